@@ -1,0 +1,45 @@
+/* mem.h - memory: allocation that cannot fail, arenas, checked products.
+ *
+ * Host memory that runs out ends the process with one line (mem.c is the only
+ * place that may): no caller could do better. What a file declares is checked
+ * against the file's size before it becomes an allocation (design, section 8),
+ * so running out here means the machine is full, not that an input lied. */
+#ifndef MEM_H
+#define MEM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* malloc, calloc, realloc and strndup that return or end the process.
+ * mem_new(0) returns a pointer that may be freed. Free with free(3). */
+void *mem_new(size_t bytes);
+void *mem_zero(size_t n, size_t size);
+void *mem_resize(void *p, size_t n, size_t size);
+char *mem_dup(const char *s, size_t n); // n bytes and a NUL
+
+/* Memory aligned to 64 bytes, zeroed; free with free(3). */
+void *mem_aligned(size_t bytes);
+
+/* a * b and a + b into *out; false when the result does not fit. */
+bool mem_mul(size_t a, size_t b, size_t *out);
+bool mem_sum(size_t a, size_t b, size_t *out);
+
+/* Grow *p, an array of *cap items of `size` bytes, to hold at least n items.
+ * Doubles, so that n appends cost O(n). */
+void mem_grow(void *p, size_t *cap, size_t n, size_t size);
+
+/* An arena: many small allocations that are released together. Zeroed is empty. */
+struct arena {
+    struct arena_block *block; // the newest block, links to the older ones
+    size_t total;              // bytes of all blocks
+};
+
+/* n bytes, aligned to 16, from the arena; valid until arena_reset or arena_free. */
+void *arena_new(struct arena *a, size_t n);
+char *arena_dup(struct arena *a, const char *s, size_t n); // n bytes and a NUL
+
+/* Forget all allocations; keeps one block for reuse unless it is large. */
+void arena_reset(struct arena *a);
+void arena_free(struct arena *a);
+
+#endif
