@@ -1,0 +1,77 @@
+/* json.h - JSON: strict parse into spans, unescape, write.
+ *
+ * A parsed text is an array of nodes in document order; node 0 is the root. A
+ * node is a span of the text, so that what is not touched can be copied byte
+ * for byte. jsmn cuts the tokens; what jsmn lets through (commas, colons,
+ * numbers, escapes, duplicate keys, depth, UTF-8) is checked here, so that the
+ * accepted language is RFC 8259's and nothing else. */
+#ifndef JSON_H
+#define JSON_H
+
+#include "buf.h"
+#include "err.h"
+#include "mem.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { JSON_DEPTH = 128 };
+
+enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
+
+struct json_node {
+    enum json_type type;
+    uint32_t start, end; // span in the text; a string's lies inside its quotes
+    uint32_t size;       // items of an array; members of an object
+    uint32_t next;       // node after this one and all below it
+};
+
+struct json {
+    const char *text; // borrowed
+    size_t n_text;
+    struct json_node *node; // (n_node), in the arena given to json_parse
+    uint32_t n_node;
+};
+
+/* Parse exactly one JSON text of n bytes (n < 4 GiB), which must outlive j.
+ * Nodes go to the arena. Errors: ERR_DATA "byte 17: expected ',' or '}'". */
+int json_parse(struct json *j, struct arena *a, const char *text, size_t n, struct err *e);
+
+/* Object members: a member is two nodes, its key (a string) and its value.
+ * First child of node i is i + 1; the sibling after node k is node[k].next;
+ * children end at node[i].next. json_get: value of member `key` of object node
+ * obj (compared unescaped), or -1 when obj < 0, not an object or without it. */
+int json_get(const struct json *j, int obj, const char *key);
+
+/* Item k of array node arr, or -1. Linear. */
+int json_at(const struct json *j, int arr, uint32_t k);
+
+enum json_type json_type(const struct json *j, int node); // JSON_NULL for node -1
+bool json_is(const struct json *j, int node, enum json_type t); // false for node -1
+
+/* The value of a string node, unescaped, in the arena (NUL-terminated, may hold
+ * NULs); *n gets its length when n is not NULL. NULL when node is no string. */
+char *json_str(const struct json *j, int node, struct arena *a, size_t *n);
+bool json_str_is(const struct json *j, int node, const char *s);
+
+/* Numbers: 0, or -1 when the node is no number, or not an integer within
+ * +-2^63 for json_int (1.0 and 1e3 are no integers). */
+int json_num(const struct json *j, int node, double *out);
+int json_int(const struct json *j, int node, int64_t *out);
+bool json_true(const struct json *j, int node); // node is the literal true
+
+/* The node's own bytes in the text, quotes included. */
+const char *json_raw(const struct json *j, int node, size_t *n);
+
+/* Append to b: a quoted string of n bytes of UTF-8 (controls, quotes and
+ * backslashes escaped, all else as it is); the shortest decimal that reads back
+ * as the same double (float for json_put_float); NaN and infinities as null. */
+void json_put_str(struct buf *b, const char *s, size_t n);
+void json_put_num(struct buf *b, double x);
+void json_put_float(struct buf *b, float x);
+void json_put_int(struct buf *b, int64_t x);
+
+/* Append `,"key":` (or `"key":` right after an opening brace or bracket). */
+void json_put_key(struct buf *b, const char *key);
+
+#endif
