@@ -1,0 +1,124 @@
+/* backend.h - what the model code asks of a device.
+ *
+ * libcommon calls these; kernels/cpu (and kernels/cuda) implement them. Tensors
+ * are row-major; shapes are written outermost first. Pointers named _d are
+ * device memory of that backend. Calls are asynchronous until sync or step_end.
+ * Ops return nothing: failure is sticky and step_end reports it; what a backend
+ * cannot do at all is refused by weight() at load.
+ *
+ * Promise of every op on the CPU: a row of the result depends on that row's
+ * inputs only, in a fixed order of sums, so the same bytes come out for any
+ * number of rows, threads, chunks, pages and instruction set (design, section 5). */
+#ifndef BACKEND_H
+#define BACKEND_H
+
+#include "err.h"
+#include "tensor.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum { BACKEND_PARTS = 3, BACKEND_PAGE = 64 };
+
+/* y = W x + b. The rows of up to three matrices of a file lie one below the
+ * other (q,k,v; gate,up), so that one op computes them all; they may differ in type. */
+struct weight {
+    int rows, cols; // rows of all parts together
+    int n_parts;
+    struct weight_part {
+        enum tensor_type type;
+        int rows;
+        const void *host;  // the file's bytes, borrowed for the life of the model
+        const float *bias; // (rows) host, or NULL
+        void *w_d, *bias_d; // set by weight()
+    } part[BACKEND_PARTS];
+};
+
+/* How heads and positions of one layer's attention are laid out. */
+struct attn_shape {
+    int n_heads, n_kv_heads, head_dim;
+    int rope_dims;         // leading dims of a head that rotate
+    int rope_pairs_apart;  // 0: pairs (2i, 2i+1), GGUF llama; 1: pairs (i, i + rope_dims/2), HF
+    const float *inv_freq; // (rope_dims / 2) host
+    float scale;           // of q.k, 1/sqrt(head_dim)
+};
+
+/* The pages of a cache: (n_layers, n_pages, n_kv_heads, 2, PAGE, head_dim) f32,
+ * keys (already rotated) at 0 and values at 1 of the fourth dimension. */
+struct kv_pages {
+    float *data_d;
+    int n_layers, n_pages, n_kv_heads, head_dim;
+};
+
+/* One forward step: n tokens of any mix of sequences (prefill chunks, decode
+ * tokens). Host arrays; borrowed until step_end. */
+struct step {
+    int n;                // tokens in this step
+    int n_out;            // rows of logits wanted
+    int n_seq, max_pages; // shape of page
+    const int32_t *token; // (n)
+    const int32_t *pos;   // (n) position in its sequence
+    const int32_t *seq;   // (n) row of page
+    const int32_t *page;  // (n_seq, max_pages) physical page of logical page i
+    const int32_t *out;   // (n_out) token indices whose logits are wanted
+};
+
+enum { STEP_RUN = 0, STEP_REPLAY = 1 };
+
+struct backend;
+
+struct backend_ops {
+    const char *name;
+    /* memory; alloc is zeroed and, on the CPU, not resident before it is touched */
+    int (*alloc)(struct backend *b, size_t bytes, void **out_d, struct err *e);
+    void (*free)(struct backend *b, void *p_d, size_t bytes);
+    int (*upload)(struct backend *b, void *dst_d, const void *src, size_t bytes, struct err *e);
+    int (*download)(struct backend *b, void *dst, const void *src_d, size_t bytes, struct err *e);
+    int (*weight)(struct backend *b, struct weight *w, struct err *e);
+    void (*sync)(struct backend *b);
+    /* bracket: step_begin answers STEP_RUN, STEP_REPLAY (skip the ops) or -1 */
+    int (*step_begin)(struct backend *b, const struct step *s, struct err *e);
+    int (*step_end)(struct backend *b, struct err *e);
+    /* ops; x_d, y_d are f32 */
+
+    /* y (n, w->cols) = rows token[i] of w (one part, no bias). */
+    void (*embed)(struct backend *b, float *y_d, const struct weight *w, const struct step *s);
+    /* RMSNorm: y (n, dim) = x * w / sqrt(mean(x^2) + eps); y may be x. Zhang & Sennrich 2019. */
+    void (*norm)(struct backend *b, float *y_d, const float *x_d, const float *w_d, int n, int dim,
+                 float eps);
+    /* y (n, rows) = W x (n, cols) + bias; linear_add: y += W x + bias. */
+    void (*linear)(struct backend *b, float *y_d, const struct weight *w, const float *x_d, int n);
+    void (*linear_add)(struct backend *b, float *y_d, const struct weight *w, const float *x_d,
+                       int n);
+    /* Rotate q and k of qkv (n, (n_heads + 2 n_kv_heads) * head_dim) in place at
+     * their positions and write k and v to their pages. Su et al. 2021. */
+    void (*rope_kv)(struct backend *b, float *qkv_d, const struct attn_shape *a,
+                    const struct kv_pages *kv, int layer, const struct step *s);
+    /* y (n, n_heads * head_dim): token i attends to positions 0..pos[i] of its
+     * sequence, keys in logical order in tiles of 64 counted from position 0.
+     * Dao 2023 (FlashAttention-2), algorithm 1. y must not alias qkv. */
+    void (*attn)(struct backend *b, float *y_d, const float *qkv_d, const struct attn_shape *a,
+                 const struct kv_pages *kv, int layer, const struct step *s);
+    /* y (n, dim) = silu(gate) * up of gu (n, 2 dim): gate first. Shazeer 2020 (SwiGLU). */
+    void (*glu)(struct backend *b, float *y_d, const float *gu_d, int n, int dim);
+    /* y (n_out, dim) = rows out[i] of x. */
+    void (*gather)(struct backend *b, float *y_d, const float *x_d, const struct step *s, int dim);
+    void (*close)(struct backend *b);
+};
+
+struct backend {
+    const struct backend_ops *ops;
+};
+
+/* Instruction sets of the CPU backend: all with the same bytes. */
+enum backend_isa { ISA_AUTO, ISA_SCALAR, ISA_AVX2, ISA_AVX512 };
+
+/* The CPU. threads 0: as many as the affinity mask and the cgroup's quota
+ * allow. ERR_ARG when this CPU lacks the instruction set asked for. */
+struct backend *backend_cpu_open(int threads, enum backend_isa isa, struct err *e);
+void backend_close(struct backend *b);
+/* What was chosen, for -v: "avx512". */
+const char *backend_cpu_isa(const struct backend *b);
+int backend_cpu_threads(const struct backend *b);
+
+#endif

@@ -1,0 +1,47 @@
+/* model.h - hyperparameters and weights of a model, out of GGUF or an HF directory.
+ *
+ * Weights stay in the file's map; nothing is copied on the CPU. Families differ
+ * by fields of struct model, never by copies of forward. */
+#ifndef MODEL_H
+#define MODEL_H
+
+#include "backend.h"
+#include "chat.h"
+#include "hash.h"
+#include "tok.h"
+
+#include <stdint.h>
+
+struct layer {
+    float *attn_norm_d, *ffn_norm_d; // (dim)
+    struct weight qkv;               // ((n_heads + 2 n_kv_heads) * head_dim, dim)
+    struct weight o;                 // (dim, n_heads * head_dim)
+    struct weight gate_up;           // (2 ffn_dim, dim)
+    struct weight down;              // (dim, ffn_dim)
+};
+
+struct model {
+    char *path, *arch; // "llama"
+    int dim, n_layers, ffn_dim, vocab;
+    int ctx; // positions it was made for
+    float eps;
+    struct attn_shape attn;
+    struct weight embed; // (vocab, dim)
+    struct weight head;  // (vocab, dim); the embedding again when tied
+    float *out_norm_d;   // (dim)
+    struct layer *layer; // (n_layers)
+    struct tok *tok;
+    int64_t n_params;
+    uint64_t file_bytes;
+    struct hash128 hash; // of the header, and of the ends of every tensor
+    struct model_file *file; // what keeps the weights mapped
+    struct backend *backend; // borrowed
+};
+
+/* Open a .gguf file or an HF directory and hand its weights to the backend,
+ * which must outlive the model. Every hyperparameter is checked before anything
+ * is allocated from it; errors name the field, the value and the limit. */
+struct model *model_open(const char *path, struct backend *b, struct err *e);
+void model_close(struct model *m);
+
+#endif
