@@ -1,0 +1,93 @@
+# llmutils - see README.md.  make [check|demo|deps|lint|format|install|clean] [V=1] [SAN=address,undefined] [CUDA=0] [DEPS=0]
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+BINDIR  ?= $(PREFIX)/bin
+MANDIR  ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share/llmutils
+CC      ?= cc
+NVCC    ?= nvcc
+CUDA    ?= $(if $(shell command -v $(NVCC)),1,0)
+CFLAGS  ?= -O2 -g
+B       := build$(if $(filter 0,$(CUDA)),-cpu)$(if $(SAN),-san)
+
+WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wformat=2 \
+           -Wstrict-prototypes -Wmissing-prototypes -Wundef
+override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DDATADIR='"$(DATADIR)"'
+override CFLAGS   += -std=c11 -iquote libcommon $(WARN) -ffp-contract=off -fno-math-errno \
+                     $(SAN:%=-fsanitize=% -fno-sanitize-recover=all -fno-omit-frame-pointer)
+override LDFLAGS  += $(SAN:%=-fsanitize=%)
+LDLIBS   = -lyaml -lpcre2-8 -lutf8proc -lm -lpthread
+
+# Packages of Debian and Ubuntu: to build, to test.
+DEB_BUILD = gcc make libc6-dev libyaml-dev libjsmn-dev libpcre2-dev libutf8proc-dev libxxhash-dev
+DEB_TEST  = bats shellcheck mandoc jq clang-format
+DEPS     ?= 1
+
+CMDS  := $(basename $(notdir $(wildcard cmd/llm-*.c)))
+LIB   := $(patsubst %.c,$B/%.o,$(wildcard libcommon/*.c kernels/cpu/*.c))
+MANS  := $(patsubst %.in,$B/%,$(wildcard man/*.1.in)) $(wildcard man/*.[57])
+UNITS := $(patsubst %.c,$B/%,$(wildcard tests/unit/*_test.c tests/ops/*_test.c tests/fuzz/*_fuzz.c))
+BENCH := $(patsubst %.c,$B/%,$(wildcard tests/ops/*_bench.c tests/unit/*_bench.c))
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $1 $(patsubst $B/%,%,$@);)
+
+.PHONY: all check demo deps deps-build lint format install clean tests
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+all: $(CMDS:%=$B/%) $(MANS)
+
+# One instruction set a file: the rest of the program runs on any x86-64.
+$B/kernels/cpu/%_avx2.o: ISA = -mavx2 -mfma -mf16c
+$B/kernels/cpu/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c
+$B/kernels/cpu/%_vnni.o: ISA = -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
+
+$B/%.o: %.c Makefile
+	$Qmkdir -p $(@D)
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) $(ISA) -MMD -MP -c -o $@ $<
+$B/lib.a: $(LIB)
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
+$B/%: $B/cmd/%.o $B/lib.a
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$B/tests/%: $B/tests/%.o $B/lib.a
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$B/man/%.1: man/%.1.in $B/%
+	$Qmkdir -p $(@D)
+	$(call say,MAN)$B/$* --help-mdoc >$@.opt && sed -e '/^@OPTIONS@$$/{r $@.opt' -e 'd;}' $< >$@ && rm $@.opt
+
+tests: $(UNITS)
+bench: $(BENCH)
+check: deps
+	$Q$(MAKE) --no-print-directory all tests
+	$Qsh tests/run.sh $B $(if $(SAN),,lint)
+demo: deps-build
+	$Q$(MAKE) --no-print-directory all
+	$Qsh examples/synthetic/demo.sh $B
+lint: all
+	sh tests/lint.sh $B
+
+# What is missing is installed (as root or through sudo) or, with DEPS=0, only listed.
+deps:
+	@sh tests/deps.sh $(DEPS) $(DEB_BUILD) $(DEB_TEST)
+deps-build:
+	@sh tests/deps.sh $(DEPS) $(DEB_BUILD)
+
+format:
+	clang-format -i $(shell find cmd libcommon kernels tests -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh')
+compile_commands.json: Makefile
+	$Q$(MAKE) -nB V=1 all tests | awk -v d="$(CURDIR)" '/ -c -o /{f=$$NF; sub(/^.*mkdir -p [^ ]*; */,""); gsub(/["\\]/,"\\\\&"); \
+	  printf "%s{\"directory\":\"%s\",\"file\":\"%s\",\"command\":\"%s\"}", n++ ? ",\n" : "[\n", d, f, $$0} END{print "\n]"}' >$@
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 \
+	  $(DESTDIR)$(DATADIR)/models $(DESTDIR)$(DATADIR)/prompts
+	install -m755 $(CMDS:%=$B/%) $(DESTDIR)$(BINDIR)
+	install -m644 $(filter %.1,$(MANS)) $(DESTDIR)$(MANDIR)/man1
+	install -m644 $(filter %.5,$(MANS)) $(DESTDIR)$(MANDIR)/man5
+	install -m644 $(filter %.7,$(MANS)) $(DESTDIR)$(MANDIR)/man7
+	install -m644 $(wildcard examples/models/*.gguf) $(DESTDIR)$(DATADIR)/models
+	cp -R examples/prompts/. $(DESTDIR)$(DATADIR)/prompts
+clean:
+	rm -rf build build-* compile_commands.json
+
+-include $(shell find $B -name '*.d' 2>/dev/null)

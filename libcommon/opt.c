@@ -1,0 +1,249 @@
+/* opt.c - command-line options as one table per command. */
+#include "opt.h"
+#include "json.h"
+#include "mem.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct opt *find(const struct opt *tab, char key, const char *name, size_t len)
+{
+    for (const struct opt *o = tab; o->type != OPT_T_END; o++) {
+        if (o->type == OPT_T_HEAD)
+            continue;
+        if (key ? o->key == key : strlen(o->name) == len && !memcmp(o->name, name, len))
+            return o;
+    }
+    return NULL;
+}
+
+static int set_number(const struct opt *o, const char *s, struct err *e)
+{
+    char *end;
+    double v;
+
+    errno = 0;
+    v = strtod(s, &end);
+    if (end == s || *end || (errno && fabs(v) > 1) || !(v >= o->min && v <= o->max))
+        return err_set(e, ERR_ARG, "--%s: '%s' is not a number in %.10g..%.10g", o->name, s, o->min,
+                       o->max);
+    if (o->type == OPT_T_INT && v != (int)v)
+        return err_set(e, ERR_ARG, "--%s: '%s' is not an integer", o->name, s);
+    if (o->type == OPT_T_INT)
+        *(int *)o->dst = (int)v;
+    else
+        *(float *)o->dst = (float)v;
+    return 0;
+}
+
+static int set_u64(const struct opt *o, const char *s, struct err *e)
+{
+    char *end;
+
+    errno = 0;
+    *(uint64_t *)o->dst = strtoull(s, &end, 0);
+    if (end == s || *end || errno || *s < '0' || *s > '9')
+        return err_set(e, ERR_ARG, "--%s: '%s' is not an integer in 0..2^64-1", o->name, s);
+    return 0;
+}
+
+static int set_choice(const struct opt *o, const char *s, struct err *e)
+{
+    struct buf all = {0};
+
+    for (int i = 0; o->choices[i]; i++) {
+        if (!strcmp(o->choices[i], s)) {
+            *(int *)o->dst = i;
+            buf_free(&all);
+            return 0;
+        }
+        buf_fmt(&all, "%s%s", i ? ", " : "", o->choices[i]);
+    }
+    err_set(e, ERR_ARG, "--%s: unknown value '%s' (one of %s)", o->name, s, buf_cstr(&all));
+    buf_free(&all);
+    return -1;
+}
+
+static void add_value(struct opt_list *l, const char *s)
+{
+    l->v = mem_resize(l->v, (size_t)l->n + 1, sizeof(*l->v));
+    l->v[l->n++] = s;
+}
+
+static int set(const struct opt *o, const char *s, struct err *e)
+{
+    switch (o->type) {
+    case OPT_T_FLAG:
+        *(bool *)o->dst = true;
+        return 0;
+    case OPT_T_STR:
+        *(const char **)o->dst = s;
+        return 0;
+    case OPT_T_LIST:
+        add_value(o->dst, s);
+        return 0;
+    case OPT_T_ENUM:
+        return set_choice(o, s, e);
+    case OPT_T_U64:
+        return set_u64(o, s, e);
+    default:
+        return set_number(o, s, e);
+    }
+}
+
+/* One argument that starts with '-'; *i moves on when the value is the next one. */
+static int parse_one(const struct opt *tab, int argc, char **argv, int *i, struct err *e)
+{
+    char *a = argv[*i], *val = NULL;
+    const struct opt *o;
+
+    if (a[1] == '-') {
+        val = strchr(a, '=');
+        o = find(tab, 0, a + 2, val ? (size_t)(val - a - 2) : strlen(a + 2));
+        val = val ? val + 1 : NULL;
+    } else {
+        while ((o = find(tab, a[1], NULL, 0)) && o->type == OPT_T_FLAG && a[2]) {
+            set(o, NULL, e);
+            a++;
+        }
+        val = a[2] ? a + 2 : NULL;
+    }
+    if (!o)
+        return err_set(e, ERR_ARG, "unknown option '%s'", argv[*i]);
+    if (o->type == OPT_T_FLAG && val)
+        return err_set(e, ERR_ARG, "--%s takes no value", o->name);
+    if (o->type != OPT_T_FLAG && !val) {
+        if (*i + 1 >= argc)
+            return err_set(e, ERR_ARG, "--%s needs <%s>", o->name, o->arg);
+        val = argv[++*i];
+    }
+    return set(o, val, e);
+}
+
+int opt_parse(const struct opt *tab, int argc, char **argv, struct err *e)
+{
+    int nop = 0;
+
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--")) {
+            while (++i < argc)
+                argv[nop++] = argv[i];
+            break;
+        }
+        if (argv[i][0] != '-' || !argv[i][1])
+            argv[nop++] = argv[i];
+        else if (parse_one(tab, argc, argv, &i, e))
+            return -1;
+    }
+    return nop;
+}
+
+/* The value an option holds now, as people write it; empty when it holds none. */
+static void value(const struct opt *o, struct buf *b)
+{
+    const struct opt_list *l = o->dst;
+
+    switch (o->type) {
+    case OPT_T_INT:
+        buf_fmt(b, "%d", *(int *)o->dst);
+        break;
+    case OPT_T_FLOAT:
+        buf_fmt(b, "%g", (double)*(float *)o->dst);
+        break;
+    case OPT_T_U64:
+        buf_fmt(b, "%llu", (unsigned long long)*(uint64_t *)o->dst);
+        break;
+    case OPT_T_ENUM:
+        buf_str(b, o->choices[*(int *)o->dst]);
+        break;
+    case OPT_T_STR:
+        if (*(const char **)o->dst)
+            buf_str(b, *(const char **)o->dst);
+        break;
+    case OPT_T_LIST:
+        for (int i = 0; i < l->n; i++)
+            buf_fmt(b, "%s%s", i ? "," : "", l->v[i]);
+        break;
+    case OPT_T_FLAG:
+        buf_str(b, *(bool *)o->dst ? "true" : "");
+        break;
+    default:
+        break;
+    }
+}
+
+void opt_help(const struct opt *tab, FILE *out)
+{
+    struct buf def = {0};
+
+    for (const struct opt *o = tab; o->type != OPT_T_END; o++) {
+        char left[64];
+
+        if (o->type == OPT_T_HEAD) {
+            fprintf(out, "\n%s:\n", o->name);
+            continue;
+        }
+        snprintf(left, sizeof(left), "%c%c%c --%s%s%s%s", o->key ? '-' : ' ', o->key ? o->key : ' ',
+                 o->key ? ',' : ' ', o->name, o->arg ? " <" : "", o->arg ? o->arg : "",
+                 o->arg ? ">" : "");
+        buf_reset(&def);
+        value(o, &def);
+        fprintf(out, "  %-30s %s", left, o->help);
+        if (def.n && o->type != OPT_T_FLAG)
+            fprintf(out, " [%s]", def.p);
+        putc('\n', out);
+    }
+    buf_free(&def);
+}
+
+void opt_mdoc(const struct opt *tab, FILE *out)
+{
+    struct buf def = {0};
+
+    for (const struct opt *o = tab; o->type != OPT_T_END; o++) {
+        if (o->type == OPT_T_HEAD) {
+            fprintf(out, "%s.Ss %s\n.Bl -tag -width Ds\n", o == tab ? "" : ".El\n", o->name);
+            continue;
+        }
+        fprintf(out, ".It ");
+        if (o->key)
+            fprintf(out, "Fl %c , ", o->key);
+        fprintf(out, "Fl -%s%s%s\n%s", o->name, o->arg ? " Ar " : "", o->arg ? o->arg : "",
+                o->help);
+        buf_reset(&def);
+        value(o, &def);
+        if (def.n && o->type != OPT_T_FLAG)
+            fprintf(out, " [%s]", def.p);
+        fprintf(out, ".\n");
+    }
+    fprintf(out, ".El\n");
+    buf_free(&def);
+}
+
+static bool listed(const char *const *list, const char *name)
+{
+    for (; list && *list; list++)
+        if (!strcmp(*list, name))
+            return true;
+    return false;
+}
+
+void opt_json(const struct opt *tab, const char *const *skip, struct buf *out)
+{
+    struct buf v = {0};
+
+    buf_char(out, '{');
+    for (const struct opt *o = tab; o->type != OPT_T_END; o++) {
+        if (o->type == OPT_T_HEAD || listed(skip, o->name))
+            continue;
+        buf_reset(&v);
+        value(o, &v);
+        json_put_key(out, o->name);
+        json_put_str(out, buf_cstr(&v), v.n);
+    }
+    buf_char(out, '}');
+    buf_free(&v);
+}

@@ -1,0 +1,71 @@
+/* opt.h - command-line options as one table per command.
+ *
+ * The table is the only place where an option is written down: parsing, -h,
+ * the OPTIONS section of the man page and the fingerprint of an output read it.
+ * Defaults are whatever the fields hold when opt_parse() is called, so the
+ * default in the help text cannot go stale. */
+#ifndef OPT_H
+#define OPT_H
+
+#include "buf.h"
+#include "err.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+enum opt_type {
+    OPT_T_END,
+    OPT_T_HEAD,
+    OPT_T_FLAG,
+    OPT_T_INT,
+    OPT_T_FLOAT,
+    OPT_T_U64,
+    OPT_T_STR,
+    OPT_T_LIST,
+    OPT_T_ENUM,
+};
+
+/* The values of an option that may be given several times, in order. */
+struct opt_list {
+    const char **v; // (n), points into argv
+    int n;
+};
+
+struct opt {
+    enum opt_type type;
+    char key;                   // short name, or 0
+    const char *name;           // long name without dashes; group title for OPT_T_HEAD
+    void *dst;                  // bool, int, float, uint64_t, const char *, struct opt_list, int
+    const char *arg;            // metavariable: "file", "n", "p"
+    const char *help;           // one line; no capital, no full stop
+    double min, max;            // inclusive range of numbers
+    const char *const *choices; // NULL-terminated, OPT_T_ENUM only
+};
+
+// clang-format off
+#define OPT_HEAD(title) {OPT_T_HEAD, 0, title, NULL, NULL, NULL, 0, 0, NULL}
+#define OPT_FLAG(k, n, d, h) {OPT_T_FLAG, k, n, d, NULL, h, 0, 0, NULL}
+#define OPT_INT(k, n, d, a, lo, hi, h) {OPT_T_INT, k, n, d, a, h, lo, hi, NULL}
+#define OPT_FLOAT(k, n, d, a, lo, hi, h) {OPT_T_FLOAT, k, n, d, a, h, lo, hi, NULL}
+#define OPT_U64(k, n, d, a, h) {OPT_T_U64, k, n, d, a, h, 0, 0, NULL}
+#define OPT_STR(k, n, d, a, h) {OPT_T_STR, k, n, d, a, h, 0, 0, NULL}
+#define OPT_LIST(k, n, d, a, h) {OPT_T_LIST, k, n, d, a, h, 0, 0, NULL}
+#define OPT_ENUM(k, n, d, c, a, h) {OPT_T_ENUM, k, n, d, a, h, 0, 0, c}
+#define OPT_END() {OPT_T_END, 0, NULL, NULL, NULL, NULL, 0, 0, NULL}
+// clang-format on
+
+/* Parse argv into the table's destinations; operands are moved to the front.
+ * Returns the number of operands, or -1 with e set. Accepts -kVAL, -k VAL,
+ * --name VAL, --name=VAL, flags together (-qu), and -- to end the options.
+ * A numeric value of an option may be negative. */
+int opt_parse(const struct opt *tab, int argc, char **argv, struct err *e);
+
+/* Write the option list for people (-h) or as mdoc items (for man pages). */
+void opt_help(const struct opt *tab, FILE *out);
+void opt_mdoc(const struct opt *tab, FILE *out);
+
+/* Every option whose value can change a result, as a JSON object of its long
+ * name and value; names in `skip` (NULL-terminated) are left out. */
+void opt_json(const struct opt *tab, const char *const *skip, struct buf *out);
+
+#endif
