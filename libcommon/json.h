@@ -2,9 +2,9 @@
  *
  * A parsed text is an array of nodes in document order; node 0 is the root. A
  * node is a span of the text, so that what is not touched can be copied byte
- * for byte. jsmn cuts the tokens; what jsmn lets through (commas, colons,
- * numbers, escapes, duplicate keys, depth, UTF-8) is checked here, so that the
- * accepted language is RFC 8259's and nothing else. */
+ * for byte. The accepted language is RFC 8259's and nothing else: commas,
+ * colons, numbers, escapes, surrogates, UTF-8, depth and duplicate keys are all
+ * checked. Time is linear in the text. */
 #ifndef JSON_H
 #define JSON_H
 
@@ -37,6 +37,10 @@ struct json {
  * Nodes go to the arena. Errors: ERR_DATA "byte 17: expected ',' or '}'". */
 int json_parse(struct json *j, struct arena *a, const char *text, size_t n, struct err *e);
 
+/* An upper bound of the nodes a text of n bytes can have, for a caller that
+ * limits memory before it parses (20 bytes a node). */
+size_t json_bound(const char *text, size_t n);
+
 /* Object members: a member is two nodes, its key (a string) and its value.
  * First child of node i is i + 1; the sibling after node k is node[k].next;
  * children end at node[i].next. json_get: value of member `key` of object node
@@ -54,8 +58,8 @@ bool json_is(const struct json *j, int node, enum json_type t); // false for nod
 char *json_str(const struct json *j, int node, struct arena *a, size_t *n);
 bool json_str_is(const struct json *j, int node, const char *s);
 
-/* Numbers: 0, or -1 when the node is no number, or not an integer within
- * +-2^63 for json_int (1.0 and 1e3 are no integers). */
+/* Numbers: 0, or -1 when the node is no number, too large for a double, or not
+ * an integer within +-2^63 for json_int (1.0 and 1e3 are no integers). */
 int json_num(const struct json *j, int node, double *out);
 int json_int(const struct json *j, int node, int64_t *out);
 bool json_true(const struct json *j, int node); // node is the literal true

@@ -1,0 +1,622 @@
+/* json.c - JSON: strict parse into spans, unescape, write.
+ *
+ * One pass over the text with a stack of open containers, so that depth costs
+ * no C stack and a text costs linear time. A quick scan before it bounds the
+ * number of nodes, which makes the node array one exact allocation. */
+#include "json.h"
+
+#include "hash.h"
+#include "utf8.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct parse {
+    const char *s;
+    size_t n, i; // text, its length, where we are
+    struct json *j;
+    uint32_t open[JSON_DEPTH]; // containers around us, outermost first
+    int depth;
+    size_t max; // nodes there is room for
+    struct err *e;
+};
+
+static int fail(struct parse *p, size_t at, const char *what)
+{
+    return err_set(p->e, ERR_DATA, "byte %zu: %s", at, at < p->n ? what : "text ends too early");
+}
+
+static void skip_space(struct parse *p)
+{
+    while (p->i < p->n) {
+        char c = p->s[p->i];
+
+        if (c != ' ' && c != '\n' && c != '\r' && c != '\t')
+            break;
+        p->i++;
+    }
+}
+
+static struct json_node *add(struct parse *p, enum json_type type, size_t start)
+{
+    uint32_t at = p->j->n_node++;
+
+    assert(at < p->max);
+    p->j->node[at] = (struct json_node){type, (uint32_t)start, (uint32_t)p->i, 0, at + 1};
+    return &p->j->node[at];
+}
+
+/* ---- strings ---- */
+
+static int hex4(const char *s, uint32_t *out)
+{
+    *out = 0;
+    for (int i = 0; i < 4; i++) {
+        char c = s[i];
+        int d = c >= '0' && c <= '9'   ? c - '0'
+                : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                       : -1;
+
+        if (d < 0)
+            return -1;
+        *out = *out << 4 | (uint32_t)d;
+    }
+    return 0;
+}
+
+/* Read the escape at s[0..n), s[0] a backslash: its length, or 0 when it is none. */
+static size_t escape(const char *s, size_t n, uint32_t *cp)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    const char *at;
+    uint32_t low;
+
+    if (n < 2 || !s[1])
+        return 0;
+    at = strchr(from, s[1]);
+    if (at) {
+        *cp = (unsigned char)to[at - from];
+        return 2;
+    }
+    if (s[1] != 'u' || n < 6 || hex4(s + 2, cp))
+        return 0;
+    if (*cp < 0xD800 || *cp > 0xDFFF)
+        return 6;
+    if (*cp > 0xDBFF || n < 12 || s[6] != '\\' || s[7] != 'u' || hex4(s + 8, &low) ||
+        low < 0xDC00 || low > 0xDFFF)
+        return 0;
+    *cp = 0x10000 + ((*cp - 0xD800) << 10) + (low - 0xDC00);
+    return 12;
+}
+
+/* Pass over a string from its opening quote to after its closing one. */
+static int string(struct parse *p)
+{
+    size_t start = ++p->i, len;
+    uint32_t cp;
+
+    for (;;) {
+        unsigned char c;
+
+        while (p->i < p->n && (c = (unsigned char)p->s[p->i]) >= 0x20 && c < 0x80 && c != '"' &&
+               c != '\\')
+            p->i++;
+        if (p->i == p->n)
+            return fail(p, p->i, "");
+        c = (unsigned char)p->s[p->i];
+        if (c == '"')
+            break;
+        if (c < 0x20)
+            return fail(p, p->i, "control character in a string");
+        len = c == '\\' ? escape(p->s + p->i, p->n - p->i, &cp)
+                        : (size_t)utf8_get(p->s + p->i, p->n - p->i, &cp);
+        if (!len)
+            return fail(p, p->i, c == '\\' ? "bad escape or half a surrogate pair" : "invalid UTF-8");
+        p->i += len;
+    }
+    add(p, JSON_STRING, start);
+    p->i++;
+    return 0;
+}
+
+/* Unescape n bytes, known to be good, to out (n bytes are enough); returns the length. */
+static size_t unescape(const char *s, size_t n, char *out)
+{
+    size_t i = 0, to = 0;
+    uint32_t cp = 0;
+
+    while (i < n) {
+        if (s[i] != '\\') {
+            out[to++] = s[i++];
+            continue;
+        }
+        i += escape(s + i, n - i, &cp);
+        to += (size_t)utf8_put(out + to, cp);
+    }
+    return to;
+}
+
+/* ---- numbers and words ---- */
+
+static size_t digits(struct parse *p)
+{
+    size_t from = p->i;
+
+    while (p->i < p->n && p->s[p->i] >= '0' && p->s[p->i] <= '9')
+        p->i++;
+    return p->i - from;
+}
+
+static bool take(struct parse *p, char c)
+{
+    if (p->i == p->n || p->s[p->i] != c)
+        return false;
+    p->i++;
+    return true;
+}
+
+static int number(struct parse *p)
+{
+    size_t start = p->i;
+
+    take(p, '-');
+    if (!take(p, '0') && !digits(p))
+        return fail(p, p->i, "expected a digit");
+    if (take(p, '.') && !digits(p))
+        return fail(p, p->i, "expected a digit");
+    if (take(p, 'e') || take(p, 'E')) {
+        if (!take(p, '+'))
+            take(p, '-');
+        if (!digits(p))
+            return fail(p, p->i, "expected a digit");
+    }
+    add(p, JSON_NUMBER, start);
+    return 0;
+}
+
+static int word(struct parse *p, const char *w, enum json_type type)
+{
+    size_t start = p->i, len = strlen(w);
+
+    if (p->n - p->i < len || memcmp(p->s + p->i, w, len))
+        return fail(p, p->i, "expected a value");
+    p->i += len;
+    add(p, type, start);
+    return 0;
+}
+
+/* ---- objects ---- */
+
+static bool same_string(const char *a, size_t na, const char *b, size_t nb)
+{
+    bool plain_a = !na || !memchr(a, '\\', na), plain_b = !nb || !memchr(b, '\\', nb), same;
+    char *ua, *ub;
+
+    if (plain_a && plain_b)
+        return na == nb && (!na || !memcmp(a, b, na));
+    ua = mem_new(na);
+    ub = mem_new(nb);
+    na = unescape(a, na, ua);
+    nb = unescape(b, nb, ub);
+    same = na == nb && !memcmp(ua, ub, na);
+    free(ua);
+    free(ub);
+    return same;
+}
+
+static uint64_t key_hash(const char *s, size_t n)
+{
+    struct hash128 h;
+    char *u;
+
+    if (!n || !memchr(s, '\\', n))
+        return hash_bytes(s, n).lo;
+    u = mem_new(n);
+    h = hash_bytes(u, unescape(s, n, u));
+    free(u);
+    return h.lo;
+}
+
+/* The first key of object `obj` that stands there a second time, or 0. Compared
+ * unescaped, in a table of (node, 32 bits of hash) with at most half its places used. */
+static uint32_t find_twice(const struct json *j, uint32_t obj)
+{
+    struct place {
+        uint32_t node, tag;
+    } few[64] = {0}, *t = few;
+    size_t cap = 64;
+    uint32_t twice = 0;
+
+    while (cap < 2 * (size_t)j->node[obj].size)
+        cap *= 2;
+    if (cap > 64)
+        t = mem_zero(cap, sizeof(*t));
+    for (uint32_t k = obj + 1; k < j->n_node && !twice; k = j->node[k + 1].next) {
+        const struct json_node *x = &j->node[k];
+        uint64_t h = key_hash(j->text + x->start, x->end - x->start);
+        uint32_t tag = (uint32_t)(h >> 32);
+        size_t i = h & (cap - 1);
+
+        for (; t[i].node && !twice; i = (i + 1) & (cap - 1)) {
+            const struct json_node *y = &j->node[t[i].node];
+
+            if (t[i].tag == tag && same_string(j->text + x->start, x->end - x->start,
+                                               j->text + y->start, y->end - y->start))
+                twice = k;
+        }
+        t[i] = (struct place){k, tag}; // node 0 is the root, so 0 marks a free place
+    }
+    if (t != few)
+        free(t);
+    return twice;
+}
+
+static int key(struct parse *p)
+{
+    skip_space(p);
+    if (p->i == p->n || p->s[p->i] != '"')
+        return fail(p, p->i, "expected a key in double quotes");
+    if (string(p))
+        return -1;
+    skip_space(p);
+    if (!take(p, ':'))
+        return fail(p, p->i, "expected ':'");
+    return 0;
+}
+
+static int close_container(struct parse *p)
+{
+    uint32_t at = p->open[--p->depth], twice;
+    struct json_node *x = &p->j->node[at];
+    size_t shown;
+
+    p->i++;
+    x->end = (uint32_t)p->i;
+    x->next = p->j->n_node;
+    if (x->type == JSON_ARRAY || x->size < 2)
+        return 0;
+    twice = find_twice(p->j, at);
+    if (!twice)
+        return 0;
+    x = &p->j->node[twice];
+    shown = x->end - x->start < 80 ? x->end - x->start : utf8_whole(p->s + x->start, 80);
+    return err_set(p->e, ERR_DATA, "byte %u: duplicate key '%.*s'", x->start - 1, (int)shown,
+                   p->s + x->start);
+}
+
+/* ---- the parser ---- */
+
+/* A value that begins here; containers are only opened. */
+static int value(struct parse *p)
+{
+    char c;
+
+    skip_space(p);
+    if (p->i == p->n)
+        return fail(p, p->i, "");
+    if (p->depth)
+        p->j->node[p->open[p->depth - 1]].size++;
+    c = p->s[p->i];
+    if (c == '"')
+        return string(p);
+    if (c == '-' || (c >= '0' && c <= '9'))
+        return number(p);
+    if (c == 'n')
+        return word(p, "null", JSON_NULL);
+    if (c == 't' || c == 'f')
+        return word(p, c == 't' ? "true" : "false", JSON_BOOL);
+    if (c != '{' && c != '[')
+        return fail(p, p->i, "expected a value");
+    if (p->depth == JSON_DEPTH)
+        return err_set(p->e, ERR_DATA, "byte %zu: nesting deeper than %d", p->i, JSON_DEPTH);
+    p->open[p->depth++] = p->j->n_node;
+    add(p, c == '{' ? JSON_OBJECT : JSON_ARRAY, p->i++);
+    return 0;
+}
+
+/* After a value: close what ends here. 1 = another item of the container
+ * around us follows, 0 = the root is complete. */
+static int after(struct parse *p)
+{
+    while (p->depth) {
+        bool object = p->j->node[p->open[p->depth - 1]].type == JSON_OBJECT;
+
+        skip_space(p);
+        if (take(p, ','))
+            return 1;
+        if (p->i == p->n || p->s[p->i] != (object ? '}' : ']'))
+            return fail(p, p->i, object ? "expected ',' or '}'" : "expected ',' or ']'");
+        if (close_container(p))
+            return -1;
+    }
+    return 0;
+}
+
+/* Is this the container just opened, and does it end at once? */
+static bool opened_empty(struct parse *p)
+{
+    const struct json_node *x;
+
+    if (!p->depth || p->open[p->depth - 1] != p->j->n_node - 1)
+        return false;
+    x = &p->j->node[p->j->n_node - 1];
+    skip_space(p);
+    return p->i < p->n && p->s[p->i] == (x->type == JSON_OBJECT ? '}' : ']');
+}
+
+static int document(struct parse *p)
+{
+    int more;
+
+    do {
+        if (p->depth && p->j->node[p->open[p->depth - 1]].type == JSON_OBJECT && key(p))
+            return -1;
+        if (value(p))
+            return -1;
+        more = 1;
+        if (p->depth && p->open[p->depth - 1] == p->j->n_node - 1 && !opened_empty(p))
+            continue; // a container was opened and has a first item
+        more = after(p);
+        if (more < 0)
+            return -1;
+    } while (more);
+    skip_space(p);
+    return p->i == p->n ? 0 : fail(p, p->i, "text after the end of the value");
+}
+
+size_t json_bound(const char *text, size_t n)
+{
+    size_t count = 1;
+    bool quoted = false;
+
+    for (size_t i = 0; i < n; i++) {
+        char c = text[i];
+
+        if (quoted) {
+            if (c == '\\')
+                i++;
+            quoted = c != '"';
+        } else if (c == '"') {
+            quoted = true;
+        } else {
+            count += c == ',' || c == ':' || c == '{' || c == '[';
+        }
+    }
+    return count;
+}
+
+int json_parse(struct json *j, struct arena *a, const char *text, size_t n, struct err *e)
+{
+    struct parse p = {.s = text, .n = n, .j = j, .e = e};
+
+    *j = (struct json){.text = text, .n_text = n};
+    if (n > UINT32_MAX - 1)
+        return err_set(e, ERR_DATA, "text of %zu bytes exceeds 4 GiB", n);
+    if (n >= 2 && (!text[0] || !text[1] || !memcmp(text, "\xFF\xFE", 2) ||
+                   !memcmp(text, "\xFE\xFF", 2)))
+        return err_set(e, ERR_DATA, "byte 0: not UTF-8 text (it looks like UTF-16 or binary)");
+    p.max = json_bound(text, n);
+    if (p.max > INT32_MAX)
+        return err_set(e, ERR_DATA, "text of more than %d values", INT32_MAX);
+    j->node = arena_new(a, p.max * sizeof(*j->node));
+    return document(&p);
+}
+
+/* ---- reading a parsed text ---- */
+
+static const struct json_node *at(const struct json *j, int node)
+{
+    return node >= 0 && (uint32_t)node < j->n_node ? &j->node[node] : NULL;
+}
+
+enum json_type json_type(const struct json *j, int node)
+{
+    const struct json_node *x = at(j, node);
+
+    return x ? x->type : JSON_NULL;
+}
+
+bool json_is(const struct json *j, int node, enum json_type t)
+{
+    const struct json_node *x = at(j, node);
+
+    return x && x->type == t;
+}
+
+int json_get(const struct json *j, int obj, const char *name)
+{
+    if (!json_is(j, obj, JSON_OBJECT))
+        return -1;
+    for (uint32_t k = (uint32_t)obj + 1; k < j->node[obj].next; k = j->node[k + 1].next)
+        if (json_str_is(j, (int)k, name))
+            return (int)k + 1;
+    return -1;
+}
+
+int json_at(const struct json *j, int arr, uint32_t k)
+{
+    uint32_t x = (uint32_t)arr + 1;
+
+    if (!json_is(j, arr, JSON_ARRAY) || k >= j->node[arr].size)
+        return -1;
+    while (k--)
+        x = j->node[x].next;
+    return (int)x;
+}
+
+char *json_str(const struct json *j, int node, struct arena *a, size_t *n)
+{
+    const struct json_node *x = at(j, node);
+    size_t len;
+    char *s;
+
+    if (!x || x->type != JSON_STRING)
+        return NULL;
+    s = arena_new(a, (size_t)(x->end - x->start) + 1);
+    len = unescape(j->text + x->start, x->end - x->start, s);
+    s[len] = 0;
+    if (n)
+        *n = len;
+    return s;
+}
+
+bool json_str_is(const struct json *j, int node, const char *s)
+{
+    const struct json_node *x = at(j, node);
+    size_t n, i = 0;
+    const char *p;
+    uint32_t cp = 0;
+
+    if (!x || x->type != JSON_STRING)
+        return false;
+    p = j->text + x->start;
+    n = x->end - x->start;
+    while (i < n && *s) {
+        char c[4] = {p[i]};
+        int len = 1;
+
+        if (p[i] == '\\') {
+            i += escape(p + i, n - i, &cp) - 1;
+            len = utf8_put(c, cp);
+        }
+        i++;
+        for (int k = 0; k < len; k++, s++)
+            if (*s != c[k] || !c[k]) // a NUL in the text is not the end of s
+                return false;
+    }
+    return i == n && !*s;
+}
+
+int json_num(const struct json *j, int node, double *out)
+{
+    const struct json_node *x = at(j, node);
+    char few[64], *s = few;
+    double v;
+
+    if (!x || x->type != JSON_NUMBER)
+        return -1;
+    if (x->end - x->start < sizeof(few)) {
+        memcpy(few, j->text + x->start, x->end - x->start);
+        few[x->end - x->start] = 0;
+    } else {
+        s = mem_dup(j->text + x->start, x->end - x->start);
+    }
+    v = strtod(s, NULL); // the grammar was checked: nothing is left over
+    if (s != few)
+        free(s);
+    if (isinf(v))
+        return -1;
+    *out = v;
+    return 0;
+}
+
+int json_int(const struct json *j, int node, int64_t *out)
+{
+    const struct json_node *x = at(j, node);
+    int64_t v = 0;
+    bool minus;
+
+    if (!x || x->type != JSON_NUMBER)
+        return -1;
+    minus = j->text[x->start] == '-';
+    for (uint32_t i = x->start + minus; i < x->end; i++) {
+        int d = j->text[i] - '0';
+
+        // downwards, since -2^63 has no positive counterpart
+        if (d < 0 || d > 9 || __builtin_mul_overflow(v, 10, &v) || __builtin_sub_overflow(v, d, &v))
+            return -1;
+    }
+    if (!minus && v == INT64_MIN)
+        return -1;
+    *out = minus ? v : -v;
+    return 0;
+}
+
+bool json_true(const struct json *j, int node)
+{
+    const struct json_node *x = at(j, node);
+
+    return x && x->type == JSON_BOOL && j->text[x->start] == 't';
+}
+
+const char *json_raw(const struct json *j, int node, size_t *n)
+{
+    const struct json_node *x = at(j, node);
+    uint32_t quote;
+
+    if (!x)
+        return NULL;
+    quote = x->type == JSON_STRING;
+    *n = x->end - x->start + 2 * (size_t)quote;
+    return j->text + x->start - quote;
+}
+
+/* ---- writing ---- */
+
+void json_put_str(struct buf *b, const char *s, size_t n)
+{
+    static const char from[] = "\"\\\b\f\n\r\t", to[] = "\"\\bfnrt";
+    size_t done = 0;
+
+    buf_char(b, '"');
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+        const char *short_form;
+
+        if (c >= 0x20 && c != '"' && c != '\\')
+            continue;
+        buf_add(b, s + done, i - done);
+        done = i + 1;
+        short_form = c ? strchr(from, c) : NULL;
+        if (short_form) {
+            buf_char(b, '\\');
+            buf_char(b, to[short_form - from]);
+        } else {
+            buf_fmt(b, "\\u%04x", c);
+        }
+    }
+    buf_add(b, s + done, n - done);
+    buf_char(b, '"');
+}
+
+void json_put_num(struct buf *b, double x)
+{
+    char s[32] = "null";
+
+    // as many digits as every double keeps, and more only while they are needed
+    for (int d = 15; d <= 17 && isfinite(x); d++) {
+        snprintf(s, sizeof(s), "%.*g", d, x);
+        if (strtod(s, NULL) == x)
+            break;
+    }
+    buf_str(b, s);
+}
+
+void json_put_float(struct buf *b, float x)
+{
+    char s[32] = "null";
+
+    for (int d = 6; d <= 9 && isfinite(x); d++) {
+        snprintf(s, sizeof(s), "%.*g", d, (double)x);
+        if (strtof(s, NULL) == x)
+            break;
+    }
+    buf_str(b, s);
+}
+
+void json_put_int(struct buf *b, int64_t x)
+{
+    buf_fmt(b, "%lld", (long long)x);
+}
+
+void json_put_key(struct buf *b, const char *name)
+{
+    if (b->n && b->p[b->n - 1] != '{' && b->p[b->n - 1] != '[')
+        buf_char(b, ',');
+    json_put_str(b, name, strlen(name));
+    buf_char(b, ':');
+}

@@ -1,0 +1,67 @@
+/* record.h - one JSONL record: fields, id, append and replace.
+ *
+ * A record keeps the bytes of its line. What is not set again is written as it
+ * was read; a field that is set replaces the old value in its place or is
+ * appended at the end, in the order of setting. */
+#ifndef RECORD_H
+#define RECORD_H
+
+#include "buf.h"
+#include "err.h"
+#include "hash.h"
+#include "json.h"
+#include "mem.h"
+
+struct record {
+    struct arena mem; // of everything below; released by record_reset
+    char *line;       // (n) the JSON object's text, no newline
+    size_t n;
+    struct json json;
+    const char *file; // for messages, borrowed; NULL for a derived record
+    long line_no;
+    char *id;         // the id as text, "#2" appended to the second of its kind, NUL-terminated
+    struct hash128 key; // hash of id: what keyed noise and shards are made from
+    struct record_set *set; // (n_set) what was set since
+    int n_set, cap_set;
+};
+
+/* Parse a line of n bytes (copied) as one JSON object of valid UTF-8. */
+int record_parse(struct record *r, const char *line, size_t n, struct err *e);
+/* An empty object, for records that a command makes. */
+void record_new(struct record *r);
+void record_reset(struct record *r); // zeroed again, memory released
+
+/* The value of a field as it stands now: a string's text (NULL when absent or
+ * no string; may hold NULs), a number (0 found, -1 absent or no number). */
+const char *record_str(struct record *r, const char *field, size_t *n);
+int record_num(struct record *r, const char *field, double *out);
+bool record_has(struct record *r, const char *field);
+/* The value's own JSON bytes, or NULL when absent. */
+const char *record_raw(struct record *r, const char *field, size_t *n);
+
+/* Set a field; raw must be one JSON value. record_set_meta sets a member of the
+ * object `meta`, which is made when absent and whose other members stay. */
+void record_set(struct record *r, const char *field, const char *raw, size_t n);
+void record_set_str(struct record *r, const char *field, const char *s, size_t n);
+void record_set_num(struct record *r, const char *field, double x);
+void record_set_int(struct record *r, const char *field, int64_t x);
+void record_set_meta(struct record *r, const char *key, const char *raw, size_t n);
+void record_set_meta_str(struct record *r, const char *key, const char *s);
+
+/* A deep copy of the record as it stands now (its set fields written in). */
+void record_copy(struct record *to, struct record *from);
+
+/* Give the record an id: its own `id` (a string or an integer), else 32 hex
+ * digits of XXH3-128 over the named fields' raw bytes (NULL-terminated list, those
+ * present). Sets r->id and r->key and the field when it was absent. ERR_DATA
+ * when `id` is of another type. */
+int record_identify(struct record *r, const char *const *fields, struct err *e);
+/* The id of what a stage derives from a parent: hex of (parent id, stage, number). */
+void record_derive_id(struct record *r, const char *parent, const char *stage, int64_t number);
+/* Put another text in place of the id (for "#2"). */
+void record_set_id(struct record *r, const char *id);
+
+/* Append the record's line and '\n' to out. */
+void record_write(struct record *r, struct buf *out);
+
+#endif

@@ -1,0 +1,92 @@
+/* stream.h - files of records: read, write, rejects, resume, shard, counts.
+ *
+ * All that a command needs around its records, so that each behaves alike:
+ * a bad line is reported, goes to the rejects and the run goes on; ids repeat as
+ * "#2"; --shard takes the records whose id hashes to it; --resume skips what is
+ * in the output or the rejects, after cutting a torn last line; one record (or
+ * group) is one write; FILE.meta holds the fingerprint. SIGINT and SIGTERM are
+ * taken between records (design, sections 6 and 7). */
+#ifndef STREAM_H
+#define STREAM_H
+
+#include "err.h"
+#include "record.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { STREAM_LINE_MAX = 64 << 20 };
+
+/* Options of the group "Records", filled by cli. */
+struct stream_opt {
+    const char *output;  // NULL: standard output
+    const char *rejects; // NULL: rejects are counted only
+    const char *stats;   // NULL: none; JSON object written at the end
+    bool resume, unordered;
+    const char *shard; // "I/N" or NULL
+    uint64_t seed;
+};
+
+struct stream_conf {
+    const char *stage;         // "llm-generate"
+    const char *const *fields; // that the command reads, for ids; NULL-terminated
+    const char *fingerprint;   // JSON object: version, model, options; for FILE.meta
+    int group;                 // output lines a record: 1, or --samples N (a resumed output must hold all N)
+    bool quiet;                // no lines on standard error for rejected records (-q)
+};
+
+struct stream;
+
+/* Open inputs (n files; none or "-" is standard input), output and rejects.
+ * Without resume an existing non-empty -o FILE is refused; with it the output
+ * (-o FILE, or standard output when that is a regular file opened for append) is checked, its torn last line or
+ * incomplete last group cut, and its ids are skipped. Another fingerprint in
+ * FILE.meta is ERR_ARG and names the field. The output file is locked. */
+struct stream *stream_open(const struct stream_opt *o, const struct stream_conf *c, int n,
+                           char **file, struct err *e);
+
+/* The next record to work on, with its id. 1 = record (caller: record_reset),
+ * 0 = end of input or asked to stop, 2 = nothing there yet (wait = false only), -1 = fatal.
+ * Bad lines, blank lines, done ids and other shards' records are dealt with inside. */
+int stream_read(struct stream *s, struct record *r, bool wait, struct err *e);
+
+/* Write r as a line; stream_write_group writes n records with one write. ERR_OUT when
+ * output is lost; ERR_STOP when the disk is full and --resume can go on. */
+int stream_write(struct stream *s, struct record *r, struct err *e);
+int stream_write_group(struct stream *s, struct record *r, int n, struct err *e);
+
+/* Reject r: one line "<stage>: file:17: <message>" on standard error, and r with
+ * "reject": {stage, rule, value, limit, line} to the rejects. value and limit are
+ * JSON values or NULL. A failure counts for exit status 1; a drop (what a
+ * filter removes by its rule: no message) does not. */
+int stream_reject(struct stream *s, struct record *r, const char *rule, const char *value,
+                  const char *limit, const char *message, struct err *e);
+int stream_drop(struct stream *s, struct record *r, const char *rule, const char *value,
+                const char *limit, struct err *e);
+
+/* True once SIGINT or SIGTERM came: finish what is in hand, read no more. */
+bool stream_stopped(struct stream *s);
+
+struct stream_counts {
+    int64_t read;     // records given to the command
+    int64_t written;  // output lines
+    int64_t rejected; // failures, bad lines included
+    int64_t dropped;  // by rule
+    int64_t skipped;  // done before (--resume)
+    int64_t other;    // of other shards
+    int64_t blank;    // blank lines
+    uint64_t bytes_in, bytes_total; // read so far; size of all inputs, 0 when unknown
+    double seconds;
+};
+const struct stream_counts *stream_counts(struct stream *s);
+
+/* Path of the output file when it is one that can be read again (for commands
+ * whose work depends on what they wrote before), else NULL. */
+const char *stream_output_path(const struct stream *s);
+
+/* Close all, write --stats (the counts, and `extra`: JSON members such as
+ * "\"tokens\":12", or NULL). Returns the exit status 0, 1 or 75, or -1 with e set. */
+int stream_close(struct stream *s, const char *extra, struct err *e);
+void stream_abandon(struct stream *s); // after an error; NULL-safe
+
+#endif
