@@ -115,7 +115,8 @@ static int string(struct parse *p)
         len = c == '\\' ? escape(p->s + p->i, p->n - p->i, &cp)
                         : (size_t)utf8_get(p->s + p->i, p->n - p->i, &cp);
         if (!len)
-            return fail(p, p->i, c == '\\' ? "bad escape or half a surrogate pair" : "invalid UTF-8");
+            return fail(p, p->i,
+                        c == '\\' ? "bad escape or half a surrogate pair" : "invalid UTF-8");
         p->i += len;
     }
     add(p, JSON_STRING, start);
@@ -396,8 +397,8 @@ int json_parse(struct json *j, struct arena *a, const char *text, size_t n, stru
     *j = (struct json){.text = text, .n_text = n};
     if (n > UINT32_MAX - 1)
         return err_set(e, ERR_DATA, "text of %zu bytes exceeds 4 GiB", n);
-    if (n >= 2 && (!text[0] || !text[1] || !memcmp(text, "\xFF\xFE", 2) ||
-                   !memcmp(text, "\xFE\xFF", 2)))
+    if (n >= 2 &&
+        (!text[0] || !text[1] || !memcmp(text, "\xFF\xFE", 2) || !memcmp(text, "\xFE\xFF", 2)))
         return err_set(e, ERR_DATA, "byte 0: not UTF-8 text (it looks like UTF-16 or binary)");
     p.max = json_bound(text, n);
     if (p.max > INT32_MAX)
