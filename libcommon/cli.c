@@ -1,0 +1,194 @@
+/* cli.c - the part of main() that all commands share. */
+#include "cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *const cli_devices[] = {"auto", "cpu", "cuda", NULL};
+const char *const cli_isas[] = {"auto", "scalar", "avx2", "avx512", NULL};
+const char *const cli_progress_when[] = {"auto", "always", "never", NULL};
+
+const struct cli_model cli_model_default = {.batch = 8, .chunk = 256};
+const struct cli_sample cli_sample_default = {
+    .max_tokens = 256, .temp = 1.0f, .top_p = 1.0f, .repeat_penalty = 1.0f, .samples = 1};
+const struct stream_opt cli_io_default = {0};
+const struct cli_notes cli_notes_default = {0};
+
+/* Options that cannot change a record's bytes (design, section 5), or only say where they go. */
+static const char *const no_effect[] = {
+    "model", "device", "threads", "batch",   "chunk",   "isa",  "output",
+    "rejects", "resume", "unordered", "stats", "quiet",  "verbose", "progress", "help", "version",
+    NULL};
+
+static void usage(const struct cli *c, FILE *out)
+{
+    fprintf(out, "usage: %s [options]%s%s\n%s\n", c->name, *c->operands ? " " : "", c->operands,
+            c->about);
+    opt_help(c->opts, out);
+}
+
+/* -h, -V and --help-mdoc act before anything else is looked at. */
+static void early(const struct cli *c, const char *arg)
+{
+    if (!strcmp(arg, "-h") || !strcmp(arg, "--help"))
+        usage(c, stdout);
+    else if (!strcmp(arg, "-V") || !strcmp(arg, "--version"))
+        printf("%s (llmutils) %s\n", c->name, VERSION);
+    else if (!strcmp(arg, "--help-mdoc"))
+        opt_mdoc(c->opts, stdout);
+    else
+        return;
+    exit(cli_end(c, CLI_OK));
+}
+
+int cli_begin(const struct cli *c, int argc, char **argv)
+{
+    struct err e;
+    int n;
+
+    for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+        early(c, argv[i]);
+    n = opt_parse(c->opts, argc, argv, &e);
+    if (n < 0) {
+        fprintf(stderr, "%s: %s\n%s: try '%s -h'\n", c->name, e.msg, c->name, c->name);
+        exit(CLI_USAGE);
+    }
+    return n;
+}
+
+int cli_fail(const struct cli *c, const struct err *e)
+{
+    fflush(stdout);
+    fprintf(stderr, "%s: %s\n", c->name, e->msg);
+    return e->code == ERR_OUT ? CLI_FAIL : e->code == ERR_STOP ? CLI_STOPPED : CLI_USAGE;
+}
+
+int cli_end(const struct cli *c, int status)
+{
+    if (!fflush(stdout) && !ferror(stdout) && (!fclose(stdout) || errno == EBADF))
+        return status;
+    fprintf(stderr, "%s: cannot write output: %s\n", c->name, strerror(errno));
+    return CLI_FAIL;
+}
+
+void cli_warn(const struct cli *c, const char *fmt, ...)
+{
+    va_list ap;
+
+    fprintf(stderr, "%s: ", c->name);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    putc('\n', stderr);
+}
+
+void cli_note(const struct cli *c, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!c->notes || !c->notes->verbose)
+        return;
+    fprintf(stderr, "%s: ", c->name);
+    va_start(ap, fmt);
+    vfprintf(stderr, fmt, ap);
+    va_end(ap);
+    putc('\n', stderr);
+}
+
+static double since(const struct timespec *t, struct timespec *now)
+{
+    clock_gettime(CLOCK_MONOTONIC, now);
+    return (double)(now->tv_sec - t->tv_sec) + 1e-9 * (double)(now->tv_nsec - t->tv_nsec);
+}
+
+void cli_progress_begin(struct cli_progress *p, const struct cli *c)
+{
+    int when = c->notes ? c->notes->progress : 2;
+
+    *p = (struct cli_progress){.on = when == 1 || (when == 0 && isatty(2))};
+    clock_gettime(CLOCK_MONOTONIC, &p->start);
+    p->last = p->start;
+}
+
+void cli_progress(struct cli_progress *p, const struct cli *c, const struct stream_counts *n,
+                  int64_t tokens)
+{
+    struct timespec now;
+    struct buf b = {0};
+    double t;
+
+    if (!p->on || since(&p->last, &now) < 0.1)
+        return;
+    p->last = now;
+    t = since(&p->start, &now);
+    buf_fmt(&b, "%s: %lld done", c->name, (long long)n->written);
+    if (n->rejected + n->dropped)
+        buf_fmt(&b, ", %lld out", (long long)(n->rejected + n->dropped));
+    if (tokens)
+        buf_fmt(&b, ", %.0f tokens/s", (double)tokens / t);
+    if (n->bytes_total && n->bytes_in && n->bytes_in <= n->bytes_total) {
+        double part = (double)n->bytes_in / (double)n->bytes_total;
+
+        buf_fmt(&b, ", %.0f%% read, %.0f s left", 100 * part, t * (1 - part) / part);
+    } else {
+        buf_fmt(&b, ", %.0f s", t);
+    }
+    fprintf(stderr, "\r%-*s", p->width, b.p);
+    fflush(stderr);
+    p->width = (int)b.n;
+    buf_free(&b);
+}
+
+void cli_progress_end(struct cli_progress *p)
+{
+    if (p->on && p->width)
+        fprintf(stderr, "\r%*s\r", p->width, "");
+    p->on = false;
+}
+
+void cli_fingerprint(const struct cli *c, const struct hash128 *model, const char *more,
+                     struct buf *out)
+{
+    char hex[33];
+
+    buf_char(out, '{');
+    json_put_key(out, "version");
+    json_put_str(out, VERSION, strlen(VERSION));
+    json_put_key(out, "command");
+    json_put_str(out, c->name, strlen(c->name));
+    if (model) {
+        hash_hex(*model, hex);
+        json_put_key(out, "model");
+        json_put_str(out, hex, 32);
+    }
+    if (more)
+        buf_fmt(out, ",%s", more);
+    json_put_key(out, "options");
+    opt_json(c->opts, no_effect, out);
+    buf_char(out, '}');
+}
+
+char *cli_data(const char *name, struct err *e)
+{
+    static const char *const base[] = {"../examples", "../share/llmutils", NULL};
+    char exe[4096];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    struct buf b = {0};
+
+    exe[n > 0 ? n : 0] = 0;
+    if (strrchr(exe, '/'))
+        *strrchr(exe, '/') = 0;
+    for (int i = 0; base[i]; i++) {
+        buf_reset(&b);
+        buf_fmt(&b, "%s/%s/%s", exe, base[i], name);
+        if (!access(b.p, R_OK))
+            return b.p;
+    }
+    err_set(e, ERR_IO, "cannot find '%s' beside the program (looked in %s/../examples and %s/../share/llmutils)",
+            name, exe, exe);
+    buf_free(&b);
+    return NULL;
+}

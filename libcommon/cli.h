@@ -1,0 +1,149 @@
+/* cli.h - what every llm-* command shares: option groups, notes, progress, exit statuses.
+ *
+ * A group is a struct, its defaults and a macro that expands to rows of the
+ * option table. A command takes the groups it needs, so that `--temp` means the
+ * same thing everywhere or does not exist. */
+#ifndef CLI_H
+#define CLI_H
+
+#include "buf.h"
+#include "hash.h"
+#include "json.h"
+#include "opt.h"
+#include "stream.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+enum { CLI_OK = 0, CLI_FAIL = 1, CLI_USAGE = 2, CLI_STOPPED = 75 };
+
+extern const char *const cli_devices[];  // "auto", "cpu", "cuda"; NULL-terminated
+extern const char *const cli_isas[];     // in the order of enum backend_isa
+extern const char *const cli_progress_when[];
+
+struct cli_model {
+    const char *path;   // .gguf file or HF directory
+    int device;         // index into cli_devices
+    int threads;        // 0 = as many as this process may use
+    int ctx;            // positions a sequence may have; 0 = the model's, at most 4096
+    int batch;          // records in flight
+    int chunk;          // prompt tokens computed in one step
+    int isa;            // index into cli_isas
+    const char *chat_template; // name, file, "none", or NULL: the model's own
+};
+
+struct cli_sample {
+    int max_tokens;
+    float temp; // 0 = greedy
+    int top_k;  // 0 = off
+    float top_p, min_p;
+    float repeat_penalty, presence_penalty, frequency_penalty;
+    struct opt_list stop;
+    int samples;
+    int logprobs;
+    bool ignore_eos;
+};
+
+struct cli_notes {
+    bool quiet, verbose;
+    int progress; // index into cli_progress_when
+};
+
+extern const struct cli_model cli_model_default;
+extern const struct cli_sample cli_sample_default;
+extern const struct stream_opt cli_io_default;
+extern const struct cli_notes cli_notes_default;
+
+// clang-format off
+#define CLI_MODEL(p) \
+    OPT_HEAD("Model"), \
+    OPT_STR('m', "model", &(p)->path, "path", "GGUF file or Hugging Face directory (required)"), \
+    OPT_ENUM('d', "device", &(p)->device, cli_devices, "name", "auto, cpu or cuda"), \
+    OPT_INT('j', "threads", &(p)->threads, "n", 0, 1024, "CPU threads, 0 for as many as may be used"), \
+    OPT_INT(0, "ctx", &(p)->ctx, "n", 0, 1 << 24, "positions of a sequence, 0 for the model's up to 4096"), \
+    OPT_INT(0, "batch", &(p)->batch, "n", 1, 1024, "records in flight"), \
+    OPT_INT(0, "chunk", &(p)->chunk, "n", 1, 8192, "prompt tokens computed in one step"), \
+    OPT_ENUM(0, "isa", &(p)->isa, cli_isas, "name", "instruction set of the CPU kernels: auto, scalar, avx2 or avx512"), \
+    OPT_STR(0, "chat-template", &(p)->chat_template, "name", "template name or file, or none, instead of the model's own")
+#define CLI_SAMPLE(p) \
+    OPT_HEAD("Sampling"), \
+    OPT_INT('n', "max-tokens", &(p)->max_tokens, "n", 1, 1 << 24, "tokens to generate at most"), \
+    OPT_FLOAT('t', "temp", &(p)->temp, "x", 0, 100, "temperature, 0 for greedy"), \
+    OPT_INT('k', "top-k", &(p)->top_k, "n", 0, 1 << 24, "keep the k likeliest tokens, 0 for all"), \
+    OPT_FLOAT('p', "top-p", &(p)->top_p, "x", 0, 1, "keep the likeliest tokens that make up this mass"), \
+    OPT_FLOAT(0, "min-p", &(p)->min_p, "x", 0, 1, "keep tokens at least this likely relative to the likeliest"), \
+    OPT_FLOAT(0, "repeat-penalty", &(p)->repeat_penalty, "x", 0.01, 100, "divide the logits of tokens seen, 1 for off"), \
+    OPT_FLOAT(0, "presence-penalty", &(p)->presence_penalty, "x", -100, 100, "subtract once from tokens generated before"), \
+    OPT_FLOAT(0, "frequency-penalty", &(p)->frequency_penalty, "x", -100, 100, "subtract for each time a token was generated"), \
+    OPT_LIST(0, "stop", &(p)->stop, "text", "end before this text; may be given several times"), \
+    OPT_INT(0, "samples", &(p)->samples, "n", 1, 4096, "completions of each record"), \
+    OPT_INT(0, "logprobs", &(p)->logprobs, "n", 0, 100, "write the log-probability of each token and of the n likeliest, 0 for none"), \
+    OPT_FLAG(0, "ignore-eos", &(p)->ignore_eos, "go on after the end-of-sequence token")
+#define CLI_IO(p) \
+    OPT_HEAD("Records"), \
+    OPT_STR('o', "output", &(p)->output, "file", "write here instead of standard output"), \
+    OPT_STR(0, "rejects", &(p)->rejects, "file", "write records that cannot be used here"), \
+    OPT_FLAG(0, "resume", &(p)->resume, "skip what the output or the rejects already hold, and append"), \
+    OPT_FLAG('u', "unordered", &(p)->unordered, "write records as they finish"), \
+    OPT_STR(0, "shard", &(p)->shard, "i/n", "take only the i-th of n parts of the records"), \
+    OPT_U64('s', "seed", &(p)->seed, "n", "seed of all random choices"), \
+    OPT_STR(0, "stats", &(p)->stats, "file", "write counts as a JSON object")
+#define CLI_NOTES(p) \
+    OPT_HEAD("Notes"), \
+    OPT_FLAG('q', "quiet", &(p)->quiet, "no messages about single records"), \
+    OPT_FLAG('v', "verbose", &(p)->verbose, "say what is done"), \
+    OPT_ENUM(0, "progress", &(p)->progress, cli_progress_when, "when", "progress line: auto, always or never"), \
+    OPT_FLAG('h', "help", &(bool){false}, "show this text and exit"), \
+    OPT_FLAG('V', "version", &(bool){false}, "show the version and exit")
+// clang-format on
+
+struct cli {
+    const char *name;     // "llm-generate"
+    const char *operands; // "[file ...]"
+    const char *about;    // one line, as in the man page's .Nd
+    const struct opt *opts;
+    const struct cli_notes *notes;
+};
+
+/* Parse the command line; on -h, -V or bad usage print and exit (0 or 2).
+ * Returns the number of operands left in argv. The only function of libcommon
+ * that may exit, and it is called from main() only. */
+int cli_begin(const struct cli *c, int argc, char **argv);
+
+/* Print "name: message" on stderr; returns the status to exit with. */
+int cli_fail(const struct cli *c, const struct err *e);
+
+/* Flush stdout. Returns `status`, or CLI_FAIL when output was lost (ENOSPC, EPIPE). */
+int cli_end(const struct cli *c, int status);
+
+/* A line on standard error: always, or only with -v. */
+void cli_warn(const struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void cli_note(const struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* One line on standard error that is written over, at most ten times a second,
+ * only when standard error is a terminal (or --progress always). */
+struct cli_progress {
+    bool on;
+    struct timespec start, last;
+    int width; // of what stands on the line now
+};
+void cli_progress_begin(struct cli_progress *p, const struct cli *c);
+/* Counts of a stream and tokens so far (0: not said), with rate and time left where known. */
+void cli_progress(struct cli_progress *p, const struct cli *c, const struct stream_counts *n,
+                  int64_t tokens);
+void cli_progress_end(struct cli_progress *p);
+
+/* The fingerprint of a run for FILE.meta: version, command, model hash (NULL
+ * without a model), further pairs of the caller ("\"prompts\":\"...\"" or NULL) and every option
+ * that can change the records. */
+void cli_fingerprint(const struct cli *c, const struct hash128 *model, const char *more,
+                     struct buf *out);
+
+/* Find a file or directory of the toolkit's own data, such as "prompts/tiny/evol.yaml":
+ * beside the executable in ../examples (build tree) or ../share/llmutils
+ * (installed). Caller frees; NULL with e set when it is in neither. */
+char *cli_data(const char *name, struct err *e);
+
+#endif

@@ -1,0 +1,103 @@
+/* engine.h - submit, step, poll: many requests over one model.
+ *
+ * All that a command sees of inference. Requests share steps: each step carries
+ * one token of every sequence that generates and prompt chunks of those that do
+ * not yet; a finished sequence's place is taken in the next step. What a
+ * request returns depends on the request alone, never on its company.
+ * Source: Yu et al. 2022 (Orca), continuous batching; Kwon et al. 2023, paged KV. */
+#ifndef ENGINE_H
+#define ENGINE_H
+
+#include "backend.h"
+#include "buf.h"
+#include "err.h"
+#include "hash.h"
+#include "model.h"
+#include "sample.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct engine_opt {
+    int batch;   // sequences in flight at most
+    int ctx;     // positions of a sequence; 0: the model's, at most 4096
+    int chunk;   // prompt tokens in one step
+    int threads; // 0: as many as this process may use
+    enum backend_isa isa;
+    bool ordered; // engine_poll gives results in the order of submission
+};
+
+/* A place where the answer is one of a few tokens, and the text that follows it.
+ * A request with slots generates nothing else: after the prompt the
+ * distribution over slot 0's choices is read, the likeliest is taken, `then` is
+ * appended, and so on; this is how scores are read as expected values. */
+struct engine_slot {
+    const int32_t *choice; // (n_choice) token ids
+    int n_choice;
+    const int32_t *then; // (n_then), may be empty
+    int n_then;
+};
+
+struct engine_request {
+    const int32_t *token; // (n_token) the prompt with its BOS; copied
+    int n_token;
+    int max_tokens;
+    struct sample_opt sample;
+    uint64_t seed;
+    struct hash128 key;  // of the record's id: noise is keyed by (seed, key, sample, position)
+    int sample_index;    // 0..N-1 of --samples
+    const char *const *stop; // (n_stop) texts that end the output, not part of it; borrowed
+    int n_stop;
+    int n_logprobs;      // likeliest tokens to report at each position; 0: no log-probabilities
+    bool ignore_eos;
+    bool trim;           // drop one leading space of the output (SentencePiece after a template)
+    const struct engine_slot *slot; // (n_slots) borrowed until polled; NULL: generate
+    int n_slots;
+    void *user;
+};
+
+enum engine_finish { ENGINE_STOP, ENGINE_LENGTH, ENGINE_SLOTS, ENGINE_FAILED };
+
+/* What came of a request; its pointers are valid until the next engine_poll. */
+struct engine_result {
+    void *user;
+    enum engine_finish finish;
+    const char *text; // (n_text) UTF-8, without stop text and end token
+    size_t n_text;
+    const int32_t *token; // (n_tokens) as drawn, the end token included
+    int n_tokens, n_prompt;
+    const float *logprob;        // (n_tokens), or NULL
+    const struct sample_top *top; // (n_tokens, n_logprobs), or NULL
+    const float *p;              // slots' distributions one after the other, or NULL
+    int sample_index;
+};
+
+struct engine;
+
+/* Open a model on a device. Memory is planned first. */
+struct engine *engine_open(const struct engine_opt *o, const char *path, struct err *e);
+void engine_close(struct engine *en);
+
+const struct model *engine_model(const struct engine *en);
+int engine_ctx(const struct engine *en);
+/* What it runs on and the memory plan, one line each, for -v. */
+void engine_describe(const struct engine *en, struct buf *out);
+
+/* True when another request may be submitted (a few batches wait at most). */
+bool engine_room(const struct engine *en);
+bool engine_busy(const struct engine *en); // something is submitted and not polled
+
+/* ERR_ARG when the prompt is empty, has ids outside the vocabulary or leaves no room
+ * for one token within ctx: the request is refused, the engine goes on. */
+int engine_submit(struct engine *en, const struct engine_request *r, struct err *e);
+int engine_step(struct engine *en, struct err *e); // -1: the device failed
+int engine_poll(struct engine *en, struct engine_result *out); // 1 or 0
+
+/* Tokens since open. */
+struct engine_counts {
+    int64_t prompt, generated, steps;
+    double prefill_seconds, decode_seconds; // of steps with, and without, prompt tokens
+};
+const struct engine_counts *engine_counts(const struct engine *en);
+
+#endif

@@ -1,0 +1,90 @@
+/* rng.c - counter-based random numbers: f(seed, stream, position, lane). */
+#include "rng.h"
+
+#include <math.h>
+#include <string.h>
+
+void rng_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4])
+{
+    uint32_t c[4] = {ctr[0], ctr[1], ctr[2], ctr[3]}, k0 = key[0], k1 = key[1];
+
+    for (int i = 0; i < 10; i++) {
+        uint64_t a = (uint64_t)0xD2511F53u * c[0], b = (uint64_t)0xCD9E8D57u * c[2];
+        uint32_t c1 = c[1], c3 = c[3];
+
+        c[0] = (uint32_t)(b >> 32) ^ c1 ^ k0;
+        c[1] = (uint32_t)b;
+        c[2] = (uint32_t)(a >> 32) ^ c3 ^ k1;
+        c[3] = (uint32_t)a;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    memcpy(out, c, sizeof(c));
+}
+
+struct rng rng_stream(uint64_t seed, uint64_t name_hi, uint64_t name_lo)
+{
+    uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)}, x[4];
+    uint32_t ctr[4] = {(uint32_t)name_lo, (uint32_t)(name_lo >> 32), (uint32_t)name_hi,
+                       (uint32_t)(name_hi >> 32)};
+
+    rng_philox(ctr, key, x);
+    return (struct rng){{x[0] ^ x[2], x[1] ^ x[3]}};
+}
+
+static void block(const struct rng *r, uint64_t position, uint32_t quad, uint32_t out[4])
+{
+    uint32_t ctr[4] = {quad, (uint32_t)position, (uint32_t)(position >> 32), 0};
+
+    rng_philox(ctr, r->key, out);
+}
+
+uint32_t rng_bits(const struct rng *r, uint64_t position, uint32_t lane)
+{
+    uint32_t x[4];
+
+    block(r, position, lane / 4, x);
+    return x[lane % 4];
+}
+
+double rng_unit(const struct rng *r, uint64_t position, uint32_t lane)
+{
+    return ((double)rng_bits(r, position, lane) + 0.5) * 0x1p-32;
+}
+
+uint32_t rng_below(const struct rng *r, uint64_t position, uint32_t lane, uint32_t n)
+{
+    return (uint32_t)((uint64_t)rng_bits(r, position, lane) * n >> 32);
+}
+
+/* x = m 2^k with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh z, z = (m - 1) / (m + 1),
+ * |z| < 0.172, where eleven terms of the series leave less than 2^-60. */
+double rng_log(double x)
+{
+    double m, z, z2, s = 0;
+    uint64_t u;
+    int k;
+
+    memcpy(&u, &x, sizeof(u));
+    k = (int)(u >> 52 & 0x7FF) - 1023;
+    u = (u & 0xFFFFFFFFFFFFFu) | (uint64_t)1023 << 52;
+    memcpy(&m, &u, sizeof(m));
+    if (m > 1.4142135623730951) {
+        m *= 0.5;
+        k++;
+    }
+    z = (m - 1) / (m + 1);
+    z2 = z * z;
+    for (int i = 21; i >= 1; i -= 2)
+        s = fma(s, z2, 1.0 / i);
+    return fma((double)k, 0.69314718055994530942, 2 * z * s);
+}
+
+void rng_gumbel4(const struct rng *r, uint64_t position, uint32_t quad, float out[4])
+{
+    uint32_t x[4];
+
+    block(r, position, quad, x);
+    for (int i = 0; i < 4; i++)
+        out[i] = (float)-rng_log(-rng_log(((double)x[i] + 0.5) * 0x1p-32));
+}

@@ -1,0 +1,36 @@
+/* rng.h - counter-based random numbers: f(seed, stream, position, lane).
+ *
+ * No state, so no order: what is drawn for (seed, stream, position, lane) is the
+ * same whenever, wherever and however often it is asked for.
+ * Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox 4x32-10). */
+#ifndef RNG_H
+#define RNG_H
+
+#include <stdint.h>
+
+/* The Philox block function: ten rounds over ctr with key, into out. */
+void rng_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4]);
+
+/* A stream: its key mixes a seed and any 128-bit name (a record's id hash, a stage). */
+struct rng {
+    uint32_t key[2];
+};
+struct rng rng_stream(uint64_t seed, uint64_t name_hi, uint64_t name_lo);
+
+/* 32 random bits for (position, lane). */
+uint32_t rng_bits(const struct rng *r, uint64_t position, uint32_t lane);
+
+/* Uniform in (0, 1), never 0 or 1: (bits + 1/2) / 2^32. */
+double rng_unit(const struct rng *r, uint64_t position, uint32_t lane);
+
+/* Uniform integer in 0..n-1 (n >= 1) by multiplication; bias below n / 2^32. */
+uint32_t rng_below(const struct rng *r, uint64_t position, uint32_t lane, uint32_t n);
+
+/* Gumbel(0, 1) noise -log(-log u) of lanes 4*quad .. 4*quad+3 at a position. The
+ * argmax over tokens of logit + noise[token] is a draw from softmax(logit). */
+void rng_gumbel4(const struct rng *r, uint64_t position, uint32_t quad, float out[4]);
+
+/* Natural logarithm of a positive, finite, normal x; one result on every machine; error < 2 ulp. */
+double rng_log(double x);
+
+#endif
