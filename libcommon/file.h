@@ -33,13 +33,15 @@ struct file_out {
     FILE *f;
     char *path, *tmp;
     uint64_t n; // bytes written so far
+    int force;
 };
 
-/* Refuses an existing path unless force ("'x' exists; use --force"). */
+/* Refuses an existing path unless force ("'x' exists; use --force"), and what is
+ * no regular file always. A failed write is ERR_OUT. */
 int file_create(struct file_out *o, const char *path, int force, struct err *e);
 int file_write(struct file_out *o, const void *p, size_t n, struct err *e);
 int file_pad(struct file_out *o, uint64_t multiple, struct err *e); // zeros up to a multiple
-int file_commit(struct file_out *o, struct err *e);                 // fsync, rename, fsync dir
+int file_commit(struct file_out *o, struct err *e);                 // also abandons on failure
 void file_abandon(struct file_out *o);                              // NULL-safe, idempotent
 
 int file_is_dir(const char *path);
