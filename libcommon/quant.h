@@ -28,13 +28,14 @@ struct quant_q4_k { uint16_t d, dmin; uint8_t scale[12]; uint8_t q[128]; };
 struct quant_q5_k { uint16_t d, dmin; uint8_t scale[12]; uint8_t h[32]; uint8_t q[128]; };
 struct quant_q6_k { uint8_t ql[128]; uint8_t qh[64]; int8_t scale[16]; uint16_t d; };
 
-/* y[0..n) = the n values of a row; n is a multiple of the type's block.
- * False when the type has no values to read as floats here. */
+/* y[0..n) = the n values of a row; n is a multiple of the type's block. The row
+ * may stand at any address. False for the integer types and unknown ones. */
 bool quant_read(enum tensor_type t, const void *row, float *y, int64_t n);
 
 /* Write n floats as a row of type F32, F16, BF16 or Q8_0 (the types that
  * llm-convert writes). False for other types. Q8_0: d = max|x| / 127 as f16,
- * q = round(x / d_f32), ties away from zero, as the published reference does. */
+ * q = round(x * (1 / d_f32)), ties away from zero, as the published reference
+ * does; a block with a NaN or an infinity gets d = NaN. */
 bool quant_write(enum tensor_type t, const float *x, void *row, int64_t n);
 
 #endif
