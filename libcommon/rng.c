@@ -1,7 +1,7 @@
 /* rng.c - counter-based random numbers: f(seed, stream, position, lane). */
 #include "rng.h"
+#include "num.h"
 
-#include <math.h>
 #include <string.h>
 
 void rng_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4])
@@ -32,7 +32,7 @@ struct rng rng_stream(uint64_t seed, uint64_t name_hi, uint64_t name_lo)
     return (struct rng){{x[0] ^ x[2], x[1] ^ x[3]}};
 }
 
-static void block(const struct rng *r, uint64_t position, uint32_t quad, uint32_t out[4])
+void rng_quad(const struct rng *r, uint64_t position, uint32_t quad, uint32_t out[4])
 {
     uint32_t ctr[4] = {quad, (uint32_t)position, (uint32_t)(position >> 32), 0};
 
@@ -43,7 +43,7 @@ uint32_t rng_bits(const struct rng *r, uint64_t position, uint32_t lane)
 {
     uint32_t x[4];
 
-    block(r, position, lane / 4, x);
+    rng_quad(r, position, lane / 4, x);
     return x[lane % 4];
 }
 
@@ -57,34 +57,7 @@ uint32_t rng_below(const struct rng *r, uint64_t position, uint32_t lane, uint32
     return (uint32_t)((uint64_t)rng_bits(r, position, lane) * n >> 32);
 }
 
-/* x = m 2^k with m in [sqrt(1/2), sqrt(2)); log m = 2 atanh z, z = (m - 1) / (m + 1),
- * |z| < 0.172, where eleven terms of the series leave less than 2^-60. */
-double rng_log(double x)
+float rng_gumbel(uint32_t bits)
 {
-    double m, z, z2, s = 0;
-    uint64_t u;
-    int k;
-
-    memcpy(&u, &x, sizeof(u));
-    k = (int)(u >> 52 & 0x7FF) - 1023;
-    u = (u & 0xFFFFFFFFFFFFFu) | (uint64_t)1023 << 52;
-    memcpy(&m, &u, sizeof(m));
-    if (m > 1.4142135623730951) {
-        m *= 0.5;
-        k++;
-    }
-    z = (m - 1) / (m + 1);
-    z2 = z * z;
-    for (int i = 21; i >= 1; i -= 2)
-        s = fma(s, z2, 1.0 / i);
-    return fma((double)k, 0.69314718055994530942, 2 * z * s);
-}
-
-void rng_gumbel4(const struct rng *r, uint64_t position, uint32_t quad, float out[4])
-{
-    uint32_t x[4];
-
-    block(r, position, quad, x);
-    for (int i = 0; i < 4; i++)
-        out[i] = (float)-rng_log(-rng_log(((double)x[i] + 0.5) * 0x1p-32));
+    return (float)-num_log_d(-num_log_d(((double)bits + 0.5) * 0x1p-32));
 }

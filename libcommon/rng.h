@@ -26,11 +26,11 @@ double rng_unit(const struct rng *r, uint64_t position, uint32_t lane);
 /* Uniform integer in 0..n-1 (n >= 1) by multiplication; bias below n / 2^32. */
 uint32_t rng_below(const struct rng *r, uint64_t position, uint32_t lane, uint32_t n);
 
-/* Gumbel(0, 1) noise -log(-log u) of lanes 4*quad .. 4*quad+3 at a position. The
- * argmax over tokens of logit + noise[token] is a draw from softmax(logit). */
-void rng_gumbel4(const struct rng *r, uint64_t position, uint32_t quad, float out[4]);
+/* The bits of lanes 4*quad .. 4*quad+3 at a position: rng_bits, four at a time. */
+void rng_quad(const struct rng *r, uint64_t position, uint32_t quad, uint32_t out[4]);
 
-/* Natural logarithm of a positive, finite, normal x; one result on every machine; error < 2 ulp. */
-double rng_log(double x);
+/* Gumbel(0, 1) noise -log(-log u) of a lane's bits, u = (bits + 1/2) / 2^32; increasing in
+ * bits. The argmax over tokens of logit + noise is a draw from softmax(logit). */
+float rng_gumbel(uint32_t bits);
 
 #endif

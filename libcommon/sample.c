@@ -9,6 +9,8 @@
 
 #define IN_PROMPT 0x80000000u
 
+enum { NOISE_MAX = 24 }; // Gumbel noise of 32 bits stays below 23
+
 struct sample_cand {
     float x; // logit / T
     int32_t id;
@@ -190,21 +192,38 @@ static int32_t best(const struct sample_cand *c, int n)
     return b->id;
 }
 
-/* Argmax of x + noise[id]; noise comes four ids at a time, so one block is
- * shared by neighbours when candidates stand in id order. */
+/* Bits below floor_bits[d] give noise below d for sure: most candidates are far
+ * below the best so far, and this spares them two logarithms. exp(-exp(-d)) 2^32,
+ * lowered by more than the error of num_exp. */
+static void noise_floors(uint32_t floor_bits[NOISE_MAX + 1])
+{
+    for (int d = 0; d <= NOISE_MAX; d++) {
+        double u = (double)num_exp(-num_exp(-(float)d)) * (1 - 1e-6);
+
+        floor_bits[d] = (uint32_t)(u * 4294967295.0);
+    }
+}
+
+/* Argmax of x + noise[id]; the bits come four ids at a time. */
 static int32_t draw(const struct sample_cand *c, int n, const struct rng *r, int64_t pos)
 {
     struct sample_cand top = {-INFINITY, -1};
-    uint32_t have = UINT32_MAX;
-    float g[4] = {0};
+    uint32_t have = UINT32_MAX, bits[4] = {0}, floor_bits[NOISE_MAX + 1];
 
+    noise_floors(floor_bits);
     for (int i = 0; i < n; i++) {
-        uint32_t quad = (uint32_t)c[i].id / 4;
+        uint32_t quad = (uint32_t)c[i].id / 4, b;
+        float d = top.x - c[i].x; // noise below d loses
         struct sample_cand y;
 
+        if (d > NOISE_MAX)
+            continue;
         if (quad != have)
-            rng_gumbel4(r, (uint64_t)pos, have = quad, g);
-        y = (struct sample_cand){c[i].x + g[c[i].id % 4], c[i].id};
+            rng_quad(r, (uint64_t)pos, have = quad, bits);
+        b = bits[c[i].id % 4];
+        if (d >= 1 && b < floor_bits[(int)d])
+            continue;
+        y = (struct sample_cand){c[i].x + rng_gumbel(b), c[i].id};
         if (top.id < 0 || before(&y, &top))
             top = y;
     }
@@ -249,7 +268,7 @@ static double log_sum(const float *logit, int n_vocab, float *max_out)
         if (logit[i] > -INFINITY)
             sum += (double)num_exp(logit[i] - max);
     *max_out = max;
-    return sum > 0 ? rng_log(sum) : 0;
+    return sum > 0 ? num_log_d(sum) : 0;
 }
 
 float sample_logprob(const float *logit, int n_vocab, int32_t id)

@@ -1,0 +1,225 @@
+/* llm-generate.c - complete the prompt of every record. See llm-generate(1). */
+#include "cli.h"
+#include "mem.h"
+#include "session.h"
+#include "utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct generate {
+    struct cli_model model;
+    struct cli_sample sample;
+    struct stream_opt io;
+    struct cli_notes notes;
+    const struct cli *cli;
+    struct session ses;
+    struct stream *s;
+    struct cli_progress progress;
+};
+
+/* A record in flight; its samples are written together when the last is done. */
+struct work {
+    struct record r;
+    struct record *out; // (samples)
+    int left;
+    bool failed;
+};
+
+static void work_free(const struct generate *g, struct work *w)
+{
+    for (int i = 0; i < g->sample.samples; i++)
+        record_reset(&w->out[i]);
+    free(w->out);
+    record_reset(&w->r);
+    free(w);
+}
+
+static int reject(struct generate *g, struct work *w, const char *rule, struct err *e)
+{
+    struct err why = *e;
+    int rc = stream_reject(g->s, &w->r, rule, NULL, NULL, why.msg, e);
+
+    work_free(g, w);
+    return rc;
+}
+
+/* Submit all samples of a record, or reject it. Takes w over. */
+static int submit(struct generate *g, struct work *w, struct err *e)
+{
+    struct engine_request q = session_request(&g->sample, g->io.seed);
+    struct tok_ids ids = {0};
+    bool templated;
+    int rc = prompt_record(&g->ses.pm, &w->r, &ids, &templated, e);
+
+    if (rc) {
+        tok_ids_free(&ids);
+        return reject(g, w, "prompt", e);
+    }
+    q.key = w->r.key;
+    q.token = ids.id;
+    q.n_token = (int)ids.n;
+    q.trim = templated && tok_adds_space(g->ses.pm.tok);
+    q.user = w;
+    for (int i = 0; i < g->sample.samples && !rc; i++) {
+        q.sample_index = i;
+        rc = engine_submit(g->ses.en, &q, e);
+    }
+    tok_ids_free(&ids);
+    return rc ? reject(g, w, "context", e) : 0;
+}
+
+static void put_token(const struct tok *tok, int32_t id, float logprob, struct buf *b)
+{
+    struct buf text = {0};
+
+    tok_bytes(tok, id, true, &text);
+    buf_char(b, '{');
+    json_put_key(b, "id");
+    json_put_int(b, id);
+    json_put_key(b, "token");
+    if (utf8_check(buf_cstr(&text), text.n) == text.n)
+        json_put_str(b, buf_cstr(&text), text.n);
+    else
+        buf_str(b, "null"); // part of a character
+    json_put_key(b, "logprob");
+    json_put_float(b, logprob);
+    buf_free(&text);
+}
+
+static void put_logprobs(const struct tok *tok, const struct engine_result *d, int n_top,
+                         struct record *r)
+{
+    struct buf b = {0};
+
+    buf_char(&b, '[');
+    for (int i = 0; i < d->n_tokens; i++) {
+        const struct sample_top *top = d->top + (size_t)i * (size_t)n_top;
+
+        buf_str(&b, i ? "," : "");
+        put_token(tok, d->token[i], d->logprob[i], &b);
+        json_put_key(&b, "top");
+        buf_char(&b, '[');
+        for (int k = 0; k < n_top && top[k].id >= 0; k++) {
+            buf_str(&b, k ? "," : "");
+            put_token(tok, top[k].id, top[k].logprob, &b);
+            buf_char(&b, '}');
+        }
+        buf_str(&b, "]}");
+    }
+    buf_char(&b, ']');
+    record_set(r, "logprobs", b.p, b.n);
+    buf_free(&b);
+}
+
+static void put_result(const struct generate *g, const struct engine_result *d, struct record *r)
+{
+    const char *why = d->finish == ENGINE_STOP ? "stop" : "length";
+    struct buf b = {0};
+
+    if (g->sample.samples > 1)
+        record_set_int(r, "sample", d->sample_index);
+    record_set_str(r, "output", d->text, d->n_text);
+    record_set_str(r, "finish_reason", why, strlen(why));
+    buf_fmt(&b, "{\"prompt_tokens\":%d,\"completion_tokens\":%d}", d->n_prompt, d->n_tokens);
+    record_set(r, "usage", b.p, b.n);
+    buf_free(&b);
+    if (g->sample.logprobs)
+        put_logprobs(g->ses.pm.tok, d, g->sample.logprobs, r);
+}
+
+/* One sample is done; with the record's last one, write or reject the record. */
+static int finish(struct generate *g, const struct engine_result *d, struct err *e)
+{
+    struct work *w = d->user;
+    int rc;
+
+    record_copy(&w->out[d->sample_index], &w->r);
+    put_result(g, d, &w->out[d->sample_index]);
+    w->failed = w->failed || d->finish == ENGINE_FAILED;
+    if (--w->left)
+        return 0;
+    if (w->failed) {
+        err_set(e, ERR_DATA, "the model gave no finite logits");
+        return reject(g, w, "logits", e);
+    }
+    rc = stream_write_group(g->s, w->out, g->sample.samples, e);
+    work_free(g, w);
+    return rc;
+}
+
+/* Read what there is room for; wait for input only when nothing else is to be done. */
+static int take_in(struct generate *g, bool *more, struct err *e)
+{
+    while (*more && engine_room(g->ses.en)) {
+        struct work *w = mem_zero(1, sizeof(*w));
+        int rc;
+
+        w->left = g->sample.samples;
+        w->out = mem_zero((size_t)w->left, sizeof(*w->out));
+        rc = stream_read(g->s, &w->r, !engine_busy(g->ses.en), e);
+        if (rc != 1)
+            work_free(g, w);
+        if (rc < 0)
+            return -1;
+        *more = rc != 0;
+        if (rc == 2)
+            return 0;
+        if (rc == 1 && submit(g, w, e))
+            return -1;
+    }
+    return 0;
+}
+
+static int run(struct generate *g, int n, char **file, int *status, struct err *e)
+{
+    struct engine_result d;
+    struct buf extra = {0};
+    bool more = true;
+
+    if (session_open(&g->ses, g->cli, &g->model, !g->io.unordered, e))
+        return -1;
+    g->s = session_stream(&g->ses, g->cli, &g->io, prompt_fields, g->sample.samples, NULL, n, file, e);
+    if (!g->s)
+        return -1;
+    cli_progress_begin(&g->progress, g->cli);
+    while (more || engine_busy(g->ses.en)) {
+        if (take_in(g, &more, e) || engine_step(g->ses.en, e))
+            return -1;
+        while (engine_poll(g->ses.en, &d))
+            if (finish(g, &d, e))
+                return -1;
+        cli_progress(&g->progress, g->cli, stream_counts(g->s),
+                     engine_counts(g->ses.en)->generated);
+    }
+    cli_progress_end(&g->progress);
+    session_stats(&g->ses, &extra);
+    *status = stream_close(g->s, buf_cstr(&extra), e);
+    g->s = NULL;
+    buf_free(&extra);
+    return *status < 0 ? -1 : 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct generate g = {.model = cli_model_default,
+                         .sample = cli_sample_default,
+                         .io = cli_io_default,
+                         .notes = cli_notes_default};
+    const struct opt opts[] = {
+        CLI_MODEL(&g.model), CLI_SAMPLE(&g.sample), CLI_IO(&g.io), CLI_NOTES(&g.notes), OPT_END(),
+    };
+    const struct cli cli = {"llm-generate", "[file ...]", "complete the prompt of every record",
+                            opts, &g.notes};
+    int n = cli_begin(&cli, argc, argv), status = CLI_OK;
+    struct err e;
+
+    g.cli = &cli;
+    if (run(&g, n, argv, &status, &e)) {
+        cli_progress_end(&g.progress);
+        status = cli_fail(&cli, &e);
+    }
+    stream_abandon(g.s);
+    session_close(&g.ses);
+    return cli_end(&cli, status);
+}

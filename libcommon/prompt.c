@@ -1,0 +1,321 @@
+/* prompt.c - prompt files and their rendering into tokens for a model. */
+#include "prompt.h"
+#include "buf.h"
+#include "file.h"
+#include "mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEMPLATE_MAX = 1 << 20 };
+
+const char *const prompt_fields[] = {"messages", "conversations", "system", "instruction",
+                                     "input",    "prompt",        NULL};
+
+/* A template by name, or a file that holds one. */
+static int named_template(struct prompt_model *pm, const char *opt, struct err *e)
+{
+    char *text;
+    int rc;
+
+    for (int i = 0; chat_names[i]; i++)
+        if (!strcmp(chat_names[i], opt)) {
+            pm->kind = (enum chat_kind)i;
+            pm->known = true;
+            return 0;
+        }
+    text = file_text(opt, TEMPLATE_MAX, NULL, e);
+    if (!text)
+        return err_wrap(e, "--chat-template: '%s' is no template's name and no file", opt);
+    rc = chat_recognize(text, &pm->kind, e);
+    pm->known = !rc;
+    free(text);
+    return rc ? err_wrap(e, "'%s'", opt) : 0;
+}
+
+int prompt_model_init(struct prompt_model *pm, const struct model *m, const char *opt, struct err *e)
+{
+    const char *own = tok_template(m->tok);
+    struct err why;
+
+    *pm = (struct prompt_model){.tok = m->tok};
+    if (opt)
+        return named_template(pm, opt, e);
+    if (!own)
+        err_set(&why, ERR_ARG, "the model has no chat template; name one with --chat-template");
+    else if (!chat_recognize(own, &pm->kind, &why))
+        pm->known = true;
+    if (!pm->known)
+        pm->problem = mem_dup(why.msg, strlen(why.msg));
+    return 0;
+}
+
+void prompt_model_free(struct prompt_model *pm)
+{
+    free(pm->problem);
+    *pm = (struct prompt_model){0};
+}
+
+int prompt_open(struct prompt *p, const char *path, struct err *e)
+{
+    static const char *const needed = "user";
+    const struct conf *stop;
+    char *text;
+    size_t n;
+
+    *p = (struct prompt){0};
+    text = file_text(path, TEMPLATE_MAX, &n, e);
+    if (!text)
+        return -1;
+    p->hash = hash_bytes(text, n);
+    free(text);
+    p->conf = conf_open(path, e);
+    if (!p->conf)
+        return -1;
+    p->system = conf_str(p->conf, "system", NULL);
+    p->user = conf_str(p->conf, needed, NULL);
+    p->assistant = conf_str(p->conf, "assistant", NULL);
+    stop = conf_get(p->conf, "stop");
+    for (const struct conf *c = stop ? stop->child : NULL; c; c = c->next) {
+        p->stop = mem_resize(p->stop, (size_t)p->n_stop + 1, sizeof(*p->stop));
+        p->stop[p->n_stop++] = c->value ? c->value : "";
+    }
+    if (p->user)
+        return 0;
+    prompt_close(p);
+    return err_set(e, ERR_DATA, "%s: no key '%s'", path, needed);
+}
+
+void prompt_close(struct prompt *p)
+{
+    conf_close(p->conf);
+    free(p->stop);
+    *p = (struct prompt){0};
+}
+
+static const struct prompt_var *find(const struct prompt_var *v, int n, const char *name, size_t len)
+{
+    for (int i = 0; i < n; i++)
+        if (strlen(v[i].name) == len && !memcmp(v[i].name, name, len))
+            return &v[i];
+    return NULL;
+}
+
+/* Text without optional parts: copy it, replacing {{name}}. */
+static int fill_plain(const char *s, size_t n, const struct prompt_var *v, int n_vars,
+                      struct buf *out, struct err *e)
+{
+    const char *end = s + n;
+
+    while (s < end) {
+        const char *open = memmem(s, (size_t)(end - s), "{{", 2), *close;
+        const struct prompt_var *x;
+
+        if (!open)
+            break;
+        close = memmem(open, (size_t)(end - open), "}}", 2);
+        if (!close)
+            return err_set(e, ERR_ARG, "'{{' without '}}'");
+        x = find(v, n_vars, open + 2, (size_t)(close - open - 2));
+        if (!x)
+            return err_set(e, ERR_ARG, "unknown name '%.*s'", (int)(close - open + 2), open);
+        buf_add(out, s, (size_t)(open - s));
+        if (x->text)
+            buf_add(out, x->text, x->n);
+        s = close + 2;
+    }
+    buf_add(out, s, (size_t)(end - s));
+    return 0;
+}
+
+int prompt_fill(const char *text, const struct prompt_var *v, int n, struct buf *out, struct err *e)
+{
+    const char *open, *colon, *close;
+
+    for (; (open = strstr(text, "[[")); text = close + 2) {
+        const struct prompt_var *x;
+
+        close = strstr(open, "]]");
+        colon = strchr(open, ':');
+        if (!close || !colon || colon > close)
+            return err_set(e, ERR_ARG, "'[[' is not followed by 'name: ...]]'");
+        if (fill_plain(text, (size_t)(open - text), v, n, out, e))
+            return -1;
+        x = find(v, n, open + 2, (size_t)(colon - open - 2));
+        if (!x)
+            return err_set(e, ERR_ARG, "unknown name '%.*s'", (int)(colon - open - 2), open + 2);
+        colon += colon[1] == ' ' ? 2 : 1;
+        if (x->text && x->n && fill_plain(colon, (size_t)(close - colon), v, n, out, e))
+            return -1;
+    }
+    return fill_plain(text, strlen(text), v, n, out, e);
+}
+
+/* Render messages and encode them. */
+static int encode(const struct prompt_model *pm, const struct chat_message *m, int n,
+                  const char *prefix, struct tok_ids *out, struct err *e)
+{
+    struct chat_text t = {0};
+    int rc;
+
+    if (!pm->known)
+        return err_set(e, ERR_ARG, "%s", pm->problem);
+    rc = chat_render(pm->kind, m, n, prefix, &t, e);
+    if (!rc)
+        rc = chat_encode(pm->tok, &t, out, e);
+    chat_text_free(&t);
+    return rc;
+}
+
+int prompt_encode(const struct prompt *p, const struct prompt_model *pm,
+                  const struct prompt_var *v, int n, struct tok_ids *out, struct err *e)
+{
+    struct buf part[3] = {{0}, {0}, {0}};
+    const char *text[3] = {p->system, p->user, p->assistant};
+    struct chat_message m[2];
+    int n_m = 0, rc = 0;
+
+    for (int i = 0; i < 3 && !rc; i++)
+        rc = text[i] ? prompt_fill(text[i], v, n, &part[i], e) : 0;
+    if (!rc && p->system)
+        m[n_m++] = (struct chat_message){CHAT_SYSTEM, buf_cstr(&part[0]), part[0].n, NULL, 0};
+    if (!rc)
+        m[n_m++] = (struct chat_message){CHAT_USER, buf_cstr(&part[1]), part[1].n, NULL, 0};
+    if (!rc)
+        rc = encode(pm, m, n_m, buf_cstr(&part[2]), out, e);
+    for (int i = 0; i < 3; i++)
+        buf_free(&part[i]);
+    return rc;
+}
+
+static const struct {
+    const char *name;
+    enum chat_role role;
+} roles[] = {{"system", CHAT_SYSTEM}, {"user", CHAT_USER},    {"human", CHAT_USER},
+             {"assistant", CHAT_ASSISTANT}, {"gpt", CHAT_ASSISTANT}, {NULL, CHAT_USER}};
+
+/* One element of messages ({role, content}) or conversations ({from, value}). */
+static int message(struct record *r, const struct json *j, int node, struct chat_message *m,
+                   struct err *e)
+{
+    int role = json_get(j, node, "role"), text = json_get(j, node, "content");
+
+    if (role < 0)
+        role = json_get(j, node, "from");
+    if (text < 0)
+        text = json_get(j, node, "value");
+    *m = (struct chat_message){0};
+    m->text = json_str(j, text, &r->mem, &m->n);
+    if (!m->text)
+        return err_set(e, ERR_DATA, "a message has no text in 'content'");
+    for (int i = 0; roles[i].name; i++)
+        if (json_str_is(j, role, roles[i].name)) {
+            m->role = roles[i].role;
+            return 0;
+        }
+    return err_set(e, ERR_DATA, "a message's role is not system, user or assistant");
+}
+
+static int from_messages(const struct prompt_model *pm, struct record *r, const char *field,
+                         struct tok_ids *out, struct err *e)
+{
+    struct chat_message *m;
+    struct json j;
+    size_t n_raw;
+    const char *raw = record_raw(r, field, &n_raw);
+    uint32_t n = 0, k;
+
+    if (json_parse(&j, &r->mem, raw, n_raw, e))
+        return err_wrap(e, "field '%s'", field);
+    if (json_type(&j, 0) != JSON_ARRAY || !j.node[0].size)
+        return err_set(e, ERR_DATA, "field '%s' is not a list of messages", field);
+    m = arena_new(&r->mem, j.node[0].size * sizeof(*m));
+    for (k = 1; k < j.node[0].next; k = j.node[k].next)
+        if (message(r, &j, (int)k, &m[n++], e))
+            return err_wrap(e, "field '%s'", field);
+    /* A conversation that ends with the assistant's answer is asked for that answer again. */
+    while (n > 1 && m[n - 1].role == CHAT_ASSISTANT)
+        n--;
+    return encode(pm, m, (int)n, "", out, e);
+}
+
+static int from_instruction(const struct prompt_model *pm, struct record *r, struct tok_ids *out,
+                            struct err *e)
+{
+    struct chat_message m[2] = {{.role = CHAT_SYSTEM}, {.role = CHAT_USER}};
+    int first = 1;
+
+    m[1].text = record_str(r, "instruction", &m[1].n);
+    if (!m[1].text)
+        return err_set(e, ERR_DATA, "field 'instruction' is not a string");
+    m[1].input = record_str(r, "input", &m[1].n_input);
+    if (m[1].input && !m[1].n_input)
+        m[1].input = NULL;
+    m[0].text = record_str(r, "system", &m[0].n);
+    if (m[0].text && m[0].n)
+        first = 0;
+    return encode(pm, m + first, 2 - first, "", out, e);
+}
+
+int prompt_record(const struct prompt_model *pm, struct record *r, struct tok_ids *out,
+                  bool *templated, struct err *e)
+{
+    const char *text;
+    size_t n;
+
+    *templated = true;
+    if (record_has(r, "messages"))
+        return from_messages(pm, r, "messages", out, e);
+    if (record_has(r, "conversations"))
+        return from_messages(pm, r, "conversations", out, e);
+    if (record_has(r, "instruction"))
+        return from_instruction(pm, r, out, e);
+    *templated = false;
+    if (!record_has(r, "prompt"))
+        return err_set(e, ERR_DATA, "no field 'prompt'");
+    text = record_str(r, "prompt", &n);
+    if (!text)
+        return err_set(e, ERR_DATA, "field 'prompt' is not a string");
+    return tok_encode(pm->tok, text, n, TOK_BOS, out, e);
+}
+
+void prompt_task(struct record *r, struct buf *out)
+{
+    size_t n;
+    const char *s = record_str(r, "instruction", &n);
+
+    if (s)
+        buf_add(out, s, n);
+    s = record_str(r, "input", &n);
+    if (!s || !n)
+        return;
+    buf_str(out, "\nInput: ");
+    buf_add(out, s, n);
+}
+
+static void strip(const char **s, size_t *n)
+{
+    while (*n && strchr(" \t\r\n", **s)) {
+        ++*s;
+        --*n;
+    }
+    while (*n && strchr(" \t\r\n", (*s)[*n - 1]))
+        --*n;
+}
+
+void prompt_split_task(const char *s, size_t n, const char **inst, size_t *n_inst,
+                       const char **input, size_t *n_input)
+{
+    static const char mark[] = "\nInput:", none[] = "<noinput>";
+    const char *at = memmem(s, n, mark, sizeof(mark) - 1);
+
+    *inst = s;
+    *n_inst = at ? (size_t)(at - s) : n;
+    *input = at ? at + sizeof(mark) - 1 : NULL;
+    *n_input = at ? n - *n_inst - (sizeof(mark) - 1) : 0;
+    strip(inst, n_inst);
+    if (*input)
+        strip(input, n_input);
+    if (!*n_input || (*n_input == sizeof(none) - 1 && !memcmp(*input, none, *n_input)))
+        *input = NULL, *n_input = 0;
+}

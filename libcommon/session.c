@@ -1,0 +1,84 @@
+/* session.c - an engine and its prompts, opened from a command's options. */
+#include "session.h"
+
+#include <string.h>
+
+int session_open(struct session *s, const struct cli *c, const struct cli_model *o, bool ordered,
+                 struct err *e)
+{
+    const struct engine_opt eo = {
+        .batch = o->batch,
+        .ctx = o->ctx,
+        .chunk = o->chunk,
+        .threads = o->threads,
+        .isa = (enum backend_isa)o->isa,
+        .ordered = ordered,
+    };
+    struct buf b = {0};
+
+    *s = (struct session){0};
+    if (!o->path)
+        return err_set(e, ERR_ARG, "no model: name one with -m");
+    if (!strcmp(cli_devices[o->device], "cuda"))
+        return err_set(e, ERR_ARG, "--device cuda: this build has no CUDA backend");
+    s->en = engine_open(&eo, o->path, e);
+    if (!s->en)
+        return -1;
+    if (prompt_model_init(&s->pm, engine_model(s->en), o->chat_template, e)) {
+        session_close(s);
+        return -1;
+    }
+    engine_describe(s->en, &b);
+    for (char *save = NULL, *line = strtok_r(b.p, "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save))
+        cli_note(c, "%s", line);
+    buf_free(&b);
+    return 0;
+}
+
+void session_close(struct session *s)
+{
+    prompt_model_free(&s->pm);
+    engine_close(s->en);
+    *s = (struct session){0};
+}
+
+struct engine_request session_request(const struct cli_sample *o, uint64_t seed)
+{
+    return (struct engine_request){
+        .max_tokens = o->max_tokens,
+        .sample = {o->temp, o->top_k, o->top_p, o->min_p, o->repeat_penalty, o->presence_penalty,
+                   o->frequency_penalty},
+        .seed = seed,
+        .stop = o->stop.v,
+        .n_stop = o->stop.n,
+        .n_logprobs = o->logprobs,
+        .ignore_eos = o->ignore_eos,
+    };
+}
+
+void session_stats(const struct session *s, struct buf *out)
+{
+    const struct engine_counts *n = engine_counts(s->en);
+
+    buf_fmt(out, "\"prompt_tokens\":%lld,\"generated_tokens\":%lld,\"steps\":%lld,",
+            (long long)n->prompt, (long long)n->generated, (long long)n->steps);
+    buf_fmt(out, "\"prefill_seconds\":%.3f,\"decode_seconds\":%.3f", n->prefill_seconds,
+            n->decode_seconds);
+}
+
+struct stream *session_stream(const struct session *s, const struct cli *c,
+                              const struct stream_opt *io, const char *const *fields, int group,
+                              const char *more, int n, char **file, struct err *e)
+{
+    struct buf print = {0};
+    struct stream_conf conf = {
+        .stage = c->name, .fields = fields, .group = group, .quiet = c->notes->quiet};
+    struct stream *st;
+
+    cli_fingerprint(c, &engine_model(s->en)->hash, more, &print);
+    conf.fingerprint = buf_cstr(&print);
+    st = stream_open(io, &conf, n, file, e);
+    buf_free(&print);
+    return st;
+}

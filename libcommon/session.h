@@ -1,0 +1,32 @@
+/* session.h - an engine and its prompts, opened from a command's options.
+ *
+ * What every command with a model does before its first record and after its last. */
+#ifndef SESSION_H
+#define SESSION_H
+
+#include "cli.h"
+#include "engine.h"
+#include "prompt.h"
+
+struct session {
+    struct engine *en;
+    struct prompt_model pm;
+};
+
+/* Open the model of the options (ERR_ARG without -m); says with -v what it runs on and the memory plan. */
+int session_open(struct session *s, const struct cli *c, const struct cli_model *o, bool ordered,
+                 struct err *e);
+void session_close(struct session *s); // zeroed is closed
+
+/* A request with the sampling options, to which prompt, key and user are added. */
+struct engine_request session_request(const struct cli_sample *o, uint64_t seed);
+
+/* Members for --stats: tokens and tokens per second. */
+void session_stats(const struct session *s, struct buf *out);
+
+/* The stream of a command with a model: opens it with the fingerprint of the run (see cli_fingerprint). */
+struct stream *session_stream(const struct session *s, const struct cli *c,
+                              const struct stream_opt *io, const char *const *fields, int group,
+                              const char *more, int n, char **file, struct err *e);
+
+#endif
