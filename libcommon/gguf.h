@@ -3,8 +3,9 @@
  * Reading maps the file and checks every count, length, offset, type and string
  * against the file's size before using it; limits: 65,536 keys, 262,144
  * tensors, key 1..65,535 bytes, name 1..255 bytes, string at most 64 MiB,
- * 1..4 dimensions, alignment a power of two up to 1 MiB, arrays of scalars or
- * strings only. Errors: ERR_DATA "x.gguf: byte 24: key length 99 exceeds the 12 bytes left".
+ * 1..4 dimensions of 1..2^40, alignment a power of two in 8..1 MiB, arrays of scalars or
+ * strings only; tensors inside the file, aligned, none over another.
+ * Errors: ERR_DATA "x.gguf: byte 24: key length 99 exceeds the 12 bytes left".
  * Source: ggml docs/gguf.md. */
 #ifndef GGUF_H
 #define GGUF_H
@@ -30,6 +31,7 @@ struct gguf_kv {
     enum gguf_type elem;
     uint64_t n;          // items of an array, bytes of a string, else 1
     const uint8_t *data; // in the map; strings of an array: u64 length + bytes each
+    size_t size;         // bytes of data
 };
 
 struct gguf {
@@ -42,6 +44,7 @@ struct gguf {
     size_t data_start, alignment;
     struct arena mem;
     struct hash_table names; // tensor name -> index
+    struct hash_table keys;  // key -> index
 };
 
 int gguf_open(struct gguf *g, const char *path, struct err *e);
@@ -51,7 +54,8 @@ const struct gguf_kv *gguf_find(const struct gguf *g, const char *key); // NULL 
 const struct tensor *gguf_tensor(const struct gguf *g, const char *name);
 
 /* Values with their defaults: 1 found, 0 absent (*out untouched), -1 wrong type
- * or out of range with e set ("x.gguf: key 'k': ..."). Any integer type is taken where it fits. */
+ * or out of range with e set ("x.gguf: key 'k': ..."). Any integer type is taken
+ * where it fits; a float must be finite, a string valid UTF-8 (not NUL-terminated). */
 int gguf_int(const struct gguf *g, const char *key, int64_t lo, int64_t hi, int64_t *out,
              struct err *e);
 int gguf_float(const struct gguf *g, const char *key, float *out, struct err *e);
@@ -60,7 +64,8 @@ int gguf_str(const struct gguf *g, const char *key, const char **s, size_t *n, s
 
 /* Walk an array of strings: *at starts at 0 and moves on; returns 1, or 0 at the end. */
 int gguf_next_str(const struct gguf_kv *kv, size_t *at, const char **s, size_t *n);
-/* Item i of an array (or 0 of a scalar) of numbers, as a double or int64. */
+/* Item i of an array of numbers (or item 0 of a scalar) as a double, or as an
+ * int64 (0 for what is no integer). i is less than kv->n. */
 double gguf_item_num(const struct gguf_kv *kv, uint64_t i);
 int64_t gguf_item_int(const struct gguf_kv *kv, uint64_t i);
 
@@ -71,7 +76,8 @@ struct gguf_writer {
     struct buf head; // keys, then infos
     int64_t n_kv, n_tensors;
     uint64_t offset;   // of the next tensor's data
-    size_t alignment;
+    uint64_t start;    // of the data in the file
+    size_t alignment;  // 64
 };
 
 int gguf_create(struct gguf_writer *w, const char *path, int force, struct err *e);
@@ -84,7 +90,7 @@ void gguf_put_array(struct gguf_writer *w, const char *key, enum gguf_type elem,
 void gguf_add_str(struct gguf_writer *w, const char *s, size_t n);
 void gguf_add_float(struct gguf_writer *w, float v);
 void gguf_add_i32(struct gguf_writer *w, int32_t v);
-/* Copy a key as it is from a read file. */
+/* Copy a key as it is from a read file (general.alignment is not copied). */
 void gguf_put_kv(struct gguf_writer *w, const struct gguf_kv *kv);
 int gguf_put_tensor(struct gguf_writer *w, const char *name, enum tensor_type t, int n_dims,
                     const int64_t *shape, struct err *e);

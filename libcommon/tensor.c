@@ -3,6 +3,7 @@
 
 #include "mem.h"
 
+#include <stdlib.h>
 #include <strings.h>
 
 static const struct {
@@ -91,4 +92,29 @@ int tensor_size(enum tensor_type t, int n_dims, const int64_t *shape, int64_t *n
         return err_set(e, ERR_DATA, "tensor size overflows");
     *n = count;
     return 0;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct tensor *x = *(const struct tensor *const *)a,
+                        *y = *(const struct tensor *const *)b;
+    uintptr_t px = (uintptr_t)x->data, py = (uintptr_t)y->data;
+
+    return px < py ? -1 : px > py;
+}
+
+int tensor_overlap(const struct tensor *t, int n, struct err *e)
+{
+    const struct tensor **order = mem_new((size_t)n * sizeof(*order));
+    int rc = 0;
+
+    for (int i = 0; i < n; i++)
+        order[i] = &t[i];
+    qsort(order, (size_t)n, sizeof(*order), by_place);
+    for (int i = 1; i < n && !rc; i++)
+        if ((uintptr_t)order[i]->data - (uintptr_t)order[i - 1]->data < order[i - 1]->bytes)
+            rc = err_set(e, ERR_DATA, "tensor '%s' overlaps '%s'", order[i]->name,
+                         order[i - 1]->name);
+    free(order);
+    return rc;
 }

@@ -54,6 +54,9 @@ int64_t tensor_rows(const struct tensor *t);
  * dimension is negative, cols is no multiple of the block, or the size overflows. */
 int tensor_size(enum tensor_type t, int n_dims, const int64_t *shape, int64_t *n, size_t *bytes,
                 struct err *e);
+/* ERR_DATA when the data of two of n tensors of one file overlap. */
+int tensor_overlap(const struct tensor *t, int n, struct err *e);
+
 size_t tensor_row_bytes(enum tensor_type t, int64_t cols);
 
 #endif
