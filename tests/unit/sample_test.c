@@ -1,0 +1,172 @@
+/* sample_test.c - the sampler against distributions worked out naively. */
+#include "sample.h"
+
+#include "test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { V = 1000 };
+
+static const struct sample_opt plain = {.temp = 1, .top_p = 1, .repeat_penalty = 1};
+
+static void fill(float *x, int n, uint64_t seed, float spread)
+{
+    struct rng r = rng_stream(seed, 1, 1);
+
+    for (int i = 0; i < n; i++)
+        x[i] = spread * (float)(rng_unit(&r, (uint64_t)i, 0) - 0.5);
+}
+
+/* The set that a naive reading of the options keeps: kept[i] and probabilities p[i]. */
+static void naive(const struct sample_opt *o, const float *logit, int n, double *p, int *kept)
+{
+    int order[V];
+    double sum = 0, cum = 0, top;
+
+    for (int i = 0; i < n; i++) {
+        order[i] = i;
+        kept[i] = 1;
+        p[i] = exp((double)(logit[i] / o->temp));
+    }
+    for (int i = 1; i < n; i++) // insertion sort, stable: ties to the lower id
+        for (int k = i; k && p[order[k]] > p[order[k - 1]]; k--) {
+            int t = order[k];
+
+            order[k] = order[k - 1];
+            order[k - 1] = t;
+        }
+    for (int i = o->top_k ? o->top_k : n; i < n; i++)
+        kept[order[i]] = 0;
+    for (int i = 0; i < n; i++)
+        sum += kept[i] ? p[i] : 0;
+    for (int i = 0; i < n; i++) {
+        if (cum >= (double)o->top_p * sum && i)
+            kept[order[i]] = 0;
+        if (kept[order[i]])
+            cum += p[order[i]];
+    }
+    top = p[order[0]];
+    for (int i = 0; i < n; i++)
+        if (p[i] < (double)o->min_p * top)
+            kept[i] = 0;
+}
+
+/* Draw many times: only kept tokens come, about as often as they should. */
+static void draws(const char *name, struct sample_opt o, float spread, int n)
+{
+    struct sample_work w = {0};
+    float logit[V];
+    double p[V], sum = 0;
+    int kept[V], hits[V] = {0}, many = 20000;
+
+    TEST(name);
+    fill(logit, n, 5, spread);
+    naive(&o, logit, n, p, kept);
+    for (int i = 0; i < n; i++)
+        sum += kept[i] ? p[i] : 0;
+    for (int t = 0; t < many; t++) {
+        struct rng r = rng_stream(3, 0, 0);
+        int32_t id = sample_draw(&w, &o, NULL, &r, logit, n, t);
+
+        CHECK(id >= 0 && id < n && kept[id]);
+        hits[id]++;
+    }
+    for (int i = 0; i < n; i++) {
+        double want = kept[i] ? p[i] / sum * many : 0;
+
+        CHECK(fabs(hits[i] - want) <= 5 * sqrt(want) + 5);
+    }
+    sample_free(&w);
+}
+
+static void greedy_and_penalties(void)
+{
+    struct sample_work w = {0};
+    struct sample_seen seen = {0};
+    struct sample_opt o = plain;
+    float logit[4] = {1.0f, 3.0f, 3.0f, -1.0f};
+    struct rng r = rng_stream(0, 0, 0);
+
+    TEST("greedy: the largest, ties to the lower id, NaN and infinities never");
+    o.temp = 0;
+    CHECK(sample_draw(&w, &o, NULL, &r, logit, 4, 0) == 1);
+    logit[1] = NAN;
+    CHECK(sample_draw(&w, &o, NULL, &r, logit, 4, 0) == 2);
+    logit[2] = -INFINITY;
+    CHECK(sample_draw(&w, &o, NULL, &r, logit, 4, 0) == 0);
+    logit[0] = logit[3] = NAN;
+    CHECK(sample_draw(&w, &o, NULL, &r, logit, 4, 0) == -1);
+    TEST("penalties: repetition sees the prompt, presence and frequency the output");
+    logit[0] = 2.0f, logit[1] = 1.9f, logit[2] = -1.0f, logit[3] = -1.1f;
+    sample_see(&seen, 4, 0, 1);
+    o.presence_penalty = 5;
+    CHECK(sample_draw(&w, &o, &seen, &r, logit, 4, 0) == 0);
+    o.presence_penalty = 0, o.repeat_penalty = 1.2f;
+    CHECK(sample_draw(&w, &o, &seen, &r, logit, 4, 0) == 1);
+    sample_see(&seen, 4, 1, 0);
+    sample_see(&seen, 4, 1, 0);
+    o.repeat_penalty = 1, o.frequency_penalty = 0.1f;
+    CHECK(sample_draw(&w, &o, &seen, &r, logit, 4, 0) == 0);
+    sample_see(&seen, 4, 2, 1);
+    logit[0] = logit[1] = -5;
+    o.frequency_penalty = 0, o.repeat_penalty = 1.2f;
+    CHECK(sample_draw(&w, &o, &seen, &r, logit, 4, 0) == 3); // a negative logit is multiplied
+    sample_seen_free(&seen);
+    sample_free(&w);
+}
+
+static void report(void)
+{
+    struct sample_work w = {0};
+    struct sample_top top[5];
+    float logit[V], p[3];
+    const int32_t choice[3] = {7, 8, 9};
+    double sum = 0;
+
+    TEST("log-probabilities against libm; the likeliest in order");
+    fill(logit, V, 8, 10);
+    for (int i = 0; i < V; i++)
+        sum += exp((double)logit[i]);
+    for (int i = 0; i < V; i += 37)
+        CHECK(fabs((double)sample_logprob(logit, V, i) - ((double)logit[i] - log(sum))) < 1e-5);
+    sample_tops(&w, logit, V, top, 5);
+    for (int i = 0; i < 5; i++) {
+        int larger = 0;
+
+        for (int k = 0; k < V; k++)
+            larger += logit[k] > logit[top[i].id];
+        CHECK(larger == i);
+        CHECK(top[i].logprob == sample_logprob(logit, V, top[i].id));
+    }
+    sample_tops(&w, logit, 3, top, 5);
+    CHECK(top[2].id >= 0 && top[3].id == -1);
+    TEST("choice: a softmax over the chosen");
+    logit[7] = 1, logit[8] = 2, logit[9] = 0;
+    CHECK(sample_choice(logit, choice, 3, p) == 1);
+    CHECK(fabsf(p[0] - 0.24473f) < 1e-4f && fabsf(p[0] + p[1] + p[2] - 1) < 1e-6f);
+    sample_free(&w);
+}
+
+int main(void)
+{
+    struct sample_opt o = plain;
+
+    draws("draw: the softmax itself", o, 6, 50);
+    draws("draw: far tails, which skip their logarithms", o, 60, 200);
+    o.temp = 0.5f;
+    draws("draw: temperature", o, 6, 50);
+    o.top_k = 10;
+    draws("draw: top-k", o, 6, 50);
+    o.top_p = 0.6f;
+    draws("draw: top-k and top-p", o, 6, 50);
+    o = plain;
+    o.top_p = 0.9f;
+    draws("draw: top-p over many", o, 2, V);
+    o.min_p = 0.3f;
+    draws("draw: top-p and min-p", o, 4, 300);
+    greedy_and_penalties();
+    report();
+    return test_end();
+}
