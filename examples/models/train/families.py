@@ -316,7 +316,8 @@ FAMILIES = {
     "add": Family("number", "n", [
         "Add {a} and {b}.", "What is {a} plus {b}?", "Find the sum of {a} and {b}.",
         "Give the sum of {a} and {b}.", "Tell me what {a} plus {b} is.",
-        "How much is {a} and {b} in all?", "Count {b} on from {a}.", "Write the sum of {a} and {b}."],
+        "How much is {a} and {b} in all?", "Count {b} on from {a}.",
+        "Write the sum of {a} and {b}."],
         _draw_add, _sum),
     "subtract": Family("number", "n", [
         "Take {b} from {a}.", "What is {a} minus {b}?", "Find {a} minus {b}.",
