@@ -47,7 +47,8 @@ struct engine {
     struct sample_work work;
     float *logits; // (batch, vocab)
     struct job **job; // (n_jobs) in the order of submission; done ones wait for poll
-    int n_jobs, max_jobs;
+    int n_jobs, max_jobs; // engine_room is true below max_jobs
+    size_t cap_jobs;
     struct job *polled; // its memory is lent to the caller until the next poll
     struct engine_counts count;
 };
@@ -98,7 +99,6 @@ struct engine *engine_open(const struct engine_opt *o, const char *path, struct 
     step_init(&en->build, o->chunk + o->batch, o->batch, o->batch);
     en->logits = mem_zero((size_t)o->batch * (size_t)en->model->vocab, sizeof(*en->logits));
     en->max_jobs = WAITING * o->batch;
-    en->job = mem_zero((size_t)en->max_jobs, sizeof(struct job *));
     return en;
 fail:
     engine_close(en);
@@ -132,6 +132,11 @@ const struct model *engine_model(const struct engine *en)
 int engine_ctx(const struct engine *en)
 {
     return en->o.ctx;
+}
+
+size_t engine_cache_bytes(const struct engine *en)
+{
+    return en->kv.bytes;
 }
 
 const struct engine_counts *engine_counts(const struct engine *en)
@@ -212,6 +217,7 @@ int engine_submit(struct engine *en, const struct engine_request *r, struct err 
     if (j->n_p)
         j->p = mem_zero((size_t)j->n_p, sizeof(*j->p));
     j->n_p = 0;
+    mem_grow(&en->job, &en->cap_jobs, (size_t)en->n_jobs + 1, sizeof(struct job *));
     en->job[en->n_jobs++] = j;
     return 0;
 }

@@ -80,6 +80,7 @@ void engine_close(struct engine *en);
 
 const struct model *engine_model(const struct engine *en);
 int engine_ctx(const struct engine *en);
+size_t engine_cache_bytes(const struct engine *en); // of the whole pool, resident or not
 /* What it runs on and the memory plan, one line each, for -v. */
 void engine_describe(const struct engine *en, struct buf *out);
 

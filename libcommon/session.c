@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 int session_open(struct session *s, const struct cli *c, const struct cli_model *o, bool ordered,
                  struct err *e)
@@ -60,11 +61,16 @@ struct engine_request session_request(const struct cli_sample *o, uint64_t seed)
 void session_stats(const struct session *s, struct buf *out)
 {
     const struct engine_counts *n = engine_counts(s->en);
+    struct rusage use;
 
     buf_fmt(out, "\"prompt_tokens\":%lld,\"generated_tokens\":%lld,\"steps\":%lld,",
             (long long)n->prompt, (long long)n->generated, (long long)n->steps);
-    buf_fmt(out, "\"prefill_seconds\":%.3f,\"decode_seconds\":%.3f", n->prefill_seconds,
+    buf_fmt(out, "\"prefill_seconds\":%.3f,\"decode_seconds\":%.3f,", n->prefill_seconds,
             n->decode_seconds);
+    getrusage(RUSAGE_SELF, &use); // ru_maxrss is in KiB on Linux
+    buf_fmt(out, "\"model_bytes\":%llu,\"cache_bytes\":%llu,\"peak_rss_bytes\":%lld",
+            (unsigned long long)engine_model(s->en)->file_bytes,
+            (unsigned long long)engine_cache_bytes(s->en), (long long)use.ru_maxrss * 1024);
 }
 
 struct stream *session_stream(const struct session *s, const struct cli *c,

@@ -21,7 +21,7 @@ void session_close(struct session *s); // zeroed is closed
 /* A request with the sampling options, to which prompt, key and user are added. */
 struct engine_request session_request(const struct cli_sample *o, uint64_t seed);
 
-/* Members for --stats: tokens and tokens per second. */
+/* Members for --stats: tokens, seconds, bytes of model, cache and peak resident memory. */
 void session_stats(const struct session *s, struct buf *out);
 
 /* The stream of a command with a model: opens it with the fingerprint of the run (see cli_fingerprint). */

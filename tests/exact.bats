@@ -1,0 +1,99 @@
+bats_require_minimum_version 1.5.0
+
+# Same model, record, options and seed: same bytes, whatever else differs. All by cmp.
+
+setup_file() {
+    export TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
+    export SEEDS="$BATS_TEST_DIRNAME/../examples/synthetic/seeds.jsonl"
+    cd "$BATS_FILE_TMPDIR" || return 1
+    # prompts of very different lengths, so that chunks, pages and batches fall differently
+    awk 'BEGIN {
+        for (i = 0; i < 24; i++) {
+            s = ""
+            for (k = 0; k < 1 + i * i % 97; k++) s = s (k ? " " : "") (k % 3 ? "plum" : "fox")
+            printf "{\"n\":%d,\"instruction\":\"Reverse the list.\",\"input\":\"%s\"}\n", i, s
+        }
+    }' >in.jsonl
+    llm-generate -m "$TINY" -n 24 -t 0.8 --seed 5 --batch 1 -j 1 in.jsonl >ref.jsonl
+    [ "$(wc -l <ref.jsonl)" = 24 ]
+}
+
+same() {
+    cd "$BATS_FILE_TMPDIR" || return 1
+    llm-generate -m "$TINY" -n 24 -t 0.8 --seed 5 "$@" in.jsonl >"out.$BATS_TEST_NUMBER"
+    cmp ref.jsonl "out.$BATS_TEST_NUMBER"
+}
+
+has() {
+    case $1 in
+    avx512) grep -q avx512dq /proc/cpuinfo ;;
+    avx2) grep -q avx2 /proc/cpuinfo && grep -q fma /proc/cpuinfo ;;
+    esac
+}
+
+@test "exact: batch 7, 16, 32" {
+    same --batch 7
+    same --batch 16
+    same --batch 32
+}
+
+@test "exact: threads 2, 3" {
+    same -j 2
+    same -j 3 --batch 5
+}
+
+@test "exact: instruction sets" {
+    same --isa scalar --batch 4
+    ! has avx2 || same --isa avx2 --batch 4
+    ! has avx512 || same --isa avx512 --batch 4
+}
+
+@test "exact: prompt chunks of 1, 7, 64 and all" {
+    same --chunk 1
+    same --chunk 7 --batch 3
+    same --chunk 64
+    same --chunk 4096
+}
+
+@test "exact: a quantized model over batch, threads and instruction sets" {
+    cd "$BATS_FILE_TMPDIR"
+    llm-convert "$TINY" --type q8_0 -o q8.gguf
+    llm-generate -m q8.gguf -n 16 -t 0 --batch 1 -j 1 --isa scalar in.jsonl >q8.ref
+    llm-generate -m q8.gguf -n 16 -t 0 --batch 16 -j 2 in.jsonl >q8.out
+    cmp q8.ref q8.out
+    ! has avx2 || llm-generate -m q8.gguf -n 16 -t 0 --batch 9 --isa avx2 --chunk 5 in.jsonl | cmp q8.ref -
+}
+
+@test "exact: shards joined are the whole" {
+    cd "$BATS_FILE_TMPDIR"
+    for i in 1 2 3; do
+        llm-generate -m "$TINY" -n 24 -t 0.8 --seed 5 --shard $i/3 in.jsonl
+    done | sort >joined
+    sort ref.jsonl | cmp - joined
+}
+
+@test "exact: order of the input does not matter to a record" {
+    cd "$BATS_FILE_TMPDIR"
+    tac in.jsonl | llm-generate -m "$TINY" -n 24 -t 0.8 --seed 5 --batch 6 | tac | cmp ref.jsonl -
+}
+
+@test "exact: unordered has the same lines" {
+    cd "$BATS_FILE_TMPDIR"
+    llm-generate -m "$TINY" -n 24 -t 0.8 --seed 5 -u --batch 6 in.jsonl | sort >u
+    sort ref.jsonl | cmp - u
+}
+
+@test "exact: another seed gives other bytes, the same seed the same" {
+    cd "$BATS_FILE_TMPDIR"
+    llm-generate -m "$TINY" -n 24 -t 0.8 --seed 6 in.jsonl >other
+    run -1 cmp -s ref.jsonl other
+    same --seed 5
+}
+
+@test "exact: samples are the same one by one" {
+    cd "$BATS_FILE_TMPDIR"
+    llm-generate -m "$TINY" -n 8 --samples 3 --batch 1 in.jsonl >s1
+    llm-generate -m "$TINY" -n 8 --samples 3 --batch 16 -j 2 in.jsonl >s16
+    cmp s1 s16
+    [ "$(wc -l <s1)" = 72 ]
+}

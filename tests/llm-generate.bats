@@ -1,0 +1,172 @@
+bats_require_minimum_version 1.5.0
+
+setup() {
+    TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
+    cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+gen() {
+    llm-generate -m "$TINY" "$@"
+}
+
+task='{"instruction":"Reverse the list.","input":"plum fox goat"}'
+
+@test "llm-generate: the embedded model answers, and the record says why it ended" {
+    run -0 --separate-stderr gen -t 0 <<<"$task"
+    [ -z "$stderr" ]
+    [ "${#lines[@]}" = 1 ]
+    jq -e '.output == "goat fox plum" and .finish_reason == "stop" and .usage.completion_tokens == 4
+        and (.id | test("^[0-9a-f]{32}$"))' <<<"$output"
+    [[ "$output" == "${task%\}},"* ]]
+}
+
+@test "llm-generate: fields pass through byte for byte, in order, and are replaced in place" {
+    run -0 gen -t 0 -n 2 <<<'{"z":1.00, "id":"a" ,"output":"old","instruction":"Reverse the list.","big":123456789012345678901234567890,"e":1E5,"s":"\u00e9\/"}'
+    [[ "$output" == '{"z":1.00, "id":"a" ,"output":"'*'","instruction":"Reverse the list.","big":123456789012345678901234567890,"e":1E5,"s":"\u00e9\/","finish_reason":'* ]]
+}
+
+@test "llm-generate: prompt, messages, conversations" {
+    m='[{"role":"user","content":"Reverse the list."}]'
+    run -0 gen -t 0 -n 8 <<EOT
+{"id":1,"messages":$m}
+{"id":2,"conversations":[{"from":"human","value":"Reverse the list."}]}
+{"id":3,"instruction":"Reverse the list."}
+{"id":4,"prompt":"Reverse"}
+EOT
+    [ "$(jq -s '[.[0,1,2].output] | unique | length' <<<"$output")" = 1 ]
+    [ "$(jq -s -c 'map(.id)' <<<"$output")" = '[1,2,3,4]' ]
+}
+
+@test "llm-generate: stop texts end the output before them" {
+    full=$(gen -t 0 <<<"$task" | jq -r .output)
+    [ "$full" = "goat fox plum" ]
+    run -0 gen -t 0 --stop " plum" --stop zzz <<<"$task"
+    [ "$(jq -r .output <<<"$output")" = "goat fox" ]
+    [ "$(jq -r .finish_reason <<<"$output")" = stop ]
+    run -0 gen -t 0 --stop "at f" <<<"$task"
+    [ "$(jq -r .output <<<"$output")" = "go" ]
+}
+
+@test "llm-generate: -n cuts, --ignore-eos goes on" {
+    run -0 gen -t 0 -n 2 <<<"$task"
+    [ "$(jq -c '[.finish_reason, .usage.completion_tokens]' <<<"$output")" = '["length",2]' ]
+    run -0 gen -t 0 -n 40 --ignore-eos <<<"$task"
+    [ "$(jq -c '[.finish_reason, .usage.completion_tokens]' <<<"$output")" = '["length",40]' ]
+}
+
+@test "llm-generate: samples are records of their own, with number and the same id" {
+    run -0 gen -t 1.5 --samples 4 -n 8 <<<"$task"
+    [ "$(jq -s -c 'map(.sample)' <<<"$output")" = '[0,1,2,3]' ]
+    [ "$(jq -s -c 'map(.id) | unique | length' <<<"$output")" = 1 ]
+    [ "$(jq -s -c 'map(.output) | unique | length' <<<"$output")" -gt 1 ]
+}
+
+@test "llm-generate: log-probabilities: one entry a token, likeliest first, the greedy one on top" {
+    run -0 gen -t 0 --logprobs 3 <<<"$task"
+    jq -e '(.logprobs | length) == .usage.completion_tokens
+        and all(.logprobs[]; .id == .top[0].id and .logprob == .top[0].logprob and .logprob <= 0
+            and (.top | length) == 3 and .top[0].logprob >= .top[1].logprob and .top[1].logprob >= .top[2].logprob)' <<<"$output"
+}
+
+@test "llm-generate: greedy is the limit of top-k 1 and of a tiny temperature" {
+    a=$(gen -t 0 <<<"$task" | jq -r .output)
+    [ "$(gen -t 1 -k 1 <<<"$task" | jq -r .output)" = "$a" ]
+    [ "$(gen -t 0.001 <<<"$task" | jq -r .output)" = "$a" ]
+    [ "$(gen -t 1 -p 0 <<<"$task" | jq -r .output)" = "$a" ]
+    [ "$(gen -t 1 --min-p 1 <<<"$task" | jq -r .output)" = "$a" ]
+}
+
+@test "llm-generate: a presence penalty keeps tokens from coming again" {
+    gen -t 0 -n 30 --ignore-eos --logprobs 1 --presence-penalty 100 <<<"$task" >out
+    [ "$(jq '[.logprobs[].id] | (length == (unique | length))' out)" = true ]
+}
+
+@test "llm-generate: a record that cannot be used is reported, kept and does not end the run" {
+    printf '%s\n' '{"id":"a","instruction":"Reverse the list."}' '{bad' '{"id":"c"}' '' '{"id":"d","prompt":7}' \
+        '{"id":"e","instruction":"Reverse the list."}' >in.jsonl
+    run -1 --separate-stderr gen -t 0 -n 4 --rejects rej.jsonl in.jsonl
+    [ "$(jq -s -c 'map(.id)' <<<"$output")" = '["a","e"]' ]
+    [[ "$stderr" == *"llm-generate: in.jsonl:2: "* ]]
+    [[ "$stderr" == *"llm-generate: in.jsonl:3: no field 'prompt'"* ]]
+    [[ "$stderr" == *"llm-generate: in.jsonl:5: field 'prompt' is not a string"* ]]
+    [ "$(wc -l <rej.jsonl)" = 3 ]
+    jq -e '.reject.stage == "llm-generate" and (.reject.line | type == "number")' rej.jsonl
+}
+
+@test "llm-generate: bad bytes: invalid UTF-8, NUL, CRLF, long line, empty file, UTF-16" {
+    printf '{"prompt":"a\xff"}\n{"prompt":"b\x00"}\n{"prompt":"fox"}\r\n' >in.jsonl
+    run -1 --separate-stderr gen -t 0 -n 2 in.jsonl
+    [ "${#lines[@]}" = 1 ]
+    [ "${#stderr_lines[@]}" = 2 ]
+    : >empty
+    run -0 --separate-stderr gen empty
+    [ -z "$output$stderr" ]
+    { printf '{"prompt":"'; head -c 10000000 /dev/zero | tr '\0' a; printf '"}\n{"prompt":"fox"}\n'; } >long.jsonl
+    run -1 --separate-stderr gen -n 2 long.jsonl
+    [ "${#lines[@]}" = 1 ]
+    [[ "$stderr" == *"long.jsonl:1: the prompt has "*" tokens and leaves no room in a context of "* ]]
+    printf '\xff\xfe{\0"\0' >utf16
+    run -1 gen utf16
+}
+
+@test "llm-generate: too long for the context is a reject that says the numbers" {
+    run -1 --separate-stderr gen --ctx 8 <<<"$task"
+    [ -z "$output" ]
+    [[ "$stderr" == *"<stdin>:1: the prompt has "*" tokens and leaves no room in a context of 8" ]]
+}
+
+@test "llm-generate: usage errors name the option and end with 2" {
+    run -2 gen --temp 200
+    [ "${lines[0]}" = "llm-generate: --temp: '200' is not a number in 0..100" ]
+    run -2 gen --bogus
+    [[ "$output" == *"unknown option '--bogus'"* ]]
+    run -2 llm-generate </dev/null
+    [[ "$output" == *"no model: name one with -m"* ]]
+    run -2 llm-generate -m /nonexistent </dev/null
+    [[ "$output" == *"/nonexistent"* ]]
+    run -2 gen /nonexistent.jsonl
+    [[ "$output" == *"/nonexistent.jsonl"* ]]
+    run -2 gen -d cuda <<<"$task"
+    [[ "$output" == *cuda* ]]
+    run -2 gen --shard 3/2 <<<"$task"
+    run -2 gen --chat-template nope <<<"$task"
+    [[ "$output" == *nope* ]]
+}
+
+@test "llm-generate: help shows every default from the struct, version has a number" {
+    run -0 llm-generate -h
+    [[ "$output" == *"--max-tokens <n>"*"[256]"* ]]
+    run -0 llm-generate --version
+    [[ "$output" =~ ^llm-generate\ \(llmutils\)\ [0-9.]+$ ]]
+}
+
+@test "llm-generate: lost output is not success" {
+    run -1 sh -c "printf '%s\n' '$task' | llm-generate -m '$TINY' >/dev/full"
+}
+
+@test "llm-generate: stats count what happened" {
+    run -1 --separate-stderr gen -n 4 --stats s.json <<<"$task
+{}"
+    jq -e '.read == 2 and .written == 1 and .rejected == 1 and .generated_tokens == 4' s.json
+}
+
+@test "llm-generate: stories260K continues exactly as its authors' program does" {
+    [ -e "$LLM_TEST_DATA/stories260K.bin" ] || skip "no LLM_TEST_DATA"
+    llm-convert "$LLM_TEST_DATA/stories260K.bin" --tokenizer "$LLM_TEST_DATA/tok512.bin" -o s.gguf
+    awk '/^```$/ {on = !on; next} on' "$LLM_TEST_DATA/README.md" >want
+    printf '{"prompt":"Once upon a time"}\n' |
+        llm-generate -m s.gguf -t 0 -n 400 | jq -r '.prompt + .output' >got
+    n=$(($(wc -c <want) - 1))
+    head -c $n want | cmp - <(head -c $n got)
+}
+
+@test "llm-generate: an HF directory opens as it is" {
+    dir=$(find "$BATS_TEST_DIRNAME/data/logits" -name config.json | sort | head -1)
+    run -0 llm-generate -m "$(dirname "$dir")" -t 0 -n 4 <<<'{"prompt":"abc"}'
+    [ "$(jq .usage.completion_tokens <<<"$output")" = 4 ]
+}
+
+@test "llm-generate: peak memory stays within model, cache and 64 MiB" {
+    for i in $(seq 40); do echo "$task"; done | gen -t 1 -n 200 --batch 16 --ignore-eos --stats s.json >/dev/null
+    jq -e '.peak_rss_bytes <= .model_bytes + .cache_bytes + 64 * 1048576' s.json
+}
