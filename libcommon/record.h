@@ -19,13 +19,17 @@ struct record {
     struct json json;
     const char *file; // for messages, borrowed; NULL for a derived record
     long line_no;
+    int64_t seq;      // place in the input, from 1 (stream's); 0 for a derived record
     char *id;         // the id as text, "#2" appended to the second of its kind, NUL-terminated
     struct hash128 key; // hash of id: what keyed noise and shards are made from
     struct record_set *set; // (n_set) what was set since
     int n_set, cap_set;
 };
 
-/* Parse a line of n bytes (copied) as one JSON object of valid UTF-8. */
+/* Parse a line of n bytes (copied) as one JSON object of valid UTF-8. Space
+ * around the object is left away; a newline inside it (space between tokens) becomes
+ * a space, so that a record is always one line. On error r is zeroed. ERR_DATA also
+ * when the values are so many that they would need far more memory than the line. */
 int record_parse(struct record *r, const char *line, size_t n, struct err *e);
 /* An empty object, for records that a command makes. */
 void record_new(struct record *r);
@@ -40,7 +44,8 @@ bool record_has(struct record *r, const char *field);
 const char *record_raw(struct record *r, const char *field, size_t *n);
 
 /* Set a field; raw must be one JSON value. record_set_meta sets a member of the
- * object `meta`, which is made when absent and whose other members stay. */
+ * object `meta`, which is made when absent and whose other members stay; a `meta` that
+ * is no object stays as its member `value`. */
 void record_set(struct record *r, const char *field, const char *raw, size_t n);
 void record_set_str(struct record *r, const char *field, const char *s, size_t n);
 void record_set_num(struct record *r, const char *field, double x);
@@ -53,8 +58,8 @@ void record_copy(struct record *to, struct record *from);
 
 /* Give the record an id: its own `id` (a string or an integer), else 32 hex
  * digits of XXH3-128 over the named fields' raw bytes (NULL-terminated list, those
- * present). Sets r->id and r->key and the field when it was absent. ERR_DATA
- * when `id` is of another type. */
+ * present; the whole line when none is). Sets r->id and r->key and the field when it
+ * was absent. ERR_DATA when `id` is of another type or holds a NUL. */
 int record_identify(struct record *r, const char *const *fields, struct err *e);
 /* The id of what a stage derives from a parent: hex of (parent id, stage, number). */
 void record_derive_id(struct record *r, const char *parent, const char *stage, int64_t number);

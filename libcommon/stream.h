@@ -5,7 +5,10 @@
  * "#2"; --shard takes the records whose id hashes to it; --resume skips what is
  * in the output or the rejects, after cutting a torn last line; one record (or
  * group) is one write; FILE.meta holds the fingerprint. SIGINT and SIGTERM are
- * taken between records (design, sections 6 and 7). */
+ * taken between records (design, sections 6 and 7).
+ *
+ * Rejects stand in the order of the input as the output does: a command that keeps the
+ * order finishes (writes, rejects or drops) every record that it read. */
 #ifndef STREAM_H
 #define STREAM_H
 
@@ -41,7 +44,9 @@ struct stream;
  * Without resume an existing non-empty -o FILE is refused; with it the output
  * (-o FILE, or standard output when that is a regular file opened for append) is checked, its torn last line or
  * incomplete last group cut, and its ids are skipped. Another fingerprint in
- * FILE.meta is ERR_ARG and names the field. The output file is locked. */
+ * FILE.meta is ERR_ARG and names the field. The output file is locked. Call it before
+ * threads are made: SIGINT and SIGTERM are blocked here and in threads made later, and a
+ * thread made before would be killed by them. Strings of o and c are borrowed. */
 struct stream *stream_open(const struct stream_opt *o, const struct stream_conf *c, int n,
                            char **file, struct err *e);
 
@@ -50,7 +55,8 @@ struct stream *stream_open(const struct stream_opt *o, const struct stream_conf 
  * Bad lines, blank lines, done ids and other shards' records are dealt with inside. */
 int stream_read(struct stream *s, struct record *r, bool wait, struct err *e);
 
-/* Write r as a line; stream_write_group writes n records with one write. ERR_OUT when
+/* Write r as a line; stream_write_group writes n records with one write, which finish
+ * the record that r[0] was read as or copied from. ERR_OUT when
  * output is lost; ERR_STOP when the disk is full and --resume can go on. */
 int stream_write(struct stream *s, struct record *r, struct err *e);
 int stream_write_group(struct stream *s, struct record *r, int n, struct err *e);
@@ -85,7 +91,9 @@ const struct stream_counts *stream_counts(struct stream *s);
 const char *stream_output_path(const struct stream *s);
 
 /* Close all, write --stats (the counts, and `extra`: JSON members such as
- * "\"tokens\":12", or NULL). Returns the exit status 0, 1 or 75, or -1 with e set. */
+ * "\"tokens\":12", or NULL). Returns the exit status 0, 1 or 75, or -1 with e set; s is
+ * released in any case. 75: a signal came before the end of the input, or while
+ * records that were read are not finished. */
 int stream_close(struct stream *s, const char *extra, struct err *e);
 void stream_abandon(struct stream *s); // after an error; NULL-safe
 

@@ -1,0 +1,230 @@
+/* resume.c - what is done already: reading the files of an earlier run. */
+#include "resume.h"
+
+#include "json.h"
+#include "lines.h"
+#include "record.h"
+#include "utf8.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Where a scan stands. */
+struct scan {
+    struct lines in;
+    int group;
+    uint32_t each;
+    struct tally *tally;
+    uint64_t good;      // the file up to here is whole lines
+    long bad_no;        // line of a damaged line, or 0
+    struct err why;     // what is wrong with it
+    int in_group;       // lines of the group that is not complete, or 0
+    uint64_t group_at;  // where it begins
+    struct hash128 key; // its id
+};
+
+/* One whole line: its id into the tally. */
+static int take(struct scan *c, const struct lines_line *x, struct err *e)
+{
+    static const char *const none[] = {NULL};
+    struct record r;
+    struct hash128 key;
+
+    if (!x->ended)
+        return err_set(e, ERR_DATA, "no newline at the end");
+    if (x->size != x->n)
+        return err_set(e, ERR_DATA, "longer than %d bytes", LINES_MAX);
+    if (record_parse(&r, x->p, x->n, e))
+        return -1;
+    if (!record_has(&r, "id")) {
+        record_reset(&r);
+        return err_set(e, ERR_DATA, "no field 'id'");
+    }
+    if (record_identify(&r, none, e)) {
+        record_reset(&r);
+        return -1;
+    }
+    key = r.key;
+    record_reset(&r);
+    if (c->in_group && (key.lo != c->key.lo || key.hi != c->key.hi))
+        return err_set(e, ERR_DATA, "a group of %d records ends after %d", c->group, c->in_group);
+    if (!c->in_group)
+        c->group_at = x->at;
+    c->key = key;
+    c->in_group = (c->in_group + 1) % c->group;
+    tally_at(c->tally, key)->done += c->each;
+    c->good = x->end;
+    return 0;
+}
+
+static int scan_lines(struct scan *c, struct err *e)
+{
+    struct lines_line x;
+    int rc;
+
+    while ((rc = lines_next(&c->in, &x, true, e)) == 1) {
+        if (c->bad_no)
+            return err_set(e, ERR_DATA, "%s:%ld: %s", x.file, c->bad_no, c->why.msg);
+        if (take(c, &x, &c->why))
+            c->bad_no = x.no;
+    }
+    return rc;
+}
+
+/* What the scan found broken at the end is cut off. */
+static int cut_tail(struct scan *c, struct sink *s, struct buf *note, struct err *e)
+{
+    if (c->in_group) {
+        tally_at(c->tally, c->key)->done -= c->each * (uint32_t)c->in_group;
+        c->good = c->group_at;
+    }
+    if (c->good == s->size)
+        return 0;
+    if (sink_cut(s, c->good, e))
+        return -1;
+    buf_fmt(note, "%s: cut off %llu bytes of an incomplete last record (%s)\n", sink_name(s),
+            (unsigned long long)(s->size - c->good),
+            c->bad_no ? c->why.msg : "its group is not whole");
+    s->size = c->good;
+    return 0;
+}
+
+int resume_scan(struct sink *s, int group, uint32_t each, struct tally *t, struct buf *note,
+                struct err *e)
+{
+    struct scan c = {.group = group, .each = each, .tally = t};
+    int fd, rc;
+
+    if (!s->regular || !s->size)
+        return 0;
+    fd = sink_reader(s, e);
+    if (fd < 0)
+        return -1;
+    lines_open_fd(&c.in, fd, sink_name(s));
+    rc = scan_lines(&c, e);
+    lines_close(&c.in);
+    return rc ? -1 : cut_tail(&c, s, note, e);
+}
+
+/* ---- fingerprints ---- */
+
+static void put_value(struct buf *b, const struct json *j, int node)
+{
+    size_t n = 0;
+    const char *raw = json_raw(j, node, &n);
+
+    if (raw)
+        buf_add(b, raw, n < 80 ? n : utf8_whole(raw, 80));
+    else
+        buf_str(b, "absent");
+}
+
+static bool same(const struct json *a, int x, const struct json *b, int y)
+{
+    size_t na = 0, nb = 0;
+    const char *pa = json_raw(a, x, &na), *pb = json_raw(b, y, &nb);
+
+    return pa && pb && na == nb && !memcmp(pa, pb, na);
+}
+
+/* The first member of object x of a that b's object y has not or not the same: its
+ * name is appended to `name`. Objects are compared member by member. */
+static bool differs(const struct json *a, int x, const struct json *b, int y, struct buf *name,
+                    int at[2])
+{
+    struct arena mem = {0};
+    bool found = false;
+
+    for (uint32_t k = (uint32_t)x + 1; !found && k < a->node[x].next; k = a->node[k + 1].next) {
+        char *key = json_str(a, (int)k, &mem, NULL);
+        int mine = (int)k + 1, other = json_get(b, y, key);
+        size_t n = name->n;
+
+        if (same(a, mine, b, other))
+            continue;
+        buf_fmt(name, "%s%s", n ? "." : "", key);
+        if (json_is(a, mine, JSON_OBJECT) && json_is(b, other, JSON_OBJECT)) {
+            found = differs(a, mine, b, other, name, at);
+            if (!found) // written another way, or members that only b has
+                name->n = n;
+            continue;
+        }
+        found = true;
+        at[0] = mine;
+        at[1] = other;
+    }
+    arena_free(&mem);
+    return found;
+}
+
+static int compare(const char *path, const char *old, size_t n_old, const char *ours, size_t n,
+                   struct err *e)
+{
+    struct arena mem = {0};
+    struct buf name = {0}, was = {0}, is = {0};
+    struct json a, b;
+    int at[2], rc = 0;
+
+    if (json_parse(&a, &mem, old, n_old, e)) {
+        rc = err_wrap(e, "%s", path);
+    } else if (!json_parse(&b, &mem, ours, n, e) && json_is(&a, 0, JSON_OBJECT)) {
+        if (differs(&b, 0, &a, 0, &name, at)) {
+            put_value(&is, &b, at[0]);
+            put_value(&was, &a, at[1]);
+        } else if (differs(&a, 0, &b, 0, &name, at)) {
+            put_value(&was, &a, at[0]);
+            put_value(&is, &b, at[1]);
+        }
+        if (is.n)
+            rc = err_set(e, ERR_ARG,
+                         "cannot resume: %s was %s and is %s now (%s); use the same options and "
+                         "model, or another output",
+                         name.p, was.p, is.p, path);
+    } else {
+        rc = err_set(e, ERR_DATA, "%s: not a JSON object", path);
+    }
+    buf_free(&name);
+    buf_free(&was);
+    buf_free(&is);
+    arena_free(&mem);
+    return rc;
+}
+
+/* The file's text in b: 1, 0 when it is not there, -1. */
+static int read_small(const char *path, struct buf *b, struct err *e)
+{
+    char chunk[4096];
+    ssize_t n = -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 && errno == ENOENT)
+        return 0;
+    while (fd >= 0 && (n = read(fd, chunk, sizeof(chunk))) > 0 && b->n < (1 << 24))
+        buf_add(b, chunk, (size_t)n);
+    if (n < 0)
+        err_set(e, ERR_IO, "cannot read '%s': %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return n < 0 ? -1 : 1;
+}
+
+int resume_meta(const char *path, const char *ours, size_t n, bool begun, struct buf *note,
+                struct err *e)
+{
+    struct buf old = {0};
+    int rc = 0, there = 0;
+
+    if (begun) {
+        there = read_small(path, &old, e);
+        rc = there < 0 ? -1 : there ? compare(path, buf_cstr(&old), old.n, ours, n, e) : 0;
+        if (!there)
+            buf_fmt(note, "%s is not there: cannot check that model and options are the same\n",
+                    path);
+    }
+    if (!there)
+        rc = sink_replace(path, ours, n, e);
+    buf_free(&old);
+    return rc;
+}

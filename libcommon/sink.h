@@ -1,0 +1,51 @@
+/* sink.h - an append-only file of lines: lock, one write, cut, whole small files. */
+#ifndef SINK_H
+#define SINK_H
+
+#include "err.h"
+#include "stop.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct sink {
+    int fd;       // -1: none
+    char *path;   // owned; NULL when standard output's file is not known
+    bool own;     // opened here, closed here
+    bool regular; // a file that keeps its bytes
+    bool durable; // a run can be taken up again: a full disk is ERR_STOP
+    dev_t dev;
+    ino_t ino;
+    uint64_t size; // at opening
+    struct stop *stop;
+};
+
+/* Open for appending; path NULL or "-" is standard output. A regular file is locked until
+ * it is closed (standard output only with resume) and, without resume, refused
+ * when it holds something. With resume standard output must be a regular file opened
+ * for appending. Errors: ERR_ARG for what is refused, ERR_IO, ERR_OUT when
+ * standard output is closed. */
+int sink_open(struct sink *s, const char *path, bool resume, struct stop *stop, struct err *e);
+
+/* Append n bytes: with one write where the file takes it (the rest is tried
+ * again), in pieces that cannot hang on a pipe. What a failed write left
+ * behind is cut off again. Errors: ERR_STOP disk full and durable, else ERR_OUT. */
+int sink_write(struct sink *s, const char *p, size_t n, struct err *e);
+
+/* A descriptor to read the file from its beginning (caller closes), or -1. */
+int sink_reader(const struct sink *s, struct err *e);
+int sink_cut(struct sink *s, uint64_t size, struct err *e); // to this length
+
+/* Bring a regular file to the disk, close what was opened here. ERR_OUT when bytes were lost. */
+int sink_close(struct sink *s, struct err *e);
+void sink_abandon(struct sink *s);
+
+const char *sink_name(const struct sink *s); // for messages
+
+/* Put n bytes in place of the file `path` at once: temporary name, sync, rename.
+ * What is no regular file (a device, a pipe) is written to as it is. */
+int sink_replace(const char *path, const char *p, size_t n, struct err *e);
+
+#endif

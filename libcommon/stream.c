@@ -1,0 +1,513 @@
+/* stream.c - files of records: read, write, rejects, resume, shard, counts.
+ *
+ * Puts together what has its own modules: stop (signals), lines (inputs), sink
+ * (output files), resume (what is done), tally (ids met), order (rejects in input order). */
+#include "stream.h"
+
+#include "json.h"
+#include "lines.h"
+#include "mem.h"
+#include "order.h"
+#include "resume.h"
+#include "sink.h"
+#include "stop.h"
+#include "tally.h"
+#include "utf8.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct stream {
+    struct stream_opt opt;
+    struct stream_conf conf;
+    struct stop stop;
+    struct lines in;
+    struct sink out, rejects;
+    struct order order;
+    struct tally ids;
+    uint64_t shard, n_shards;
+    bool ended; // the input came to its end
+    struct stream_counts counts;
+    struct timespec began;
+    struct buf text; // of the lines written
+};
+
+/* ---- messages ---- */
+
+/* Lines of text on standard error, with the stage before each; not torn by other writers. */
+static void say(struct stream *s, const char *text, size_t n)
+{
+    struct buf b = {0};
+    size_t done = 0;
+
+    while (!s->conf.quiet && n) {
+        const char *end = memchr(text, '\n', n);
+        size_t len = end ? (size_t)(end - text) : n;
+
+        buf_fmt(&b, "%s: ", s->conf.stage);
+        for (size_t i = 0; i < len; i++) // names and texts may hold anything
+            buf_char(&b, (unsigned char)text[i] < 0x20 || text[i] == 0x7F ? '?' : text[i]);
+        buf_char(&b, '\n');
+        len += end != NULL;
+        text += len;
+        n -= len;
+    }
+    while (done < b.n) {
+        ssize_t got = write(2, b.p + done, b.n - done);
+
+        if (got < 0 && errno != EINTR)
+            break; // nobody listens: no reason to stop
+        done += got > 0 ? (size_t)got : 0;
+    }
+    buf_free(&b);
+}
+
+static void say_where(struct stream *s, const struct record *r, const char *message)
+{
+    struct buf b = {0};
+
+    if (r->file)
+        buf_fmt(&b, "%s:%ld: ", r->file, r->line_no);
+    else if (r->id)
+        buf_fmt(&b, "record '%s': ", r->id);
+    for (const char *p = message; *p; p++)
+        buf_char(&b, *p == '\n' ? ' ' : *p);
+    say(s, b.p, b.n);
+    buf_free(&b);
+}
+
+/* ---- opening ---- */
+
+static int parse_shard(struct stream *s, struct err *e)
+{
+    const char *t = s->opt.shard;
+    char *end = NULL;
+
+    s->shard = s->n_shards = 1;
+    if (!t)
+        return 0;
+    errno = 0;
+    s->shard = isdigit((unsigned char)*t) ? strtoull(t, &end, 10) : 0;
+    s->n_shards =
+        end && *end == '/' && isdigit((unsigned char)end[1]) ? strtoull(end + 1, &end, 10) : 0;
+    if (errno || !s->shard || s->shard > s->n_shards || *end)
+        return err_set(e, ERR_ARG, "--shard: '%s' is not I/N with I in 1..N", t);
+    return 0;
+}
+
+static bool is_file(const struct sink *k, const struct stat *st)
+{
+    return k->fd >= 0 && k->regular && k->dev == st->st_dev && k->ino == st->st_ino;
+}
+
+/* No file may have two parts to play. */
+static int check_files(struct stream *s, struct err *e)
+{
+    struct stat st;
+
+    for (int i = 0; i < s->in.n; i++) {
+        const char *name = s->in.file[i];
+
+        if (strcmp(name, "-") ? stat(name, &st) : fstat(0, &st))
+            continue;
+        if (is_file(&s->out, &st) || is_file(&s->rejects, &st))
+            return err_set(e, ERR_ARG, "'%s' is both input and output",
+                           strcmp(name, "-") ? name : "<stdin>");
+        if (s->opt.stats && S_ISREG(st.st_mode)) {
+            struct stat own;
+
+            if (!stat(s->opt.stats, &own) && own.st_dev == st.st_dev && own.st_ino == st.st_ino)
+                return err_set(e, ERR_ARG, "--stats: '%s' is an input", s->opt.stats);
+        }
+    }
+    if (s->opt.stats && !stat(s->opt.stats, &st) &&
+        (S_ISDIR(st.st_mode) || is_file(&s->out, &st) || is_file(&s->rejects, &st)))
+        return err_set(e, ERR_ARG, "--stats: '%s' is a directory or an output", s->opt.stats);
+    return 0;
+}
+
+/* The text of FILE.meta. */
+static int put_meta(struct stream *s, struct buf *b, struct err *e)
+{
+    const char *f = s->conf.fingerprint ? s->conf.fingerprint : "{}";
+    struct record r;
+
+    if (record_parse(&r, f, strlen(f), e))
+        return err_wrap(e, "fingerprint");
+    if (!record_has(&r, "stage"))
+        record_set_str(&r, "stage", s->conf.stage, strlen(s->conf.stage));
+    if (!record_has(&r, "seed")) {
+        struct buf n = {0};
+
+        buf_fmt(&n, "%" PRIu64, s->opt.seed);
+        record_set(&r, "seed", n.p, n.n);
+        buf_free(&n);
+    }
+    if (!record_has(&r, "shard"))
+        record_set_str(&r, "shard", s->opt.shard ? s->opt.shard : "1/1",
+                       s->opt.shard ? strlen(s->opt.shard) : 3);
+    if (!record_has(&r, "group"))
+        record_set_int(&r, "group", s->conf.group);
+    record_write(&r, b);
+    record_reset(&r);
+    return 0;
+}
+
+static int check_meta(struct stream *s, struct buf *note, struct err *e)
+{
+    struct buf path = {0}, ours = {0};
+    int rc = 0;
+
+    if (s->out.durable && s->out.path) {
+        buf_fmt(&path, "%s.meta", s->out.path);
+        rc = put_meta(s, &ours, e) ||
+             resume_meta(path.p, ours.p, ours.n, s->out.size || s->rejects.size, note, e);
+    }
+    buf_free(&path);
+    buf_free(&ours);
+    return rc ? -1 : 0;
+}
+
+static int open_files(struct stream *s, int n, char **file, struct buf *note, struct err *e)
+{
+    const struct stream_opt *o = &s->opt;
+    uint32_t group = (uint32_t)s->conf.group;
+
+    if (o->rejects && !strcmp(o->rejects, "-"))
+        return err_set(e, ERR_ARG, "--rejects needs a file: standard output is for records");
+    if (o->stats && !strcmp(o->stats, "-"))
+        return err_set(e, ERR_ARG, "--stats needs a file: standard output is for records");
+    if (parse_shard(s, e) || stop_open(&s->stop, e) || lines_open(&s->in, n, file, &s->stop, e) ||
+        sink_open(&s->out, o->output, o->resume, &s->stop, e))
+        return -1;
+    if (o->rejects) {
+        struct stat st; // its lock would not tell whose it is
+
+        if (!stat(o->rejects, &st) && is_file(&s->out, &st))
+            return err_set(e, ERR_ARG, "--rejects: '%s' is the output", o->rejects);
+        if (sink_open(&s->rejects, o->rejects, o->resume, &s->stop, e))
+            return -1;
+    }
+    if (check_files(s, e) || check_meta(s, note, e))
+        return -1;
+    if (o->resume && (resume_scan(&s->out, s->conf.group, 1, &s->ids, note, e) ||
+                      resume_scan(&s->rejects, 1, group, &s->ids, note, e)))
+        return -1;
+    order_init(&s->order, s->rejects.fd >= 0 ? &s->rejects : NULL, o->unordered);
+    return 0;
+}
+
+struct stream *stream_open(const struct stream_opt *o, const struct stream_conf *c, int n,
+                           char **file, struct err *e)
+{
+    struct stream *s = mem_zero(1, sizeof(*s));
+    struct buf note = {0};
+    int rc;
+
+    s->opt = *o;
+    s->conf = *c;
+    s->conf.group = c->group > 0 ? c->group : 1;
+    s->stop.fd = s->in.fd = s->out.fd = s->rejects.fd = -1;
+    clock_gettime(CLOCK_MONOTONIC, &s->began);
+    rc = open_files(s, n, file, &note, e);
+    say(s, note.p, note.n);
+    buf_free(&note);
+    if (!rc)
+        return s;
+    stream_abandon(s);
+    return NULL;
+}
+
+/* ---- rejects ---- */
+
+/* r with "reject" to the rejects, when its turn has come. */
+static int put_reject(struct stream *s, struct record *r, const char *rule, const char *value,
+                      const char *limit, struct err *e)
+{
+    struct buf *b = &s->text;
+
+    if (s->rejects.fd < 0)
+        return order_finish(&s->order, r->seq, NULL, 0, e);
+    buf_reset(b);
+    buf_char(b, '{');
+    json_put_key(b, "stage");
+    json_put_str(b, s->conf.stage, strlen(s->conf.stage));
+    json_put_key(b, "rule");
+    json_put_str(b, rule, strlen(rule));
+    buf_fmt(b, ",\"value\":%s,\"limit\":%s,\"line\":", value ? value : "null",
+            limit ? limit : "null");
+    if (r->file)
+        json_put_int(b, r->line_no);
+    else
+        buf_str(b, "null");
+    buf_char(b, '}');
+    record_set(r, "reject", b->p, b->n);
+    buf_reset(b);
+    record_write(r, b);
+    return order_finish(&s->order, r->seq, b->p, b->n, e);
+}
+
+int stream_reject(struct stream *s, struct record *r, const char *rule, const char *value,
+                  const char *limit, const char *message, struct err *e)
+{
+    s->counts.rejected++;
+    say_where(s, r, message);
+    return put_reject(s, r, rule, value, limit, e);
+}
+
+int stream_drop(struct stream *s, struct record *r, const char *rule, const char *value,
+                const char *limit, struct err *e)
+{
+    s->counts.dropped++;
+    return put_reject(s, r, rule, value, limit, e);
+}
+
+/* ---- reading ---- */
+
+/* Number a repeated id, then: is the record this run's to do? */
+static bool is_ours(struct stream *s, struct record *r)
+{
+    uint64_t shard = r->key.lo % s->n_shards + 1;
+    struct tally_entry *t = tally_at(&s->ids, r->key);
+
+    // an id that reads like a number given here is itself given a number
+    while (t->seen++) {
+        struct buf id = {0};
+
+        buf_fmt(&id, "%s#%" PRIu32, r->id, t->seen);
+        record_set_id(r, id.p);
+        buf_free(&id);
+        t = tally_at(&s->ids, r->key);
+    }
+    if (shard != s->shard) {
+        s->counts.other++;
+        return false;
+    }
+    if (t->done >= (uint32_t)s->conf.group) {
+        s->counts.skipped++;
+        return false;
+    }
+    return true;
+}
+
+/* The bytes of a line as text: bad ones, and backslashes, as \xHH. */
+static void put_bytes(struct buf *b, const char *p, size_t n)
+{
+    size_t i = 0;
+    uint32_t cp;
+
+    while (i < n) {
+        int len = p[i] == '\\' ? 0 : utf8_get(p + i, n - i, &cp);
+
+        if (len)
+            buf_add(b, p + i, (size_t)len);
+        else
+            buf_fmt(b, "\\x%02x", (unsigned char)p[i]);
+        i += len ? (size_t)len : 1;
+    }
+}
+
+/* A line that is no record: its text as "raw" in a record of its own. */
+static int reject_line(struct stream *s, const struct lines_line *x, const char *rule,
+                       const char *message, struct err *e)
+{
+    size_t bad = utf8_check(x->p, x->n);
+    struct hash128 h = hash_bytes(x->p, x->n);
+    struct buf raw = {0}, value = {0};
+    bool cut = x->size != x->n, bytes = cut || bad < x->n;
+    struct record r;
+    char limit[32], hex[33];
+    int rc = 0;
+
+    if (cut)
+        h = hash_add(h, &x->size, sizeof(x->size));
+    hash_hex(h, hex);
+    record_new(&r);
+    if (bytes)
+        put_bytes(&raw, x->p, x->n);
+    record_set_str(&r, "raw", bytes ? buf_cstr(&raw) : x->p, bytes ? raw.n : x->n);
+    record_set_id(&r, hex);
+    if (is_ours(s, &r)) {
+        r.file = x->file;
+        r.line_no = x->no;
+        if (cut)
+            json_put_int(&value, (int64_t)x->size);
+        else if (bytes)
+            json_put_int(&value, (int64_t)bad);
+        else
+            json_put_str(&value, message, strlen(message));
+        snprintf(limit, sizeof(limit), "%d", STREAM_LINE_MAX);
+        rc = order_begin(&s->order, &r.seq, e) ||
+             stream_reject(s, &r, bytes && !cut ? "utf8" : rule, value.p, cut ? limit : NULL,
+                           message, e);
+    }
+    record_reset(&r);
+    buf_free(&raw);
+    buf_free(&value);
+    return rc ? -1 : 0;
+}
+
+static bool is_blank(const struct lines_line *x)
+{
+    for (size_t i = 0; i < x->n; i++)
+        if (x->p[i] != ' ' && x->p[i] != '\t' && x->p[i] != '\r')
+            return false;
+    return x->size == x->n;
+}
+
+/* 1 = r is a record to work on, 0 = the line is dealt with, -1 = fatal. */
+static int take_line(struct stream *s, const struct lines_line *x, struct record *r, struct err *e)
+{
+    struct err why;
+
+    if (is_blank(x)) {
+        s->counts.blank++;
+        return 0;
+    }
+    if (x->size != x->n) {
+        err_set(&why, ERR_DATA, "line of %" PRIu64 " bytes exceeds %d", x->size, STREAM_LINE_MAX);
+        return reject_line(s, x, "line-length", why.msg, e);
+    }
+    if (record_parse(r, x->p, x->n, &why))
+        return reject_line(s, x, "json", why.msg, e);
+    if (record_identify(r, s->conf.fields, &why)) {
+        record_reset(r);
+        return reject_line(s, x, "id", why.msg, e);
+    }
+    r->file = x->file;
+    r->line_no = x->no;
+    if (is_ours(s, r)) {
+        s->counts.read++;
+        return order_begin(&s->order, &r->seq, e) ? -1 : 1;
+    }
+    record_reset(r);
+    return 0;
+}
+
+int stream_read(struct stream *s, struct record *r, bool wait, struct err *e)
+{
+    for (;;) {
+        struct lines_line x;
+        int rc;
+
+        if (s->ended || stop_seen(&s->stop))
+            return 0;
+        rc = lines_next(&s->in, &x, wait, e);
+        if (!rc)
+            s->ended = !s->stop.seen;
+        if (rc != 1)
+            return rc;
+        rc = take_line(s, &x, r, e);
+        if (rc)
+            return rc;
+    }
+}
+
+bool stream_stopped(struct stream *s)
+{
+    return stop_seen(&s->stop);
+}
+
+/* ---- writing ---- */
+
+int stream_write_group(struct stream *s, struct record *r, int n, struct err *e)
+{
+    buf_reset(&s->text);
+    for (int i = 0; i < n; i++)
+        record_write(&r[i], &s->text);
+    if (sink_write(&s->out, buf_cstr(&s->text), s->text.n, e))
+        return -1;
+    s->counts.written += n;
+    return n ? order_finish(&s->order, r->seq, NULL, 0, e) : 0;
+}
+
+int stream_write(struct stream *s, struct record *r, struct err *e)
+{
+    return stream_write_group(s, r, 1, e);
+}
+
+const char *stream_output_path(const struct stream *s)
+{
+    return s->out.regular ? s->out.path : NULL;
+}
+
+/* ---- the end ---- */
+
+const struct stream_counts *stream_counts(struct stream *s)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    s->counts.seconds =
+        (double)(now.tv_sec - s->began.tv_sec) + (double)(now.tv_nsec - s->began.tv_nsec) * 1e-9;
+    s->counts.bytes_in = s->in.bytes;
+    s->counts.bytes_total = s->in.total;
+    return &s->counts;
+}
+
+static int put_stats(struct stream *s, int status, const char *extra, struct err *e)
+{
+    const struct stream_counts *c = stream_counts(s);
+    struct buf b = {0};
+    int rc;
+
+    buf_char(&b, '{');
+    json_put_key(&b, "stage");
+    json_put_str(&b, s->conf.stage, strlen(s->conf.stage));
+    buf_fmt(&b,
+            ",\"status\":%d,\"read\":%" PRId64 ",\"written\":%" PRId64 ",\"rejected\":%" PRId64
+            ",\"dropped\":%" PRId64 ",\"skipped\":%" PRId64 ",\"other_shards\":%" PRId64
+            ",\"blank\":%" PRId64 ",\"bytes_in\":%" PRIu64 ",\"seconds\":%.3f"
+            ",\"records_per_second\":%.3f",
+            status, c->read, c->written, c->rejected, c->dropped, c->skipped, c->other, c->blank,
+            c->bytes_in, c->seconds, c->seconds > 0 ? (double)c->read / c->seconds : 0.0);
+    if (extra && *extra)
+        buf_fmt(&b, ",%s", extra);
+    buf_str(&b, "}\n");
+    rc = sink_replace(s->opt.stats, b.p, b.n, e);
+    buf_free(&b);
+    return rc;
+}
+
+static void release(struct stream *s)
+{
+    order_free(&s->order);
+    lines_close(&s->in);
+    sink_abandon(&s->out);
+    sink_abandon(&s->rejects);
+    stop_close(&s->stop);
+    tally_free(&s->ids);
+    buf_free(&s->text);
+    free(s);
+}
+
+int stream_close(struct stream *s, const char *extra, struct err *e)
+{
+    bool left = stop_seen(&s->stop) && (!s->ended || order_open(&s->order));
+    int status = left ? 75 : s->counts.rejected ? 1 : 0, rc = 0;
+
+    // a run that will be resumed meets again what is held here, in its place
+    if (!left || !s->out.durable)
+        rc = order_flush(&s->order, e);
+    if (!rc)
+        rc = sink_close(&s->out, e);
+    if (!rc)
+        rc = sink_close(&s->rejects, e);
+    if (!rc && s->opt.stats)
+        rc = put_stats(s, status, extra, e);
+    release(s);
+    return rc ? -1 : status;
+}
+
+void stream_abandon(struct stream *s)
+{
+    if (s)
+        release(s);
+}
