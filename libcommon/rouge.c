@@ -1,0 +1,247 @@
+/* rouge.c - ROUGE-L over words, bit-parallel, against a pool.
+ *
+ * Words become numbers. The pool's texts lie in buckets of equal length, each one array
+ * of word numbers, so that a scan runs over memory in order. For a question, each of its distinct
+ * words gets a slot with a bit mask of the places where it stands; all other
+ * words share slot 0, whose mask is empty. */
+#include "rouge.h"
+#include "buf.h"
+#include "hash.h"
+#include "mem.h"
+#include "words.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct bucket {
+    int len;       // words of a text
+    size_t n;      // texts
+    int32_t *word; // (n, len)
+    int *index;    // (n) numbers in the pool
+    size_t cap_word, cap_index;
+};
+
+struct rouge {
+    struct hash_table vocab; // word -> number
+    struct bucket *bucket;   // (n_bucket) by ascending length
+    size_t n_bucket, cap_bucket;
+    int n; // texts
+    struct buf text;
+    /* The text in question. */
+    int32_t *word; // (m) -1: not in the vocabulary
+    int m;
+    size_t cap_m;
+    int32_t *slot; // (vocab.n) 0 unless the word is in question
+    size_t cap_slot, n_slot;
+    uint64_t *mask; // (1 + distinct words, blocks)
+    size_t cap_mask;
+    uint64_t *v; // (blocks)
+    size_t cap_v;
+};
+
+struct rouge *rouge_open(void)
+{
+    return mem_zero(1, sizeof(struct rouge));
+}
+
+void rouge_close(struct rouge *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->n_bucket; i++) {
+        free(r->bucket[i].word);
+        free(r->bucket[i].index);
+    }
+    free(r->bucket);
+    hash_free(&r->vocab);
+    buf_free(&r->text);
+    free(r->word);
+    free(r->slot);
+    free(r->mask);
+    free(r->v);
+    free(r);
+}
+
+int rouge_size(const struct rouge *r)
+{
+    return r->n;
+}
+
+/* Fill r->word with the text's words; `learn` gives new ones a number. */
+static void take_words(struct rouge *r, const char *s, size_t n, bool learn)
+{
+    size_t at = 0;
+
+    r->m = 0;
+    while (words_next(s, n, &at, &r->text)) {
+        int *number = learn ? hash_put(&r->vocab, r->text.p, r->text.n, -1)
+                            : hash_find(&r->vocab, r->text.p, r->text.n);
+
+        if (number && *number < 0)
+            *number = (int)r->vocab.n - 1;
+        mem_grow(&r->word, &r->cap_m, (size_t)r->m + 1, sizeof(*r->word));
+        r->word[r->m++] = number ? *number : -1;
+    }
+}
+
+/* Place of the first bucket whose texts have at least len words. */
+static size_t find_bucket(const struct rouge *r, int len)
+{
+    size_t lo = 0, hi = r->n_bucket;
+
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+
+        if (r->bucket[mid].len < len)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo;
+}
+
+int rouge_add(struct rouge *r, const char *s, size_t n)
+{
+    struct bucket *b;
+    size_t at, len;
+
+    take_words(r, s, n, true);
+    len = (size_t)r->m;
+    at = find_bucket(r, r->m);
+    if (at == r->n_bucket || r->bucket[at].len != r->m) {
+        mem_grow(&r->bucket, &r->cap_bucket, r->n_bucket + 1, sizeof(*r->bucket));
+        memmove(r->bucket + at + 1, r->bucket + at, (r->n_bucket - at) * sizeof(*r->bucket));
+        r->bucket[at] = (struct bucket){.len = r->m};
+        r->n_bucket++;
+    }
+    b = &r->bucket[at];
+    mem_grow(&b->index, &b->cap_index, b->n + 1, sizeof(*b->index));
+    b->index[b->n] = r->n;
+    if (len) {
+        mem_grow(&b->word, &b->cap_word, (b->n + 1) * len, sizeof(*b->word));
+        memcpy(b->word + b->n * len, r->word, len * sizeof(*b->word));
+    }
+    b->n++;
+    return r->n++;
+}
+
+/* Give the question's words their slots and masks. Returns the blocks of a mask. */
+static size_t prepare(struct rouge *r)
+{
+    size_t blocks = ((size_t)r->m + 63) / 64, old = r->cap_slot, slots = 1;
+
+    mem_grow(&r->slot, &r->cap_slot, r->vocab.n + 1, sizeof(*r->slot));
+    if (r->cap_slot > old)
+        memset(r->slot + old, 0, (r->cap_slot - old) * sizeof(*r->slot));
+    mem_grow(&r->mask, &r->cap_mask, ((size_t)r->m + 1) * blocks + 1, sizeof(*r->mask));
+    mem_grow(&r->v, &r->cap_v, blocks + 1, sizeof(*r->v));
+    memset(r->mask, 0, (blocks + 1) * sizeof(*r->mask));
+    for (int i = 0; i < r->m; i++) {
+        int32_t *slot = r->word[i] < 0 ? NULL : &r->slot[r->word[i]];
+
+        if (!slot)
+            continue;
+        if (!*slot) {
+            *slot = (int32_t)slots;
+            memset(r->mask + slots++ * blocks, 0, blocks * sizeof(*r->mask));
+        }
+        r->mask[(size_t)*slot * blocks + (size_t)i / 64] |= 1ull << (i % 64);
+    }
+    return blocks;
+}
+
+static void forget(struct rouge *r)
+{
+    for (int i = 0; i < r->m; i++)
+        if (r->word[i] >= 0)
+            r->slot[r->word[i]] = 0;
+}
+
+/* Length of the longest common subsequence; the question has at most 64 words. A
+ * bit of v is 0 where the row of the table steps up. */
+static int lcs_one(const struct rouge *r, const int32_t *word, int len)
+{
+    uint64_t v = ~0ull;
+
+    for (int i = 0; i < len; i++) {
+        uint64_t u = v & r->mask[r->slot[word[i]]];
+
+        v = (v + u) | (v - u);
+    }
+    return __builtin_popcountll(~v);
+}
+
+/* The same for questions of any length, with the carry passed from block to block. */
+static int lcs_many(const struct rouge *r, const int32_t *word, int len, size_t blocks)
+{
+    int n = 0;
+
+    memset(r->v, 0xff, blocks * sizeof(*r->v));
+    for (int i = 0; i < len; i++) {
+        const uint64_t *mask = r->mask + (size_t)r->slot[word[i]] * blocks;
+        unsigned carry = 0;
+
+        if (!r->slot[word[i]])
+            continue;
+        for (size_t k = 0; k < blocks; k++) {
+            uint64_t v = r->v[k], u = v & mask[k], sum;
+            unsigned over = __builtin_add_overflow(v, u, &sum);
+
+            over |= __builtin_add_overflow(sum, (uint64_t)carry, &sum);
+            r->v[k] = sum | (v - u);
+            carry = over;
+        }
+    }
+    for (size_t k = 0; k < blocks; k++)
+        n += __builtin_popcountll(~r->v[k]);
+    return n;
+}
+
+/* The F-measure that two texts of these lengths and this common length have. */
+static double f_of(int common, int a, int b)
+{
+    return a + b ? 2.0 * common / ((double)a + b) : 0;
+}
+
+/* Compare with all texts of a bucket. */
+static void scan(const struct rouge *r, const struct bucket *b, size_t blocks,
+                 struct rouge_near *best)
+{
+    for (size_t i = 0; i < b->n; i++) {
+        const int32_t *word = b->word + i * (size_t)b->len;
+        int common = blocks == 1 ? lcs_one(r, word, b->len) : lcs_many(r, word, b->len, blocks);
+        double f = f_of(common, r->m, b->len);
+
+        if (f > best->f || (f == best->f && b->index[i] < best->index))
+            *best = (struct rouge_near){b->index[i], f};
+    }
+}
+
+struct rouge_near rouge_nearest(struct rouge *r, const char *s, size_t n)
+{
+    struct rouge_near best = {r->n ? 0 : -1, 0};
+    size_t blocks, hi, lo;
+
+    take_words(r, s, n, false);
+    if (!r->n || !r->m)
+        return best;
+    blocks = prepare(r);
+    hi = lo = find_bucket(r, r->m); // [0, lo) and [hi, n_bucket) are still to be looked at
+    for (;;) {
+        double above = -1, below = -1; // the most that the next bucket on a side can reach
+
+        if (hi < r->n_bucket)
+            above = f_of(r->m, r->m, r->bucket[hi].len);
+        if (lo > 0)
+            below = f_of(r->bucket[lo - 1].len, r->m, r->bucket[lo - 1].len);
+        if (above < best.f && below < best.f)
+            break;
+        if (above < 0 && below < 0)
+            break;
+        scan(r, above >= below ? &r->bucket[hi++] : &r->bucket[--lo], blocks, &best);
+    }
+    forget(r);
+    return best;
+}

@@ -1,0 +1,34 @@
+/* words.h - the words of a text in any script, for comparing and counting.
+ *
+ * A word is a run of letters, digits and their marks, lower-cased; everything else
+ * separates. Scripts that are written without spaces (Han, kana, Thai, Khmer ...), and Hangul,
+ * whose endings hide what is shared, give one word a character, so that texts in
+ * them can be compared at all. For ASCII this is the tokenizer of Google's rouge_score. */
+#ifndef WORDS_H
+#define WORDS_H
+
+#include "buf.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The next word of s[*at..n) in lower case, UTF-8, into w (emptied first); false at the end.
+ * Bytes that are not UTF-8 separate. */
+bool words_next(const char *s, size_t n, size_t *at, struct buf *w);
+
+/* Append " one two three ": the words between single spaces, or " " when there is none. Two
+ * texts with the same words give the same bytes. */
+void words_fold(const char *s, size_t n, struct buf *out);
+
+/* The words that a person counts: runs between spaces, and in scripts without spaces
+ * (and in Hangul) characters. */
+int words_count(const char *s, size_t n);
+
+/* True when the folded text holds the folded phrase as whole words. */
+bool words_hold(const struct buf *text, const struct buf *phrase);
+
+/* The general class of the first character: 'L' letter, 'N' number, 'P' punctuation, 'S' symbol,
+ * 'Z' space, 'M' mark, 'C' other; 0 for an empty text or bytes that are not UTF-8. */
+char words_class(const char *s, size_t n);
+
+#endif
