@@ -9,16 +9,17 @@
 /* Scratch for steps of at most max_tokens tokens and max_out rows of logits. */
 struct act {
     int max_tokens, max_out;
-    float *x_d, *h_d;   // (max_tokens, max(dim, ffn_dim, n_heads * head_dim))
-    float *qkv_d;       // (max_tokens, (n_heads + 2 n_kv_heads) * head_dim)
-    float *gu_d;        // (max_tokens, 2 ffn_dim)
-    float *logits_d;    // (max_out, vocab)
+    float *x_d, *h_d; // (max_tokens, max(dim, ffn_dim, n_heads * head_dim))
+    float *qkv_d;     // (max_tokens, (n_heads + 2 n_kv_heads) * head_dim)
+    float *gu_d;      // (max_tokens, 2 ffn_dim)
+    float *logits_d;  // (max_out, vocab)
+    size_t n[4];      // floats of x and h, qkv, gu, logits
     size_t bytes;
 };
 
 size_t forward_bytes(const struct model *m, int max_tokens, int max_out);
-int forward_open(struct act *a, const struct model *m, struct backend *b, int max_tokens, int max_out,
-             struct err *e);
+int forward_open(struct act *a, const struct model *m, struct backend *b, int max_tokens,
+                 int max_out, struct err *e);
 void forward_close(struct act *a, struct backend *b);
 
 /* Run one step. Row i of a->logits_d is the logits after token s->out[i]. */

@@ -1,0 +1,227 @@
+/* cpu.c - the CPU backend: its table of operations, memory, choice of instruction set. */
+#include "cpu.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* Pages come zeroed and only when they are touched. */
+static int cpu_alloc(struct backend *b, size_t bytes, void **out, struct err *e)
+{
+    void *p;
+
+    (void)b;
+    bytes = bytes ? bytes : 1;
+    p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+             0);
+    if (p == MAP_FAILED)
+        return err_set(e, ERR_MEM, "cannot reserve %zu MiB: %s", bytes >> 20, strerror(errno));
+    *out = p;
+    return 0;
+}
+
+static void cpu_free(struct backend *b, void *p, size_t bytes)
+{
+    (void)b;
+    if (p)
+        munmap(p, bytes ? bytes : 1);
+}
+
+static int cpu_copy(struct backend *b, void *dst, const void *src, size_t bytes, struct err *e)
+{
+    (void)b;
+    (void)e;
+    memcpy(dst, src, bytes);
+    return 0;
+}
+
+static void cpu_sync(struct backend *b)
+{
+    (void)b; // calls are synchronous here
+}
+
+/* Block sizes that linear can work on: 1 float, 32 or 256 quantized, 0 not at all. */
+static int cpu_block(enum tensor_type t)
+{
+    switch ((int)t) {
+    case T_F32:
+    case T_F16:
+    case T_BF16:
+        return 1;
+    case T_Q8_0:
+    case T_Q4_0:
+    case T_Q4_1:
+    case T_Q5_0:
+    case T_Q5_1:
+        return 32;
+    case T_Q4_K:
+    case T_Q5_K:
+    case T_Q6_K:
+        return 256;
+    default:
+        return 0;
+    }
+}
+
+static int cpu_weight(struct backend *b, struct weight *w, struct err *e)
+{
+    struct cpu *c = cpu_of(b);
+    int rows = 0;
+
+    for (int i = 0; i < w->n_parts; i++) {
+        struct weight_part *p = &w->part[i];
+        int block = cpu_block(p->type);
+        const char *name = tensor_type_name(p->type);
+
+        if (!block)
+            return err_set(e, ERR_ARG, "weights of type %s are not supported",
+                           name ? name : "unknown");
+        if (w->cols < 1 || w->cols % block)
+            return err_set(e, ERR_ARG, "rows of %d values: not a multiple of %s's block of %d",
+                           w->cols, name, block);
+        p->w_d = (void *)(uintptr_t)p->host;
+        p->bias_d = (void *)(uintptr_t)p->bias;
+        rows += p->rows;
+    }
+    if (rows != w->rows)
+        return err_set(e, ERR_ARG, "%d rows in parts of %d rows", w->rows, rows);
+    c->max_cols = w->cols > c->max_cols ? w->cols : c->max_cols;
+    return 0;
+}
+
+/* Room for the widest weight, once per worker. */
+static int cpu_make_scratch(struct cpu *c, struct err *e)
+{
+    size_t want = cpu_scratch_bytes(c->max_cols);
+
+    if (want <= c->scratch_bytes)
+        return 0;
+    free(c->scratch);
+    c->scratch_bytes = 0;
+    c->scratch = aligned_alloc(64, want * (size_t)c->n_threads);
+    if (!c->scratch)
+        return err_set(e, ERR_MEM, "no memory for scratch of %zu bytes a thread", want);
+    c->scratch_bytes = want;
+    return 0;
+}
+
+static int cpu_step_begin(struct backend *b, const struct step *s, struct err *e)
+{
+    struct cpu *c = cpu_of(b);
+
+    (void)s;
+    c->failed = (struct err){0};
+    c->rope_of = NULL;
+    if (cpu_make_scratch(c, e))
+        return -1;
+    return STEP_RUN;
+}
+
+static int cpu_step_end(struct backend *b, struct err *e)
+{
+    struct cpu *c = cpu_of(b);
+
+    if (c->failed.code == ERR_NONE)
+        return 0;
+    *e = c->failed;
+    return -1;
+}
+
+bool cpu_buf_grow(struct cpu *c, struct cpu_buf *b, size_t bytes)
+{
+    if (bytes <= b->bytes)
+        return true;
+    free(b->p);
+    bytes = (bytes + bytes / 4 + 63) / 64 * 64;
+    b->p = aligned_alloc(64, bytes);
+    b->bytes = b->p ? bytes : 0;
+    if (!b->p)
+        err_set(&c->failed, ERR_MEM, "no memory for %zu bytes of activations", bytes);
+    return b->p != NULL;
+}
+
+static void cpu_close(struct backend *b)
+{
+    struct cpu *c = cpu_of(b);
+
+    thread_close(c->pool);
+    for (int i = 0; i < 2; i++)
+        free(c->act[i].p);
+    free(c->rope.p);
+    free(c->scratch);
+    free(c);
+}
+
+static const struct backend_ops cpu_ops = {
+    .name = "cpu",
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .upload = cpu_copy,
+    .download = cpu_copy,
+    .weight = cpu_weight,
+    .sync = cpu_sync,
+    .step_begin = cpu_step_begin,
+    .step_end = cpu_step_end,
+    .embed = cpu_embed,
+    .norm = cpu_norm,
+    .linear = cpu_linear,
+    .linear_add = cpu_linear_add,
+    .rope_kv = cpu_rope_kv,
+    .attn = cpu_attn,
+    .glu = cpu_glu,
+    .gather = cpu_gather,
+    .close = cpu_close,
+};
+
+/* The best kernels of the instruction set asked for, or NULL when this CPU lacks it. */
+static const struct cpu_kernels *cpu_choose(enum backend_isa isa)
+{
+#if defined(__x86_64__)
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                  __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+
+    if (avx512 && (isa == ISA_AUTO || isa == ISA_AVX512))
+        return __builtin_cpu_supports("avx512vnni") ? &cpu_kernels_vnni : &cpu_kernels_avx512;
+    if (avx2 && (isa == ISA_AUTO || isa == ISA_AVX2))
+        return &cpu_kernels_avx2;
+#endif
+    return isa == ISA_AUTO || isa == ISA_SCALAR ? &cpu_kernels_scalar : NULL;
+}
+
+struct backend *backend_cpu_open(int threads, enum backend_isa isa, struct err *e)
+{
+    const struct cpu_kernels *k = cpu_choose(isa);
+    struct thread_pool *pool;
+    struct cpu *c;
+
+    if (!k) {
+        err_set(e, ERR_ARG, "this CPU has no %s", isa == ISA_AVX2 ? "AVX2" : "AVX-512");
+        return NULL;
+    }
+    pool = thread_open(threads, e);
+    if (!pool)
+        return NULL;
+    c = calloc(1, sizeof(*c));
+    if (!c) {
+        thread_close(pool);
+        err_set(e, ERR_MEM, "no memory for the CPU backend");
+        return NULL;
+    }
+    c->b.ops = &cpu_ops;
+    c->k = k;
+    c->pool = pool;
+    c->n_threads = thread_count(pool);
+    return &c->b;
+}
+
+const char *backend_cpu_isa(const struct backend *b)
+{
+    return ((const struct cpu *)b)->k->name;
+}
+
+int backend_cpu_threads(const struct backend *b)
+{
+    return ((const struct cpu *)b)->n_threads;
+}

@@ -1,0 +1,131 @@
+/* cpu.h - what the files of the CPU backend share.
+ *
+ * An op family is NAME.c, which splits the work over threads, and NAME_isa.h,
+ * which does it and is compiled once for every instruction set by isa_*.c. All
+ * of them give the same bytes: isa_scalar.c is the oracle. */
+#ifndef CPU_H
+#define CPU_H
+
+#include "backend.h"
+#include "err.h"
+#include "tensor.h"
+#include "thread.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    CPU_LANES = 16,      // partial sums of a float dot; tokens of a quantized tile
+    CPU_PANEL_ROWS = 16, // rows of weights that are unpacked at once
+    CPU_GROUP = 8,       // query heads and tokens that share one pass over a page
+};
+
+/* Activations as int8, for weights of one block size (32 or 256). In rows:
+ * q (n, cols), d (n, cols / block), s (n, cols / 32). In tiles of 16 tokens, the
+ * last one padded with zeros: q (tiles, cols / 4, 16, 4), d (tiles, cols / block, 16),
+ * s (tiles, cols / 32, 16), so that tokens are lanes of a vector. */
+struct cpu_act {
+    int block;
+    bool tiled;
+    int8_t *q;
+    float *d;   // x = d * q
+    int32_t *s; // sums of 32 values of q
+};
+
+/* y = W x over one part of a weight. */
+struct cpu_linear {
+    enum tensor_type type;
+    const uint8_t *w; // (rows, row_bytes)
+    size_t row_bytes;
+    int rows, cols, n;
+    const float *bias;  // (rows) or NULL
+    const float *x;     // (n, cols)
+    struct cpu_act act; // x again, for quantized weights
+    float *y;           // (n, ldy), at this part's first row
+    int ldy;
+    bool add; // y += instead of y =
+};
+
+/* Attention of one layer. */
+struct cpu_attn {
+    const struct attn_shape *a;
+    const struct kv_pages *kv;
+    const struct step *s;
+    const float *qkv;
+    float *y;
+    int layer;
+};
+
+struct cpu_kernels {
+    const char *name;
+    int tile_from; // tokens from which linear_quant wants its activations in tiles
+    /* Rows [begin, end) of one part for all tokens; scratch is cpu_scratch_bytes. */
+    void (*linear_float)(const struct cpu_linear *l, int begin, int end, void *scratch);
+    void (*linear_quant)(const struct cpu_linear *l, int begin, int end, void *scratch);
+    /* Quantize token (or tile) i of x (n, cols) into a. */
+    void (*quantize)(struct cpu_act *a, const float *x, int n, int cols, int i);
+    void (*norm)(float *y, const float *x, const float *w, int dim, float eps);
+    void (*glu)(float *y, const float *gu, int dim);
+    /* Rotate n_heads heads; cs holds cosines, then sines, of the rope_dims / 2 pairs. */
+    void (*rope)(float *x, const float *cs, const struct attn_shape *a, int n_heads);
+    /* Tokens t0 .. t0 + n - 1 (n <= CPU_GROUP, one sequence) and one KV head. */
+    void (*attn)(const struct cpu_attn *j, int t0, int n, int kv_head);
+};
+
+extern const struct cpu_kernels cpu_kernels_scalar;
+#if defined(__x86_64__)
+extern const struct cpu_kernels cpu_kernels_avx2, cpu_kernels_avx512, cpu_kernels_vnni;
+#endif
+
+struct cpu {
+    struct backend b; // first
+    const struct cpu_kernels *k;
+    struct thread_pool *pool;
+    int n_threads;
+    int max_cols; // of all weights
+    bool any_quant;
+    struct err failed; // sticky, reported by step_end
+    uint8_t *scratch;  // (n_threads, scratch_bytes)
+    size_t scratch_bytes;
+    struct cpu_buf { // grown on demand
+        void *p;
+        size_t bytes;
+    } act[2], rope;       // int8 activations for blocks of 32 and of 256; cosines and sines
+    const float *rope_of; // inv_freq that `rope` was computed from in this step
+};
+
+/* Bytes of scratch that a worker of linear needs for rows of `cols` values. */
+size_t cpu_scratch_bytes(int cols);
+/* At least `bytes` at b, aligned to 64; contents undefined. False (and sticky) when memory is out.
+ */
+bool cpu_buf_grow(struct cpu *c, struct cpu_buf *b, size_t bytes);
+
+static inline struct cpu *cpu_of(struct backend *b)
+{
+    return (struct cpu *)b;
+}
+
+/* Address of one KV head's keys (which = 0) or values (1) in a page: (BACKEND_PAGE, head_dim). */
+static inline float *cpu_page(const struct kv_pages *kv, int layer, int page, int head, int which)
+{
+    size_t at = ((size_t)layer * (size_t)kv->n_pages + (size_t)page) * (size_t)kv->n_kv_heads;
+
+    return kv->data_d +
+           ((at + (size_t)head) * 2 + (size_t)which) * BACKEND_PAGE * (size_t)kv->head_dim;
+}
+
+/* The ops, a family a file. */
+void cpu_embed(struct backend *b, float *y, const struct weight *w, const struct step *s);
+void cpu_gather(struct backend *b, float *y, const float *x, const struct step *s, int dim);
+void cpu_norm(struct backend *b, float *y, const float *x, const float *w, int n, int dim,
+              float eps);
+void cpu_glu(struct backend *b, float *y, const float *gu, int n, int dim);
+void cpu_linear(struct backend *b, float *y, const struct weight *w, const float *x, int n);
+void cpu_linear_add(struct backend *b, float *y, const struct weight *w, const float *x, int n);
+void cpu_rope_kv(struct backend *b, float *qkv, const struct attn_shape *a,
+                 const struct kv_pages *kv, int layer, const struct step *s);
+void cpu_attn(struct backend *b, float *y, const float *qkv, const struct attn_shape *a,
+              const struct kv_pages *kv, int layer, const struct step *s);
+
+#endif

@@ -1,0 +1,20 @@
+/* isa_avx512.c - the kernels in AVX-512 F, BW, VL and DQ. */
+#include "attn_isa.h"
+#include "dot_isa.h"
+#include "float_isa.h"
+#include "norm_isa.h"
+#include "quant_isa.h"
+#include "rope_isa.h"
+#include "vec.h"
+
+const struct cpu_kernels cpu_kernels_avx512 = {
+    .name = "avx512",
+    .tile_from = DOT_TILE_FROM,
+    .linear_float = float_linear,
+    .linear_quant = dot_linear,
+    .quantize = quant_act,
+    .norm = norm_row,
+    .glu = glu_row,
+    .rope = rope_row,
+    .attn = attn_tokens,
+};

@@ -1,0 +1,20 @@
+/* isa_scalar.c - the kernels in plain C, the oracle of the other instruction sets. */
+#include "attn_isa.h"
+#include "dot_isa.h"
+#include "float_isa.h"
+#include "norm_isa.h"
+#include "quant_isa.h"
+#include "rope_isa.h"
+#include "vec.h"
+
+const struct cpu_kernels cpu_kernels_scalar = {
+    .name = "scalar",
+    .tile_from = DOT_TILE_FROM,
+    .linear_float = float_linear,
+    .linear_quant = dot_linear,
+    .quantize = quant_act,
+    .norm = norm_row,
+    .glu = glu_row,
+    .rope = rope_row,
+    .attn = attn_tokens,
+};

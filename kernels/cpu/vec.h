@@ -1,0 +1,381 @@
+/* vec.h - sixteen floats, in the instruction set that the file is compiled for.
+ *
+ * The kernels are written once over struct v16. Every function here has one
+ * result for its sixteen lanes whatever the instruction set, so every kernel has. */
+#ifndef VEC_H
+#define VEC_H
+
+#include "cpu.h"
+#include "num.h"
+#include "quant.h"
+
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+
+struct v16 {
+    __m512 v;
+};
+
+INLINE struct v16 v16_set(float x)
+{
+    return (struct v16){_mm512_set1_ps(x)};
+}
+
+INLINE struct v16 v16_load(const float *p)
+{
+    return (struct v16){_mm512_loadu_ps(p)};
+}
+
+INLINE void v16_store(float *p, struct v16 a)
+{
+    _mm512_storeu_ps(p, a.v);
+}
+
+INLINE struct v16 v16_add(struct v16 a, struct v16 b)
+{
+    return (struct v16){_mm512_add_ps(a.v, b.v)};
+}
+
+INLINE struct v16 v16_sub(struct v16 a, struct v16 b)
+{
+    return (struct v16){_mm512_sub_ps(a.v, b.v)};
+}
+
+INLINE struct v16 v16_mul(struct v16 a, struct v16 b)
+{
+    return (struct v16){_mm512_mul_ps(a.v, b.v)};
+}
+
+INLINE struct v16 v16_div(struct v16 a, struct v16 b)
+{
+    return (struct v16){_mm512_div_ps(a.v, b.v)};
+}
+
+/* a * b + c, rounded once. */
+INLINE struct v16 v16_fma(struct v16 a, struct v16 b, struct v16 c)
+{
+    return (struct v16){_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+
+/* a > b ? a : b, so b where one of them is NaN. v16_min: a < b ? a : b. */
+INLINE struct v16 v16_max(struct v16 a, struct v16 b)
+{
+    return (struct v16){_mm512_max_ps(a.v, b.v)};
+}
+
+INLINE struct v16 v16_min(struct v16 a, struct v16 b)
+{
+    return (struct v16){_mm512_min_ps(a.v, b.v)};
+}
+
+INLINE struct v16 v16_f16(const void *p)
+{
+    return (struct v16){_mm512_cvtph_ps(_mm256_loadu_si256(p))};
+}
+
+INLINE struct v16 v16_bf16(const void *p)
+{
+    __m512i u = _mm512_cvtepu16_epi32(_mm256_loadu_si256(p));
+
+    return (struct v16){_mm512_castsi512_ps(_mm512_slli_epi32(u, 16))};
+}
+
+/* 2^k for the integer k that v16_exp's addition of NUM_ROUND left in t, in two factors. */
+INLINE struct v16 v16_scale(struct v16 p, struct v16 t)
+{
+    const __m512i bias = _mm512_set1_epi32(127);
+    __m512i k = _mm512_sub_epi32(_mm512_castps_si512(t.v), _mm512_set1_epi32(0x4b400000));
+    __m512i half = _mm512_srai_epi32(k, 1), rest = _mm512_sub_epi32(k, half);
+
+    half = _mm512_slli_epi32(_mm512_add_epi32(half, bias), 23);
+    rest = _mm512_slli_epi32(_mm512_add_epi32(rest, bias), 23);
+    p.v = _mm512_mul_ps(p.v, _mm512_castsi512_ps(half));
+    return (struct v16){_mm512_mul_ps(p.v, _mm512_castsi512_ps(rest))};
+}
+
+INLINE float v16_sum(struct v16 a)
+{
+    __m256 t = _mm256_add_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+    __m128 q = _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1));
+
+    q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+
+#elif defined(__AVX2__)
+#include <immintrin.h>
+
+struct v16 {
+    __m256 v, w; // lanes 0..7 and 8..15
+};
+
+INLINE struct v16 v16_set(float x)
+{
+    return (struct v16){_mm256_set1_ps(x), _mm256_set1_ps(x)};
+}
+
+INLINE struct v16 v16_load(const float *p)
+{
+    return (struct v16){_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+}
+
+INLINE void v16_store(float *p, struct v16 a)
+{
+    _mm256_storeu_ps(p, a.v);
+    _mm256_storeu_ps(p + 8, a.w);
+}
+
+INLINE struct v16 v16_add(struct v16 a, struct v16 b)
+{
+    return (struct v16){_mm256_add_ps(a.v, b.v), _mm256_add_ps(a.w, b.w)};
+}
+
+INLINE struct v16 v16_sub(struct v16 a, struct v16 b)
+{
+    return (struct v16){_mm256_sub_ps(a.v, b.v), _mm256_sub_ps(a.w, b.w)};
+}
+
+INLINE struct v16 v16_mul(struct v16 a, struct v16 b)
+{
+    return (struct v16){_mm256_mul_ps(a.v, b.v), _mm256_mul_ps(a.w, b.w)};
+}
+
+INLINE struct v16 v16_div(struct v16 a, struct v16 b)
+{
+    return (struct v16){_mm256_div_ps(a.v, b.v), _mm256_div_ps(a.w, b.w)};
+}
+
+INLINE struct v16 v16_fma(struct v16 a, struct v16 b, struct v16 c)
+{
+    return (struct v16){_mm256_fmadd_ps(a.v, b.v, c.v), _mm256_fmadd_ps(a.w, b.w, c.w)};
+}
+
+INLINE struct v16 v16_max(struct v16 a, struct v16 b)
+{
+    return (struct v16){_mm256_max_ps(a.v, b.v), _mm256_max_ps(a.w, b.w)};
+}
+
+INLINE struct v16 v16_min(struct v16 a, struct v16 b)
+{
+    return (struct v16){_mm256_min_ps(a.v, b.v), _mm256_min_ps(a.w, b.w)};
+}
+
+INLINE struct v16 v16_f16(const void *p)
+{
+    const __m128i *h = p;
+
+    return (struct v16){_mm256_cvtph_ps(_mm_loadu_si128(h)),
+                        _mm256_cvtph_ps(_mm_loadu_si128(h + 1))};
+}
+
+INLINE __m256 v16_bf16_half(const __m128i *h)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(h)), 16));
+}
+
+INLINE struct v16 v16_bf16(const void *p)
+{
+    const __m128i *h = p;
+
+    return (struct v16){v16_bf16_half(h), v16_bf16_half(h + 1)};
+}
+
+INLINE __m256 v16_scale_half(__m256 p, __m256 t)
+{
+    const __m256i bias = _mm256_set1_epi32(127);
+    __m256i k = _mm256_sub_epi32(_mm256_castps_si256(t), _mm256_set1_epi32(0x4b400000));
+    __m256i half = _mm256_srai_epi32(k, 1), rest = _mm256_sub_epi32(k, half);
+
+    half = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+    rest = _mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23);
+    p = _mm256_mul_ps(p, _mm256_castsi256_ps(half));
+    return _mm256_mul_ps(p, _mm256_castsi256_ps(rest));
+}
+
+INLINE struct v16 v16_scale(struct v16 p, struct v16 t)
+{
+    return (struct v16){v16_scale_half(p.v, t.v), v16_scale_half(p.w, t.w)};
+}
+
+INLINE float v16_sum(struct v16 a)
+{
+    __m256 t = _mm256_add_ps(a.v, a.w);
+    __m128 q = _mm_add_ps(_mm256_castps256_ps128(t), _mm256_extractf128_ps(t, 1));
+
+    q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+
+#else /* scalar C: what the others must equal */
+
+struct v16 {
+    float x[16];
+};
+
+/* Set x[i] of the result r to an expression of lane i. */
+#define V16_LANES(expression)    \
+    struct v16 r;                \
+    for (int i = 0; i < 16; i++) \
+        r.x[i] = (expression);   \
+    return r
+
+INLINE struct v16 v16_set(float x)
+{
+    V16_LANES(x);
+}
+
+INLINE struct v16 v16_load(const float *p)
+{
+    V16_LANES(p[i]);
+}
+
+INLINE void v16_store(float *p, struct v16 a)
+{
+    memcpy(p, a.x, sizeof(a.x));
+}
+
+INLINE struct v16 v16_add(struct v16 a, struct v16 b)
+{
+    V16_LANES(a.x[i] + b.x[i]);
+}
+
+INLINE struct v16 v16_sub(struct v16 a, struct v16 b)
+{
+    V16_LANES(a.x[i] - b.x[i]);
+}
+
+INLINE struct v16 v16_mul(struct v16 a, struct v16 b)
+{
+    V16_LANES(a.x[i] * b.x[i]);
+}
+
+INLINE struct v16 v16_div(struct v16 a, struct v16 b)
+{
+    V16_LANES(a.x[i] / b.x[i]);
+}
+
+INLINE struct v16 v16_fma(struct v16 a, struct v16 b, struct v16 c)
+{
+    V16_LANES(fmaf(a.x[i], b.x[i], c.x[i]));
+}
+
+INLINE struct v16 v16_max(struct v16 a, struct v16 b)
+{
+    V16_LANES(a.x[i] > b.x[i] ? a.x[i] : b.x[i]);
+}
+
+INLINE struct v16 v16_min(struct v16 a, struct v16 b)
+{
+    V16_LANES(a.x[i] < b.x[i] ? a.x[i] : b.x[i]);
+}
+
+INLINE struct v16 v16_f16(const void *p)
+{
+    uint16_t h[16];
+
+    memcpy(h, p, sizeof(h));
+    V16_LANES(quant_f16(h[i]));
+}
+
+INLINE struct v16 v16_bf16(const void *p)
+{
+    uint16_t h[16];
+
+    memcpy(h, p, sizeof(h));
+    V16_LANES(num_float((uint32_t)h[i] << 16));
+}
+
+INLINE float v16_scale_lane(float p, float t)
+{
+    int32_t k = (int32_t)(num_bits(t) - num_bits(NUM_ROUND));
+    int32_t half = (int32_t)((uint32_t)k & 0xfffffffeu) / 2;
+
+    p *= num_float((uint32_t)(half + 127) << 23);
+    return p * num_float((uint32_t)(k - half + 127) << 23);
+}
+
+INLINE struct v16 v16_scale(struct v16 p, struct v16 t)
+{
+    V16_LANES(v16_scale_lane(p.x[i], t.x[i]));
+}
+
+INLINE float v16_sum(struct v16 a)
+{
+    float t[8];
+
+    for (int i = 0; i < 8; i++)
+        t[i] = a.x[i] + a.x[i + 8];
+    for (int i = 0; i < 4; i++)
+        t[i] = t[i] + t[i + 4];
+    return (t[0] + t[2]) + (t[1] + t[3]);
+}
+
+#endif
+
+/* Sixteen floats that may stand at any byte. */
+INLINE struct v16 v16_load_bytes(const void *p)
+{
+    float t[16];
+
+    memcpy(t, p, sizeof(t));
+    return v16_load(t);
+}
+
+/* The first n lanes from p, zero beyond; and back. */
+INLINE struct v16 v16_load_n(const float *p, int n)
+{
+    float t[16] = {0};
+
+    memcpy(t, p, (size_t)n * sizeof(*t));
+    return v16_load(t);
+}
+
+INLINE void v16_store_n(float *p, struct v16 a, int n)
+{
+    float t[16];
+
+    v16_store(t, a);
+    memcpy(p, t, (size_t)n * sizeof(*t));
+}
+
+/* Largest lane: v16_max over the same pairs as v16_sum's additions. */
+INLINE float v16_max_lane(struct v16 a)
+{
+    float t[16];
+
+    v16_store(t, a);
+    for (int n = 8; n; n /= 2)
+        for (int i = 0; i < n; i++)
+            t[i] = t[i] > t[i + n] ? t[i] : t[i + n];
+    return t[0];
+}
+
+/* num_exp, lane by lane. */
+INLINE struct v16 v16_exp(struct v16 x)
+{
+    struct v16 t, n, r, p;
+
+    x = v16_min(v16_set(NUM_EXP_MAX), x);
+    x = v16_max(v16_set(NUM_EXP_MIN), x);
+    t = v16_fma(x, v16_set(NUM_LOG2E), v16_set(NUM_ROUND));
+    n = v16_sub(t, v16_set(NUM_ROUND));
+    r = v16_fma(n, v16_set(-NUM_LN2_HI), x);
+    r = v16_fma(n, v16_set(-NUM_LN2_LO), r);
+    p = v16_fma(v16_set(NUM_EXP_C6), r, v16_set(NUM_EXP_C5));
+    p = v16_fma(p, r, v16_set(NUM_EXP_C4));
+    p = v16_fma(p, r, v16_set(NUM_EXP_C3));
+    p = v16_fma(p, r, v16_set(NUM_EXP_C2));
+    p = v16_add(v16_fma(v16_mul(p, r), r, r), v16_set(1.0f));
+    return v16_scale(p, t);
+}
+
+#endif

@@ -1,0 +1,97 @@
+/* forward.c - the transformer, once, over the backend's operations.
+ *
+ * Touvron et al. 2023 (Llama): pre-norm attention and gated feed-forward, each
+ * added to the residual stream x. */
+#include "forward.h"
+
+#include "mem.h"
+
+#include <string.h>
+
+/* Floats of the four scratch tensors: x and h, qkv, gate and up, logits. */
+static void sizes(const struct model *m, int max_tokens, int max_out, size_t n[4])
+{
+    const struct attn_shape *a = &m->attn;
+    size_t heads = (size_t)a->n_heads * (size_t)a->head_dim, wide = (size_t)m->dim;
+
+    wide = wide > heads ? wide : heads;
+    wide = wide > (size_t)m->ffn_dim ? wide : (size_t)m->ffn_dim;
+    n[0] = (size_t)max_tokens * wide;
+    n[1] = (size_t)max_tokens * (heads + 2 * (size_t)a->n_kv_heads * (size_t)a->head_dim);
+    n[2] = (size_t)max_tokens * 2 * (size_t)m->ffn_dim;
+    n[3] = (size_t)max_out * (size_t)m->vocab;
+}
+
+size_t forward_bytes(const struct model *m, int max_tokens, int max_out)
+{
+    size_t n[4];
+
+    sizes(m, max_tokens, max_out, n);
+    return (2 * n[0] + n[1] + n[2] + n[3]) * sizeof(float);
+}
+
+static int make(struct act *a, struct backend *b, float **p, size_t n, struct err *e)
+{
+    void *d;
+
+    if (b->ops->alloc(b, n * sizeof(float), &d, e))
+        return err_wrap(e, "scratch of a step of %d tokens", a->max_tokens);
+    *p = d;
+    return 0;
+}
+
+int forward_open(struct act *a, const struct model *m, struct backend *b, int max_tokens,
+                 int max_out, struct err *e)
+{
+    *a = (struct act){.max_tokens = max_tokens, .max_out = max_out};
+    sizes(m, max_tokens, max_out, a->n);
+    a->bytes = forward_bytes(m, max_tokens, max_out);
+    if (make(a, b, &a->x_d, a->n[0], e) || make(a, b, &a->h_d, a->n[0], e) ||
+        make(a, b, &a->qkv_d, a->n[1], e) || make(a, b, &a->gu_d, a->n[2], e) ||
+        make(a, b, &a->logits_d, a->n[3], e)) {
+        forward_close(a, b);
+        return -1;
+    }
+    return 0;
+}
+
+void forward_close(struct act *a, struct backend *b)
+{
+    float *p[5] = {a->x_d, a->h_d, a->qkv_d, a->gu_d, a->logits_d};
+    size_t n[5] = {a->n[0], a->n[0], a->n[1], a->n[2], a->n[3]};
+
+    for (int i = 0; i < 5; i++)
+        if (p[i])
+            b->ops->free(b, p[i], n[i] * sizeof(float));
+    *a = (struct act){0};
+}
+
+int forward(const struct model *m, struct backend *b, const struct kv_pages *kv,
+            const struct act *a, const struct step *s, struct err *e)
+{
+    const struct backend_ops *op = b->ops;
+    int rc = op->step_begin(b, s, e);
+
+    if (rc < 0)
+        return -1;
+    if (rc == STEP_REPLAY) // a recording of this shape exists; inputs are already in place
+        return op->step_end(b, e);
+    op->embed(b, a->x_d, &m->embed, s);
+    for (int l = 0; l < m->n_layers; l++) {
+        const struct layer *w = &m->layer[l];
+
+        op->norm(b, a->h_d, a->x_d, w->attn_norm_d, s->n, m->dim, m->eps);
+        op->linear(b, a->qkv_d, &w->qkv, a->h_d, s->n);
+        op->rope_kv(b, a->qkv_d, &m->attn, kv, l, s);
+        op->attn(b, a->h_d, a->qkv_d, &m->attn, kv, l, s);
+        op->linear_add(b, a->x_d, &w->o, a->h_d, s->n);
+        op->norm(b, a->h_d, a->x_d, w->ffn_norm_d, s->n, m->dim, m->eps);
+        op->linear(b, a->gu_d, &w->gate_up, a->h_d, s->n);
+        op->glu(b, a->h_d, a->gu_d, s->n, m->ffn_dim);
+        op->linear_add(b, a->x_d, &w->down, a->h_d, s->n);
+    }
+    op->gather(b, a->h_d, a->x_d, s, m->dim);
+    op->norm(b, a->h_d, a->h_d, m->out_norm_d, s->n_out, m->dim, m->eps);
+    op->linear(b, a->logits_d, &m->head, a->h_d, s->n_out);
+    return op->step_end(b, e);
+}
