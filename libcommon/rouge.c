@@ -209,7 +209,7 @@ static double f_of(int common, int a, int b)
 static void scan(const struct rouge *r, const struct bucket *b, size_t blocks,
                  struct rouge_near *best)
 {
-    for (size_t i = 0; i < b->n; i++) {
+    for (size_t i = 0; b->len && i < b->n; i++) {
         const int32_t *word = b->word + i * (size_t)b->len;
         int common = blocks == 1 ? lcs_one(r, word, b->len) : lcs_many(r, word, b->len, blocks);
         double f = f_of(common, r->m, b->len);
