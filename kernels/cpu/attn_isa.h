@@ -4,6 +4,10 @@
  * counted from position 0. Per (token, head): running maximum m, sum l, and
  * output o; a tile rescales l and o by e^(m_old - m_new), then adds its keys in
  * ascending order. Which tokens share a pass over a page does not show. */
+#ifndef ATTN_ISA_H
+#define ATTN_ISA_H
+
+#include "vec.h"
 
 struct attn_row { // one query: a head of a token
     const float *q;
@@ -140,3 +144,5 @@ static void attn_tokens(const struct cpu_attn *j, int t0, int n, int kv_head)
         attn_rows(j, row, k, j->s->seq[t0], kv_head);
     }
 }
+
+#endif

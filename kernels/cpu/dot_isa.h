@@ -3,6 +3,10 @@
  * Per block of 32 or 256 values the products and sums are integers, so their
  * order is free; then acc = fma((float)sum, d_w * d_x, acc), and for types with a
  * minimum acc = fma((float)sum_of_minimums, m_w * d_x, acc), in block order. */
+#ifndef DOT_ISA_H
+#define DOT_ISA_H
+
+#include "quant_isa.h"
 
 enum { DOT_TILE_FROM = INT32_MAX };
 enum { DOT_MIN = 1, DOT_K = 2, DOT_16 = 4 }; // has a minimum; blocks of 256; groups of 16
@@ -95,3 +99,5 @@ static void dot_linear(const struct cpu_linear *l, int begin, int end, void *scr
         }
     }
 }
+
+#endif

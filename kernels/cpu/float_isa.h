@@ -3,6 +3,10 @@
  * A dot is 16 strided partial sums, one fma chain a lane, and v16_sum's tree.
  * Rows and tokens are tiled so that loads are shared; half floats of several
  * tokens are widened once, into the panel. Neither touches the order of a dot. */
+#ifndef FLOAT_ISA_H
+#define FLOAT_ISA_H
+
+#include "vec.h"
 
 #if defined(__AVX512F__)
 enum { FLOAT_ROWS = 4, FLOAT_TOKENS = 6 }; // 24 sums, 4 weights and 1 input in 32 registers
@@ -127,3 +131,5 @@ static void float_linear(const struct cpu_linear *l, int begin, int end, void *s
         }
     }
 }
+
+#endif

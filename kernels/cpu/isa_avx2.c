@@ -3,9 +3,7 @@
 #include "dot_isa.h"
 #include "float_isa.h"
 #include "norm_isa.h"
-#include "quant_isa.h"
 #include "rope_isa.h"
-#include "vec.h"
 
 const struct cpu_kernels cpu_kernels_avx2 = {
     .name = "avx2",

@@ -1,4 +1,8 @@
 /* norm_isa.h - RMSNorm and SwiGLU of one row. Included by isa_*.c. */
+#ifndef NORM_ISA_H
+#define NORM_ISA_H
+
+#include "vec.h"
 
 /* Zhang & Sennrich 2019, eq. 4: sum of squares as 16 partial sums and their tree. */
 static void norm_row(float *y, const float *x, const float *w, int dim, float eps)
@@ -47,3 +51,5 @@ static void glu_row(float *y, const float *gu, int dim)
         v16_store_n(y + i, glu_16(v16_load_n(gu + i, n), v16_load_n(up + i, n)), n);
     }
 }
+
+#endif

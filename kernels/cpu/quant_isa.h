@@ -3,6 +3,10 @@
  *
  * Activations: d = max|x| / 127 of a block, q = x * (127 / max|x|) to the nearest,
  * ties to even. A block whose largest value is below 1e-30 is all zeros. */
+#ifndef QUANT_ISA_H
+#define QUANT_ISA_H
+
+#include "vec.h"
 
 /* Scale and q of one block; q at stride bytes. */
 INLINE float quant_block(const float *x, int block, int8_t q[QUANT_K])
@@ -236,3 +240,5 @@ static void quant_unpack_any(enum tensor_type t, const uint8_t *row, int cols,
         break;
     }
 }
+
+#endif

@@ -1,6 +1,10 @@
 /* rope_isa.h - rotate the heads of one token. Included by isa_*.c.
  *
  * Su et al. 2021 (RoFormer), eq. 34: (u, v) -> (u cos - v sin, u sin + v cos). */
+#ifndef ROPE_ISA_H
+#define ROPE_ISA_H
+
+#include "vec.h"
 
 static void rope_apart(float *x, const float *cs, int half)
 {
@@ -39,3 +43,5 @@ static void rope_row(float *x, const float *cs, const struct attn_shape *a, int 
         }
     }
 }
+
+#endif
