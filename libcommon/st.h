@@ -2,9 +2,11 @@
  *
  * One struct is a whole checkpoint: a file, or a directory whose
  * model.safetensors or model.safetensors.index.json names its shards. Header at
- * most 100,000,000 bytes, 262,144 tensors, rank at most 8 (4 for those we use),
- * offsets without hole or overlap, ending where the file ends; shard names are
- * plain file names. Pickle files (.bin .pt .ckpt) are refused.
+ * most 100,000,000 bytes and 5,000,000 JSON values, 262,144 tensors, rank at
+ * most 8, offsets without hole or overlap, ending where the file ends; shard
+ * names are plain file names. Pickle files are refused. A tensor of a dtype
+ * without a tensor type (U8 BOOL U16 U32 U64 F8_*) or of rank above 4 has type
+ * T_NTYPES: it may be there, its values cannot be read.
  * Source: huggingface/safetensors, README "Format". */
 #ifndef ST_H
 #define ST_H
@@ -19,7 +21,7 @@
 struct st {
     struct file_map *map; // (n_maps) one a shard
     int n_maps;
-    struct tensor *tensor; // (n_tensors) in file order, shards in name order
+    struct tensor *tensor; // (n_tensors) in the order of their data, shards in name order
     int *shard;            // (n_tensors) index into map
     int n_tensors;
     struct arena mem;
