@@ -14,6 +14,12 @@ const char *const cli_progress_when[] = {"auto", "always", "never", NULL};
 const struct cli_model cli_model_default = {.batch = 8, .chunk = 256};
 const struct cli_sample cli_sample_default = {
     .max_tokens = 256, .temp = 1.0f, .top_p = 1.0f, .repeat_penalty = 1.0f, .samples = 1};
+const struct cli_sample cli_sample_unset = {.temp = -1,
+                                            .top_k = -1,
+                                            .top_p = -1,
+                                            .min_p = -1,
+                                            .presence_penalty = -1000,
+                                            .frequency_penalty = -1000};
 const struct stream_opt cli_io_default = {0};
 const struct cli_notes cli_notes_default = {0};
 

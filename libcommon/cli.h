@@ -53,6 +53,7 @@ struct cli_notes {
 
 extern const struct cli_model cli_model_default;
 extern const struct cli_sample cli_sample_default;
+extern const struct cli_sample cli_sample_unset; // every value outside its range: not given
 extern const struct stream_opt cli_io_default;
 extern const struct cli_notes cli_notes_default;
 
@@ -67,7 +68,7 @@ extern const struct cli_notes cli_notes_default;
     OPT_INT(0, "chunk", &(p)->chunk, "n", 1, 8192, "prompt tokens computed in one step"), \
     OPT_ENUM(0, "isa", &(p)->isa, cli_isas, "name", "instruction set of the CPU kernels: auto, scalar, avx2 or avx512"), \
     OPT_STR(0, "chat-template", &(p)->chat_template, "name", "template name or file, or none, instead of the model's own")
-#define CLI_SAMPLE(p) \
+#define CLI_DRAW(p) \
     OPT_HEAD("Sampling"), \
     OPT_INT('n', "max-tokens", &(p)->max_tokens, "n", 1, 1 << 24, "tokens to generate at most"), \
     OPT_FLOAT('t', "temp", &(p)->temp, "x", 0, 100, "temperature, 0 for greedy"), \
@@ -76,7 +77,9 @@ extern const struct cli_notes cli_notes_default;
     OPT_FLOAT(0, "min-p", &(p)->min_p, "x", 0, 1, "keep tokens at least this likely relative to the likeliest"), \
     OPT_FLOAT(0, "repeat-penalty", &(p)->repeat_penalty, "x", 0.01, 100, "divide the logits of tokens seen, 1 for off"), \
     OPT_FLOAT(0, "presence-penalty", &(p)->presence_penalty, "x", -100, 100, "subtract once from tokens generated before"), \
-    OPT_FLOAT(0, "frequency-penalty", &(p)->frequency_penalty, "x", -100, 100, "subtract for each time a token was generated"), \
+    OPT_FLOAT(0, "frequency-penalty", &(p)->frequency_penalty, "x", -100, 100, "subtract for each time a token was generated")
+#define CLI_SAMPLE(p) \
+    CLI_DRAW(p), \
     OPT_LIST(0, "stop", &(p)->stop, "text", "end before this text; may be given several times"), \
     OPT_INT(0, "samples", &(p)->samples, "n", 1, 4096, "completions of each record"), \
     OPT_INT(0, "logprobs", &(p)->logprobs, "n", 0, 100, "write the log-probability of each token and of the n likeliest, 0 for none"), \

@@ -148,10 +148,12 @@ static void value(const struct opt *o, struct buf *b)
 
     switch (o->type) {
     case OPT_T_INT:
-        buf_fmt(b, "%d", *(int *)o->dst);
+        if (*(int *)o->dst >= o->min) // below: not given, and no default of its own
+            buf_fmt(b, "%d", *(int *)o->dst);
         break;
     case OPT_T_FLOAT:
-        buf_fmt(b, "%g", (double)*(float *)o->dst);
+        if ((double)*(float *)o->dst >= o->min)
+            buf_fmt(b, "%g", (double)*(float *)o->dst);
         break;
     case OPT_T_U64:
         buf_fmt(b, "%llu", (unsigned long long)*(uint64_t *)o->dst);

@@ -116,6 +116,38 @@ const char *record_raw(struct record *r, const char *field, size_t *n)
     return s->raw;
 }
 
+/* The node of a member of `meta` in *j, or -1. */
+static int find_meta(struct record *r, const char *key, struct json *j)
+{
+    int at = find(r, "meta", j);
+
+    return at < 0 ? -1 : json_get(j, at, key);
+}
+
+const char *record_meta(struct record *r, const char *key, size_t *n)
+{
+    struct json j;
+    int at = find_meta(r, key, &j);
+
+    return at < 0 ? NULL : json_raw(&j, at, n);
+}
+
+const char *record_meta_str(struct record *r, const char *key, size_t *n)
+{
+    struct json j;
+    int at = find_meta(r, key, &j);
+
+    return json_str(&j, at, &r->mem, n);
+}
+
+int record_meta_num(struct record *r, const char *key, double *out)
+{
+    struct json j;
+    int at = find_meta(r, key, &j);
+
+    return json_num(&j, at, out);
+}
+
 /* Room for one more set, in the arena. */
 static struct record_set *add_set(struct record *r)
 {

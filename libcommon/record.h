@@ -42,6 +42,10 @@ int record_num(struct record *r, const char *field, double *out);
 bool record_has(struct record *r, const char *field);
 /* The value's own JSON bytes, or NULL when absent. */
 const char *record_raw(struct record *r, const char *field, size_t *n);
+/* The same of a member of the object `meta`. */
+const char *record_meta(struct record *r, const char *key, size_t *n);
+const char *record_meta_str(struct record *r, const char *key, size_t *n);
+int record_meta_num(struct record *r, const char *key, double *out);
 
 /* Set a field; raw must be one JSON value. record_set_meta sets a member of the
  * object `meta`, which is made when absent and whose other members stay; a `meta` that
