@@ -9,7 +9,7 @@
 enum { BLOCK = 1 << 14, KEEP = 1 << 20, ALIGN = 16 };
 
 struct arena_block {
-    struct arena_block *next;
+    _Alignas(ALIGN) struct arena_block *next; // what follows is aligned too
     size_t used, cap;
 };
 
