@@ -1,0 +1,83 @@
+/* hash_test.c - known values, pieces, the table. */
+#include "hash.h"
+#include "test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void test_values(void)
+{
+    struct hash128 h = hash_bytes("", 0), a, b;
+    char hex[33];
+
+    TEST("hash: XXH3-128 of known texts, hi half first");
+    hash_hex(h, hex);
+    CHECK(!strcmp(hex, "99aa06d3014798d86001c324468d497f"));
+    hash_hex(hash_bytes("abc", 3), hex);
+    CHECK(!strcmp(hex, "06b05ab6733a618578af5f94892f3950"));
+    h = hash_bytes(NULL, 0);
+    hash_hex(h, hex);
+    CHECK(!strcmp(hex, "99aa06d3014798d86001c324468d497f"));
+    hash_hex((struct hash128){1, 0x8000000000000000}, hex);
+    CHECK(!strcmp(hex, "80000000000000000000000000000001"));
+
+    TEST("hash_add: where a piece ends counts");
+    a = hash_add(hash_add((struct hash128){0}, "ab", 2), "c", 1);
+    b = hash_add(hash_add((struct hash128){0}, "a", 1), "bc", 2);
+    CHECK(a.lo != b.lo && a.hi != b.hi);
+    b = hash_add(hash_add((struct hash128){0}, "ab", 2), "c", 1);
+    CHECK(a.lo == b.lo && a.hi == b.hi);
+    b = hash_add(a, "", 0);
+    CHECK(a.lo != b.lo);
+}
+
+static void test_table(void)
+{
+    struct hash_table t = {0};
+    char key[32];
+    int bad = 0, n;
+
+    TEST("hash_table: 100,000 keys, empty key, keys with NULs, long keys");
+    CHECK(!hash_find(&t, "x", 1));
+    for (int i = 0; i < 100000; i++) {
+        n = snprintf(key, sizeof(key), "key %d", i);
+        bad += *hash_put(&t, key, (size_t)n, i) != i;
+    }
+    for (int i = 0; i < 100000; i++) {
+        int *v;
+
+        n = snprintf(key, sizeof(key), "key %d", i);
+        bad += *hash_put(&t, key, (size_t)n, -1) != i; // there already
+        v = hash_find(&t, key, (size_t)n);
+        bad += !v || *v != i;
+        n = snprintf(key, sizeof(key), "no key %d", i);
+        bad += hash_find(&t, key, (size_t)n) != NULL;
+    }
+    CHECK(bad == 0);
+    CHECK(t.n == 100000);
+    CHECK(!hash_find(&t, "", 0));
+    *hash_put(&t, NULL, 0, 5) += 1;
+    CHECK(*hash_find(&t, "", 0) == 6);
+    *hash_put(&t, "a\0b", 3, 7) = 8;
+    CHECK(*hash_find(&t, "a\0b", 3) == 8);
+    CHECK(!hash_find(&t, "a\0c", 3));
+    {
+        char *big = calloc(1, 1 << 20);
+
+        hash_put(&t, big, 1 << 20, 9);
+        CHECK(*hash_find(&t, big, 1 << 20) == 9);
+        CHECK(!hash_find(&t, big, (1 << 20) - 1));
+        free(big);
+    }
+    hash_free(&t);
+    CHECK(!t.n && !t.entry && !t.block);
+    hash_free(&t);
+}
+
+int main(void)
+{
+    test_values();
+    test_table();
+    return test_end();
+}
