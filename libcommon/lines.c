@@ -34,13 +34,12 @@ static int look_at(const char *file, struct stat *st, struct err *e)
 
 int lines_open(struct lines *l, int n, char **file, struct stop *stop, struct err *e)
 {
-    static char dash[] = "-";
-    static char *const only_stdin[] = {dash};
     bool known = true;
 
-    *l = (struct lines){.file = file, .n = n, .fd = -1, .stop = stop};
+    *l = (struct lines){.file = file, .dash = "-", .n = n, .fd = -1, .stop = stop};
     if (!n) {
-        l->file = (char **)only_stdin;
+        l->one[0] = l->dash;
+        l->file = l->one;
         l->n = 1;
     }
     for (int i = 0; i < l->n; i++) {

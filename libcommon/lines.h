@@ -15,9 +15,10 @@
 enum { LINES_MAX = 64 << 20, LINES_KEEP = 4096 };
 
 struct lines {
-    char **file; // (n) borrowed; "-" is standard input
-    int n, i;    // inputs, the one after the open one
-    int fd;      // -1: none open
+    char **file;           // (n) borrowed; "-" is standard input
+    char dash[2], *one[1]; // what file points to when none is given
+    int n, i;              // inputs, the one after the open one
+    int fd;                // -1: none open
     bool own, eof;
     const char *name; // of the open one, for messages
     long no;
