@@ -25,8 +25,10 @@ struct tok *tokload_path(const char *path, struct err *e);
 
 /* Write the tokenizer's keys to a GGUF, standard ones and
  * llmutils.tokenizer.* for what GGUF has no key for (the regular expression,
- * normalizers), so that tokload_gguf gives the same tokenizer back. */
-void tokload_put_gguf(const struct tok *t, struct gguf_writer *w);
+ * normalizers), so that tokload_gguf gives the same tokenizer back. rows is the
+ * number of rows of the embedding, which checkpoints round up: ids from tok_size
+ * to rows - 1 become unused tokens "[PAD<id>]" (the arrays must be that long). */
+void tokload_put_gguf(const struct tok *t, int rows, struct gguf_writer *w);
 
 /* Write tokenizer.json and tokenizer_config.json into dir, for HF. */
 int tokload_put_dir(const struct tok *t, const char *dir, struct err *e);
