@@ -21,8 +21,20 @@
 #include <stdint.h>
 
 enum gguf_type {
-    GGUF_U8, GGUF_I8, GGUF_U16, GGUF_I16, GGUF_U32, GGUF_I32, GGUF_F32, GGUF_BOOL,
-    GGUF_STR, GGUF_ARR, GGUF_U64, GGUF_I64, GGUF_F64, GGUF_NTYPES
+    GGUF_U8,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_STR,
+    GGUF_ARR,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64,
+    GGUF_NTYPES
 };
 
 struct gguf_kv {
@@ -75,9 +87,9 @@ struct gguf_writer {
     struct file_out out;
     struct buf head; // keys, then infos
     int64_t n_kv, n_tensors;
-    uint64_t offset;   // of the next tensor's data
-    uint64_t start;    // of the data in the file
-    size_t alignment;  // 64
+    uint64_t offset;  // of the next tensor's data
+    uint64_t start;   // of the data in the file
+    size_t alignment; // 64
 };
 
 int gguf_create(struct gguf_writer *w, const char *path, int force, struct err *e);

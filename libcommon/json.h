@@ -50,7 +50,7 @@ int json_get(const struct json *j, int obj, const char *key);
 /* Item k of array node arr, or -1. Linear. */
 int json_at(const struct json *j, int arr, uint32_t k);
 
-enum json_type json_type(const struct json *j, int node); // JSON_NULL for node -1
+enum json_type json_type(const struct json *j, int node);       // JSON_NULL for node -1
 bool json_is(const struct json *j, int node, enum json_type t); // false for node -1
 
 /* The value of a string node, unescaped, in the arena (NUL-terminated, may hold

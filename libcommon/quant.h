@@ -17,6 +17,7 @@ uint16_t quant_to_f16(float x);
 float quant_bf16(uint16_t h);
 uint16_t quant_to_bf16(float x);
 
+// clang-format off
 /* Block layouts, as they lie in files. */
 enum { QUANT_32 = 32, QUANT_K = 256 };
 struct quant_q8_0 { uint16_t d; int8_t q[32]; };                          // x = d * q
@@ -27,6 +28,7 @@ struct quant_q5_1 { uint16_t d, m; uint8_t h[4]; uint8_t q[16]; };        // x =
 struct quant_q4_k { uint16_t d, dmin; uint8_t scale[12]; uint8_t q[128]; };
 struct quant_q5_k { uint16_t d, dmin; uint8_t scale[12]; uint8_t h[32]; uint8_t q[128]; };
 struct quant_q6_k { uint8_t ql[128]; uint8_t qh[64]; int8_t scale[16]; uint16_t d; };
+// clang-format on
 
 /* y[0..n) = the n values of a row; n is a multiple of the type's block. The row
  * may stand at any address. False for the integer types and unknown ones. */

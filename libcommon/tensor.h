@@ -33,7 +33,7 @@ enum tensor_type {
 enum { TENSOR_DIMS = 4 };
 
 struct tensor {
-    const char *name;           // borrowed from its file
+    const char *name; // borrowed from its file
     enum tensor_type type;
     int n_dims;                 // 0..4; 0 is a scalar
     int64_t shape[TENSOR_DIMS]; // outermost first; entries from n_dims on are 1
@@ -41,9 +41,9 @@ struct tensor {
     size_t bytes;
 };
 
-const char *tensor_type_name(enum tensor_type t);                  // "Q8_0", or NULL when unknown
-int tensor_type_find(const char *name, enum tensor_type *out);     // any case; -1 when unknown
-int tensor_block(enum tensor_type t);                              // values per block; 0 = unknown type
+const char *tensor_type_name(enum tensor_type t);              // "Q8_0", or NULL when unknown
+int tensor_type_find(const char *name, enum tensor_type *out); // any case; -1 when unknown
+int tensor_block(enum tensor_type t);                          // values per block; 0 = unknown type
 size_t tensor_block_bytes(enum tensor_type t);
 
 /* Rows and columns of a tensor seen as a matrix: cols is the innermost dimension. */
