@@ -1,0 +1,217 @@
+/* recipe.c - a prompt file with the sampling and the word lists of its command. */
+#include "recipe.h"
+
+#include "mem.h"
+#include "words.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const common[] = {"system",     "user",           "assistant",
+                                     "stop",       "max_tokens",     "temp",
+                                     "top_k",      "top_p",          "min_p",
+                                     "repeat_penalty", "presence_penalty", "frequency_penalty",
+                                     NULL};
+
+static bool is_path(const char *set)
+{
+    size_t n = strlen(set);
+
+    return strchr(set, '/') || (n > 5 && !strcmp(set + n - 5, ".yaml"));
+}
+
+static int find_file(struct recipe *r, const char *set, const char *name, struct err *e)
+{
+    struct buf b = {0};
+
+    if (is_path(set)) {
+        r->path = mem_dup(set, strlen(set));
+        return 0;
+    }
+    buf_fmt(&b, "prompts/%s/%s.yaml", set, name);
+    r->path = cli_data(b.p, e);
+    buf_free(&b);
+    return r->path ? 0 : err_wrap(e, "--prompts: no set '%s'", set);
+}
+
+static int check_keys(const struct recipe *r, const char *const *keys, struct err *e)
+{
+    const char *all[64];
+    int n = 0;
+
+    for (int i = 0; common[i]; i++)
+        all[n++] = common[i];
+    for (int i = 0; keys[i]; i++)
+        all[n++] = keys[i];
+    all[n] = NULL;
+    return conf_only(r->prompt.conf, all, e);
+}
+
+/* A value that the command line left out: the file's, else the command's own. */
+static int set_int(const struct recipe *r, const char *key, int lo, int hi, int *x, int otherwise,
+                   struct err *e)
+{
+    double v = otherwise;
+
+    if (*x >= lo)
+        return 0;
+    if (conf_num(r->prompt.conf, key, lo, hi, &v, e) < 0)
+        return -1;
+    *x = (int)v;
+    return 0;
+}
+
+static int set_float(const struct recipe *r, const char *key, double lo, double hi, float *x,
+                     float otherwise, struct err *e)
+{
+    double v = (double)otherwise;
+
+    if ((double)*x >= lo)
+        return 0;
+    if (conf_num(r->prompt.conf, key, lo, hi, &v, e) < 0)
+        return -1;
+    *x = (float)v;
+    return 0;
+}
+
+static int set_sample(struct recipe *r, const struct cli_sample *o, struct err *e)
+{
+    struct cli_sample *s = &r->sample;
+
+    if (set_int(r, "max_tokens", 1, 1 << 24, &s->max_tokens, o->max_tokens, e) ||
+        set_float(r, "temp", 0, 100, &s->temp, o->temp, e) ||
+        set_int(r, "top_k", 0, 1 << 24, &s->top_k, o->top_k, e) ||
+        set_float(r, "top_p", 0, 1, &s->top_p, o->top_p, e) ||
+        set_float(r, "min_p", 0, 1, &s->min_p, o->min_p, e) ||
+        set_float(r, "repeat_penalty", 0.01, 100, &s->repeat_penalty, o->repeat_penalty, e) ||
+        set_float(r, "presence_penalty", -100, 100, &s->presence_penalty, o->presence_penalty, e))
+        return -1;
+    return set_float(r, "frequency_penalty", -100, 100, &s->frequency_penalty,
+                     o->frequency_penalty, e);
+}
+
+int recipe_open(struct recipe *r, const char *set, const char *name, const char *const *keys,
+                const struct cli_sample *given, const struct cli_sample *otherwise, struct err *e)
+{
+    *r = (struct recipe){.sample = *given};
+    if (find_file(r, set, name, e) || prompt_open(&r->prompt, r->path, e) ||
+        check_keys(r, keys, e) || set_sample(r, otherwise, e)) {
+        recipe_close(r);
+        return -1;
+    }
+    return 0;
+}
+
+void recipe_close(struct recipe *r)
+{
+    prompt_close(&r->prompt);
+    free(r->path);
+    *r = (struct recipe){0};
+}
+
+void recipe_print(const struct recipe *r, struct buf *out)
+{
+    char hex[33];
+
+    hash_hex(r->prompt.hash, hex);
+    buf_fmt(out, "\"prompts\":\"%s\"", hex);
+}
+
+static int fill_stops(struct recipe_call *c, const struct prompt *p, const struct prompt_var *v,
+                      int n, struct err *e)
+{
+    c->stop = mem_zero((size_t)p->n_stop, sizeof(*c->stop));
+    for (; c->n_stop < p->n_stop; c->n_stop++) {
+        struct buf b = {0};
+
+        if (prompt_fill(p->stop[c->n_stop], v, n, &b, e)) {
+            buf_free(&b);
+            return -1;
+        }
+        buf_add(&b, "", 0);
+        c->stop[c->n_stop] = b.p ? b.p : mem_dup("", 0);
+    }
+    return 0;
+}
+
+int recipe_call(struct recipe_call *c, const struct recipe *r, const struct prompt *p,
+                const struct session *ses, const struct prompt_var *v, int n, uint64_t seed,
+                struct hash128 key, struct err *e)
+{
+    int ctx = engine_ctx(ses->en);
+
+    *c = (struct recipe_call){.q = session_request(&r->sample, seed)};
+    if (prompt_encode(p, &ses->pm, v, n, &c->ids, e) || fill_stops(c, p, v, n, e))
+        return err_wrap(e, "%s", r->path);
+    c->q.key = key;
+    c->q.token = c->ids.id;
+    c->q.n_token = (int)c->ids.n;
+    c->q.stop = (const char *const *)c->stop;
+    c->q.n_stop = c->n_stop;
+    if (c->q.n_token + c->q.max_tokens > ctx)
+        return err_set(e, ERR_ARG, "the prompt of %d tokens and %d new ones exceed the context of %d",
+                       c->q.n_token, c->q.max_tokens, ctx);
+    return 0;
+}
+
+void recipe_call_free(struct recipe_call *c)
+{
+    for (int i = 0; i < c->n_stop; i++)
+        free(c->stop[i]);
+    free(c->stop);
+    tok_ids_free(&c->ids);
+    *c = (struct recipe_call){0};
+}
+
+int recipe_list(struct recipe_list *l, const struct recipe *r, const char *key, struct err *e)
+{
+    const struct conf *list = conf_get(r->prompt.conf, key);
+
+    *l = (struct recipe_list){0};
+    if (!list)
+        return 0;
+    for (const struct conf *c = list->child; c; c = c->next) {
+        struct recipe_phrase *x;
+
+        if (!c->value)
+            return err_set(e, ERR_DATA, "%s:%d: '%s' is not a list of texts", c->file, c->line,
+                           key);
+        l->item = mem_resize(l->item, (size_t)l->n + 1, sizeof(*l->item));
+        x = &l->item[l->n++];
+        *x = (struct recipe_phrase){.text = c->value};
+        words_fold(c->value, strlen(c->value), &x->fold);
+    }
+    if (list->value && *list->value)
+        return err_set(e, ERR_DATA, "%s:%d: '%s' is not a list", list->file, list->line, key);
+    return 0;
+}
+
+void recipe_list_free(struct recipe_list *l)
+{
+    for (int i = 0; i < l->n; i++)
+        buf_free(&l->item[i].fold);
+    free(l->item);
+    *l = (struct recipe_list){0};
+}
+
+const char *recipe_held(const struct recipe_list *l, const struct buf *text, const struct buf *but)
+{
+    for (int i = 0; i < l->n; i++) {
+        const struct buf *p = &l->item[i].fold;
+
+        if (words_hold(text, p) && !(but && words_hold(but, p)))
+            return l->item[i].text;
+    }
+    return NULL;
+}
+
+const char *recipe_begun(const struct recipe_list *l, const struct buf *text)
+{
+    for (int i = 0; i < l->n; i++) {
+        const struct buf *p = &l->item[i].fold;
+
+        if (p->n > 1 && text->n >= p->n && !memcmp(text->p, p->p, p->n))
+            return l->item[i].text;
+    }
+    return NULL;
+}

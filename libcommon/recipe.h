@@ -1,0 +1,66 @@
+/* recipe.h - a prompt file with the sampling and the word lists of the command that reads it.
+ *
+ * Besides the texts (prompt.h) such a file may hold sampling values under the options' names with
+ * '_' (max_tokens, temp, top_p ...) and lists of phrases. What is given on the
+ * command line goes before the file, the file before the command's own defaults. */
+#ifndef RECIPE_H
+#define RECIPE_H
+
+#include "buf.h"
+#include "cli.h"
+#include "engine.h"
+#include "err.h"
+#include "prompt.h"
+#include "session.h"
+
+struct recipe {
+    struct prompt prompt;
+    char *path;
+    struct cli_sample sample; // what holds
+};
+
+/* set: a set's name such as "tiny" (the toolkit's own prompts/SET/NAME.yaml), or a path, which
+ * has a '/' or ends in ".yaml". Keys other than the common ones and those of `keys`
+ * (NULL-terminated) are errors. given: from the command line over cli_sample_unset;
+ * otherwise: the command's defaults. */
+int recipe_open(struct recipe *r, const char *set, const char *name, const char *const *keys,
+                const struct cli_sample *given, const struct cli_sample *otherwise, struct err *e);
+void recipe_close(struct recipe *r);
+
+/* The member "prompts" (hash of the file) for the fingerprint. */
+void recipe_print(const struct recipe *r, struct buf *out);
+
+/* A prompt filled for a request: its tokens, its stop texts and the request that borrows both. */
+struct recipe_call {
+    struct engine_request q;
+    struct tok_ids ids;
+    char **stop;
+    int n_stop;
+};
+
+/* Fill p (the recipe's prompt, or another with its sampling) with the variables. The key names
+ * the noise. ERR_ARG also when the prompt and max_tokens exceed the engine's context
+ * (the call is then left filled, so that the caller may look at its length). */
+int recipe_call(struct recipe_call *c, const struct recipe *r, const struct prompt *p,
+                const struct session *ses, const struct prompt_var *v, int n, uint64_t seed,
+                struct hash128 key, struct err *e);
+void recipe_call_free(struct recipe_call *c);
+
+/* A list of phrases, folded to words. */
+struct recipe_list {
+    struct recipe_phrase {
+        const char *text; // as it stands in the file
+        struct buf fold;
+    } *item; // (n)
+    int n;
+};
+
+/* The list under a key; empty when the key is absent. */
+int recipe_list(struct recipe_list *l, const struct recipe *r, const char *key, struct err *e);
+void recipe_list_free(struct recipe_list *l);
+/* The first phrase that the folded text holds (and `but` does not, when given), or begins
+ * with; NULL without one. */
+const char *recipe_held(const struct recipe_list *l, const struct buf *text, const struct buf *but);
+const char *recipe_begun(const struct recipe_list *l, const struct buf *text);
+
+#endif

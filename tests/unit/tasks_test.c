@@ -1,0 +1,113 @@
+/* tasks_test.c - splitting completions, taking tasks apart, each rule. */
+#include "tasks.h"
+#include "test.h"
+#include "words.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int n_items;
+static struct tasks_item item[TASKS_MAX];
+
+static int split(const char *s, int first, bool cut)
+{
+    n_items = tasks_split(s, strlen(s), first, cut, item);
+    return n_items;
+}
+
+static bool is(int i, const char *want)
+{
+    return i < n_items && item[i].n == strlen(want) && !memcmp(item[i].text, want, item[i].n);
+}
+
+static struct recipe_list list(const char *phrase)
+{
+    struct recipe_list l = {calloc(1, sizeof(struct recipe_phrase)), 1};
+
+    l.item[0].text = phrase;
+    words_fold(phrase, strlen(phrase), &l.item[0].fold);
+    return l;
+}
+
+/* The rule that a task's text breaks, "" for none. */
+static const char *rule(const struct tasks_rules *r, const char *text, bool truncated,
+                        const char *value)
+{
+    struct tasks_task t = {0};
+    struct buf v = {0}, limit = {0};
+    const char *got;
+
+    tasks_take(&t, text, strlen(text));
+    got = tasks_broken(r, &t, truncated, &v, &limit);
+    if (value && strcmp(buf_cstr(&v), value)) {
+        printf("# value %s\n", buf_cstr(&v));
+        got = "wrong value";
+    }
+    tasks_free(&t);
+    buf_free(&v);
+    buf_free(&limit);
+    return got ? got : "";
+}
+
+static void test_take(void)
+{
+    struct tasks_task t = {0};
+
+    TEST("tasks taken apart");
+    tasks_take(&t, " Sort  the\nlist. \nInput:  b a \n", 32);
+    CHECK(!strcmp(buf_cstr(&t.inst), "Sort the list."));
+    CHECK(!strcmp(buf_cstr(&t.input), "b a"));
+    CHECK(!strcmp(buf_cstr(&t.fold), " sort the list b a "));
+    tasks_take(&t, "Say it.\nInput: <noinput>", 24);
+    CHECK(!strcmp(buf_cstr(&t.inst), "Say it."));
+    CHECK(t.input.n == 0);
+    tasks_take(&t, "", 0);
+    CHECK(t.inst.n == 0 && t.input.n == 0);
+    tasks_free(&t);
+}
+
+int main(void)
+{
+    struct tasks_rules r = {4, 10, false, list("go to"), list("Write a program")};
+
+    TEST("items of a completion");
+    CHECK(split(" Say hello.\n10. Count the words.\nInput: a b\n11) Third one.\n", 9, false) == 3);
+    CHECK(is(0, "Say hello.") && is(1, "Count the words.\nInput: a b") && is(2, "Third one."));
+    CHECK(!item[0].truncated && !item[2].truncated);
+    CHECK(split(" One\n10. Two\n11. Thr", 9, true) == 3);
+    CHECK(!item[1].truncated && item[2].truncated);
+    CHECK(split("", 9, true) == 0);
+    CHECK(split(" \n10. \n11. x", 9, false) == 1 && is(0, "x"));
+    TEST("numbers inside an item are its own");
+    CHECK(split(" Rank:\n1. a\n2. b\n10. Next", 9, false) == 2);
+    CHECK(is(0, "Rank:\n1. a\n2. b") && is(1, "Next"));
+    CHECK(split(" One\n10.5 is a number\n12. Two\n11. still two\n99. also", 9, false) == 2);
+    CHECK(is(0, "One\n10.5 is a number") && is(1, "Two\n11. still two\n99. also"));
+    CHECK(split(" a\n10. b\n10. c", 9, false) == 2 && is(1, "b\n10. c"));
+
+    test_take();
+
+    TEST("each rule");
+    CHECK(!strcmp(rule(&r, "Name four red things.", false, ""), ""));
+    CHECK(!strcmp(rule(&r, "Name four red things.", true, NULL), "truncated"));
+    CHECK(!strcmp(rule(&r, "\nInput: x", false, NULL), "empty"));
+    CHECK(!strcmp(rule(&r, "Name three things.", false, "3"), "short"));
+    CHECK(!strcmp(rule(&r, "a b c d e f g h i j k", false, "11"), "long"));
+    CHECK(!strcmp(rule(&r, "Sort these four words:", false, NULL), "incomplete"));
+    CHECK(!strcmp(rule(&r, "Sort these four words:\nInput: a b c d", false, ""), ""));
+    CHECK(!strcmp(rule(&r, "Please GO to the shop.", false, "\"go to\""), "blacklist"));
+    CHECK(!strcmp(rule(&r, "Do as told here.\nInput: go to bed", false, ""), ""));
+    CHECK(!strcmp(rule(&r, "write a program that sorts", false, NULL), "start"));
+    CHECK(!strcmp(rule(&r, "Do not write a program", false, ""), ""));
+    CHECK(!strcmp(rule(&r, "- name four red things", false, "\"-\""), "punctuation"));
+    CHECK(!strcmp(rule(&r, "「四個字列出」", false, "\"「\""), "punctuation"));
+    TEST("languages pass unless ASCII is asked for");
+    CHECK(!strcmp(rule(&r, "列出四個字。", false, ""), ""));
+    CHECK(!strcmp(rule(&r, "단어를 써라.", false, ""), ""));
+    r.ascii = true;
+    CHECK(!strcmp(rule(&r, "列出四個字。", false, "\"列\""), "language"));
+    CHECK(!strcmp(rule(&r, "Name four rôles here.", false, ""), ""));
+    recipe_list_free(&r.blacklist);
+    recipe_list_free(&r.starts);
+    return test_end();
+}
