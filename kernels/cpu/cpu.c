@@ -182,8 +182,12 @@ static const struct cpu_kernels *cpu_choose(enum backend_isa isa)
     bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                   __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
 
+    bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+
+    if (vnni && (isa == ISA_AUTO || isa == ISA_VNNI))
+        return &cpu_kernels_vnni;
     if (avx512 && (isa == ISA_AUTO || isa == ISA_AVX512))
-        return __builtin_cpu_supports("avx512vnni") ? &cpu_kernels_vnni : &cpu_kernels_avx512;
+        return &cpu_kernels_avx512;
     if (avx2 && (isa == ISA_AUTO || isa == ISA_AVX2))
         return &cpu_kernels_avx2;
 #endif
@@ -197,7 +201,10 @@ struct backend *backend_cpu_open(int threads, enum backend_isa isa, struct err *
     struct cpu *c;
 
     if (!k) {
-        err_set(e, ERR_ARG, "this CPU has no %s", isa == ISA_AVX2 ? "AVX2" : "AVX-512");
+        err_set(e, ERR_ARG, "this CPU has no %s",
+                isa == ISA_AVX2     ? "AVX2"
+                : isa == ISA_AVX512 ? "AVX-512"
+                                    : "AVX-512 VNNI");
         return NULL;
     }
     pool = thread_open(threads, e);

@@ -2,13 +2,14 @@
  *
  * Per block of 32 or 256 values the products and sums are integers, so their
  * order is free; then acc = fma((float)sum, d_w * d_x, acc), and for types with a
- * minimum acc = fma((float)sum_of_minimums, m_w * d_x, acc), in block order. */
+ * minimum acc = fma((float)sum_of_minimums, m_w * d_x, acc), in block order.
+ * Three ways to the same bytes: dot_one here is the oracle and all of scalar C;
+ * dot_rows_isa.h does 8 rows for one token, dot_tile_isa.h 16 tokens at a time. */
 #ifndef DOT_ISA_H
 #define DOT_ISA_H
 
 #include "quant_isa.h"
 
-enum { DOT_TILE_FROM = INT32_MAX };
 enum { DOT_MIN = 1, DOT_K = 2, DOT_16 = 4 }; // has a minimum; blocks of 256; groups of 16
 
 INLINE int dot_kind(enum tensor_type t)
@@ -36,20 +37,45 @@ static void dot_put(const struct cpu_linear *l, int row, int token, float dot)
     *y = l->add ? *y + dot : dot;
 }
 
-/* Lay `n_rows` unpacked rows out over scratch. */
-static uint8_t *dot_rowset(struct quant_rowset *r, uint8_t *scratch, int cols)
-{
-    size_t n = (size_t)cols;
+/* Activations of token t, in rows. */
+struct dot_token {
+    const int8_t *q;
+    const float *d;
+    const int32_t *s;
+};
 
-    r->d = (float *)scratch;
-    r->m = (float *)(scratch + n / 8);
-    r->scale = (int16_t *)(scratch + n / 4);
-    r->min = (int16_t *)(scratch + n / 4 + n / 8);
-    r->q = (int8_t *)(scratch + n / 4 + n / 8 + n / 16);
-    return scratch + n / 4 + n / 8 + n / 16 + n;
+INLINE struct dot_token dot_token(const struct cpu_linear *l, int t)
+{
+    size_t at = (size_t)t * (size_t)l->cols;
+
+    return (struct dot_token){l->act.q + at, l->act.d + at / (size_t)l->act.block,
+                              l->act.s + at / QUANT_32};
 }
 
-INLINE int32_t dot_int(const int8_t *a, const int8_t *b, int n)
+#if defined(__AVX2__)
+#include "dot_rows_isa.h"
+#include "dot_tile_isa.h"
+
+#if defined(__AVX512VNNI__)
+enum { DOT_TILE_FROM = 4 };
+#elif defined(__AVX512F__)
+enum { DOT_TILE_FROM = 6 };
+#else
+enum { DOT_TILE_FROM = 8 };
+#endif
+
+static void dot_linear(const struct cpu_linear *l, int begin, int end, void *scratch)
+{
+    if (l->act.tiled)
+        dot_tiles(l, begin, end, scratch);
+    else
+        dot_rows(l, begin, end);
+}
+
+#else
+enum { DOT_TILE_FROM = INT32_MAX };
+
+static int32_t dot_int(const int8_t *a, const int8_t *b, int n)
 {
     int32_t sum = 0;
 
@@ -58,9 +84,8 @@ INLINE int32_t dot_int(const int8_t *a, const int8_t *b, int n)
     return sum;
 }
 
-/* One row with one token, whatever the type: the oracle. */
-static float dot_one(const struct quant_rowset *r, const int8_t *q, const float *d,
-                     const int32_t *s, int cols, int kind)
+/* One row with one token, whatever the type. */
+static float dot_one(const struct quant_row *r, struct dot_token t, int cols, int kind)
 {
     int block = kind & DOT_K ? QUANT_K : QUANT_32, group = kind & DOT_16 ? 16 : QUANT_32;
     float acc = 0.0f;
@@ -69,35 +94,30 @@ static float dot_one(const struct quant_rowset *r, const int8_t *q, const float 
         int32_t sum = 0, min = 0;
 
         for (int i = b * block; i < (b + 1) * block; i += group) {
-            int32_t dot = dot_int(r->q + i, q + i, group);
+            int32_t dot = dot_int(r->q + i, t.q + i, group);
 
             sum += kind & DOT_K ? r->scale[i / group] * dot : dot;
-            if (kind & DOT_MIN && i % QUANT_32 == 0)
-                min += kind & DOT_K ? r->min[i / QUANT_32] * s[i / QUANT_32] : s[i / QUANT_32];
+            if (kind & DOT_MIN)
+                min += kind & DOT_K ? r->min[i / QUANT_32] * t.s[i / QUANT_32] : t.s[i / QUANT_32];
         }
-        acc = fmaf((float)sum, r->d[b] * d[b], acc);
+        acc = fmaf((float)sum, r->d[b] * t.d[b], acc);
         if (kind & DOT_MIN)
-            acc = fmaf((float)min, r->m[b] * d[b], acc);
+            acc = fmaf((float)min, r->m[b] * t.d[b], acc);
     }
     return acc;
 }
 
 static void dot_linear(const struct cpu_linear *l, int begin, int end, void *scratch)
 {
-    struct quant_rowset r;
-    int kind = dot_kind(l->type);
+    struct quant_row r;
 
-    dot_rowset(&r, scratch, l->cols);
+    quant_place(&r, scratch, l->cols);
     for (int row = begin; row < end; row++) {
-        quant_unpack_any(l->type, l->w + (size_t)row * l->row_bytes, l->cols, &r);
-        for (int t = 0; t < l->n; t++) {
-            size_t at = (size_t)t * (size_t)l->cols;
-            float dot = dot_one(&r, l->act.q + at, l->act.d + at / (size_t)l->act.block,
-                                l->act.s + at / QUANT_32, l->cols, kind);
-
-            dot_put(l, row, t, dot);
-        }
+        quant_unpack(l->type, l->w + (size_t)row * l->row_bytes, l->cols, &r);
+        for (int t = 0; t < l->n; t++)
+            dot_put(l, row, t, dot_one(&r, dot_token(l, t), l->cols, dot_kind(l->type)));
     }
 }
+#endif
 
 #endif

@@ -29,7 +29,7 @@ INLINE float quant_block(const float *x, int block, int8_t q[QUANT_K])
     return max >= 1e-30f ? max / 127.0f : 0.0f;
 }
 
-static void quant_row(struct cpu_act *a, const float *x, int cols, int token)
+static void quant_token(struct cpu_act *a, const float *x, int cols, int token)
 {
     size_t row = (size_t)token * (size_t)cols;
     int8_t *q = a->q + row;
@@ -45,6 +45,20 @@ static void quant_row(struct cpu_act *a, const float *x, int cols, int token)
         for (int j = 0; j < QUANT_32; j++)
             sum += q[i + j];
         *s++ = sum;
+    }
+}
+
+/* Values of one token of a tile, four by four; plus 128 for VNNI. */
+INLINE void quant_interleave(int8_t *to, const int8_t *q, int n)
+{
+    for (int j = 0; j < n; j += 4) {
+        uint32_t four;
+
+        memcpy(&four, q + j, sizeof(four));
+#if defined(__AVX512VNNI__)
+        four ^= 0x80808080u;
+#endif
+        memcpy(to + (size_t)j * 16, &four, sizeof(four));
     }
 }
 
@@ -67,8 +81,6 @@ static void quant_tile(struct cpu_act *a, const float *x, int n, int cols, int t
             else
                 memset(q, 0, sizeof(q));
             a->d[block / (size_t)a->block + (size_t)k] = d;
-            for (int j = 0; j < a->block; j += 4)
-                memcpy(a->q + block + (size_t)j * 16 + (size_t)k * 4, q + j, 4);
             for (int j = 0; j < a->block; j += QUANT_32) {
                 int32_t sum = 0;
 
@@ -76,6 +88,7 @@ static void quant_tile(struct cpu_act *a, const float *x, int n, int cols, int t
                     sum += q[j + c];
                 a->s[(block + (size_t)j * 16) / QUANT_32 + (size_t)k] = sum;
             }
+            quant_interleave(a->q + block + (size_t)k * 4, q, a->block);
         }
     }
 }
@@ -85,17 +98,55 @@ static void quant_act(struct cpu_act *a, const float *x, int n, int cols, int i)
     if (a->tiled)
         quant_tile(a, x, n, cols, i);
     else
-        quant_row(a, x, cols, i);
+        quant_token(a, x, cols, i);
 }
 
 /* One row of weights, unpacked. Value i of block b is d q[i] + m, and in blocks of
  * 256 it is d scale[g] q[i] + m min[i / 32], g counting groups of 32 (Q6_K: 16).
  * m is there only in types that have a minimum; K types subtract theirs, so m < 0. */
-struct quant_rowset {
+struct quant_row {
     int8_t *q;            // (cols)
     float *d, *m;         // (cols / block)
+    int32_t *start;       // (groups) where dots with tiled activations start
     int16_t *scale, *min; // (cols / 16), (cols / 32)
 };
+
+/* Lay a row out over scratch; returns where the next one goes. */
+static uint8_t *quant_place(struct quant_row *r, uint8_t *scratch, int cols)
+{
+    size_t n = (size_t)cols;
+
+    r->start = (int32_t *)scratch;
+    r->d = (float *)(scratch + n / 4);
+    r->m = (float *)(scratch + n / 4 + n / 8);
+    r->scale = (int16_t *)(scratch + n / 2);
+    r->min = (int16_t *)(scratch + n / 2 + n / 8);
+    r->q = (int8_t *)(scratch + n / 2 + n / 8 + n / 16);
+    return scratch + (n / 2 + n / 8 + n / 16 + n + 63) / 64 * 64;
+}
+
+/* Bytes of a block. */
+INLINE size_t quant_bytes(enum tensor_type t)
+{
+    switch ((int)t) {
+    case T_Q8_0:
+        return 34;
+    case T_Q4_0:
+        return 18;
+    case T_Q4_1:
+        return 20;
+    case T_Q5_0:
+        return 22;
+    case T_Q5_1:
+        return 24;
+    case T_Q4_K:
+        return 144;
+    case T_Q5_K:
+        return 176;
+    default:
+        return 210;
+    }
+}
 
 INLINE float quant_half(const uint8_t *p)
 {
@@ -109,7 +160,7 @@ INLINE float quant_half(const uint8_t *p)
 #endif
 }
 
-INLINE void quant_unpack_32(enum tensor_type t, const uint8_t *p, struct quant_rowset *r, int b)
+INLINE void quant_unpack_32(enum tensor_type t, const uint8_t *p, struct quant_row *r, int b)
 {
     int8_t *q = r->q + (size_t)b * QUANT_32;
     bool has_min = t == T_Q4_1 || t == T_Q5_1, five = t == T_Q5_0 || t == T_Q5_1;
@@ -153,7 +204,7 @@ INLINE void quant_scales(const uint8_t *p, int16_t *scale, int16_t *min)
     }
 }
 
-INLINE void quant_unpack_45k(bool five, const uint8_t *p, struct quant_rowset *r, int b)
+INLINE void quant_unpack_45k(bool five, const uint8_t *p, struct quant_row *r, int b)
 {
     int8_t *q = r->q + (size_t)b * QUANT_K;
     const uint8_t *high = p + 16, *low = five ? p + 48 : p + 16;
@@ -171,7 +222,7 @@ INLINE void quant_unpack_45k(bool five, const uint8_t *p, struct quant_rowset *r
         }
 }
 
-INLINE void quant_unpack_6k(const uint8_t *p, struct quant_rowset *r, int b)
+INLINE void quant_unpack_6k(const uint8_t *p, struct quant_row *r, int b)
 {
     int8_t *q = r->q + (size_t)b * QUANT_K;
     const uint8_t *low = p, *high = p + 128;
@@ -188,19 +239,26 @@ INLINE void quant_unpack_6k(const uint8_t *p, struct quant_rowset *r, int b)
         }
 }
 
-INLINE void quant_unpack(enum tensor_type t, const uint8_t *row, int cols, struct quant_rowset *r)
+/* Tiled activations are stored plus 128 for VNNI, which multiplies unsigned by
+ * signed bytes: what that adds to a group's sum is taken off at its start. */
+INLINE void quant_start(struct quant_row *r, int cols, int group)
 {
-    int block = t >= T_Q4_K ? QUANT_K : QUANT_32;
-    size_t bytes = t == T_Q8_0   ? 34
-                   : t == T_Q4_0 ? 18
-                   : t == T_Q4_1 ? 20
-                   : t == T_Q5_0 ? 22
-                   : t == T_Q5_1 ? 24
-                   : t == T_Q4_K ? 144
-                   : t == T_Q5_K ? 176
-                                 : 210;
+    for (int i = 0; i < cols; i += group) {
+        int32_t sum = 0;
 
-    for (int b = 0; b < cols / block; b++, row += bytes) {
+#if defined(__AVX512VNNI__)
+        for (int j = 0; j < group; j++)
+            sum += r->q[i + j];
+#endif
+        r->start[i / group] = -128 * sum;
+    }
+}
+
+INLINE void quant_unpack_as(enum tensor_type t, const uint8_t *row, int cols, struct quant_row *r)
+{
+    const int block = t >= T_Q4_K ? QUANT_K : QUANT_32;
+
+    for (int b = 0; b < cols / block; b++, row += quant_bytes(t)) {
         if (block == QUANT_32)
             quant_unpack_32(t, row, r, b);
         else if (t == T_Q6_K)
@@ -208,35 +266,35 @@ INLINE void quant_unpack(enum tensor_type t, const uint8_t *row, int cols, struc
         else
             quant_unpack_45k(t == T_Q5_K, row, r, b);
     }
+    quant_start(r, cols, t == T_Q6_K ? 16 : QUANT_32);
 }
 
-static void quant_unpack_any(enum tensor_type t, const uint8_t *row, int cols,
-                             struct quant_rowset *r)
+static void quant_unpack(enum tensor_type t, const uint8_t *row, int cols, struct quant_row *r)
 {
     switch ((int)t) {
     case T_Q8_0:
-        quant_unpack(T_Q8_0, row, cols, r);
+        quant_unpack_as(T_Q8_0, row, cols, r);
         break;
     case T_Q4_0:
-        quant_unpack(T_Q4_0, row, cols, r);
+        quant_unpack_as(T_Q4_0, row, cols, r);
         break;
     case T_Q4_1:
-        quant_unpack(T_Q4_1, row, cols, r);
+        quant_unpack_as(T_Q4_1, row, cols, r);
         break;
     case T_Q5_0:
-        quant_unpack(T_Q5_0, row, cols, r);
+        quant_unpack_as(T_Q5_0, row, cols, r);
         break;
     case T_Q5_1:
-        quant_unpack(T_Q5_1, row, cols, r);
+        quant_unpack_as(T_Q5_1, row, cols, r);
         break;
     case T_Q4_K:
-        quant_unpack(T_Q4_K, row, cols, r);
+        quant_unpack_as(T_Q4_K, row, cols, r);
         break;
     case T_Q5_K:
-        quant_unpack(T_Q5_K, row, cols, r);
+        quant_unpack_as(T_Q5_K, row, cols, r);
         break;
     default:
-        quant_unpack(T_Q6_K, row, cols, r);
+        quant_unpack_as(T_Q6_K, row, cols, r);
         break;
     }
 }

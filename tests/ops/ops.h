@@ -1,0 +1,103 @@
+/* ops.h - what the tests of the CPU's ops share: random data, the backends that
+ * must agree, comparison. */
+#ifndef OPS_H
+#define OPS_H
+
+#include "../unit/test.h"
+#include "backend.h"
+#include "mem.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { OPS_BACKENDS = 8 };
+
+struct ops {
+    struct backend *b[OPS_BACKENDS]; // the first is scalar, one thread: the oracle
+    int n;
+    uint64_t random;
+};
+
+/* Every instruction set that this machine has, with 1 and with 7 threads. */
+static inline void ops_open(struct ops *o)
+{
+    static const enum backend_isa isa[] = {ISA_SCALAR, ISA_AVX2, ISA_AVX512, ISA_VNNI};
+    struct err e;
+
+    *o = (struct ops){.random = 1};
+    for (int i = 0; i < 4; i++)
+        for (int threads = 1; threads <= 7; threads += 6) {
+            o->b[o->n] = backend_cpu_open(threads, isa[i], &e);
+            if (!o->b[o->n])
+                printf("# %s: not tested\n", e.msg);
+            else
+                printf("# backend %d: %s, %d threads\n", o->n, backend_cpu_isa(o->b[o->n]),
+                       threads);
+            o->n += o->b[o->n] != NULL;
+        }
+}
+
+static inline void ops_close(struct ops *o)
+{
+    for (int i = 0; i < o->n; i++)
+        backend_close(o->b[i]);
+}
+
+/* splitmix64 */
+static inline uint64_t ops_bits(struct ops *o)
+{
+    uint64_t z = o->random += 0x9e3779b97f4a7c15u;
+
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+/* In -1..1. */
+static inline float ops_float(struct ops *o)
+{
+    return (float)(int32_t)(ops_bits(o) >> 32) * 0x1p-31f;
+}
+
+static inline float *ops_floats(struct ops *o, size_t n)
+{
+    float *p = mem_new(n * sizeof(*p));
+
+    for (size_t i = 0; i < n; i++)
+        p[i] = ops_float(o);
+    return p;
+}
+
+static inline int ops_pick(struct ops *o, int lo, int hi)
+{
+    return lo + (int)(ops_bits(o) % (uint64_t)(hi - lo + 1));
+}
+
+/* The first float that differs, or -1. */
+static inline long ops_differs(const float *a, const float *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(a + i, b + i, sizeof(*a)))
+            return (long)i;
+    return -1;
+}
+
+/* Run a step's bracket around one op, so that scratch is there. */
+static inline void ops_begin(struct backend *b, const struct step *s)
+{
+    struct err e;
+
+    CHECK(b->ops->step_begin(b, s, &e) == STEP_RUN);
+}
+
+static inline void ops_end(struct backend *b)
+{
+    struct err e;
+
+    CHECK(b->ops->step_end(b, &e) == 0);
+}
+
+#endif
