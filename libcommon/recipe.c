@@ -7,11 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const common[] = {"system",     "user",           "assistant",
-                                     "stop",       "max_tokens",     "temp",
-                                     "top_k",      "top_p",          "min_p",
-                                     "repeat_penalty", "presence_penalty", "frequency_penalty",
-                                     NULL};
+static const char *const common[] = {
+    "system", "user",  "assistant", "stop",           "max_tokens",       "temp",
+    "top_k",  "top_p", "min_p",     "repeat_penalty", "presence_penalty", "frequency_penalty",
+    NULL};
 
 static bool is_path(const char *set)
 {
@@ -86,8 +85,8 @@ static int set_sample(struct recipe *r, const struct cli_sample *o, struct err *
         set_float(r, "repeat_penalty", 0.01, 100, &s->repeat_penalty, o->repeat_penalty, e) ||
         set_float(r, "presence_penalty", -100, 100, &s->presence_penalty, o->presence_penalty, e))
         return -1;
-    return set_float(r, "frequency_penalty", -100, 100, &s->frequency_penalty,
-                     o->frequency_penalty, e);
+    return set_float(r, "frequency_penalty", -100, 100, &s->frequency_penalty, o->frequency_penalty,
+                     e);
 }
 
 int recipe_open(struct recipe *r, const char *set, const char *name, const char *const *keys,
@@ -149,7 +148,8 @@ int recipe_call(struct recipe_call *c, const struct recipe *r, const struct prom
     c->q.stop = (const char *const *)c->stop;
     c->q.n_stop = c->n_stop;
     if (c->q.n_token + c->q.max_tokens > ctx)
-        return err_set(e, ERR_ARG, "the prompt of %d tokens and %d new ones exceed the context of %d",
+        return err_set(e, ERR_ARG,
+                       "the prompt of %d tokens and %d new ones exceed the context of %d",
                        c->q.n_token, c->q.max_tokens, ctx);
     return 0;
 }

@@ -51,7 +51,7 @@ struct recipe_list {
     struct recipe_phrase {
         const char *text; // as it stands in the file
         struct buf fold;
-    } *item; // (n)
+    } * item; // (n)
     int n;
 };
 

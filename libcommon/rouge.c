@@ -5,6 +5,7 @@
  * words gets a slot with a bit mask of the places where it stands; all other
  * words share slot 0, whose mask is empty. */
 #include "rouge.h"
+
 #include "buf.h"
 #include "hash.h"
 #include "mem.h"

@@ -110,6 +110,37 @@ void tasks_free(struct tasks_task *t)
     buf_free(&t->fold);
 }
 
+bool tasks_load(struct tasks_task *t, struct record *r)
+{
+    size_t n, n_input = 0;
+    const char *inst = record_str(r, "instruction", &n), *input = record_str(r, "input", &n_input);
+
+    if (!inst)
+        return false;
+    tasks_put(t, inst, n, input, n_input);
+    return t->inst.n > 0;
+}
+
+void tasks_lift(struct record *r)
+{
+    static const char *const part[] = {"input", "output"};
+    size_t n;
+    const char *raw = record_raw(r, "instances", &n);
+    struct json j;
+    struct err e;
+
+    if (!raw || record_has(r, "input") || json_parse(&j, &r->mem, raw, n, &e) ||
+        !json_is(&j, 0, JSON_ARRAY))
+        return;
+    for (int i = 0; i < 2; i++) {
+        size_t n_text;
+        const char *text = json_str(&j, json_get(&j, json_at(&j, 0, 0), part[i]), &r->mem, &n_text);
+
+        if (text && !record_has(r, part[i]))
+            record_set_str(r, part[i], text, n_text);
+    }
+}
+
 static const char *broken_length(const struct tasks_rules *rules, const struct tasks_task *t,
                                  struct buf *value, struct buf *limit)
 {
@@ -162,8 +193,9 @@ const char *tasks_broken(const struct tasks_rules *rules, const struct tasks_tas
         rule = broken_phrase(rules, t, value);
     if (rule)
         return rule;
-    json_put_str(value, s, (size_t)(1 + ((unsigned char)*s >= 0xC0) + ((unsigned char)*s >= 0xE0) +
-                                    ((unsigned char)*s >= 0xF0)));
+    json_put_str(value, s,
+                 (size_t)(1 + ((unsigned char)*s >= 0xC0) + ((unsigned char)*s >= 0xE0) +
+                          ((unsigned char)*s >= 0xF0)));
     if (kind == 'P')
         return "punctuation";
     if (rules->ascii && (unsigned char)*s >= 0x80)

@@ -37,6 +37,11 @@ struct tasks_task {
 void tasks_take(struct tasks_task *t, const char *text, size_t n);
 /* The same from the two parts; input may be NULL. */
 void tasks_put(struct tasks_task *t, const char *inst, size_t n, const char *input, size_t n_input);
+/* The same from a record's `instruction` and `input`; false when there is no instruction. */
+bool tasks_load(struct tasks_task *t, struct record *r);
+/* Self-Instruct's own seeds keep input and output in `instances`: set `input` and `output`
+ * from the first one where the record has none. */
+void tasks_lift(struct record *r);
 void tasks_free(struct tasks_task *t);
 
 struct tasks_rules {
@@ -48,7 +53,7 @@ struct tasks_rules {
 /* The rule that the task breaks, or NULL; value and limit (emptied first) get JSON values:
  *   truncated, empty, short, long, incomplete (ends with ':' and has no input), blacklist, start,
  *   punctuation (its first character), language (--ascii). */
-const char *tasks_broken(const struct tasks_rules *rules, const struct tasks_task *t, bool truncated,
-                         struct buf *value, struct buf *limit);
+const char *tasks_broken(const struct tasks_rules *rules, const struct tasks_task *t,
+                         bool truncated, struct buf *value, struct buf *limit);
 
 #endif

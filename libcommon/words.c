@@ -1,5 +1,6 @@
 /* words.c - the words of a text in any script. */
 #include "words.h"
+
 #include "utf8.h"
 
 #include <stdint.h>
