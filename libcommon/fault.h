@@ -1,0 +1,20 @@
+/* fault.h - what is wrong with a text: repetition, refusals, leaked prompt words.
+ *
+ * Rules of thumb for what models write. Sources: Rae et al. 2021 (Gopher), repetition; Xu et al.
+ * 2023 (Evol-Instruct), elimination of failed evolutions. */
+#ifndef FAULT_H
+#define FAULT_H
+
+#include <stddef.h>
+
+/* Share of the text's runs of 3 words that stood in it before, 0..1. */
+double fault_repetition(const char *s, size_t n);
+
+/* The refusal in a text, or NULL: "sorry" anywhere in fewer than 80 words, or one of
+ * the usual phrases in the first 30. */
+const char *fault_refusal(const char *s, size_t n);
+
+/* The words of a prompt or a chat template that are left over in a text, or NULL. */
+const char *fault_leak(const char *s, size_t n);
+
+#endif

@@ -1,0 +1,117 @@
+/* where.c - comparisons of a record's fields. */
+#include "where.h"
+
+#include "mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Longest first, so that ">=" is not read as ">". */
+static const struct {
+    const char *text;
+    enum where_op op;
+} ops[] = {{">=", WHERE_GE}, {"<=", WHERE_LE}, {"==", WHERE_EQ}, {"!=", WHERE_NE},
+           {">", WHERE_GT},  {"<", WHERE_LT},  {"=", WHERE_EQ},  {NULL, WHERE_EQ}};
+
+static char *trimmed(const char *s, const char *end)
+{
+    while (s < end && (*s == ' ' || *s == '\t'))
+        s++;
+    while (s < end && (end[-1] == ' ' || end[-1] == '\t'))
+        end--;
+    return mem_dup(s, (size_t)(end - s));
+}
+
+int where_parse(struct where *w, const char *text, struct err *e)
+{
+    const char *at = text + strcspn(text, "<>=!");
+    char *end;
+    size_t n;
+    int i = 0;
+
+    *w = (struct where){.text = text};
+    while (ops[i].text && strncmp(at, ops[i].text, strlen(ops[i].text)))
+        i++;
+    if (!*at || !ops[i].text)
+        return err_set(e, ERR_ARG, "'%s' is not FIELD OP VALUE with OP one of >= <= == != > <",
+                       text);
+    w->op = ops[i].op;
+    w->field = trimmed(text, at);
+    at += strlen(ops[i].text);
+    w->value = trimmed(at, at + strlen(at));
+    n = strlen(w->value);
+    if (!*w->field || !n) {
+        where_free(w);
+        return err_set(e, ERR_ARG, "'%s' has no %s", text, *at ? "field" : "value");
+    }
+    if (n >= 2 && (*w->value == '"' || *w->value == '\'') && w->value[n - 1] == *w->value) {
+        memmove(w->value, w->value + 1, n - 2);
+        w->value[n - 2] = 0;
+    } else {
+        w->x = strtod(w->value, &end);
+        w->number = !*end && isfinite(w->x);
+    }
+    if (w->number || w->op == WHERE_EQ || w->op == WHERE_NE)
+        return 0;
+    where_free(w);
+    return err_set(e, ERR_ARG, "'%s': text can be compared by == and != only", text);
+}
+
+void where_free(struct where *w)
+{
+    free(w->field);
+    free(w->value);
+    *w = (struct where){0};
+}
+
+const char *where_get(struct record *r, const char *field, size_t *n)
+{
+    const char *raw = record_raw(r, field, n), *dot = strchr(field, '.');
+    struct json j;
+    struct err e;
+    int at = 0;
+
+    if (raw || !dot)
+        return raw;
+    raw = record_raw(r, arena_dup(&r->mem, field, (size_t)(dot - field)), n);
+    if (!raw || json_parse(&j, &r->mem, raw, *n, &e))
+        return NULL;
+    while (dot && at >= 0) {
+        const char *name = dot + 1;
+
+        dot = strchr(name, '.');
+        at = json_get(&j, at, arena_dup(&r->mem, name, dot ? (size_t)(dot - name) : strlen(name)));
+    }
+    return at < 0 ? NULL : json_raw(&j, at, n);
+}
+
+static bool equal_text(const char *a, size_t n, const char *b)
+{
+    return n == strlen(b) && !memcmp(a, b, n);
+}
+
+bool where_holds(const struct where *w, struct record *r)
+{
+    size_t n = 0;
+    const char *raw = where_get(r, w->field, &n), *s;
+    struct json j;
+    struct err e;
+    double x;
+
+    if (!raw || json_parse(&j, &r->mem, raw, n, &e))
+        return false;
+    if (!w->number) {
+        s = json_str(&j, 0, &r->mem, &n);
+        s = s ? s : json_raw(&j, 0, &n); // true, null
+        return equal_text(s, n, w->value) == (w->op == WHERE_EQ);
+    }
+    if (json_num(&j, 0, &x))
+        return false;
+    return w->op == WHERE_GE   ? x >= w->x
+           : w->op == WHERE_LE ? x <= w->x
+           : w->op == WHERE_EQ ? x == w->x
+           : w->op == WHERE_NE ? x != w->x
+           : w->op == WHERE_GT ? x > w->x
+                               : x < w->x;
+}

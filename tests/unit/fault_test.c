@@ -1,0 +1,53 @@
+/* fault_test.c - repetition, refusals, leaked prompt words. */
+#include "buf.h"
+#include "fault.h"
+#include "test.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *refused(const char *s)
+{
+    return fault_refusal(s, strlen(s));
+}
+
+static const char *leaked(const char *s)
+{
+    return fault_leak(s, strlen(s));
+}
+
+static double repeats(const char *s)
+{
+    return fault_repetition(s, strlen(s));
+}
+
+int main(void)
+{
+    struct buf b = {0};
+
+    TEST("repetition");
+    CHECK(repeats("") == 0 && repeats("one two") == 0 && repeats("a b c d e f g") == 0);
+    CHECK(fabs(repeats("no no no no no no") - 0.75) < 1e-12); // 4 runs, 1 different
+    CHECK(fabs(repeats("a b c. A, b; c!") - 0.25) < 1e-12);   // abc bca cab abc
+    CHECK(repeats("the cat and the dog and the bird") == 0);
+    TEST("refusals");
+    CHECK(refused("Sorry, I can not do that."));
+    CHECK(refused("As an AI, I have no taste."));
+    CHECK(refused("I’m not able to open files.") && refused("I'm not able to open files."));
+    CHECK(!refused("The fox is red.") && !refused("") && !refused("I can carry that."));
+    for (int i = 0; i < 90; i++)
+        buf_str(&b, "word ");
+    buf_str(&b, "sorry as an ai");
+    CHECK(!fault_refusal(b.p, b.n)); // late in a long text
+    buf_reset(&b);
+    buf_str(&b, "As an AI ");
+    for (int i = 0; i < 90; i++)
+        buf_str(&b, "word ");
+    CHECK(fault_refusal(b.p, b.n));
+    TEST("leaks");
+    CHECK(!strcmp(leaked("Here is the #Rewritten Prompt#: x"), "rewritten prompt"));
+    CHECK(leaked("a\n### Response:\nb") && leaked("x<|im_end|>") && leaked("[INST] y"));
+    CHECK(!leaked("") && !leaked("Respond to the prompt.") && !leaked("Give the input a name"));
+    buf_free(&b);
+    return test_end();
+}
