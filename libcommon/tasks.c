@@ -103,6 +103,14 @@ void tasks_take(struct tasks_task *t, const char *text, size_t n)
     tasks_put(t, inst, n_inst, input, n_input);
 }
 
+void tasks_text(const struct tasks_task *t, struct buf *out)
+{
+    buf_add(out, buf_cstr(&t->inst), t->inst.n);
+    if (t->input.n)
+        buf_fmt(out, "\nInput: ");
+    buf_add(out, buf_cstr(&t->input), t->input.n);
+}
+
 void tasks_free(struct tasks_task *t)
 {
     buf_free(&t->inst);

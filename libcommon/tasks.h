@@ -39,6 +39,8 @@ void tasks_take(struct tasks_task *t, const char *text, size_t n);
 void tasks_put(struct tasks_task *t, const char *inst, size_t n, const char *input, size_t n_input);
 /* The same from a record's `instruction` and `input`; false when there is no instruction. */
 bool tasks_load(struct tasks_task *t, struct record *r);
+/* Append the task as text: the instruction, and "\nInput: " and the input where there is one. */
+void tasks_text(const struct tasks_task *t, struct buf *out);
 /* Self-Instruct's own seeds keep input and output in `instances`: set `input` and `output`
  * from the first one where the record has none. */
 void tasks_lift(struct record *r);

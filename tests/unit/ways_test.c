@@ -1,0 +1,127 @@
+/* ways_test.c - operators out of a prompt file, draws by weight, each rule of elimination. */
+#include "conf.h"
+#include "test.h"
+#include "ways.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char yaml[] = "user: 'Rewrite ({{operator}}): {{task}}'\n"
+                           "temp: 0.5\n"
+                           "operators:\n"
+                           "  one: first\n"
+                           "  two: {method: second, weight: 3}\n"
+                           "  three: {user: 'Other {{task}}', weight: 0}\n"
+                           "equal: {user: '{{first}} = {{second}}'}\n"
+                           "leaks: [given prompt]\n"
+                           "refusals: [sorry]\n";
+
+/* The recipe of a text, through a file. */
+static int open_text(struct recipe *r, const char *text, struct err *e)
+{
+    char path[] = "/tmp/ways_testXXXXXX.yaml";
+    int fd = mkstemps(path, 5), rc;
+    FILE *f = fdopen(fd, "w");
+
+    fputs(text, f);
+    fclose(f);
+    rc = recipe_open(r, path, "evol", ways_keys, &cli_sample_unset, &cli_sample_default, e);
+    unlink(path);
+    return rc;
+}
+
+/* The error of opening a text with a list, "" for none. */
+static const char *problem(const char *text, const char *list)
+{
+    static struct err e;
+    struct ways w = {.min_words = 3, .max_words = 20};
+    struct recipe r = {0};
+    int rc = open_text(&r, text, &e) || ways_open(&w, &r, list, &e);
+
+    ways_close(&w);
+    recipe_close(&r);
+    return rc ? e.msg : "";
+}
+
+static const char *rule(const struct ways *w, const char *now, const char *next, bool cut)
+{
+    struct tasks_task a = {0}, b = {0};
+    struct buf value = {0}, limit = {0};
+    const char *got;
+
+    tasks_take(&a, now, strlen(now));
+    tasks_take(&b, next, strlen(next));
+    got = ways_broken(w, &a, &b, cut, &value, &limit);
+    tasks_free(&a);
+    tasks_free(&b);
+    buf_free(&value);
+    buf_free(&limit);
+    return got ? got : "";
+}
+
+static void test_rules(const struct ways *w)
+{
+    const char *now = "Name the first item.\nInput: a b";
+    struct buf sorry = {0};
+
+    TEST("what is refused");
+    CHECK(!strcmp(rule(w, now, "Name the first item. Then say it twice.\nInput: a b", false), ""));
+    CHECK(!strcmp(rule(w, now, "Name the first item of", true), "truncated"));
+    CHECK(!strcmp(rule(w, now, " \n ", false), "empty"));
+    CHECK(!strcmp(rule(w, now, "\nInput: a b", false), "empty"));
+    CHECK(!strcmp(rule(w, now, "name the FIRST item\nInput: a, b.", false), "unchanged"));
+    CHECK(!strcmp(rule(w, now, "Name the first item.\nInput: a b c", false), ""));
+    CHECK(!strcmp(rule(w, now, "#Given Prompt#: Name the first one.", false), "leak"));
+    CHECK(!strcmp(rule(w, "Quote the given prompt.", "Quote the given prompt twice.", false), ""));
+    CHECK(!strcmp(rule(w, now, "Sorry, I can not do that.", false), "refusal"));
+    CHECK(!strcmp(rule(w, "Say sorry to Ann.", "Say sorry to Ann and Ben.", false), ""));
+    CHECK(!strcmp(rule(w, now, "Name it.", false), "short"));
+    for (int i = 0; i < 21; i++)
+        buf_str(&sorry, "word ");
+    CHECK(!strcmp(rule(w, now, sorry.p, false), "long"));
+    for (int i = 0; i < 60; i++)
+        buf_str(&sorry, "sorry ");
+    CHECK(!strcmp(rule(w, now, sorry.p, false), "long"));
+    buf_free(&sorry);
+}
+
+int main(void)
+{
+    struct rng rng = rng_stream(3, 1, 2);
+    struct ways w = {.min_words = 3, .max_words = 20};
+    struct recipe r;
+    int n[3] = {0};
+    struct err e;
+
+    TEST("operators of a file");
+    CHECK(!open_text(&r, yaml, &e) && !ways_open(&w, &r, NULL, &e));
+    CHECK(w.n == 3 && w.total == 4 && w.asks_equal);
+    CHECK(!strcmp(w.way[0].method, "first") && !strcmp(w.way[1].method, "second"));
+    CHECK(!strcmp(w.way[2].prompt.user, "Other {{task}}") && w.way[0].prompt.user == r.prompt.user);
+    CHECK(r.sample.temp == 0.5f && r.sample.max_tokens == 256);
+    TEST("draws by weight");
+    for (uint64_t i = 0; i < 4000; i++)
+        n[ways_draw(&w, &rng, i)]++;
+    CHECK(n[0] > 890 && n[0] < 1110 && n[2] == 0);
+    CHECK(ways_draw(&w, &rng, 17) == ways_draw(&w, &rng, 17));
+    test_rules(&w);
+    ways_close(&w);
+    recipe_close(&r);
+
+    TEST("lists on the command line");
+    CHECK(!strcmp(problem(yaml, "three:2,one"), ""));
+    CHECK(strstr(problem(yaml, "four"), "'four' is not one of one, two, three"));
+    CHECK(strstr(problem(yaml, "one:x"), "weight of 'one'"));
+    CHECK(strstr(problem(yaml, "one:0"), "above 0"));
+    TEST("bad files");
+    CHECK(strstr(problem("user: x\n", NULL), "no operator"));
+    CHECK(strstr(problem("user: x\noperators: {a: b}\nfoo: 1\n", NULL), "foo"));
+    CHECK(strstr(problem("user: x\noperators: {a: {b: c}}\n", NULL), "'b'"));
+    CHECK(strstr(problem("user: x\noperators: {a: b}\nequal: {}\n", NULL), "user"));
+    CHECK(strstr(problem("user: x\noperators: {a: b}\ntemp: hot\n", NULL), "temp"));
+    CHECK(strstr(problem("user: x\noperators: {a: b}\nleaks: word\n", NULL), "leaks"));
+    CHECK(strstr(problem("operators: {a: b}\n", NULL), "user"));
+    return test_end();
+}
