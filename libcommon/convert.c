@@ -319,6 +319,18 @@ static int find_llama3(const struct source *s, struct hparam *h, struct err *e)
     return rc;
 }
 
+/* A float that also looks like one: transformers warns of "factor": 8. */
+static void put_real(struct buf *b, const char *key, float v)
+{
+    size_t at;
+
+    json_put_key(b, key);
+    at = b->n;
+    json_put_float(b, v);
+    if (!strpbrk(b->p + at, ".e"))
+        buf_str(b, ".0");
+}
+
 static int put_rope(const struct source *s, struct buf *b, struct err *e)
 {
     struct hparam h = s->h;
@@ -328,8 +340,7 @@ static int put_rope(const struct source *s, struct buf *b, struct err *e)
                        s->path, h.rope_dims, h.head_dim, s->arch->hf_class);
     if (s->rope_factors && find_llama3(s, &h, e))
         return -1;
-    json_put_key(b, "rope_theta");
-    json_put_float(b, h.rope_base);
+    put_real(b, "rope_theta", h.rope_base);
     json_put_key(b, "rope_scaling");
     if (h.scaling == HPARAM_PLAIN) {
         buf_str(b, "null");
@@ -337,13 +348,10 @@ static int put_rope(const struct source *s, struct buf *b, struct err *e)
     }
     buf_str(b, "{\"rope_type\":");
     buf_str(b, h.scaling == HPARAM_LINEAR ? "\"linear\"" : "\"llama3\"");
-    json_put_key(b, "factor");
-    json_put_float(b, h.factor);
+    put_real(b, "factor", h.factor);
     if (h.scaling == HPARAM_LLAMA3) {
-        json_put_key(b, "low_freq_factor");
-        json_put_float(b, h.low_freq);
-        json_put_key(b, "high_freq_factor");
-        json_put_float(b, h.high_freq);
+        put_real(b, "low_freq_factor", h.low_freq);
+        put_real(b, "high_freq_factor", h.high_freq);
         json_put_key(b, "original_max_position_embeddings");
         json_put_int(b, h.original_ctx);
     }
@@ -382,8 +390,7 @@ static int put_config(const struct source *s, const struct tok *tok, enum tensor
         else
             json_put_int(b, row[i].v);
     }
-    json_put_key(b, "rms_norm_eps");
-    json_put_float(b, h->eps);
+    put_real(b, "rms_norm_eps", h->eps);
     if (put_rope(s, b, e))
         return -1;
     buf_fmt(b, ",\"tie_word_embeddings\":%s,\"torch_dtype\":\"%s\"}\n", h->tied ? "true" : "false",
