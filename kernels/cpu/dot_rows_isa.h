@@ -8,11 +8,6 @@
 
 #include "quant_isa.h"
 
-INLINE __m256i rows_load(const void *p)
-{
-    return _mm256_loadu_si256(p);
-}
-
 /* Lane r = the sum of the eight lanes of p[r]. */
 INLINE __m256i rows_sums(const __m256i p[8])
 {
@@ -26,11 +21,12 @@ INLINE __m256i rows_sums(const __m256i p[8])
 /* The half floats at offset `at` of eight blocks, as floats. */
 INLINE __m256 rows_halves(const uint8_t *const p[8], int at)
 {
-    uint16_t h[8];
+    short v[8];
 
+    UNROLL
     for (int r = 0; r < 8; r++)
-        memcpy(&h[r], p[r] + at, sizeof(h[r]));
-    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)h));
+        memcpy(&v[r], p[r] + at, sizeof(v[r]));
+    return _mm256_cvtph_ps(_mm_setr_epi16(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]));
 }
 
 /* Sums of four products of unsigned w and signed x. |w| <= 63 unless VNNI is there. */
@@ -49,58 +45,27 @@ INLINE __m256i rows_pairs(__m256i w, __m256i x)
     return _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
 }
 
-/* 32 nibbles of 16 bytes: low ones first. */
-INLINE __m256i rows_nibbles(const uint8_t *p)
+/* A block's products with x, as eight partial sums, rows_zero * sum(x) too high. */
+INLINE __m256i rows_block_32(enum tensor_type t, const uint8_t *p, __m256i x)
 {
-    __m128i q = _mm_loadu_si128((const __m128i *)p);
-    __m256i both = _mm256_set_m128i(_mm_srli_epi16(q, 4), q);
+    __m256i w = quant_values_32(t, p);
 
-    return _mm256_and_si256(both, _mm256_set1_epi8(15));
+    if (t != T_Q8_0)
+        return rows_dot(w, x);
+#if defined(__AVX512VNNI__)
+    return rows_dot(_mm256_xor_si256(w, _mm256_set1_epi8(-128)), x);
+#else
+    return _mm256_madd_epi16(rows_pairs(w, x), _mm256_set1_epi16(1));
+#endif
 }
 
-/* 16 in each byte whose bit of the 32 at p is set. */
-INLINE __m256i rows_fifth(const uint8_t *p)
-{
-    const __m256i byte =
-        _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
-    const __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201u);
-    int32_t h;
-    __m256i x;
-
-    memcpy(&h, p, sizeof(h));
-    x = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(h), byte), bit);
-    return _mm256_and_si256(_mm256_cmpeq_epi8(x, bit), _mm256_set1_epi8(16));
-}
-
-/* What an unsigned weight of the type is above its value, and the bytes of a block. */
 INLINE int rows_zero(enum tensor_type t)
 {
 #if defined(__AVX512VNNI__)
     if (t == T_Q8_0)
         return 128;
 #endif
-    return t == T_Q4_0 ? 8 : t == T_Q5_0 ? 16 : 0;
-}
-
-/* A block's products with x, as eight partial sums. */
-INLINE __m256i rows_block_32(enum tensor_type t, const uint8_t *p, __m256i x)
-{
-    switch ((int)t) {
-    case T_Q8_0:
-#if defined(__AVX512VNNI__)
-        return rows_dot(_mm256_xor_si256(rows_load(p + 2), _mm256_set1_epi8(-128)), x);
-#else
-        return _mm256_madd_epi16(rows_pairs(rows_load(p + 2), x), _mm256_set1_epi16(1));
-#endif
-    case T_Q4_0:
-        return rows_dot(rows_nibbles(p + 2), x);
-    case T_Q4_1:
-        return rows_dot(rows_nibbles(p + 4), x);
-    case T_Q5_0:
-        return rows_dot(_mm256_or_si256(rows_nibbles(p + 6), rows_fifth(p + 2)), x);
-    default:
-        return rows_dot(_mm256_or_si256(rows_nibbles(p + 8), rows_fifth(p + 4)), x);
-    }
+    return quant_zero(t);
 }
 
 INLINE __m256 rows_32(enum tensor_type t, const uint8_t *row[8], struct dot_token x, int cols)
@@ -110,7 +75,7 @@ INLINE __m256 rows_32(enum tensor_type t, const uint8_t *row[8], struct dot_toke
     __m256 acc = _mm256_setzero_ps();
 
     for (int b = 0; b < cols / QUANT_32; b++) {
-        __m256i q = rows_load(x.q + (size_t)b * QUANT_32), p[8], sum;
+        __m256i q = quant_load(x.q + (size_t)b * QUANT_32), p[8], sum;
         __m256 d = _mm256_set1_ps(x.d[b]);
 
         UNROLL
@@ -130,33 +95,35 @@ INLINE __m256 rows_32(enum tensor_type t, const uint8_t *row[8], struct dot_toke
     return acc;
 }
 
+/* The 6-bit scales and minimums of Q4_K and Q5_K, a byte each. */
+INLINE void rows_scales(const uint8_t *p, uint64_t *scale, uint64_t *min)
+{
+    const uint32_t six = 0x3f3f3f3f, four = 0x0f0f0f0f, two = 0x03030303;
+    uint32_t u[3];
+
+    memcpy(u, p, sizeof(u));
+    *scale = (uint64_t)((u[2] & four) | (u[0] >> 6 & two) << 4) << 32 | (u[0] & six);
+    *min = (uint64_t)((u[2] >> 4 & four) | (u[1] >> 6 & two) << 4) << 32 | (u[1] & six);
+}
+
 /* Q4_K, Q5_K: eight partial sums of scale * product; min gets four of min * sum of x. */
 INLINE __m256i rows_block_45k(bool five, const uint8_t *p, const int8_t *x, __m128i sums,
                               __m128i *min)
 {
-    const __m256i low = _mm256_set1_epi8(15), one = _mm256_set1_epi8(1);
-    const uint8_t *q = five ? p + 48 : p + 16;
-    __m256i high = five ? rows_load(p + 16) : low, all = _mm256_setzero_si256();
-    int16_t scale[8], mins[8];
+    __m256i all = _mm256_setzero_si256(), a, b;
+    uint64_t scale, mins;
 
-    quant_scales(p + 4, scale, mins);
-    *min = _mm_madd_epi16(_mm_loadu_si128((const __m128i *)mins), sums);
+    rows_scales(p + 4, &scale, &mins);
+    *min = _mm_madd_epi16(_mm_cvtepu8_epi16(_mm_cvtsi64_si128((long long)mins)), sums);
     UNROLL
     for (int j = 0; j < 4; j++) {
-        __m256i w = rows_load(q + j * 32), a = _mm256_and_si256(w, low);
-        __m256i b = _mm256_and_si256(_mm256_srli_epi16(w, 4), low);
+        short s0 = (short)(scale >> (16 * j) & 255), s1 = (short)(scale >> (16 * j + 8) & 255);
 
-        if (five) {
-            __m256i h = _mm256_srli_epi16(high, 2 * j);
-
-            a = _mm256_or_si256(a, _mm256_slli_epi16(_mm256_and_si256(h, one), 4));
-            h = _mm256_and_si256(_mm256_srli_epi16(h, 1), one);
-            b = _mm256_or_si256(b, _mm256_slli_epi16(h, 4));
-        }
-        a = _mm256_maddubs_epi16(a, rows_load(x + j * 64));
-        b = _mm256_maddubs_epi16(b, rows_load(x + j * 64 + 32));
-        a = _mm256_madd_epi16(a, _mm256_set1_epi16(scale[2 * j]));
-        b = _mm256_madd_epi16(b, _mm256_set1_epi16(scale[2 * j + 1]));
+        quant_values_45k(five, p, j, &a, &b);
+        a = _mm256_maddubs_epi16(a, quant_load(x + j * 64));
+        b = _mm256_maddubs_epi16(b, quant_load(x + j * 64 + 32));
+        a = _mm256_madd_epi16(a, _mm256_set1_epi16(s0));
+        b = _mm256_madd_epi16(b, _mm256_set1_epi16(s1));
         all = _mm256_add_epi32(all, _mm256_add_epi32(a, b));
     }
     return all;
@@ -164,22 +131,16 @@ INLINE __m256i rows_block_45k(bool five, const uint8_t *p, const int8_t *x, __m1
 
 INLINE __m256i rows_block_6k(const uint8_t *p, const int8_t *x)
 {
-    const __m256i low = _mm256_set1_epi8(15), two = _mm256_set1_epi8(3);
-    const __m256i zero = _mm256_set1_epi8(32);
     const int8_t *scale = (const int8_t *)p + 192;
     __m256i all = _mm256_setzero_si256();
 
     UNROLL
-    for (int j = 0; j < 8; j++) { // 32 values: quarter j % 4 of half j / 4
-        __m256i l = rows_load(p + j / 4 * 64 + j % 2 * 32), h = rows_load(p + 128 + j / 4 * 32);
-        __m256i w, s;
+    for (int j = 0; j < 8; j++) {
+        __m256i s =
+            _mm256_set_m128i(_mm_set1_epi16(scale[2 * j + 1]), _mm_set1_epi16(scale[2 * j]));
+        __m256i w = rows_pairs(quant_values_6k(p, j), quant_load(x + j * 32));
 
-        l = _mm256_and_si256(j % 4 < 2 ? l : _mm256_srli_epi16(l, 4), low);
-        h = _mm256_and_si256(_mm256_srli_epi16(h, j % 4 * 2), two);
-        w = _mm256_sub_epi8(_mm256_or_si256(l, _mm256_slli_epi16(h, 4)), zero);
-        s = _mm256_set_m128i(_mm_set1_epi16(scale[2 * j + 1]), _mm_set1_epi16(scale[2 * j]));
-        w = _mm256_madd_epi16(rows_pairs(w, rows_load(x + j * 32)), s);
-        all = _mm256_add_epi32(all, w);
+        all = _mm256_add_epi32(all, _mm256_madd_epi16(w, s));
     }
     return all;
 }
@@ -192,7 +153,7 @@ INLINE __m256 rows_k(enum tensor_type t, const uint8_t *row[8], struct dot_token
 
     for (int b = 0; b < cols / QUANT_K; b++) {
         const int8_t *q = x.q + (size_t)b * QUANT_K;
-        __m256i p[8], s = rows_load(x.s + (size_t)b * 8);
+        __m256i p[8], s = quant_load(x.s + (size_t)b * 8);
         /* sums of 32 activations fit in 16 bits */
         __m128i sums = _mm_packs_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
         __m128i min[8];

@@ -1,4 +1,5 @@
 /* isa_vnni.c - the kernels in AVX-512 with VNNI. */
+#include "act_isa.h"
 #include "attn_isa.h"
 #include "dot_isa.h"
 #include "float_isa.h"
@@ -10,7 +11,7 @@ const struct cpu_kernels cpu_kernels_vnni = {
     .tile_from = DOT_TILE_FROM,
     .linear_float = float_linear,
     .linear_quant = dot_linear,
-    .quantize = quant_act,
+    .quantize = act_quantize,
     .norm = norm_row,
     .glu = glu_row,
     .rope = rope_row,

@@ -324,10 +324,14 @@ INLINE float v16_sum(struct v16 a)
 /* Sixteen floats that may stand at any byte. */
 INLINE struct v16 v16_load_bytes(const void *p)
 {
+#if defined(__AVX2__)
+    return v16_load(p);
+#else
     float t[16];
 
     memcpy(t, p, sizeof(t));
     return v16_load(t);
+#endif
 }
 
 /* The first n lanes from p, zero beyond; and back. */
