@@ -1,0 +1,32 @@
+/* bpe.h - merging of symbols: the pair of lowest rank first, the leftmost of
+ * equal ones, until no pair has a rank. */
+#ifndef BPE_H
+#define BPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Pairs of symbols and what they become. Zeroed is empty. */
+struct bpe {
+    struct bpe_pair *pair; // (cap) open addressing, cap a power of two
+    size_t n, cap;
+};
+
+/* Let (left, right) become `to` at `rank`; a pair that is known keeps its
+ * first rank. Symbols are >= 0. */
+void bpe_add(struct bpe *b, int32_t left, int32_t right, uint32_t rank, int32_t to);
+void bpe_free(struct bpe *b);
+
+/* Working memory of one thread. Zeroed is fresh; bpe_done frees it. */
+struct bpe_work {
+    struct bpe_node *node;
+    uint64_t *heap;
+    size_t n_node, n_heap, cap_node, cap_heap;
+};
+void bpe_done(struct bpe_work *w);
+
+/* Merge n symbols (n < 2^32; negative ones never merge) in place; returns how
+ * many are left. O(n log n). */
+size_t bpe_merge(const struct bpe *b, struct bpe_work *w, int32_t *sym, size_t n);
+
+#endif

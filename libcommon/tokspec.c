@@ -1,0 +1,43 @@
+/* tokspec.c - what a tokenizer is made of. */
+#include "tokspec.h"
+
+void tokspec_free(struct tok_spec *s)
+{
+    arena_free(&s->mem);
+    *s = (struct tok_spec){0};
+}
+
+static int check_id(int id, int lowest, int n, const char *what, struct err *e)
+{
+    if (id >= lowest && id < n)
+        return 0;
+    return err_set(e, ERR_DATA, "%s token id %d out of range: the vocabulary has %d", what, id, n);
+}
+
+static int check_list(const int32_t *id, size_t n_ids, int n, const char *what, struct err *e)
+{
+    for (size_t i = 0; i < n_ids; i++)
+        if (check_id(id[i], 0, n, what, e) < 0)
+            return -1;
+    return 0;
+}
+
+int tokspec_check(const struct tok_spec *s, struct err *e)
+{
+    int n = s->n;
+
+    if (check_id(s->bos, -1, n, "bos", e) < 0 || check_id(s->eos, -1, n, "eos", e) < 0 ||
+        check_id(s->unk, -1, n, "unknown", e) < 0 || check_id(s->pad, -1, n, "padding", e) < 0 ||
+        check_list(s->prefix, (size_t)s->n_prefix, n, "template", e) < 0 ||
+        check_list(s->suffix, (size_t)s->n_suffix, n, "template", e) < 0 ||
+        check_list(s->end, s->n_end, n, "end", e) < 0)
+        return -1;
+    if (s->add_bos && s->bos < 0)
+        return err_set(e, ERR_DATA, "add_bos_token set but no bos id");
+    if (s->add_eos && s->eos < 0)
+        return err_set(e, ERR_DATA, "add_eos_token set but no eos id");
+    for (size_t i = 0; i < s->n_added; i++)
+        if (check_id(s->added[i].id, 0, n, "added", e) < 0)
+            return -1;
+    return 0;
+}
