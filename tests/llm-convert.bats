@@ -1,0 +1,216 @@
+bats_require_minimum_version 1.5.0
+
+setup() {
+    TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
+    cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+# Nothing but what is named lies here: no half-written file was left.
+only() {
+    [ "$(find . -mindepth 1 -maxdepth 1 | sort | tr -d '\n')" = "$(printf './%s\n' "$@" | sort | tr -d '\n')" ]
+}
+
+@test "llm-convert: a description has the sizes, types, tokenizer and memory of a model" {
+    run -0 --separate-stderr llm-convert --info "$TINY"
+    [ -z "$stderr" ]
+    [ "${#lines[@]}" = 1 ]
+    jq -e '.format == "gguf" and .architecture == "llama" and .supported and .tied
+        and .parameters > 1000000 and .heads % .kv_heads == 0
+        and .types.F16.tensors + .types.F32.tensors == .tensors
+        and .memory.weights.F32 > .memory.weights.F16 and .memory.weights.F16 > .memory.weights.Q8_0
+        and .memory.cache_per_position == .layers * .kv_heads * .head_dim * 8
+        and .tokenizer.size == .vocab and .tokenizer.chat_template == "alpaca"' <<<"$output"
+    run -0 llm-convert --info "$TINY" "$TINY"
+    [ "${#lines[@]}" = 2 ]
+}
+
+@test "llm-convert: GGUF to a directory and back loses nothing" {
+    llm-convert "$TINY" -o dir
+    [ "$(find dir -type f | wc -l)" -ge 4 ]
+    jq -e '.model_type == "llama" and .architectures == ["LlamaForCausalLM"]' dir/config.json
+    llm-convert dir -o again.gguf
+    llm-convert again.gguf -o dir2
+    for f in config.json tokenizer.json tokenizer_config.json model.safetensors; do
+        cmp "dir/$f" "dir2/$f"
+    done
+    [ "$(llm-convert --info "$TINY" | jq -c 'del(.path, .name, .file_bytes)')" = \
+        "$(llm-convert --info again.gguf | jq -c 'del(.path, .name, .file_bytes)')" ]
+    llm-convert --check dir again.gguf
+}
+
+@test "llm-convert: a directory is described and verified like a file" {
+    llm-convert "$TINY" -o dir
+    a=$(llm-convert --info "$TINY" | jq -c '[.parameters, .layers, .dim, .context, .memory, .tokenizer.size]')
+    b=$(llm-convert --info dir | jq -c '[.parameters, .layers, .dim, .context, .memory, .tokenizer.size]')
+    [ "$a" = "$b" ]
+    [ "$(llm-convert --info dir | jq -r .format)" = huggingface ]
+}
+
+@test "llm-convert: query and key rows are permuted, the others are not" {
+    llm-convert "$TINY" -o dir
+    llm-convert dir --type f32 -o a.gguf
+    llm-convert "$TINY" --type f32 -o b.gguf
+    cmp <(tail -c 100000 a.gguf) <(tail -c 100000 b.gguf)
+    echo '{"instruction":"Reverse the list.","input":"plum fox goat"}' >in
+    for m in "$TINY" a.gguf b.gguf dir; do
+        llm-generate -m "$m" -t 0 in | jq -r .output
+    done >out
+    [ "$(sort -u out | wc -l)" = 1 ]
+}
+
+@test "llm-convert: types" {
+    for t in f32 f16 bf16 q8_0; do
+        llm-convert "$TINY" --type $t -o $t.gguf
+        T=$(echo $t | tr a-z A-Z)
+        llm-convert --info $t.gguf | jq -e --arg t "$T" '.types[$t].values > 1000000 and (.types | keys - [$t, "F32", "F16"]) == []'
+        llm-convert --check $t.gguf
+        [ "$(stat -c %s $t.gguf)" -lt $(($(llm-convert --info "$TINY" | jq ".memory.weights.$T") + 300000)) ]
+    done
+    run -2 llm-convert "$TINY" --type q8_0 -o dir
+    [ "$output" = "llm-convert: a Hugging Face directory cannot hold q8_0" ]
+    [ ! -e dir ]
+}
+
+@test "llm-convert: the output is a function of the input's bytes" {
+    cp "$TINY" other-name.gguf
+    llm-convert "$TINY" --type q8_0 -o a.gguf
+    llm-convert other-name.gguf --type q8_0 -o b.gguf
+    cmp a.gguf b.gguf
+    llm-convert "$TINY" -o d1
+    llm-convert other-name.gguf -o d2
+    diff -r d1 d2
+}
+
+@test "llm-convert: an output that exists is refused, and replaced with --force" {
+    echo precious >out.gguf
+    run -2 llm-convert "$TINY" -o out.gguf
+    [ "$output" = "llm-convert: 'out.gguf' exists; use --force" ]
+    [ "$(cat out.gguf)" = precious ]
+    llm-convert "$TINY" --force -o out.gguf
+    llm-convert --check out.gguf
+    mkdir d
+    run -2 llm-convert "$TINY" -o d
+    [ "$output" = "llm-convert: 'd' exists; use --force" ]
+    llm-convert "$TINY" --force -o d
+    llm-convert --check d
+    run -2 llm-convert d --force -o d
+    run -2 llm-convert "$TINY" --force -o out.gguf/x.gguf
+    only out.gguf d
+}
+
+@test "llm-convert: a disk that is full leaves nothing behind" {
+    run -1 sh -c "trap '' XFSZ; ulimit -f 100; llm-convert '$TINY' -o out.gguf"
+    [[ "$output" == *"cannot write 'out.gguf': File too large" ]]
+    run -1 sh -c "trap '' XFSZ; ulimit -f 100; llm-convert '$TINY' -o dir"
+    only
+    run -1 sh -c "llm-convert --info '$TINY' >/dev/full"
+}
+
+@test "llm-convert: stories260K converts, and says what it is" {
+    [ -e "$LLM_TEST_DATA/stories260K.bin" ] || skip "no LLM_TEST_DATA"
+    run -0 --separate-stderr llm-convert "$LLM_TEST_DATA/stories260K.bin" --tokenizer "$LLM_TEST_DATA/tok512.bin" -o s.gguf
+    [ -z "$output$stderr" ]
+    llm-convert --check s.gguf
+    llm-convert --info s.gguf | jq -e '.parameters == 260032 and .layers == 5 and .heads == 8 and .kv_heads == 4 and .vocab == 512
+        and .context == 512 and .tied and .tokenizer.kind == "sentencepiece" and .tokenizer.bos == 1 and .tokenizer.eos == 2'
+    llm-convert --info "$LLM_TEST_DATA/stories260K.bin" | jq -e '.format == "llama2c" and .parameters == 260032 and .tokenizer == null'
+    llm-convert --check --tokenizer "$LLM_TEST_DATA/tok512.bin" "$LLM_TEST_DATA/stories260K.bin"
+    run -2 llm-convert "$LLM_TEST_DATA/stories260K.bin" -o t.gguf
+    [[ "$output" == *"name its tokenizer with --tokenizer" ]]
+    llm-convert s.gguf -o dir
+    llm-convert dir -o t.gguf
+    for m in s.gguf t.gguf dir; do
+        printf '{"prompt":"Once upon a time"}\n' | llm-generate -m $m -t 0 -n 50 | jq -r .output
+    done >out
+    [ "$(sort -u out | wc -l)" = "$(($(wc -l <out) / 3))" ]
+}
+
+@test "llm-convert: what this program cannot run is described, not refused" {
+    [ -d "$LLM_TEST_DATA/vocab" ] || skip "no LLM_TEST_DATA"
+    run -0 --separate-stderr llm-convert --info "$LLM_TEST_DATA/vocab/ggml-vocab-gpt-2.gguf"
+    [ -z "$stderr" ]
+    jq -e '.architecture == "gpt2" and .supported == false and (.reason | contains("gpt2")) and .tokenizer.size == 50257' <<<"$output"
+}
+
+@test "llm-convert: --check finds a value that is not finite, and names its tensor" {
+    cp "$TINY" bad.gguf
+    printf '\x00\x00\xc0\x7f' | dd of=bad.gguf bs=1 seek=$(($(stat -c %s bad.gguf) - 4)) conv=notrunc status=none
+    run -2 llm-convert --check "$TINY" bad.gguf "$TINY"
+    [[ "$output" =~ ^"llm-convert: bad.gguf: tensor '"[a-z_.]+"': value "[0-9]+" of row "[0-9]+" is not finite"$ ]]
+    run -2 llm-convert bad.gguf -o dir
+    [[ "$output" == *"a value is not finite" ]]
+    only bad.gguf
+}
+
+@test "llm-convert: a file cut at every 1 % is refused in one line, whatever is asked" {
+    size=$(stat -c %s "$TINY")
+    for i in $(seq 0 99); do
+        head -c $((size * i / 100)) "$TINY" >cut.gguf
+        run -2 llm-convert --info cut.gguf
+        [ "${#lines[@]}" = 1 ]
+        [[ "$output" == "llm-convert: cut.gguf: "* ]]
+        run -2 llm-convert cut.gguf -o out.gguf
+        [ "${#lines[@]}" = 1 ]
+    done
+    only cut.gguf
+}
+
+@test "llm-convert: changed bytes in a header end in status 0 or 2, never in a signal" {
+    for i in $(seq 1 60); do
+        cp "$TINY" flip.gguf
+        printf "\\x$(printf %02x $((i * 37 % 256)))" | dd of=flip.gguf bs=1 seek=$((i * i * 13 % 3000)) conv=notrunc status=none
+        run llm-convert --check flip.gguf
+        [ "$status" = 0 ] || [ "$status" = 2 ]
+        [ "${#lines[@]}" -le 2 ]
+    done
+}
+
+@test "llm-convert: damaged directories" {
+    llm-convert "$TINY" -o good
+    try() { # what is expected in the message
+        run -2 llm-convert --check d
+        [ "${#lines[@]}" = 1 ]
+        [[ "$output" == *"$1"* ]] || { echo "want $1: $output"; return 1; }
+        rm -r d
+    }
+    cp -r good d && rm d/config.json && try "cannot open 'd/config.json'"
+    cp -r good d && rm d/tokenizer.json && try tokenizer.json
+    cp -r good d && rm d/model.safetensors && try "no model.safetensors"
+    cp -r good d && truncate -s -4 d/model.safetensors && try "d/model.safetensors: "
+    cp -r good d && truncate -s 1000 d/model.safetensors && try "header length"
+    cp -r good d && echo '{"model_type":"llama",' >d/config.json && try "config.json: byte"
+    for kv in num_hidden_layers:0 num_hidden_layers:1000000000 num_attention_heads:7 head_dim:0 hidden_size:64 \
+        rope_theta:-1 rms_norm_eps:0 'rope_scaling:{"rope_type":"linear","factor":0}' 'model_type:"gpt9"'; do
+        cp -r good d
+        jq -c --arg k "${kv%%:*}" --argjson v "${kv#*:}" '.[$k] = $v' good/config.json >d/config.json
+        try "d"
+    done
+    cp -r good d && jq -c '.num_hidden_layers += 1' good/config.json >d/config.json && try "missing tensor 'model.layers."
+    cp -r good d && jq -c '.num_hidden_layers -= 1' good/config.json >d/config.json && try "is not one that family 'llama' has"
+    mkdir d && touch d/pytorch_model.bin && try pickle
+}
+
+@test "llm-convert: usage" {
+    run -2 llm-convert
+    [[ "$output" == "llm-convert: name an output with -o, or use --info or --check" ]]
+    run -2 llm-convert -o x
+    [[ "$output" == "llm-convert: no model: "* ]]
+    run -2 llm-convert --info --check "$TINY"
+    run -2 llm-convert --info -o x "$TINY"
+    run -2 llm-convert -o x.gguf "$TINY" "$TINY"
+    [ "$output" = "llm-convert: 2 models for one output" ]
+    run -2 llm-convert --type q9 -o x.gguf "$TINY"
+    [[ "$output" == *q9* ]]
+    run -2 llm-convert --info /nonexistent
+    [[ "$output" == *"cannot open '/nonexistent'"* ]]
+    printf 'PK\003\004aaaaaaaaaaaaaaaaaaaaaaaa' >p.bin
+    run -2 llm-convert --info p.bin
+    [[ "$output" == *pickle* ]]
+    : >empty.gguf
+    run -2 llm-convert --info empty.gguf
+    mkfifo fifo.gguf
+    run -2 llm-convert --info fifo.gguf
+    [ "$output" = "llm-convert: 'fifo.gguf' is not a regular file" ]
+    run -2 llm-convert --info x.safetensors
+    [[ "$output" == *"name the directory"* ]]
+}
