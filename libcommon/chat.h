@@ -2,19 +2,40 @@
  *
  * The common templates are built in; a file's template text is recognized by
  * what is unique in it, never run. An unknown one is an error that names
- * --chat-template. Rendered text holds no BOS: the tokenizer adds its own. */
+ * --chat-template. Rendered text does not begin with BOS: chat_encode adds it. */
 #ifndef CHAT_H
 #define CHAT_H
 
 #include "buf.h"
 #include "err.h"
+#include "tok.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 enum chat_kind {
-    CHAT_NONE, CHAT_CHATML, CHAT_LLAMA2, CHAT_LLAMA3, CHAT_MISTRAL, CHAT_ZEPHYR, CHAT_GEMMA,
-    CHAT_PHI3, CHAT_ALPACA, CHAT_VICUNA, CHAT_DEEPSEEK, CHAT_NKINDS
+    CHAT_NONE,
+    CHAT_CHATML,
+    CHAT_LLAMA2,
+    CHAT_LLAMA3,
+    CHAT_MISTRAL,
+    CHAT_ZEPHYR,
+    CHAT_GEMMA,
+    CHAT_PHI3,
+    CHAT_ALPACA,
+    CHAT_VICUNA,
+    CHAT_DEEPSEEK,
+    /* Variants of the above whose texts differ. */
+    CHAT_LLAMA31,           // Llama 3.1 to 3.3: always a system turn, with dates
+    CHAT_MISTRAL_V1,        // " [INST] x [/INST] y</s>" (the first has "[INST] x [/INST]y</s>")
+    CHAT_MISTRAL_V3,        // "[INST] x[/INST] y</s>"
+    CHAT_MISTRAL_TEKKEN,    // "[INST]x[/INST]y</s>"
+    CHAT_MISTRAL_V7,        // v3 with "[SYSTEM_PROMPT] s[/SYSTEM_PROMPT]"
+    CHAT_MISTRAL_V7_TEKKEN, // tekken with it
+    CHAT_VICUNA_LINES,      // each turn on a line of its own
+    CHAT_VICUNA_ORCA,       // and "SYSTEM: s"
+    CHAT_DEEPSEEK_R1,       // the answer begins with "<think>\n"
+    CHAT_NKINDS
 };
 
 extern const char *const chat_names[]; // (CHAT_NKINDS + 1) "none", "chatml", ...; NULL-terminated
@@ -29,27 +50,51 @@ struct chat_message {
     size_t n_input;
 };
 
-/* The kind of a template text, or ERR_ARG "unknown chat template; name one with --chat-template: chatml, ..." */
+/* The kind of a template text, or ERR_ARG "unknown chat template; name one with --chat-template:
+ * chatml, ..." */
 int chat_recognize(const char *tmpl, enum chat_kind *out, struct err *e);
+
+/* What a ChatML template says for a conversation without a system message
+ * (Qwen's "You are a helpful assistant."); caller frees. NULL when nothing. */
+char *chat_default_system(const char *tmpl);
 
 /* Render messages into pieces: text that belongs to the template (may name
  * control tokens) and text that is a user's (may not). The pieces alternate in
- * one buffer; cut[i] is where piece i ends and own[i] whether it is the
+ * one buffer; piece i ends at piece[i].end and `own` says whether it is the
  * template's. Ends with the assistant's header, then `prefix` (the beginning of
  * the answer, may be ""). Alpaca puts `input` under "### Input:"; the others
  * append it to the text after a blank line. A role order that the template
- * cannot express (Gemma and Mistral know no system role: it goes into the first
- * user message) is handled as the template's authors do. */
+ * cannot express (Gemma and Mistral know no system role: it goes into a user
+ * message) is handled as the template's authors do. White space around a text
+ * is dropped where the template does so. With CHAT_NONE the texts stand as they
+ * are, a line each.
+ *
+ * An assistant's message ends as the templates have it: with the end-of-text
+ * token (llama2, mistral, zephyr, vicuna, alpaca, deepseek) or their
+ * end-of-turn token; Alpaca then goes on with a blank line. */
 struct chat_text {
+    /* Set before rendering, or left NULL: texts of the tokenizer's own tokens
+     * ("</s>", "<s>") and the system text for conversations without one. */
+    const char *eos, *bos, *system;
     struct buf text;
     struct chat_piece {
         size_t end;
         bool own;
-    } *piece;
+    } * piece;
     size_t n, cap;
+    bool begins; // the template begins with BOS
 };
 int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const char *prefix,
                 struct chat_text *out, struct err *e);
 void chat_text_free(struct chat_text *t);
+
+/* Take eos and bos from a tokenizer (pointers into it). */
+void chat_text_use(struct chat_text *t, const struct tok *tok);
+
+/* Append the ids of a rendered text: as one text, with control tokens only in
+ * the template's own pieces, and at most one BOS before it: where the
+ * tokenizer adds one or the template begins with one. */
+int chat_encode(const struct tok *tok, const struct chat_text *t, struct tok_ids *out,
+                struct err *e);
 
 #endif

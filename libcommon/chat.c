@@ -1,0 +1,456 @@
+/* chat.c - chat templates: recognize and render. */
+#include "chat.h"
+
+#include "mem.h"
+#include "unorm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *const chat_names[] = {"none",
+                                  "chatml",
+                                  "llama2",
+                                  "llama3",
+                                  "mistral",
+                                  "zephyr",
+                                  "gemma",
+                                  "phi3",
+                                  "alpaca",
+                                  "vicuna",
+                                  "deepseek",
+                                  "llama3.1",
+                                  "mistral-v1",
+                                  "mistral-v3",
+                                  "mistral-tekken",
+                                  "mistral-v7",
+                                  "mistral-v7-tekken",
+                                  "vicuna-lines",
+                                  "vicuna-orca",
+                                  "deepseek-r1",
+                                  NULL};
+
+/* In the strings below. */
+#define EOS "\1"
+#define BOS "\2"
+
+/* Where a template without a system turn puts the system text. */
+enum system { TURN, FIRST_USER, LAST_USER };
+
+struct style {
+    const char *system[2]; // before and after a system text
+    const char *user[2];
+    const char *assistant[2];
+    const char *ask;  // what asks for the answer
+    const char *lead; // between that and the beginning of an answer, when one is given
+    enum system where;
+    bool trim;   // white space around texts is dropped
+    bool begins; // the template begins with BOS
+};
+
+#define IM(role)     "<|im_start|>" role "\n"
+#define HEADER(role) "<|start_header_id|>" role "<|end_header_id|>\n\n"
+#define ORDINARY(role)                \
+    {                                 \
+        "<|" role "|>\n", "<|end|>\n" \
+    }
+#define ZEPHYR(role)               \
+    {                              \
+        "<|" role "|>\n", EOS "\n" \
+    }
+
+static const struct style styles[CHAT_NKINDS] = {
+    [CHAT_NONE] = {{"", "\n"}, {"", "\n"}, {"", "\n"}, "", "", TURN, false, false},
+    [CHAT_CHATML] = {{IM("system"), "<|im_end|>\n"},
+                     {IM("user"), "<|im_end|>\n"},
+                     {IM("assistant"), "<|im_end|>\n"},
+                     IM("assistant"),
+                     "",
+                     TURN,
+                     false,
+                     false},
+    [CHAT_LLAMA2] = {{"<<SYS>>\n", "\n<</SYS>>\n\n"},
+                     {BOS "[INST] ", " [/INST]"},
+                     {" ", " " EOS},
+                     "",
+                     " ",
+                     FIRST_USER,
+                     true,
+                     true},
+    [CHAT_LLAMA3] = {{HEADER("system"), "<|eot_id|>"},
+                     {HEADER("user"), "<|eot_id|>"},
+                     {HEADER("assistant"), "<|eot_id|>"},
+                     HEADER("assistant"),
+                     "",
+                     TURN,
+                     true,
+                     true},
+    [CHAT_LLAMA31] = {{HEADER("system") "Cutting Knowledge Date: December 2023\n"
+                                        "Today Date: 26 Jul 2024\n\n",
+                       "<|eot_id|>"},
+                      {HEADER("user"), "<|eot_id|>"},
+                      {HEADER("assistant"), "<|eot_id|>"},
+                      HEADER("assistant"),
+                      "",
+                      TURN,
+                      true,
+                      true},
+    [CHAT_MISTRAL] =
+        {{"", "\n\n"}, {"[INST] ", " [/INST]"}, {"", EOS}, "", "", FIRST_USER, false, true},
+    [CHAT_MISTRAL_V1] =
+        {{"", "\n\n"}, {" [INST] ", " [/INST]"}, {" ", EOS}, "", " ", FIRST_USER, false, true},
+    [CHAT_MISTRAL_V3] =
+        {{"", "\n\n"}, {"[INST] ", "[/INST]"}, {" ", EOS}, "", " ", LAST_USER, false, true},
+    [CHAT_MISTRAL_TEKKEN] =
+        {{"", "\n\n"}, {"[INST]", "[/INST]"}, {"", EOS}, "", "", LAST_USER, false, true},
+    [CHAT_MISTRAL_V7] = {{"[SYSTEM_PROMPT] ", "[/SYSTEM_PROMPT]"},
+                         {"[INST] ", "[/INST]"},
+                         {" ", EOS},
+                         "",
+                         " ",
+                         TURN,
+                         false,
+                         true},
+    [CHAT_MISTRAL_V7_TEKKEN] = {{"[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"},
+                                {"[INST]", "[/INST]"},
+                                {"", EOS},
+                                "",
+                                "",
+                                TURN,
+                                false,
+                                true},
+    [CHAT_ZEPHYR] = {ZEPHYR("system"), ZEPHYR("user"), ZEPHYR("assistant"), "<|assistant|>\n", "",
+                     TURN, false, false},
+    [CHAT_GEMMA] = {{"", "\n\n"},
+                    {"<start_of_turn>user\n", "<end_of_turn>\n"},
+                    {"<start_of_turn>model\n", "<end_of_turn>\n"},
+                    "<start_of_turn>model\n",
+                    "",
+                    FIRST_USER,
+                    true,
+                    true},
+    [CHAT_PHI3] = {ORDINARY("system"), ORDINARY("user"), ORDINARY("assistant"), "<|assistant|>\n",
+                   "", TURN, false, false},
+    [CHAT_ALPACA] = {{"", "\n\n"},
+                     {"### Instruction:\n", "\n\n### Response:\n"},
+                     {"", EOS "\n\n"},
+                     "",
+                     "",
+                     TURN,
+                     false,
+                     false},
+    [CHAT_VICUNA] =
+        {{"", " "}, {"USER: ", " "}, {"ASSISTANT: ", EOS}, "ASSISTANT:", " ", TURN, false, false},
+    [CHAT_VICUNA_LINES] = {{"", "\n\n"},
+                           {"USER: ", "\n"},
+                           {"ASSISTANT: ", EOS "\n"},
+                           "ASSISTANT:",
+                           " ",
+                           TURN,
+                           false,
+                           false},
+    [CHAT_VICUNA_ORCA] = {{"SYSTEM: ", "\n"},
+                          {"USER: ", "\n"},
+                          {"ASSISTANT: ", EOS "\n"},
+                          "ASSISTANT:",
+                          " ",
+                          TURN,
+                          false,
+                          false},
+    [CHAT_DEEPSEEK] = {{"", ""},
+                       {"<｜User｜>", ""},
+                       {"<｜Assistant｜>", "<｜end▁of▁sentence｜>"},
+                       "<｜Assistant｜>",
+                       "",
+                       TURN,
+                       false,
+                       true},
+    [CHAT_DEEPSEEK_R1] = {{"", ""},
+                          {"<｜User｜>", ""},
+                          {"<｜Assistant｜>", "<｜end▁of▁sentence｜>"},
+                          "<｜Assistant｜><think>\n",
+                          "",
+                          TURN,
+                          false,
+                          true},
+};
+
+static const char vicuna_system[] =
+    "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
+    "helpful, detailed, and polite answers to the user's questions.";
+
+static bool has(const char *tmpl, const char *what)
+{
+    return strstr(tmpl, what) != NULL;
+}
+
+/* `second` stands at most `within` bytes behind some `first`. */
+static bool near(const char *tmpl, const char *first, const char *second, size_t within)
+{
+    for (const char *p = tmpl; (p = strstr(p, first)); p++) {
+        const char *from = p + strlen(first);
+
+        if (memmem(from, strnlen(from, within + strlen(second)), second, strlen(second)))
+            return true;
+    }
+    return false;
+}
+
+static enum chat_kind mistral(const char *t)
+{
+    bool spaced = has(t, "[INST] ");
+
+    if (has(t, "<<SYS>>"))
+        return CHAT_LLAMA2;
+    if (has(t, "[SYSTEM_PROMPT]"))
+        return spaced ? CHAT_MISTRAL_V7 : CHAT_MISTRAL_V7_TEKKEN;
+    if (has(t, "[AVAILABLE_TOOLS]"))
+        return spaced ? CHAT_MISTRAL_V3 : CHAT_MISTRAL_TEKKEN;
+    if (has(t, "' [INST] '") || has(t, "\" [INST] \""))
+        return CHAT_MISTRAL_V1;
+    if (spaced)
+        return has(t, " [/INST]") ? CHAT_MISTRAL : CHAT_MISTRAL_V3;
+    return has(t, "'[INST]'") || has(t, "\"[INST]\"") ? CHAT_MISTRAL_TEKKEN : CHAT_NONE;
+}
+
+/* CHAT_NONE when nothing in the text tells the kind for sure. */
+static enum chat_kind kind_of(const char *t)
+{
+    /* "\n" inside the template's strings is the two characters \ and n. */
+    bool lines = has(t, "<|user|>\\n") || has(t, "<|user|>\n") || has(t, "<|user|>' + '\\n");
+
+    if (has(t, "<|im_start|>"))
+        return has(t, "<|im_sep|>") ? CHAT_NONE : CHAT_CHATML;
+    if (has(t, "<|start_header_id|>") && has(t, "<|eot_id|>"))
+        return has(t, "Cutting Knowledge Date") ? CHAT_LLAMA31 : CHAT_LLAMA3;
+    if (has(t, "<start_of_turn>") && has(t, "<end_of_turn>"))
+        return CHAT_GEMMA;
+    if (has(t, "<｜User｜>") && has(t, "<｜Assistant｜>")) {
+        if (has(t, "thinking")) // V3.1 and later: another format
+            return CHAT_NONE;
+        return has(t, "<｜Assistant｜><think>") ? CHAT_DEEPSEEK_R1 : CHAT_DEEPSEEK;
+    }
+    if (has(t, "[INST]"))
+        return mistral(t);
+    if (has(t, "<|assistant|>") && lines && has(t, "<|end|>"))
+        return CHAT_PHI3;
+    if (has(t, "<|assistant|>") && lines && near(t, "<|user|>", "eos_token", 50) &&
+        !has(t, "[gMASK]"))
+        return CHAT_ZEPHYR;
+    if (has(t, "### Instruction:") && has(t, "### Response:") && !has(t, "<|EOT|>"))
+        return CHAT_ALPACA;
+    if (has(t, "USER:") && has(t, "ASSISTANT:")) {
+        if (!near(t, "USER:", "\\n", 40) && !near(t, "USER:", "\n", 40))
+            return CHAT_VICUNA;
+        return has(t, "SYSTEM:") ? CHAT_VICUNA_ORCA : CHAT_VICUNA_LINES;
+    }
+    return CHAT_NONE;
+}
+
+int chat_recognize(const char *tmpl, enum chat_kind *out, struct err *e)
+{
+    enum chat_kind kind = kind_of(tmpl);
+    struct buf names = {0};
+
+    if (kind != CHAT_NONE) {
+        *out = kind;
+        return 0;
+    }
+    for (int i = 0; chat_names[i]; i++)
+        buf_fmt(&names, "%s%s", i ? ", " : "", chat_names[i]);
+    err_set(e, ERR_ARG, "unknown chat template; name one with --chat-template: %s", names.p);
+    buf_free(&names);
+    return -1;
+}
+
+char *chat_default_system(const char *tmpl)
+{
+    static const char head[] = "<|im_start|>system\\n", tail[] = "<|im_end|>";
+
+    for (const char *p = tmpl; (p = strstr(p, head));) {
+        const char *end;
+        struct buf b = {0};
+
+        p += sizeof(head) - 1;
+        end = strstr(p, tail);
+        if (!end || *p == '\'' || *p == '"' || memchr(p, '{', (size_t)(end - p)) ||
+            memchr(p, '+', (size_t)(end - p)))
+            continue; // a message's text stands here
+        for (; p < end; p++) {
+            if (*p == '\\' && p + 1 < end) {
+                p++;
+                buf_char(&b, *p == 'n' ? '\n' : *p == 't' ? '\t' : *p);
+            } else {
+                buf_char(&b, *p);
+            }
+        }
+        return b.p;
+    }
+    return NULL;
+}
+
+static void add(struct chat_text *t, const char *s, size_t n, bool own)
+{
+    if (!n)
+        return;
+    buf_add(&t->text, s, n);
+    mem_grow(&t->piece, &t->cap, t->n + 1, sizeof(*t->piece));
+    t->piece[t->n++] = (struct chat_piece){t->text.n, own};
+}
+
+/* A template's string, with its tokens. The BOS that begins a text is left out. */
+static void add_own(struct chat_text *t, const char *s)
+{
+    struct buf b = {0};
+
+    for (; *s; s++) {
+        if (*s == *EOS)
+            buf_str(&b, t->eos ? t->eos : "</s>");
+        else if (*s != *BOS)
+            buf_char(&b, *s);
+        else if (t->text.n)
+            buf_str(&b, t->bos ? t->bos : "<s>");
+    }
+    add(t, b.p, b.n, true);
+    buf_free(&b);
+}
+
+static void add_user(struct chat_text *t, const char *s, size_t n, bool left, bool right)
+{
+    unorm_strip(&s, &n, left, right);
+    add(t, s, n, false);
+}
+
+static void user_turn(struct chat_text *t, enum chat_kind kind, const struct chat_message *m,
+                      const struct chat_message *system)
+{
+    const struct style *s = &styles[kind];
+    bool more = m->input && m->n_input;
+
+    add_own(t, s->user[0]);
+    if (system) {
+        add_own(t, s->system[0]);
+        add_user(t, system->text, system->n, false, false);
+        add_own(t, s->system[1]);
+    }
+    /* Llama-2's template trims the two texts as one. */
+    add_user(t, m->text, m->n, s->trim && !(system && kind == CHAT_LLAMA2), s->trim && !more);
+    if (more) {
+        add_own(t, kind == CHAT_ALPACA ? "\n\n### Input:\n" : "\n\n");
+        add_user(t, m->input, m->n_input, false, s->trim);
+    }
+    add_own(t, s->user[1]);
+}
+
+static void assistant_turn(struct chat_text *t, enum chat_kind kind, const struct chat_message *m)
+{
+    const struct style *s = &styles[kind];
+    const char *text = m->text, *thought;
+    size_t n = m->n;
+
+    /* Earlier thoughts are not shown again. */
+    while ((kind == CHAT_DEEPSEEK || kind == CHAT_DEEPSEEK_R1) &&
+           (thought = memmem(text, n, "</think>", 8))) {
+        n -= (size_t)(thought + 8 - text);
+        text = thought + 8;
+    }
+    add_own(t, s->assistant[0]);
+    add_user(t, text, n, s->trim, s->trim);
+    add_own(t, s->assistant[1]);
+}
+
+static void system_turn(struct chat_text *t, enum chat_kind kind, const char *text, size_t n)
+{
+    add_own(t, styles[kind].system[0]);
+    add_user(t, text, n, styles[kind].trim, styles[kind].trim);
+    add_own(t, styles[kind].system[1]);
+}
+
+/* The system text of a conversation that has none. */
+static void default_system(struct chat_text *t, enum chat_kind kind)
+{
+    const char *text = t->system ? t->system : kind == CHAT_VICUNA ? vicuna_system : "";
+
+    if (*text || kind == CHAT_LLAMA31) {
+        add_own(t, styles[kind].system[0]);
+        add_own(t, text);
+        add_own(t, styles[kind].system[1]);
+    }
+}
+
+static bool alternates(const struct style *s, const struct chat_message *m, int n, struct err *e)
+{
+    for (int i = 0; i < n; i++)
+        if (m[i].role == CHAT_SYSTEM && i && s->where != TURN) {
+            err_set(e, ERR_DATA, "message %d: this chat template takes a system message only first",
+                    i + 1);
+            return false;
+        }
+    return true;
+}
+
+int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const char *prefix,
+                struct chat_text *out, struct err *e)
+{
+    const struct style *s = &styles[kind];
+    const struct chat_message *system = NULL;
+    int at = -1; // the user message that takes the system text
+
+    if (!alternates(s, m, n, e))
+        return -1;
+    out->begins = s->begins;
+    if (n && m[0].role == CHAT_SYSTEM && s->where != TURN)
+        system = m;
+    else if (!n || m[0].role != CHAT_SYSTEM)
+        default_system(out, kind);
+    for (int i = 0; i < n; i++)
+        if (m[i].role == CHAT_USER && (at < 0 || s->where == LAST_USER))
+            at = i;
+    if (system && at < 0)
+        return err_set(e, ERR_DATA, "this chat template needs a user message");
+    for (int i = system ? 1 : 0; i < n; i++) {
+        if (m[i].role == CHAT_SYSTEM)
+            system_turn(out, kind, m[i].text, m[i].n);
+        else if (m[i].role == CHAT_USER)
+            user_turn(out, kind, &m[i], i == at ? system : NULL);
+        else
+            assistant_turn(out, kind, &m[i]);
+    }
+    add_own(out, s->ask);
+    if (prefix && *prefix) {
+        add_own(out, s->lead);
+        add(out, prefix, strlen(prefix), false);
+    }
+    return 0;
+}
+
+void chat_text_free(struct chat_text *t)
+{
+    buf_free(&t->text);
+    free(t->piece);
+    *t = (struct chat_text){0};
+}
+
+void chat_text_use(struct chat_text *t, const struct tok *tok)
+{
+    if (tok_eos(tok) >= 0)
+        t->eos = tok_piece(tok, tok_eos(tok), NULL);
+    if (tok_bos(tok) >= 0)
+        t->bos = tok_piece(tok, tok_bos(tok), NULL);
+}
+
+int chat_encode(const struct tok *tok, const struct chat_text *t, struct tok_ids *out,
+                struct err *e)
+{
+    struct tok_part *part = mem_new((t->n + 1) * sizeof(*part));
+    int flags = TOK_BOS | (t->begins ? TOK_INSIDE : 0), rc;
+
+    for (size_t i = 0; i < t->n; i++)
+        part[i] = (struct tok_part){t->piece[i].end, t->piece[i].own};
+    if (t->begins && !tok_adds_bos(tok) && tok_bos(tok) >= 0) {
+        mem_grow(&out->id, &out->cap, out->n + 1, sizeof(*out->id));
+        out->id[out->n++] = tok_bos(tok);
+    }
+    rc = tok_encode_parts(tok, t->text.p, part, t->n, flags, out, e);
+    free(part);
+    return rc;
+}
