@@ -21,7 +21,9 @@ static bool is_stdin(const char *file)
 static int look_at(const char *file, struct stat *st, struct err *e)
 {
     if (is_stdin(file)) {
-        if (fstat(0, st))
+        int flags = fcntl(0, F_GETFL);
+
+        if (flags < 0 || (flags & O_ACCMODE) == O_WRONLY || fstat(0, st))
             return err_set(e, ERR_ARG, "standard input is closed");
         file = "<stdin>";
     } else if (stat(file, st) || access(file, R_OK)) {
