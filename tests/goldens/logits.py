@@ -21,10 +21,12 @@ from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralFo
 HERE = pathlib.Path(__file__).resolve().parent
 OUT = HERE.parent / "data" / "logits"
 POSITIONS, TOP, BYTES = 80, 12, 256  # more positions than a page holds
+MERGES = [("t", "h"), ("th", "e"), ("Ġ", "the")]
+VOCAB = BYTES + len(MERGES) + 2
 
-BASE = dict(vocab_size=BYTES + 2, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+BASE = dict(vocab_size=VOCAB, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
             num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=128,
-            rms_norm_eps=1e-5, bos_token_id=BYTES, eos_token_id=BYTES + 1)
+            rms_norm_eps=1e-5, bos_token_id=VOCAB - 2, eos_token_id=VOCAB - 1)
 LLAMA3 = dict(rope_type="llama3", rope_theta=500.0, factor=8.0, low_freq_factor=1.0,
               high_freq_factor=4.0, original_max_position_embeddings=32)
 
@@ -66,10 +68,11 @@ def byte_names():
 
 
 def tokenizer():
-    special = [{"id": BYTES + i, "content": c, "single_word": False, "lstrip": False,
+    special = [{"id": VOCAB - 2 + i, "content": c, "single_word": False, "lstrip": False,
                 "rstrip": False, "normalized": False, "special": True}
                for i, c in enumerate(["<s>", "</s>"])]
-    vocab = {**byte_names(), "<s>": BYTES, "</s>": BYTES + 1}
+    merged = {"".join(pair): BYTES + i for i, pair in enumerate(MERGES)}
+    vocab = {**byte_names(), **merged, "<s>": VOCAB - 2, "</s>": VOCAB - 1}
     level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True,
              "use_regex": True}
     return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": special,
@@ -78,7 +81,7 @@ def tokenizer():
             "model": {"type": "BPE", "dropout": None, "unk_token": None,
                       "continuing_subword_prefix": None, "end_of_word_suffix": None,
                       "fuse_unk": False, "byte_fallback": False, "ignore_merges": False,
-                      "vocab": vocab, "merges": []}}
+                      "vocab": vocab, "merges": [" ".join(pair) for pair in MERGES]}}
 
 
 def randomize(model, dtype):
@@ -110,8 +113,8 @@ def make(name, family, extra, dtype, old):
     model = cls(config(**{**BASE, **extra})).float().eval()
     randomize(model, dtype)
     g = torch.Generator().manual_seed(7)
-    tokens = torch.randint(0, BYTES, (POSITIONS,), generator=g)
-    tokens[0] = BYTES
+    tokens = torch.randint(0, VOCAB - 2, (POSITIONS,), generator=g)
+    tokens[0] = VOCAB - 2
     with torch.no_grad():
         logprob = torch.log_softmax(model(tokens[None]).logits[0].double(), -1)
     top = logprob.topk(TOP)

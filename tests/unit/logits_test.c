@@ -15,8 +15,12 @@
 
 enum { MAX_TOKENS = 256 };
 
-static const char *const names[] = {"mha",    "gqa",     "mqa",  "llama3",
-                                    "linear", "headdim", "bias", "mistral"};
+/* llm-convert knows no biases, and says so. */
+static const struct {
+    const char *name;
+    bool converts;
+} models[] = {{"mha", true},    {"gqa", true},     {"mqa", true},   {"llama3", true},
+              {"linear", true}, {"headdim", true}, {"bias", false}, {"mistral", true}};
 
 struct golden {
     struct arena mem;
@@ -176,17 +180,18 @@ int main(void)
     struct err e;
     struct backend *b = backend_cpu_open(2, ISA_AUTO, &e);
 
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        char *dir = file_join("tests/data/logits", names[i]);
+    for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
+        char *dir = file_join("tests/data/logits", models[i].name);
         struct golden g;
 
-        TEST(names[i]);
+        TEST(models[i].name);
         if (golden_open(&g, dir, &e)) {
             printf("# %s\n", e.msg);
             CHECK(!"golden.json");
         } else {
             check_model(dir, b, &g);
-            check_converted(dir, names[i], b, &g);
+            if (models[i].converts)
+                check_converted(dir, models[i].name, b, &g);
         }
         golden_close(&g);
         free(dir);
