@@ -351,7 +351,7 @@ static int load_gguf(struct load *l, struct err *e)
     if (gguf_open(&l->f->gguf, m->path, e) || hparam_gguf(&l->h, &l->f->gguf, e))
         return -1;
     m->tok = tokload_gguf(&l->f->gguf, e);
-    return m->tok ? 0 : err_wrap(e, "%s", m->path);
+    return m->tok ? 0 : -1;
 }
 
 struct model *model_open(const char *path, struct backend *b, struct err *e)
