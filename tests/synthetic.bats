@@ -1,0 +1,54 @@
+bats_require_minimum_version 1.5.0
+
+setup() {
+    SYN="$BATS_TEST_DIRNAME/../examples/synthetic"
+    cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+data() {
+    make -s -C "$SYN" BIN="$BUILD/" OUT="$PWD/$1" COUNT=40 dataset >/dev/null 2>&1
+}
+
+# records and their ids of all stages
+stages="instructions evolved clean answered scored good dataset"
+
+@test "synthetic: the Makefile and the shell line make the same data set" {
+    data make
+    "$SYN/pipeline.sh" 40 >line 2>/dev/null
+    cmp line make/dataset.jsonl
+    [ "$(wc -l <line)" -ge 36 ]
+    jq -se 'all(.output | length > 0) and all(.score >= 0.6) and (map(.id) | unique | length) == length' line
+    jq -se 'map(.meta.source) | unique | inside(["evol","seed","selfinstruct"])' line
+}
+
+@test "synthetic: killed at many moments and repeated, the same files" {
+    data whole
+    kills=0
+    for i in $(seq 60); do
+        # make and its commands are one process group, killed at once and for good
+        setsid make -s -C "$SYN" BIN="$BUILD/" OUT="$PWD/cut" COUNT=40 dataset >/dev/null 2>&1 &
+        pid=$!
+        sleep "0.$((i * 37 % 100 / 10))$((i % 7))"
+        if kill -KILL -- -$pid 2>/dev/null; then
+            kills=$((kills + 1))
+        fi
+        wait $pid || true
+        [ ! -e cut/dataset.jsonl ] || break
+    done
+    data cut
+    [ $kills -ge 3 ]
+    for s in $stages; do
+        cmp cut/$s.jsonl whole/$s.jsonl
+        sort cut/$s.rejects.jsonl | cmp - <(sort whole/$s.rejects.jsonl)
+    done
+}
+
+@test "synthetic: the demo prints its summary" {
+    run -0 env OUT="$PWD/demo" COUNT=60 sh "$SYN/demo.sh" "$BUILD"
+    [[ "$output" == *'$ llm-selfinstruct '*'$ llm-evol '*'$ llm-diversify '*"synthetic share  "*" %"*"mean score "*"per accepted record"* ]]
+    n=$(wc -l <demo/dataset.jsonl)
+    [[ "$output" == *"records          $n in $PWD/demo/dataset.jsonl"* ]]
+    share=$(jq -s 'map(select(.meta.source != "seed")) | length' demo/dataset.jsonl)
+    [[ "$output" == *"synthetic share  $(awk -v a="$share" -v b="$n" 'BEGIN {printf "%.1f", 100 * a / b}') %"* ]]
+    [[ "$output" != *"instruction  "$'\n'* ]] # every sample has one
+}
