@@ -18,7 +18,8 @@ struct err {
 };
 
 /* Record an error; control characters in the message become '?'. Always returns
- * -1, so that a caller may write `return err_set(e, ERR_IO, "cannot open '%s': %s", path, strerror(errno));` */
+ * -1, so that a caller may write
+ * `return err_set(e, ERR_IO, "cannot open '%s': %s", path, strerror(errno));` */
 int err_set(struct err *e, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
