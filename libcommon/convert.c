@@ -77,13 +77,12 @@ static int put_rows(const struct rows *r, const struct sink *k, struct err *e)
             const uint8_t *src = (const uint8_t *)t->data + (size_t)row * from;
             uint8_t *dst = out + (size_t)(k2 - i) * to;
 
-            if (t->type == r->type) {
-                memcpy(dst, src, to);
-                continue;
-            }
             quant_read(t->type, src, x, r->cols);
-            rc = check_values(x, r->cols, r->type, e);
-            quant_write(r->type, x, dst, r->cols);
+            rc = check_values(x, r->cols, t->type == r->type ? T_F32 : r->type, e);
+            if (t->type == r->type)
+                memcpy(dst, src, to);
+            else
+                quant_write(r->type, x, dst, r->cols);
         }
         if (!rc)
             rc = k->put(k->to, out, (size_t)(end - i) * to, e);
@@ -123,12 +122,32 @@ static enum tensor_type gguf_type_of(enum convert_type type, const struct tensor
     return t->n_dims < 2 ? T_F32 : matrix_type(type, t);
 }
 
-/* Vectors follow the embedding, so that a checkpoint has one type. */
-static enum tensor_type dir_type_of(const struct source *s, enum convert_type type)
+/* The type of a checkpoint as a whole. */
+static enum tensor_type dir_type(const struct source *s, enum convert_type type)
 {
     enum tensor_type t = matrix_type(type, s->part[0].t);
 
     return t == T_F32 || t == T_BF16 ? t : T_F16;
+}
+
+/* Auto: a GGUF's vectors were widened to F32; they get the checkpoint's type
+ * back where that loses nothing. */
+static enum tensor_type dir_type_of(const struct source *s, enum convert_type type,
+                                    const struct tensor *t)
+{
+    enum tensor_type all = dir_type(s, type);
+
+    if (type != CONVERT_AUTO || t->type != T_F32)
+        return all;
+    for (int64_t i = 0, n = tensor_rows(t) * tensor_cols(t); i < n; i++) {
+        float x, y;
+        uint16_t h;
+
+        quant_read(T_F32, (const uint8_t *)t->data + 4 * i, &x, 1);
+        if (all == T_F32 || !quant_write(all, &x, &h, 1) || !quant_read(all, &h, &y, 1) || x != y)
+            return T_F32;
+    }
+    return all;
 }
 
 /* ---- GGUF ---- */
@@ -417,7 +436,7 @@ static int write_text(const char *dir, const char *name, const struct buf *b, bo
     return file_commit(&o, e);
 }
 
-static int write_weights(const struct source *s, const char *path, enum tensor_type type,
+static int write_weights(const struct source *s, const char *path, enum convert_type type,
                          bool force, struct err *e)
 {
     struct st_writer w;
@@ -431,12 +450,12 @@ static int write_weights(const struct source *s, const char *path, enum tensor_t
         const struct source_part *p = &s->part[i];
 
         arch_hf_name(s->arch, p->what, p->layer, name);
-        rc = st_put_tensor(&w, name, type, p->t->n_dims, p->t->shape, e);
+        rc = st_put_tensor(&w, name, dir_type_of(s, type, p->t), p->t->n_dims, p->t->shape, e);
     }
     if (!rc)
         rc = st_start_data(&w, e);
     for (int i = 0; i < s->n_parts && !rc; i++)
-        rc = put_part(s, &s->part[i], type, false, &k, e);
+        rc = put_part(s, &s->part[i], dir_type_of(s, type, s->part[i].t), false, &k, e);
     if (!rc)
         rc = st_finish(&w, e);
     if (rc)
@@ -445,11 +464,11 @@ static int write_weights(const struct source *s, const char *path, enum tensor_t
 }
 
 static int write_dir(const struct source *s, const struct tok *tok, const char *dir,
-                     enum tensor_type type, bool force, struct err *e)
+                     enum convert_type type, bool force, struct err *e)
 {
     char *weights = file_join(dir, "model.safetensors");
     struct buf b = {0};
-    int rc = put_config(s, tok, type, &b, e);
+    int rc = put_config(s, tok, dir_type(s, type), &b, e);
 
     if (!rc)
         rc = write_text(dir, "config.json", &b, force, e);
@@ -497,7 +516,7 @@ int convert_dir(const struct source *s, const struct tok *tok, const char *path,
         return err_set(e, ERR_ARG, "'%s' exists and is not a directory", path);
     if (!made && !force)
         return err_set(e, ERR_ARG, "'%s' exists; use --force", path);
-    if (write_dir(s, tok, path, dir_type_of(s, type), force, e)) {
+    if (write_dir(s, tok, path, type, force, e)) {
         if (made)
             remove_dir(path);
         return -1;

@@ -12,7 +12,8 @@
 #include <stdbool.h>
 
 /* Types of matrices that are written; vectors of a GGUF are always F32. Auto
- * keeps a matrix's type where the output can hold it, else takes F16. */
+ * keeps a matrix's type where the output can hold it, else takes F16; in a
+ * directory, F32 tensors get the embedding's type where that loses nothing. */
 enum convert_type { CONVERT_AUTO, CONVERT_F32, CONVERT_F16, CONVERT_BF16, CONVERT_Q8_0 };
 
 extern const char *const convert_types[]; // "auto", "f32", ...; NULL-terminated

@@ -7,7 +7,7 @@ setup() {
 
 # Nothing but what is named lies here: no half-written file was left.
 only() {
-    [ "$(find . -mindepth 1 -maxdepth 1 | sort | tr -d '\n')" = "$(printf './%s\n' "$@" | sort | tr -d '\n')" ]
+    [ "$(find . -mindepth 1 -maxdepth 1 -printf '%f ' | tr ' ' '\n' | sort | xargs)" = "$(printf '%s\n' "$@" | sort | xargs)" ]
 }
 
 @test "llm-convert: a description has the sizes, types, tokenizer and memory of a model" {
