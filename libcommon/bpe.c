@@ -28,13 +28,33 @@ static uint64_t mix(int32_t left, int32_t right)
     return h ^ h >> 29;
 }
 
-static struct bpe_pair *place(const struct bpe *b, int32_t left, int32_t right)
+static struct bpe_pair *place(const struct bpe *b, uint64_t h, int32_t left, int32_t right)
 {
-    size_t i = mix(left, right) & (b->cap - 1);
+    size_t i = h & (b->cap - 1);
 
     while (b->pair[i].left >= 0 && (b->pair[i].left != left || b->pair[i].right != right))
         i = (i + 1) & (b->cap - 1);
     return &b->pair[i];
+}
+
+/* Most pairs that texts ask for are unknown: eight bits for each place tell so
+ * without going to the pairs themselves. */
+static uint64_t *word_of(const struct bpe *b, uint64_t h)
+{
+    return &b->maybe[h >> 40 & (b->cap / 8 - 1)];
+}
+
+static uint64_t bit_of(uint64_t h)
+{
+    return (uint64_t)1 << (h >> 34 & 63);
+}
+
+static void put(struct bpe *b, const struct bpe_pair *p)
+{
+    uint64_t h = mix(p->left, p->right);
+
+    *place(b, h, p->left, p->right) = *p;
+    *word_of(b, h) |= bit_of(h);
 }
 
 static void rehash(struct bpe *b, size_t cap)
@@ -44,28 +64,28 @@ static void rehash(struct bpe *b, size_t cap)
     b->cap = cap;
     b->pair = mem_new(cap * sizeof(*b->pair));
     memset(b->pair, 0xFF, cap * sizeof(*b->pair));
+    b->maybe = mem_zero(cap / 8, sizeof(*b->maybe));
     for (size_t i = 0; i < old.cap; i++)
         if (old.pair[i].left >= 0)
-            *place(b, old.pair[i].left, old.pair[i].right) = old.pair[i];
+            put(b, &old.pair[i]);
     free(old.pair);
+    free(old.maybe);
 }
 
 void bpe_add(struct bpe *b, int32_t left, int32_t right, uint32_t rank, int32_t to)
 {
-    struct bpe_pair *p;
-
     if (2 * (b->n + 1) > b->cap)
         rehash(b, b->cap ? 2 * b->cap : 1024);
-    p = place(b, left, right);
-    if (p->left >= 0)
+    if (place(b, mix(left, right), left, right)->left >= 0)
         return;
-    *p = (struct bpe_pair){left, right, rank, to};
+    put(b, &(struct bpe_pair){left, right, rank, to});
     b->n++;
 }
 
 void bpe_free(struct bpe *b)
 {
     free(b->pair);
+    free(b->maybe);
     *b = (struct bpe){0};
 }
 
@@ -80,10 +100,14 @@ void bpe_done(struct bpe_work *w)
 static const struct bpe_pair *find(const struct bpe *b, int32_t left, int32_t right)
 {
     const struct bpe_pair *p;
+    uint64_t h;
 
     if (left < 0 || right < 0)
         return NULL;
-    p = place(b, left, right);
+    h = mix(left, right);
+    if (!(*word_of(b, h) & bit_of(h)))
+        return NULL;
+    p = place(b, h, left, right);
     return p->left < 0 ? NULL : p;
 }
 
@@ -108,8 +132,7 @@ static size_t merge_short(const struct bpe *b, int32_t *sym, size_t n)
         sym[k] = best->to;
         n--;
         memmove(sym + k + 1, sym + k + 2, (n - k - 1) * sizeof(*sym));
-        if (k + 2 < n + 1)
-            memmove(pair + k, pair + k + 1, (n - k - 1) * sizeof(*pair));
+        memmove(pair + k, pair + k + 1, (n - k - 1) * sizeof(*pair));
         if (k)
             pair[k - 1] = find(b, sym[k - 1], sym[k]);
         if (k + 1 < n)

@@ -9,6 +9,7 @@
 /* Pairs of symbols and what they become. Zeroed is empty. */
 struct bpe {
     struct bpe_pair *pair; // (cap) open addressing, cap a power of two
+    uint64_t *maybe;       // (cap / 8) a bit for each hash: clear means unknown
     size_t n, cap;
 };
 

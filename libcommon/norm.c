@@ -204,9 +204,37 @@ void norm_done(struct norm_work *w)
     *w = (struct norm_work){0};
 }
 
+/* A space is what nearly all tokenizers of this kind replace: one pass to
+ * count, one to write. */
+static void replace_byte(const struct step *x, const char *s, size_t n, struct buf *out)
+{
+    size_t k = 0, more = x->n_to;
+    char c = x->from[0], *p;
+
+    for (size_t i = 0; i < n; i++)
+        k += s[i] == c;
+    mem_grow(&out->p, &out->cap, n + k * more + 1, 1);
+    p = out->p;
+    for (size_t i = 0; i < n; i++) {
+        if (s[i] == c) {
+            memcpy(p, x->to, more);
+            p += more;
+        } else {
+            *p++ = s[i];
+        }
+    }
+    out->n = (size_t)(p - out->p);
+    *p = 0;
+}
+
 static void replace_string(const struct step *x, const char *s, size_t n, struct buf *out)
 {
     const char *end = s + n, *p;
+
+    if (x->n_from == 1) {
+        replace_byte(x, s, n, out);
+        return;
+    }
 
     while ((p = memmem(s, (size_t)(end - s), x->from, x->n_from))) {
         buf_add(out, s, (size_t)(p - s));

@@ -285,8 +285,10 @@ static int build(struct tok *t, struct err *e)
         add_unigram(t);
     else if (s->by_score)
         add_pairs(t);
-    else
-        return add_merges(t, e);
+    else if (add_merges(t, e) < 0)
+        return -1;
+    for (int c = 0; c < 128; c++)
+        t->ascii[c] = tokcore_symbol(t, &(char){(char)c}, 1, (uint32_t)c);
     return 0;
 }
 

@@ -60,6 +60,14 @@ static bool put_missing(struct work *w, uint32_t cp, bool after_unknown)
     return s->unk >= 0;
 }
 
+int32_t tokcore_symbol(const struct tok *t, const char *s, size_t n, uint32_t cp)
+{
+    int id = vocab_word(&t->vocab, s, n);
+    const int *extra = id < 0 && t->n_extra ? hash_find(&t->extra, s, n) : NULL;
+
+    return id >= 0 ? id : extra ? *extra : -1 - (int32_t)cp;
+}
+
 /* The symbols of a word: ids, or -1 - (character or byte) where there is none. */
 static size_t load_symbols(struct work *w, const char *s, size_t n)
 {
@@ -77,11 +85,14 @@ static size_t load_symbols(struct work *w, const char *s, size_t n)
     }
     for (size_t i = 0; i < n;) {
         uint32_t cp;
-        size_t len = (size_t)utf8_get(s + i, n - i, &cp);
-        int id = vocab_word(&t->vocab, s + i, len);
-        const int *extra = id < 0 && t->n_extra ? hash_find(&t->extra, s + i, len) : NULL;
+        size_t len;
 
-        w->sym[k++] = id >= 0 ? id : extra ? *extra : -1 - (int32_t)cp;
+        if (!(s[i] & 0x80)) {
+            w->sym[k++] = t->ascii[(unsigned char)s[i++]];
+            continue;
+        }
+        len = (size_t)utf8_get(s + i, n - i, &cp);
+        w->sym[k++] = tokcore_symbol(t, s + i, len, cp);
         i += len;
     }
     return k;

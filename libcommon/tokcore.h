@@ -32,6 +32,7 @@ struct tok {
     /* Characters that are parts of pieces but no pieces: symbols n, n + 1, ... */
     struct hash_table extra;
     uint32_t *extra_cp; // (n_extra)
+    int32_t ascii[128]; // the symbols of ASCII, -1 - character where there is none
     size_t n_extra, cap_extra;
     /* Text may be cut before U+2581 (cuts) unless the byte before it crosses. */
     bool cuts, meta_crosses, crosses[256];
@@ -39,6 +40,9 @@ struct tok {
      * 1 yes, 2 no. A pure function of the tables, so threads may race to fill it. */
     atomic_uchar *whole; // (n)
 };
+
+/* The symbol of the character cp, whose n bytes are s. */
+int32_t tokcore_symbol(const struct tok *t, const char *s, size_t n, uint32_t cp);
 
 /* As tok_encode_parts. */
 int tokcore_encode(const struct tok *t, const char *s, const struct tok_part *part, size_t n_parts,
