@@ -1,0 +1,154 @@
+bats_require_minimum_version 1.5.0
+
+TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
+SEEDS="$BATS_TEST_DIRNAME/../examples/synthetic/seeds.jsonl"
+# as an array, so that in the background its process and not a shell's has the id that is killed
+CMD=(llm-evol -m "$TINY" --prompts tiny --seed 3)
+
+evol() {
+    "${CMD[@]}" "$@"
+}
+
+setup_file() {
+    cd "$BATS_FILE_TMPDIR" || return 1
+    evol --rounds 2 --batch 1 -j 1 --rejects ref.rej "$SEEDS" >ref.jsonl
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+    REF="$BATS_FILE_TMPDIR/ref.jsonl"
+    REJ="$BATS_FILE_TMPDIR/ref.rej"
+}
+
+@test "llm-evol: every record as it was, followed by what it became" {
+    jq -c 'select(.meta.source != "evol")' "$REF" >heads
+    cmp <(grep -v '"source":"evol"' "$REF") "$SEEDS"
+    jq -s -e 'map(select(.meta.source == "evol")) | length > 10 and all(.[];
+        (.meta.op | IN("constraints", "deepening", "concretizing", "reasoning", "complicate", "breadth"))
+        and (.meta.round | IN(1, 2)) and .meta.seed == 3 and (.meta.model | test("^[0-9a-f]{32}$"))
+        and (.id | test("^[0-9a-f]{32}$")) and (.instruction | length) > 0 and (has("output") | not))' "$REF"
+    # the parent of an evolution is the line before it
+    jq -s -e '. as $r | all(range(1; length); $r[.].meta.source != "evol" or $r[.].meta.parent == $r[. - 1].id)' "$REF"
+    jq -s -e '[.[].id] | length == (unique | length)' "$REF"
+}
+
+@test "llm-evol: each record has every round either in the output or in the rejects" {
+    n=$(wc -l <"$SEEDS")
+    made=$(grep -c '"source":"evol"' "$REF")
+    refused=$(grep -c . "$REJ" || :)
+    [ $((made + refused)) = $((2 * n)) ]
+    jq -s -e 'all(.[]; .reject.stage == "llm-evol" and .meta.source == "evol" and (.reject.rule
+        | IN("truncated", "empty", "unchanged", "leak", "refusal", "short", "long", "equal", "context")))' "$REJ"
+}
+
+@test "llm-evol: same bytes for any batch, threads, instruction set; shards join to the whole" {
+    evol --rounds 2 --batch 16 -j 2 --rejects r "$SEEDS" | cmp "$REF" -
+    cmp "$REJ" r
+    evol --rounds 2 --batch 3 --chunk 7 --isa scalar <"$SEEDS" | cmp "$REF" -
+    { evol --rounds 2 --shard 1/2 "$SEEDS"; evol --rounds 2 --shard 2/2 "$SEEDS"; } | sort | cmp <(sort "$REF") -
+    evol --rounds 2 --unordered --batch 7 "$SEEDS" | sort | cmp <(sort "$REF") -
+    run evol --rounds 2 --seed 4 "$SEEDS"
+    [ "$output" != "$(cat "$REF")" ]
+}
+
+@test "llm-evol: more rounds go on from where fewer end" {
+    evol --rounds 1 "$SEEDS" | jq -c 'select(.meta.source == "evol")' >one
+    jq -c 'select(.meta.source == "evol" and .meta.round == 1)' "$REF" | cmp one -
+}
+
+@test "llm-evol: killed at random moments and resumed, the files are those of an undisturbed run" {
+    for i in $(seq 12); do
+        "${CMD[@]}" -q --rounds 2 -o out --rejects rej --resume "$SEEDS" &
+        pid=$!
+        sleep "0.$((RANDOM % 30 + 5))"
+        kill -9 $pid 2>/dev/null || :
+        wait $pid || :
+    done
+    evol --rounds 2 -o out --rejects rej --resume "$SEEDS"
+    cmp "$REF" out
+    cmp "$REJ" rej
+    evol --rounds 2 -o out --rejects rej --resume "$SEEDS"
+    cmp "$REF" out
+    cmp "$REJ" rej
+}
+
+@test "llm-evol: resumed from every beginning of the file, a group's middle included" {
+    evol --rounds 2 -o whole --rejects whole.rej "$SEEDS"
+    size=$(wc -c <whole)
+    for part in 1 13 37 50 61 77 90 99; do
+        cp whole.meta out.meta
+        head -c $((size * part / 100)) whole >out
+        cp whole.rej rej # written before the group they belong to
+        evol -q --rounds 2 -o out --rejects rej --resume "$SEEDS" 2>/dev/null
+        cmp whole out
+        cmp whole.rej rej
+    done
+}
+
+@test "llm-evol: operators are chosen and weighted" {
+    evol --operators reasoning "$SEEDS" | jq -s -e 'map(select(.meta.source == "evol").meta.op) | unique == ["reasoning"]'
+    evol --operators breadth:1,reasoning:0 --rejects r "$SEEDS" >out
+    cat out r | jq -s -e 'map(select(.meta.source == "evol").meta.op) | unique == ["breadth"]'
+    run -2 evol --operators magic "$SEEDS"
+    [[ "$output" == *"'magic' is not one of constraints, deepening"* ]]
+    run -2 evol --operators breadth:-1 "$SEEDS"
+    [[ "$output" == *"weight of 'breadth'"* ]]
+}
+
+@test "llm-evol: what is refused leaves its parent" {
+    run -0 --separate-stderr evol --min-words 400 --rejects r "$SEEDS"
+    [ "$output" = "$(cat "$SEEDS")" ]
+    [ -z "$stderr" ]
+    [ "$(jq -r 'select(.reject.rule == "short").reject.limit' r | sort -u)" = 400 ]
+    jq -s -e 'all(.[]; .reject.value < 400 or .reject.rule != "short")' r
+    run -0 evol -n 2 --rejects r2 "$SEEDS"
+    grep -q '"rule":"truncated"' r2
+}
+
+@test "llm-evol: phrases of the prompt file refuse, unless the parent had them" {
+    sed -e 's/^leaks:.*/leaks: [the, answer, a, then, of, word]/' \
+        "$BATS_TEST_DIRNAME/../examples/prompts/tiny/evol.yaml" >own.yaml
+    evol --prompts own.yaml --rejects r "$SEEDS" >out
+    grep -q '"rule":"leak"' r
+    jq -s -e 'map({key: .id, value: .instruction}) | from_entries' "$SEEDS" >heads
+    jq -s -e --slurpfile h heads 'all(.[] | select(.reject.rule == "leak"); .reject.value as $w
+        | ([$h[0][.meta.parent] | ascii_downcase | scan("[a-z]+")] | index($w)) == null)' r
+    echo 'colour: red' >>own.yaml
+    run -2 evol --prompts own.yaml "$SEEDS"
+    [[ "$output" == *"own.yaml:"*"'colour'"* ]]
+}
+
+@test "llm-evol: the model's own verdict is asked when the prompt file has the question" {
+    # a question whose answer is always the same word
+    sed -e '/^equal:/,/Second Prompt/d' "$BATS_TEST_DIRNAME/../examples/prompts/tiny/evol.yaml" >base.yaml
+    evol --prompts base.yaml --rejects r "$SEEDS" >out
+    ! grep -q '"rule":"equal"' r
+    { cat base.yaml; printf 'equal:\n  user: "Equal?\\n#First Prompt#: Name a word.\\n#Second Prompt#: Name a word."\n'; } >same.yaml
+    evol --prompts same.yaml --rejects r2 "$SEEDS" >out
+    grep -q '"rule":"equal"' r2
+}
+
+@test "llm-evol: a record that cannot be used is reported and kept" {
+    printf '%s\n' '{"id":"x"}' '{bad' '{"id":"y","instruction":"Name the first item.","input":"fox hen cat"}' >in.jsonl
+    run -1 --separate-stderr evol --rejects rej in.jsonl
+    [[ "$stderr" == *"in.jsonl:1: no text in field 'instruction'"* ]]
+    [[ "$stderr" == *"in.jsonl:2: "* ]]
+    [ "$(head -n 1 <<<"$output" | jq -r .id)" = y ]
+    run -1 --separate-stderr evol --ctx 100 --rejects rej2 in.jsonl
+    [[ "$stderr" == *"in.jsonl:3: the prompt of "*"exceed the context of 100"* ]]
+    [ "$(jq -r 'select(.id == "y").reject.rule' rej2)" = context ]
+}
+
+@test "llm-evol: stats tell what each operator did" {
+    run -0 --separate-stderr evol --rounds 2 --stats s.json --rejects r "$SEEDS"
+    jq -e '([.operators[].tried] | add) == 2 * .read and ([.operators[].kept] | add) == .written - .read
+        and .dropped == ([.rules[]] | add // 0)' s.json
+}
+
+@test "llm-evol: empty input, help, lost output" {
+    run -0 --separate-stderr evol /dev/null
+    [ -z "$output$stderr" ]
+    run -0 llm-evol -h
+    [[ "$output" == *"--rounds <n>"*"[1]"* ]]
+    run -1 sh -c "llm-evol -m '$TINY' --prompts tiny '$SEEDS' >/dev/full"
+}
