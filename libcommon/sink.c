@@ -168,9 +168,10 @@ int sink_close(struct sink *s, struct err *e)
 
     if (s->fd < 0)
         return 0;
-    if (s->regular && fdatasync(s->fd) && errno != EINVAL && errno != EROFS)
+    if (s->durable && fdatasync(s->fd) && errno != EINVAL && errno != EROFS)
         rc = err_set(e, ERR_OUT, "cannot write '%s': %s", sink_name(s), strerror(errno));
-    if (s->own && close(s->fd) && !rc)
+    // a network file system tells at a close what it could not keep
+    if (close(s->own ? s->fd : dup(s->fd)) && errno != EBADF && !rc)
         rc = err_set(e, ERR_OUT, "cannot write '%s': %s", sink_name(s), strerror(errno));
     s->own = false;
     sink_abandon(s);
@@ -249,7 +250,7 @@ int sink_replace(const char *path, const char *p, size_t n, struct err *e)
         if (fd >= 0 && close(fd))
             rc = -1;
     } else {
-        buf_fmt(&tmp, "%.*s.%s.tmp.%ld", (int)(name - path), path, name, (long)getpid());
+        buf_fmt(&tmp, "%.*s.%s.tmp", (int)(name - path), path, name);
         rc = put_new(path, tmp.p, p, n);
         buf_free(&tmp);
     }

@@ -38,14 +38,15 @@ int sink_write(struct sink *s, const char *p, size_t n, struct err *e);
 int sink_reader(const struct sink *s, struct err *e);
 int sink_cut(struct sink *s, uint64_t size, struct err *e); // to this length
 
-/* Bring a regular file to the disk, close what was opened here. ERR_OUT when bytes were lost. */
+/* Bring a durable file to the disk, close what was opened here. ERR_OUT when bytes were lost. */
 int sink_close(struct sink *s, struct err *e);
 void sink_abandon(struct sink *s);
 
 const char *sink_name(const struct sink *s); // for messages
 
-/* Put n bytes in place of the file `path` at once: temporary name, sync, rename.
- * What is no regular file (a device, a pipe) is written to as it is. */
+/* Put n bytes in place of the file `path` at once: temporary name (".NAME.tmp", so
+ * that a kill leaves one at most), sync, rename. What is no regular file (a device, a pipe) is
+ * written to as it is. */
 int sink_replace(const char *path, const char *p, size_t n, struct err *e);
 
 #endif

@@ -333,7 +333,6 @@ static void test_signals(void)
 
     for (int i = 0; i < 2; i++) {
         int p[2], null = open("/dev/null", O_RDWR | O_CLOEXEC);
-        struct stat st;
         pid_t pid;
 
         TEST(i ? "SIGTERM: what is read is finished, then status 75" : "SIGINT: the same");
@@ -341,15 +340,14 @@ static void test_signals(void)
         if (pipe(p))
             abort();
         dprintf(p[1], "{\"id\":1}\n{\"id\":2}\n");
-        w.pause = 100000;
+        w.pause = 300000;
         w.ahead = 2;
         pid = worker_start(&w, p[0], null);
         close(p[0]); // the other end stays open: no end of input
-        usleep(50000);
+        file_wait("out", 1);
         kill(pid, sig[i]);
         CHECK(worker_wait(pid) == 75);
-        CHECK(file_is("out", "{\"id\":1,\"out\":\"1\"}\n{\"id\":2,\"out\":\"2\"}\n") ||
-              file_is("out", "{\"id\":1,\"out\":\"1\"}\n"));
+        CHECK(file_is("out", "{\"id\":1,\"out\":\"1\"}\n{\"id\":2,\"out\":\"2\"}\n"));
         close(p[1]);
 
         TEST("signals: a reader that waits is woken");
@@ -358,7 +356,7 @@ static void test_signals(void)
             abort();
         pid = worker_start(&w, p[0], null);
         close(p[0]);
-        usleep(50000);
+        file_wait("out", 0);
         kill(pid, sig[i]);
         CHECK(worker_wait(pid) == 75);
         close(p[1]);
@@ -367,14 +365,14 @@ static void test_signals(void)
         clean();
         if (pipe(p))
             abort();
-        dprintf(p[1], "{\"id\":1}\n{\"id\":2}\n");
+        dprintf(p[1], "{\"id\":1}\n{\"id\":0,\"do\":\"early\"}\n{\"id\":2}\n");
         w.pause = 500000;
         pid = worker_start(&w, p[0], null);
         close(p[0]);
+        file_wait("err", 1);
         usleep(50000);
         kill(pid, sig[i]);
-        while (!stat("out", &st) && !st.st_size) // looked at when the first record is done
-            usleep(10000);
+        file_wait("out", 1); // looked at when the first record is done
         CHECK(kill_until_dead(pid, sig[i]) == -sig[i]);
         close(p[1]);
         close(null);
@@ -383,17 +381,18 @@ static void test_signals(void)
 
 static void test_late_signal(void)
 {
-    struct worker w = {.o = {.output = "out"}, .in = "in", .ahead = 8, .pause = 100000};
+    struct worker w = {.o = {.output = "out"}, .in = "in", .ahead = 8, .pause = 300000};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     pid_t pid;
 
-    TEST("signals: after the end of the input, with all finished, the status is 0");
+    TEST("signals: after the end of the input, with all finished, the status is its own");
     clean();
-    file_puts("in", "{\"id\":1}\n{\"id\":2}\n");
+    file_puts("in", "{\"id\":1}\n{\"id\":2}\n{\"id\":3,\"do\":\"early\"}\n");
     pid = worker_start(&w, null, null);
-    usleep(50000);
+    file_wait("err", 1); // about the last line
+    usleep(100000);
     kill(pid, SIGTERM);
-    CHECK(worker_wait(pid) == 0);
+    CHECK(worker_wait(pid) == 1);
     CHECK(file_is("out", "{\"id\":1,\"out\":\"1\"}\n{\"id\":2,\"out\":\"2\"}\n"));
 
     TEST("signals: what was ignored stays ignored");
@@ -403,7 +402,7 @@ static void test_late_signal(void)
     w.ahead = 1;
     pid = worker_start(&w, null, null);
     signal(SIGINT, SIG_DFL);
-    usleep(50000);
+    file_wait("out", 1);
     kill(pid, SIGINT);
     CHECK(worker_wait(pid) == 0);
 
@@ -541,7 +540,7 @@ static void test_refused(void)
 
 int main(void)
 {
-    char dir[32];
+    char dir[40];
 
     worker_begin(dir);
     test_lines();
