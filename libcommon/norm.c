@@ -188,6 +188,16 @@ bool norm_escapes(const struct norm *x)
     return false;
 }
 
+bool norm_drops_start(const struct norm *x, const char *s, size_t n)
+{
+    uint32_t cp;
+
+    for (int i = 0; i < x->n; i++)
+        if (x->step[i].kind == STRIP && x->step[i].left)
+            return utf8_get(s, n, &cp) && unorm_is_space(cp);
+    return false;
+}
+
 bool norm_prepends(const struct norm *x)
 {
     for (int i = 0; i < x->n; i++)

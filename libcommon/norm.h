@@ -24,6 +24,8 @@ void norm_free(struct norm *x);
 bool norm_is_empty(const struct norm *x);
 /* The chain turns spaces into U+2581 (so decoding turns them back). */
 bool norm_escapes(const struct norm *x);
+/* The chain drops white space that begins a text, and this text begins so. */
+bool norm_drops_start(const struct norm *x, const char *s, size_t n);
 /* The chain puts something before each text ("▁"). */
 bool norm_prepends(const struct norm *x);
 

@@ -190,9 +190,7 @@ static struct pattern *compile(const char *text, size_t len, const char *s, size
     PCRE2_SIZE where;
     int code;
     PCRE2_UCHAR msg[128];
-    pcre2_code *c =
-        pcre2_compile((PCRE2_SPTR)text, len,
-                      PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C | flags, &code, &where, NULL);
+    pcre2_code *c = pcre2_compile((PCRE2_SPTR)text, len, PCRE2_UTF | flags, &code, &where, NULL);
 
     if (!c) {
         pcre2_get_error_message(code, msg, sizeof(msg));
@@ -219,7 +217,8 @@ struct pattern *pattern_new(const char *s, size_t n, struct err *e)
     if (why)
         refuse(e, s, n, why);
     else // ^ and $ stand at line ends, as in Oniguruma's default syntax
-        p = compile(buf_cstr(&r.out), r.out.n, s, n, PCRE2_MULTILINE, e);
+        p = compile(buf_cstr(&r.out), r.out.n, s, n,
+                    PCRE2_MULTILINE | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, e);
     buf_free(&r.out);
     return p;
 }

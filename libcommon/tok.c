@@ -145,8 +145,7 @@ static void add_unigram(struct tok *t)
     for (int id = 0; id < s->n; id++) {
         const struct vocab_piece *p = &s->piece[id];
 
-        /* User-defined pieces outdo all others, as in llama.cpp. */
-        score[id] = p->type == TOK_USER ? 0 : p->score;
+        score[id] = p->score;
         if (vocab_word(&t->vocab, p->s, p->n) == id)
             key[n++] = (struct trie_key){p->s, p->n, id};
         if (p->type == TOK_NORMAL && (!any || p->score < lowest)) {

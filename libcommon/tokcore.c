@@ -68,7 +68,9 @@ int32_t tokcore_symbol(const struct tok *t, const char *s, size_t n, uint32_t cp
     return id >= 0 ? id : extra ? *extra : -1 - (int32_t)cp;
 }
 
-/* The symbols of a word: ids, or -1 - (character or byte) where there is none. */
+/* The symbols of a word: ids, or -1 - (character or byte) where there is none.
+ * What will give nothing at all is left out before merging, as in HF: its
+ * neighbours may merge. */
 static size_t load_symbols(struct work *w, const char *s, size_t n)
 {
     const struct tok *t = w->t;
@@ -76,24 +78,26 @@ static size_t load_symbols(struct work *w, const char *s, size_t n)
 
     mem_grow(&w->sym, &w->cap, n, sizeof(*w->sym));
     if (t->spec.byte_level) {
-        for (; k < n; k++) {
-            unsigned char b = (unsigned char)s[k];
+        for (size_t i = 0; i < n; i++) {
+            unsigned char b = (unsigned char)s[i];
 
-            w->sym[k] = t->vocab.byte[b] >= 0 ? t->vocab.byte[b] : -1 - b;
+            if (t->vocab.byte[b] >= 0 || t->spec.unk >= 0)
+                w->sym[k++] = t->vocab.byte[b] >= 0 ? t->vocab.byte[b] : -1 - b;
         }
-        return n;
+        return k;
     }
     for (size_t i = 0; i < n;) {
         uint32_t cp;
         size_t len;
 
         if (!(s[i] & 0x80)) {
-            w->sym[k++] = t->ascii[(unsigned char)s[i++]];
-            continue;
+            w->sym[k] = t->ascii[(unsigned char)s[i++]];
+        } else {
+            len = (size_t)utf8_get(s + i, n - i, &cp);
+            w->sym[k] = tokcore_symbol(t, s + i, len, cp);
+            i += len;
         }
-        len = (size_t)utf8_get(s + i, n - i, &cp);
-        w->sym[k++] = tokcore_symbol(t, s + i, len, cp);
-        i += len;
+        k += w->sym[k] >= 0 || t->spec.unk >= 0 || t->spec.byte_fallback;
     }
     return k;
 }
@@ -343,6 +347,7 @@ static int put_section(struct work *w, const char *s, size_t n, bool at_start, s
         return put_words(w, s, n, at_start, e);
     if (norm_apply(t->norm, &w->norm, s, n, &w->text, e) < 0)
         return -1;
+    at_start = at_start && !norm_drops_start(t->norm, s, n); // HF goes by offsets in the text
     s = w->text.p;
     n = w->text.n;
     while (t->added_norm.n > 1 && next_added(t, &t->added_norm, NULL, s, n, at, &f)) {

@@ -61,7 +61,7 @@ static int read_pieces(const struct gguf *g, struct tok_spec *s, struct err *e)
         if (type < 0 || type > TOK_BYTE)
             return err_set(e, ERR_DATA, "type %lld of token %d is unknown", (long long)type, i);
         *p = (struct vocab_piece){arena_dup(&s->mem, text, n), (uint32_t)n,
-                                  type ? (enum tok_type)type : TOK_NORMAL,
+                                  type ? (enum tok_type)type : TOK_NORMAL, false,
                                   scores ? gguf_item_num(scores, (uint64_t)i) : 0};
     }
     return 0;
@@ -304,7 +304,8 @@ static bool is_phi3(const struct gguf *g)
 }
 
 /* GGUF has no list of added tokens: those that are no normal text, with no
- * flags. (Phi-3's eat the white space behind them; its files do not say so.) */
+ * flags; in a Unigram model they outdo all others. (Phi-3's eat the white space behind them; its
+ * files do not say so.) */
 static void default_added(const struct gguf *g, struct tok_spec *s)
 {
     bool phi3 = is_phi3(g);
@@ -315,12 +316,14 @@ static void default_added(const struct gguf *g, struct tok_spec *s)
         bool strip =
             phi3 && strcmp(p->s, "<unk>") && strcmp(p->s, "<s>") && strcmp(p->s, "<|endoftext|>");
 
+        if (p->type == TOK_USER)
+            s->piece[id].score = 0;
         if (p->type == TOK_CONTROL || p->type == TOK_USER || p->type == TOK_UNKNOWN)
             s->added[s->n_added++] = (struct tok_added){.id = id, .rstrip = strip};
     }
 }
 
-/* Our own key: [[id, "lrsn"], ...], a letter for each flag. */
+/* Our own key: [[id, "lrsno"], ...], a letter for each flag. */
 static int read_added(const struct gguf *g, struct tok_spec *s, struct err *e)
 {
     const char *text;
@@ -344,6 +347,7 @@ static int read_added(const struct gguf *g, struct tok_spec *s, struct err *e)
             return err_set(e, ERR_DATA, "key '" OWN "added_tokens': item %zu", s->n_added - 1);
         *a = (struct tok_added){(int32_t)id, strchr(f, 'l') != NULL, strchr(f, 'r') != NULL,
                                 strchr(f, 's') != NULL, strchr(f, 'n') != NULL};
+        s->piece[id].outside = strchr(f, 'o') != NULL;
     }
     return 0;
 }

@@ -81,7 +81,7 @@ static int set_piece(struct load *l, int id, int text, double score, struct err 
                        VOCAB_PIECE);
     if (p->s)
         return err_set(e, ERR_DATA, "vocab: two tokens have id %d", id);
-    *p = (struct vocab_piece){s, (uint32_t)n, TOK_NORMAL, score};
+    *p = (struct vocab_piece){s, (uint32_t)n, TOK_NORMAL, false, score};
     if (l->s->byte_fallback && vocab_byte_name(s, n) >= 0)
         p->type = TOK_BYTE;
     return 0;
@@ -180,8 +180,9 @@ static int read_added(struct load *l, int list, struct err *e)
         if (s->piece[id].s && (s->piece[id].n != n || memcmp(s->piece[id].s, text, n)))
             return err_set(e, ERR_DATA, "added_tokens: id %d of '%.60s' belongs to '%.60s'", id,
                            text, s->piece[id].s);
-        s->piece[id] = (struct vocab_piece){text, (uint32_t)n, special ? TOK_CONTROL : TOK_USER,
-                                            s->piece[id].score};
+        s->piece[id] =
+            (struct vocab_piece){text, (uint32_t)n, special ? TOK_CONTROL : TOK_USER,
+                                 !s->piece[id].s || s->piece[id].outside, s->piece[id].score};
         s->added[s->n_added++] = (struct tok_added){id, json_true(j, child(j, (int)k, "lstrip")),
                                                     json_true(j, child(j, (int)k, "rstrip")),
                                                     json_true(j, child(j, (int)k, "single_word")),
@@ -200,7 +201,7 @@ static void fill_holes(struct tok_spec *s)
             int n = snprintf(name, sizeof(name), "[PAD%d]", id);
 
             s->piece[id] = (struct vocab_piece){arena_dup(&s->mem, name, (size_t)n), (uint32_t)n,
-                                                TOK_UNUSED, 0};
+                                                TOK_UNUSED, true, 0};
         }
 }
 

@@ -98,7 +98,7 @@ static void put_list(struct gguf_writer *w, const char *key, const int32_t *id, 
         gguf_add_i32(w, id[i]);
 }
 
-/* [[id, "lrsn"], ...], a letter for each flag of an added token. */
+/* [[id, "lrsno"], ...], a letter for each flag of an added token. */
 static void put_added(struct gguf_writer *w, const struct tok_spec *s)
 {
     struct buf b = {0};
@@ -107,8 +107,9 @@ static void put_added(struct gguf_writer *w, const struct tok_spec *s)
     for (size_t i = 0; i < s->n_added; i++) {
         const struct tok_added *a = &s->added[i];
 
-        buf_fmt(&b, "%s[%d,\"%s%s%s%s\"]", i ? "," : "", a->id, a->lstrip ? "l" : "",
-                a->rstrip ? "r" : "", a->single_word ? "s" : "", a->normalized ? "n" : "");
+        buf_fmt(&b, "%s[%d,\"%s%s%s%s%s\"]", i ? "," : "", a->id, a->lstrip ? "l" : "",
+                a->rstrip ? "r" : "", a->single_word ? "s" : "", a->normalized ? "n" : "",
+                s->piece[a->id].outside ? "o" : "");
     }
     buf_char(&b, ']');
     gguf_put_str(w, OWN "added_tokens", b.p, b.n);
@@ -288,7 +289,10 @@ static void json_bpe(struct buf *b, const struct tok *t)
     json_bool(b, "ignore_merges", s->ignore_merges);
     buf_str(b, ",\"vocab\":{");
     for (int id = 0; id < s->n; id++) {
-        buf_str(b, id ? "," : "");
+        if (s->piece[id].outside)
+            continue;
+        if (b->p[b->n - 1] != '{')
+            buf_char(b, ',');
         json_piece(b, s, id);
         buf_fmt(b, ":%d", id);
     }
@@ -317,6 +321,8 @@ static void json_unigram(struct buf *b, const struct tok_spec *s)
     json_bool(b, "byte_fallback", s->byte_fallback);
     buf_str(b, ",\"vocab\":[");
     for (int id = 0; id < s->n; id++) {
+        if (s->piece[id].outside) // added tokens follow the vocabulary
+            continue;
         buf_str(b, id ? ",[" : "[");
         json_piece(b, s, id);
         buf_char(b, ',');

@@ -170,7 +170,7 @@ static void index_words(struct vocab *v, bool byte_level, const bool *spelled)
 
         if (p->type == TOK_BYTE || (byte_level && spelled[id] && n == 1))
             v->byte[b] = v->byte[b] < 0 ? id : v->byte[b];
-        if (p->type == TOK_CONTROL || p->type == TOK_UNKNOWN || p->type == TOK_BYTE)
+        if (p->type == TOK_CONTROL || p->type == TOK_UNKNOWN || p->type == TOK_BYTE || p->outside)
             continue;
         if (!byte_level)
             add_word(v, p->s, p->n, id);

@@ -24,6 +24,7 @@ struct vocab_piece {
     const char *s; // borrowed
     uint32_t n;
     enum tok_type type;
+    bool outside; // no part of the model's vocabulary: it has no word
     double score;
 };
 
@@ -47,8 +48,8 @@ int vocab_init(struct vocab *v, const struct vocab_piece *piece, int n, bool byt
 void vocab_free(struct vocab *v);
 
 int vocab_find(const struct vocab *v, const char *piece, size_t n); // id or -1
-/* The token whose word this is, or -1. Control, unknown and byte tokens have no
- * word: text never becomes one of them by merging. */
+/* The token whose word this is, or -1. Control, unknown, byte and outside tokens
+ * have no word: text never becomes one of them by merging. */
 int vocab_word(const struct vocab *v, const char *s, size_t n);
 /* The byte that "<0x0A>" names, or -1. */
 int vocab_byte_name(const char *s, size_t n);
