@@ -197,6 +197,8 @@ const char *tasks_broken(const struct tasks_rules *rules, const struct tasks_tas
     rule = broken_length(rules, t, value, limit);
     if (!rule && s[t->inst.n - 1] == ':' && !t->input.n)
         rule = "incomplete";
+    if (!rule && t->input.n && memmem(t->input.p, t->input.n, "\nInput:", 7))
+        rule = "inputs";
     if (!rule)
         rule = broken_phrase(rules, t, value);
     if (rule)

@@ -53,8 +53,8 @@ struct tasks_rules {
 };
 
 /* The rule that the task breaks, or NULL; value and limit (emptied first) get JSON values:
- *   truncated, empty, short, long, incomplete (ends with ':' and has no input), blacklist, start,
- *   punctuation (its first character), language (--ascii). */
+ *   truncated, empty, short, long, incomplete (ends with ':' and has no input), inputs (a second
+ *   "Input:" line), blacklist, start, punctuation (its first character), language (--ascii). */
 const char *tasks_broken(const struct tasks_rules *rules, const struct tasks_task *t,
                          bool truncated, struct buf *value, struct buf *limit);
 

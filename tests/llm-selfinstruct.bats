@@ -77,7 +77,7 @@ setup() {
     [ -s "$REJ" ]
     grep -q '"rule":"rouge"' "$REJ"
     jq -s -e 'all(.[]; .reject.stage == "llm-selfinstruct" and .meta.source == "selfinstruct"
-        and (.reject.rule | IN("truncated", "empty", "short", "long", "incomplete", "blacklist", "start",
+        and (.reject.rule | IN("truncated", "empty", "short", "long", "incomplete", "inputs", "blacklist", "start",
             "punctuation", "language", "duplicate", "rouge"))
         and (.reject.rule != "rouge" or (.reject.value > 0.45 and .reject.limit == 0.45 and .meta.nn_id != null)))' "$REJ"
 }

@@ -95,6 +95,7 @@ int main(void)
     CHECK(!strcmp(rule(&r, "a b c d e f g h i j k", false, "11"), "long"));
     CHECK(!strcmp(rule(&r, "Sort these four words:", false, NULL), "incomplete"));
     CHECK(!strcmp(rule(&r, "Sort these four words:\nInput: a b c d", false, ""), ""));
+    CHECK(!strcmp(rule(&r, "Sort these four words.\nInput: a b\nInput: c", false, NULL), "inputs"));
     CHECK(!strcmp(rule(&r, "Please GO to the shop.", false, "\"go to\""), "blacklist"));
     CHECK(!strcmp(rule(&r, "Do as told here.\nInput: go to bed", false, ""), ""));
     CHECK(!strcmp(rule(&r, "write a program that sorts", false, NULL), "start"));
