@@ -48,6 +48,8 @@ static void say(struct stream *s, const char *text, size_t n)
     struct buf b = {0};
     size_t done = 0;
 
+    if (!s->conf.quiet && n && isatty(2))
+        buf_str(&b, "\r\033[K"); // a line of progress may stand there
     while (!s->conf.quiet && n) {
         const char *end = memchr(text, '\n', n);
         size_t len = end ? (size_t)(end - text) : n;
