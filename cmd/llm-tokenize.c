@@ -1,0 +1,233 @@
+/* llm-tokenize.c - texts into token ids and back. See llm-tokenize(1). */
+#include "cli.h"
+#include "file.h"
+#include "tokload.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct tokenize {
+    struct stream_opt io;
+    struct cli_notes notes;
+    const char *model, *field, *tokens, *raw;
+    bool decode, count, no_bos, special;
+    const struct cli *cli;
+    struct tok *tok;
+    struct stream *s;
+    struct tok_ids ids;
+    struct buf text;
+    int64_t n_tokens;
+};
+
+static void put_ids(struct buf *b, const struct tok_ids *ids)
+{
+    buf_char(b, '[');
+    for (size_t i = 0; i < ids->n; i++) {
+        if (i)
+            buf_char(b, ',');
+        json_put_int(b, ids->id[i]);
+    }
+    buf_char(b, ']');
+}
+
+static int encode(struct tokenize *g, const char *s, size_t n, struct err *e)
+{
+    int flags = (g->no_bos ? 0 : TOK_BOS | TOK_EOS) | (g->special ? TOK_SPECIAL : 0);
+
+    g->ids.n = 0;
+    if (tok_encode(g->tok, s, n, flags, &g->ids, e))
+        return -1;
+    g->n_tokens += (int64_t)g->ids.n;
+    return 0;
+}
+
+/* text -> tokens, or the number of them. */
+static int encode_record(struct tokenize *g, struct record *r, struct err *e)
+{
+    size_t n;
+    const char *s = record_str(r, g->field, &n);
+
+    if (!s)
+        return err_set(e, ERR_DATA, "no field '%s' that is a string", g->field);
+    if (encode(g, s, n, e))
+        return -1;
+    if (g->count) {
+        record_set_int(r, "n_tokens", (int64_t)g->ids.n);
+        return 0;
+    }
+    buf_reset(&g->text);
+    put_ids(&g->text, &g->ids);
+    record_set(r, g->tokens, g->text.p, g->text.n);
+    return 0;
+}
+
+/* tokens -> text. */
+static int decode_record(struct tokenize *g, struct record *r, struct err *e)
+{
+    size_t n;
+    const char *raw = record_raw(r, g->tokens, &n);
+    struct json j;
+    int64_t id;
+
+    if (!raw)
+        return err_set(e, ERR_DATA, "no field '%s'", g->tokens);
+    if (json_parse(&j, &r->mem, raw, n, e))
+        return -1;
+    if (!json_is(&j, 0, JSON_ARRAY))
+        return err_set(e, ERR_DATA, "field '%s' is no list of token ids", g->tokens);
+    g->ids.n = 0;
+    for (uint32_t k = 1; k < j.node[0].next; k = j.node[k].next) {
+        if (json_int(&j, (int)k, &id) || id < 0 || id >= tok_size(g->tok))
+            return err_set(e, ERR_DATA, "item %zu of '%s' is no token id in 0..%d", g->ids.n,
+                           g->tokens, tok_size(g->tok) - 1);
+        mem_grow(&g->ids.id, &g->ids.cap, g->ids.n + 1, sizeof(*g->ids.id));
+        g->ids.id[g->ids.n++] = (int32_t)id;
+    }
+    g->n_tokens += (int64_t)g->ids.n;
+    buf_reset(&g->text);
+    tok_decode(g->tok, g->ids.id, g->ids.n, g->special, &g->text);
+    record_set_str(r, g->field, buf_cstr(&g->text), g->text.n);
+    return 0;
+}
+
+static int each_record(struct tokenize *g, struct err *e)
+{
+    struct record r = {0};
+    int rc;
+
+    while ((rc = stream_read(g->s, &r, true, e)) == 1) {
+        struct err why;
+
+        if (g->decode ? decode_record(g, &r, &why) : encode_record(g, &r, &why))
+            rc = stream_reject(g->s, &r, "tokens", NULL, NULL, why.msg, e);
+        else
+            rc = stream_write(g->s, &r, e);
+        record_reset(&r);
+        if (rc < 0)
+            return -1;
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+/* What the ids depend on: the pieces and the merges. */
+static struct hash128 vocabulary(const struct tok *t)
+{
+    const struct tok_spec *s = tok_spec(t);
+    struct hash128 h = {0};
+
+    for (int id = 0; id < s->n; id++)
+        h = hash_add(h, s->piece[id].s, s->piece[id].n);
+    for (size_t i = 0; i < s->n_merges; i++)
+        h = hash_add(h, s->merge[i].left, s->merge[i].n_left);
+    return h;
+}
+
+static int records(struct tokenize *g, int n, char **file, int *status, struct err *e)
+{
+    const char *const fields[] = {g->decode ? g->tokens : g->field, NULL};
+    struct stream_conf conf = {
+        .stage = g->cli->name, .fields = fields, .group = 1, .quiet = g->notes.quiet};
+    struct hash128 h = vocabulary(g->tok);
+    struct buf b = {0};
+
+    cli_fingerprint(g->cli, &h, NULL, &b);
+    conf.fingerprint = b.p;
+    g->s = stream_open(&g->io, &conf, n, file, e);
+    buf_free(&b);
+    if (!g->s || each_record(g, e))
+        return -1;
+    buf_fmt(&b, "\"tokens\":%lld", (long long)g->n_tokens);
+    *status = stream_close(g->s, b.p, e);
+    g->s = NULL;
+    buf_free(&b);
+    return *status < 0 ? -1 : 0;
+}
+
+/* One file as one text: a record with its name, size and tokens. */
+static int raw_file(struct tokenize *g, struct err *e)
+{
+    struct file_map map;
+    struct timespec a, z;
+    double seconds;
+    struct buf b = {0};
+    int rc;
+
+    if (file_map(&map, g->raw, e))
+        return -1;
+    clock_gettime(CLOCK_MONOTONIC, &a);
+    rc = encode(g, (const char *)map.p, map.n, e);
+    clock_gettime(CLOCK_MONOTONIC, &z);
+    seconds = (double)(z.tv_sec - a.tv_sec) + 1e-9 * (double)(z.tv_nsec - a.tv_nsec);
+    if (rc) {
+        err_wrap(e, "%s", g->raw);
+    } else {
+        buf_char(&b, '{');
+        json_put_key(&b, "file");
+        json_put_str(&b, g->raw, strlen(g->raw));
+        buf_fmt(&b, ",\"bytes\":%zu,\"n_tokens\":%zu", map.n, g->ids.n);
+        if (!g->count) {
+            json_put_key(&b, g->tokens);
+            put_ids(&b, &g->ids);
+        }
+        buf_str(&b, "}\n");
+        fwrite(b.p, 1, b.n, stdout); // cli_end sees what went wrong
+        cli_note(g->cli, "%zu bytes, %zu tokens, %.3f s, %.1f MB/s", map.n, g->ids.n, seconds,
+                 (double)map.n / 1e6 / (seconds > 0 ? seconds : 1));
+    }
+    file_unmap(&map);
+    buf_free(&b);
+    return rc;
+}
+
+static int run(struct tokenize *g, int n, char **file, int *status, struct err *e)
+{
+    if (!g->model)
+        return err_set(e, ERR_ARG, "no model; name one with --model");
+    if (g->raw && (n || g->decode || g->io.output))
+        return err_set(e, ERR_ARG, "--raw takes neither operands nor --decode nor --output");
+    g->tok = tokload_path(g->model, e);
+    if (!g->tok)
+        return -1;
+    cli_note(g->cli, "%d tokens, %s, pre-tokenizer %s, BOS %s", tok_size(g->tok),
+             (const char *const[]){"byte-level BPE", "SentencePiece BPE",
+                                   "Unigram"}[tok_kind(g->tok)],
+             tok_pre(g->tok) ? tok_pre(g->tok) : "of its own",
+             tok_adds_bos(g->tok) ? "added" : "not added");
+    return g->raw ? raw_file(g, e) : records(g, n, file, status, e);
+}
+
+int main(int argc, char **argv)
+{
+    struct tokenize g = {.io = cli_io_default,
+                         .notes = cli_notes_default,
+                         .field = "text",
+                         .tokens = "tokens"};
+    // clang-format off
+    const struct opt opts[] = {
+        OPT_HEAD("Tokens"),
+        OPT_STR('m', "model", &g.model, "path", "GGUF file, Hugging Face directory or tokenizer.json (required)"),
+        OPT_FLAG('d', "decode", &g.decode, "tokens into text"),
+        OPT_FLAG('c', "count", &g.count, "only how many tokens, as n_tokens"),
+        OPT_FLAG(0, "no-bos", &g.no_bos, "no token that the tokenizer puts before or after a text"),
+        OPT_FLAG(0, "special", &g.special, "control tokens: recognize their texts, or show them with --decode"),
+        OPT_STR(0, "field", &g.field, "name", "field of the text"),
+        OPT_STR(0, "tokens", &g.tokens, "name", "field of the tokens"),
+        OPT_STR(0, "raw", &g.raw, "file", "a whole file as one text; writes one record about it"),
+        CLI_IO(&g.io), CLI_NOTES(&g.notes), OPT_END(),
+    };
+    // clang-format on
+    const struct cli cli = {"llm-tokenize", "[file ...]", "texts into token ids and back", opts,
+                            &g.notes};
+    int n = cli_begin(&cli, argc, argv), status = CLI_OK;
+    struct err e;
+
+    g.cli = &cli;
+    if (run(&g, n, argv, &status, &e)) {
+        stream_abandon(g.s);
+        status = cli_fail(&cli, &e);
+    }
+    tok_close(g.tok);
+    tok_ids_free(&g.ids);
+    buf_free(&g.text);
+    return cli_end(&cli, status);
+}
