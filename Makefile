@@ -7,7 +7,8 @@ DATADIR ?= $(PREFIX)/share/llmutils
 CC      ?= cc
 NVCC    ?= nvcc
 CUDA    ?= $(if $(shell command -v $(NVCC)),1,0)
-CFLAGS  ?= -O2 -g
+# The kernels under sanitizers take minutes to compile at -O2, seconds at -O1.
+CFLAGS  ?= $(if $(SAN),-O1,-O2) -g
 B       := build$(if $(filter 0,$(CUDA)),-cpu)$(if $(SAN),-san)
 
 WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wformat=2 \
