@@ -1,4 +1,4 @@
-/* json.h - JSON: strict parse into spans, unescape, write.
+/* json.h - JSON: strict parse into spans, unescape. Writing: json_put.h, included here.
  *
  * A parsed text is an array of nodes in document order; node 0 is the root. A
  * node is a span of the text, so that what is not touched can be copied byte
@@ -10,6 +10,7 @@
 
 #include "buf.h"
 #include "err.h"
+#include "json_put.h"
 #include "mem.h"
 
 #include <stdbool.h>
@@ -66,16 +67,5 @@ bool json_true(const struct json *j, int node); // node is the literal true
 
 /* The node's own bytes in the text, quotes included. */
 const char *json_raw(const struct json *j, int node, size_t *n);
-
-/* Append to b: a quoted string of n bytes of UTF-8 (controls, quotes and
- * backslashes escaped, all else as it is); the shortest decimal that reads back
- * as the same double (float for json_put_float); NaN and infinities as null. */
-void json_put_str(struct buf *b, const char *s, size_t n);
-void json_put_num(struct buf *b, double x);
-void json_put_float(struct buf *b, float x);
-void json_put_int(struct buf *b, int64_t x);
-
-/* Append `,"key":` (or `"key":` right after an opening brace or bracket). */
-void json_put_key(struct buf *b, const char *key);
 
 #endif
