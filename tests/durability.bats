@@ -1,0 +1,187 @@
+# What is on the disk after a kill, a full disk, a signal: the same bytes in the end.
+bats_require_minimum_version 1.5.0
+
+setup() {
+    TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
+    cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+teardown() {
+    if mountpoint -q "$BATS_TEST_TMPDIR/small"; then
+        umount "$BATS_TEST_TMPDIR/small"
+    fi
+}
+
+gen() {
+    llm-generate -m "$TINY" -q "$@"
+}
+
+# n records of all kinds: good, bad JSON, no prompt, twice the same, too long for --ctx 256.
+records() {
+    awk -v n="$1" 'BEGIN {
+        for (i = 0; i < n; i++) {
+            if (i % 17 == 3) printf "{bad %d\n", i % 4
+            else if (i % 23 == 5) printf "{\"id\":\"no-%d\",\"text\":1}\n", i
+            else if (i % 41 == 7) {
+                printf "{\"n\":%d,\"prompt\":\"", i
+                for (k = 0; k < 600; k++) printf "fox %d ", k
+                print "\"}"
+            } else printf "{\"instruction\":\"Reverse the list.\",\"input\":\"plum fox goat %d\"}\n", i % (n - 40)
+        }
+    }'
+}
+
+# A number of 0..999 from a seed: the moments are random, and the same in each run.
+next() {
+    seed=$(((seed * 1103515245 + 12345) % 2147483648))
+    random=$((seed / 65536 % 1000))
+}
+
+# kill_loop KILLS OPTION...: start gen again and again, kill -9 after 0.02 to 0.3 s, until it ends by itself.
+kill_loop() {
+    local left=$1 pid
+    shift
+    seed=7
+    killed=0
+    while :; do
+        llm-generate -m "$TINY" -q "$@" & # not gen: the pid would be a shell's
+        pid=$!
+        if [ "$left" -gt 0 ]; then
+            next
+            sleep "0.$(printf %03d $((20 + random * 3 / 10)))"
+            if kill -KILL $pid 2>/dev/null; then
+                left=$((left - 1))
+            fi
+        fi
+        rc=0
+        wait $pid || rc=$?
+        if [ $rc != 137 ]; then
+            break
+        fi
+        killed=$((killed + 1))
+    done 2>/dev/null
+}
+
+@test "durability: kill -9 at 20 random moments, then the file of an undisturbed run" {
+    records 500 >in.jsonl
+    run -1 gen -n 16 -t 0.8 --ctx 256 -o ref.jsonl --rejects ref-rejects.jsonl in.jsonl
+    [ "$(cat ref.jsonl ref-rejects.jsonl | wc -l)" = 500 ]
+    kill_loop 20 -n 16 -t 0.8 --ctx 256 -o out.jsonl --rejects rejects.jsonl --resume in.jsonl
+    echo "killed $killed times, then $rc"
+    [ "$killed" -ge 10 ]
+    [ "$rc" -le 1 ]
+    cmp out.jsonl ref.jsonl
+    cmp rejects.jsonl ref-rejects.jsonl
+    run -0 gen -n 16 -t 0.8 --ctx 256 -o out.jsonl --rejects rejects.jsonl --resume in.jsonl
+    cmp out.jsonl ref.jsonl
+}
+
+@test "durability: samples are written as one; a kill never leaves a part of them" {
+    records 80 >in.jsonl
+    run -1 gen -n 12 -t 1.2 --samples 3 -o ref.jsonl --rejects ref-rejects.jsonl in.jsonl
+    kill_loop 8 -n 12 -t 1.2 --samples 3 -o out.jsonl --rejects rejects.jsonl --resume in.jsonl
+    [ "$rc" -le 1 ]
+    cmp out.jsonl ref.jsonl
+    cmp rejects.jsonl ref-rejects.jsonl
+}
+
+@test "durability: batch, threads and order of work may differ between the runs" {
+    records 120 >in.jsonl
+    run -1 gen -n 8 -t 0.8 --batch 1 -j 1 -o ref.jsonl --rejects ref-rejects.jsonl in.jsonl
+    for i in 10 300 2000 9000; do
+        head -c $i ref.jsonl >out.jsonl
+        head -c $((i / 5)) ref-rejects.jsonl >rejects.jsonl
+        cp ref.jsonl.meta out.jsonl.meta
+        gen -n 8 -t 0.8 --batch 13 -j 2 --chunk 7 -o out.jsonl --rejects rejects.jsonl --resume in.jsonl || [ $? = 1 ]
+        cmp out.jsonl ref.jsonl
+        cmp rejects.jsonl ref-rejects.jsonl
+    done
+}
+
+@test "durability: --unordered gives the same set of lines" {
+    records 120 >in.jsonl
+    run -1 gen -n 8 -t 0.8 -o ref.jsonl --rejects ref-rejects.jsonl in.jsonl
+    kill_loop 6 -n 8 -t 0.8 --unordered -o out.jsonl --rejects rejects.jsonl --resume in.jsonl
+    [ "$rc" -le 1 ]
+    cmp <(sort out.jsonl) <(sort ref.jsonl)
+    cmp <(sort rejects.jsonl) <(sort ref-rejects.jsonl)
+}
+
+@test "durability: shards, each killed and resumed, join to the whole" {
+    records 150 >in.jsonl
+    run -1 gen -n 8 -t 0.8 -o ref.jsonl --rejects ref-rejects.jsonl in.jsonl
+    for i in 1 2 3; do
+        kill_loop 3 -n 8 -t 0.8 --shard $i/3 -o out.$i --rejects rejects.$i --resume in.jsonl
+        [ "$rc" -le 1 ]
+    done
+    cmp <(sort out.[123]) <(sort ref.jsonl)
+    cmp <(sort rejects.[123]) <(sort ref-rejects.jsonl)
+}
+
+@test "durability: --resume >> FILE repairs and continues its own standard output" {
+    records 60 >in.jsonl
+    gen -n 8 -t 0.8 --resume in.jsonl >>ref.jsonl || [ $? = 1 ]
+    head -c 3000 ref.jsonl >out.jsonl
+    cp ref.jsonl.meta out.jsonl.meta
+    gen -n 8 -t 0.8 --resume in.jsonl >>out.jsonl || [ $? = 1 ]
+    cmp out.jsonl ref.jsonl
+    run -2 gen -n 8 -t 0.9 --resume -o out.jsonl in.jsonl
+    [[ "$output" == *"options.temp was \"0.8\" and is \"0.9\" now"* ]]
+    cmp out.jsonl ref.jsonl
+}
+
+@test "durability: SIGTERM ends with 75, and the same command goes on" {
+    records 200 >in.jsonl
+    run -1 gen -n 16 -t 0.8 -o ref.jsonl --rejects ref-rejects.jsonl in.jsonl
+    stopped=0
+    wait=20
+    while :; do
+        llm-generate -m "$TINY" -n 16 -t 0.8 -q -o out.jsonl --rejects rejects.jsonl --resume in.jsonl &
+        sleep "0.$(printf %03d $wait)"
+        kill -TERM $! 2>/dev/null || :
+        rc=0
+        wait $! || rc=$?
+        [ $rc = 75 ] && stopped=$((stopped + 1))
+        [ $rc = 75 ] || [ $rc = 143 ] || break
+        [ $wait -gt 900 ] || wait=$((wait + 20))
+        [ -s out.jsonl ] && [ "$(tail -c 1 out.jsonl | od -An -tx1 | tr -d ' ')" != 0a ] && return 1
+        :
+    done
+    echo "stopped $stopped times, then $rc"
+    [ "$rc" -le 1 ]
+    [ "$stopped" -ge 1 ]
+    cmp out.jsonl ref.jsonl
+    cmp rejects.jsonl ref-rejects.jsonl
+}
+
+@test "durability: a full disk is status 75, and the same command goes on when there is room" {
+    [ "$(id -u)" = 0 ] || skip "not root: no small disk to fill"
+    mkdir small
+    mount -t tmpfs -o size=16k tmpfs small 2>/dev/null || skip "mount is not allowed here"
+    records 100 >in.jsonl
+    gen -n 8 -t 0.8 -o ref.jsonl in.jsonl || [ $? = 1 ]
+    rc=0
+    err=$(llm-generate -m "$TINY" -n 8 -t 0.8 -o small/out.jsonl in.jsonl 2>&1) || rc=$?
+    last=$(tail -c 1 small/out.jsonl | od -An -tx1 | tr -d ' ')
+    lines=$(wc -l <small/out.jsonl)
+    mount -o remount,size=1m small
+    again=0
+    gen -n 8 -t 0.8 --resume -o small/out.jsonl in.jsonl || again=$?
+    cmp small/out.jsonl ref.jsonl || again=99
+    umount small
+    [ "$rc" = 75 ]
+    [[ "$err" == *"cannot write 'small/out.jsonl': No space left on device"* ]]
+    [ "$last" = 0a ] # what did not fit whole was taken back
+    [ "$lines" -gt 10 ]
+    [ "$again" -le 1 ]
+}
+
+@test "durability: damage before the end is an error, never repaired" {
+    records 20 >in.jsonl
+    gen -n 4 -o out.jsonl in.jsonl || [ $? = 1 ]
+    sed -i '3s/}$//' out.jsonl
+    cp out.jsonl before
+    run -2 gen -n 4 --resume -o out.jsonl in.jsonl
+    [[ "$output" == *"out.jsonl:3: byte "* ]]
+    cmp out.jsonl before
+}
