@@ -345,6 +345,7 @@ static void assistant_turn(struct chat_text *t, enum chat_kind kind, const struc
 {
     const struct style *s = &styles[kind];
     const char *text = m->text, *thought;
+    bool trim = s->trim || kind == CHAT_MISTRAL_V3;
     size_t n = m->n;
 
     /* Earlier thoughts are not shown again. */
@@ -354,7 +355,7 @@ static void assistant_turn(struct chat_text *t, enum chat_kind kind, const struc
         text = thought + 8;
     }
     add_own(t, s->assistant[0]);
-    add_user(t, text, n, s->trim, s->trim);
+    add_user(t, text, n, trim, trim);
     add_own(t, s->assistant[1]);
 }
 
