@@ -29,6 +29,7 @@ static int named_template(struct prompt_model *pm, const char *opt, struct err *
         return err_wrap(e, "--chat-template: '%s' is no template's name and no file", opt);
     rc = chat_recognize(text, &pm->kind, e);
     pm->known = !rc;
+    pm->system = rc ? NULL : chat_default_system(text);
     free(text);
     return rc ? err_wrap(e, "'%s'", opt) : 0;
 }
@@ -45,6 +46,8 @@ int prompt_model_init(struct prompt_model *pm, const struct model *m, const char
         err_set(&why, ERR_ARG, "the model has no chat template; name one with --chat-template");
     else if (!chat_recognize(own, &pm->kind, &why))
         pm->known = true;
+    if (pm->known)
+        pm->system = chat_default_system(own);
     if (!pm->known)
         pm->problem = mem_dup(why.msg, strlen(why.msg));
     return 0;
@@ -53,6 +56,7 @@ int prompt_model_init(struct prompt_model *pm, const struct model *m, const char
 void prompt_model_free(struct prompt_model *pm)
 {
     free(pm->problem);
+    free(pm->system);
     *pm = (struct prompt_model){0};
 }
 
@@ -160,6 +164,8 @@ static int encode(const struct prompt_model *pm, const struct chat_message *m, i
 
     if (!pm->known)
         return err_set(e, ERR_ARG, "%s", pm->problem);
+    chat_text_use(&t, pm->tok);
+    t.system = pm->system;
     rc = chat_render(pm->kind, m, n, prefix, &t, e);
     if (!rc)
         rc = chat_encode(pm->tok, &t, out, e);

@@ -21,6 +21,7 @@
 struct prompt_model {
     const struct tok *tok;
     enum chat_kind kind;
+    char *system; // what the template says without a system message (chat_default_system), or NULL
     bool known;   // kind is set
     char *problem; // why it is not: reported when a template is first needed
 };
