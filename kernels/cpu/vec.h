@@ -11,11 +11,30 @@
 
 #include <string.h>
 
+/* What must end up in one loop over registers: inlined whole, and loops of
+ * constant length unrolled. Not in builds that check every access, where it
+ * would only multiply the checks. */
+#if defined(__has_feature)
+#define CHECKED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CHECKED 1
+#else
+#define CHECKED 0
+#endif
+#if CHECKED
+#if defined(__AVX2__)
+#define INLINE static inline
+#else
+#define INLINE static __attribute__((noinline, unused))
+#endif
+#define UNROLL
+#else
 #define INLINE static inline __attribute__((always_inline))
 #if defined(__clang__)
 #define UNROLL _Pragma("unroll")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 #endif
 
 #if defined(__AVX512F__)
