@@ -19,7 +19,8 @@ static const char yaml[] = "user: 'Rewrite ({{operator}}): {{task}}'\n"
                            "refusals: [sorry]\n";
 
 /* The recipe of a text, through a file. */
-static int open_text(struct recipe *r, const char *text, struct err *e)
+static int open_given(struct recipe *r, const char *text, const struct cli_sample *given,
+                      struct err *e)
 {
     char path[] = "/tmp/ways_testXXXXXX.yaml";
     int fd = mkstemps(path, 5), rc;
@@ -27,9 +28,14 @@ static int open_text(struct recipe *r, const char *text, struct err *e)
 
     fputs(text, f);
     fclose(f);
-    rc = recipe_open(r, path, "evol", ways_keys, &cli_sample_unset, &cli_sample_default, e);
+    rc = recipe_open(r, path, "evol", ways_keys, given, &cli_sample_default, e);
     unlink(path);
     return rc;
+}
+
+static int open_text(struct recipe *r, const char *text, struct err *e)
+{
+    return open_given(r, text, &cli_sample_unset, e);
 }
 
 /* The error of opening a text with a list, "" for none. */
@@ -43,6 +49,21 @@ static const char *problem(const char *text, const char *list)
     ways_close(&w);
     recipe_close(&r);
     return rc ? e.msg : "";
+}
+
+/* The temperature that holds, and the tokens, when the command line gives t (-1: nothing). */
+static bool sampling(float t, float want, int tokens)
+{
+    struct cli_sample given = cli_sample_unset;
+    struct recipe r = {0};
+    struct err e;
+    bool same;
+
+    given.temp = t;
+    same = !open_given(&r, yaml, &given, &e) && r.sample.temp == want &&
+           r.sample.max_tokens == tokens && r.sample.top_p == 1;
+    recipe_close(&r);
+    return same;
 }
 
 static const char *rule(const struct ways *w, const char *now, const char *next, bool cut)
@@ -109,6 +130,11 @@ int main(void)
     test_rules(&w);
     ways_close(&w);
     recipe_close(&r);
+
+    TEST("sampling: the command line, then the file, then the command's own");
+    CHECK(sampling(-1, 0.5f, 256));
+    CHECK(sampling(0, 0, 256));
+    CHECK(sampling(1.5f, 1.5f, 256));
 
     TEST("lists on the command line");
     CHECK(!strcmp(problem(yaml, "three:2,one"), ""));
