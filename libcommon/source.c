@@ -353,12 +353,25 @@ static int read_factors(struct source *s, struct err *e)
     return 0;
 }
 
+/* Part of a model that was cut into several files: its tensors are not all here. */
+static int check_split(const struct gguf *g, struct err *e)
+{
+    int64_t n = 1;
+
+    if (gguf_int(g, "split.count", 0, 65535, &n, e) < 0)
+        return -1;
+    if (n > 1)
+        return err_set(e, ERR_DATA, "%s: one of %lld parts of a model; join them first",
+                       g->map.path, (long long)n);
+    return 0;
+}
+
 int source_parts(struct source *s, struct err *e)
 {
     char name[ARCH_NAME];
     const struct tensor *t;
 
-    if (s->kind == SOURCE_GGUF && hparam_gguf(&s->h, &s->g, e))
+    if (s->kind == SOURCE_GGUF && (check_split(&s->g, e) || hparam_gguf(&s->h, &s->g, e)))
         return -1;
     if (s->kind == SOURCE_HF && hparam_dir(&s->h, s->path, e))
         return -1;

@@ -108,7 +108,7 @@ struct spec {
     const char *skip;  // this tensor is not written
     const char *wrong; // this one has a column too many
     const char *extra; // this one comes besides
-    bool rope, bad_rope;
+    bool rope, bad_rope, split;
 };
 
 static void put_one(struct gguf_writer *w, const struct spec *x, const char *name, int64_t rows,
@@ -139,6 +139,8 @@ static void put_gguf(const char *path, const struct spec *x)
     for (int i = 0; i < 6; i++)
         gguf_put_int(&w, key[i], GGUF_U32, v[i]);
     gguf_put_float(&w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    if (x->split)
+        gguf_put_int(&w, "split.count", GGUF_U16, 3);
     put_one(&w, x, "token_embd.weight", VOCAB, DIM);
     for (int l = 0; l < LAYERS; l++) {
         static const struct {
@@ -178,6 +180,7 @@ static void test_gguf(void)
         {{.extra = "blk.1.attn_q.bias"}, "'blk.1.attn_q.bias' is not one that family 'llama' has"},
         {{.extra = "blk.2.attn_q.weight"}, "is not one that family 'llama' has"},
         {{.rope = true, .bad_rope = true}, "tensor 'rope_freqs.weight': not 2 values of F32"},
+        {{.split = true}, "one of 3 parts of a model"},
         {{.rope = true}, "tensor 'rope_freqs.weight': value 0 is not a number above 0"},
     };
     struct source s;
