@@ -100,6 +100,7 @@ static int read_items(struct tok_spec *s, const struct file_map *m, struct err *
         at += 8;
         if (len > m->n - at || len > VOCAB_PIECE)
             return err_set(e, ERR_DATA, "byte %zu: token %d has %u bytes", at - 4, id, len);
+        *p = (struct vocab_piece){0};
         p->s = piece_of(&s->mem, id, (const char *)m->p + at, len, &n);
         p->n = (uint32_t)n;
         p->score = (double)score;
