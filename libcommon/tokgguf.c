@@ -13,6 +13,12 @@
 #define KEY "tokenizer.ggml."
 #define OWN "llmutils.tokenizer."
 
+/* Our own files say all; what is not in them is not meant by default either. */
+static bool is_own(const struct gguf *g)
+{
+    return gguf_find(g, OWN "merges") != NULL;
+}
+
 /* An array key of n items (any number when n is 0) of one of two types: 1, 0 absent, -1. */
 static int array(const struct gguf *g, const char *key, enum gguf_type type, enum gguf_type other,
                  uint64_t n, const struct gguf_kv **out, struct err *e)
@@ -108,7 +114,7 @@ static int read_id(const struct gguf *g, const char *key, int n, int fallback, i
 
 static int read_ids(const struct gguf *g, struct tok_spec *s, struct err *e)
 {
-    bool spm = s->kind == TOK_SPM, uni = s->kind == TOK_UNIGRAM;
+    bool spm = !is_own(g) && s->kind == TOK_SPM, uni = !is_own(g) && s->kind == TOK_UNIGRAM;
     struct err ignored = {0};
     int64_t pad = -1;
 
@@ -267,26 +273,27 @@ static int t5_normalizer(const struct gguf *g, struct tok_spec *s, struct err *e
 static int read_kind(const struct gguf *g, struct tok_spec *s, struct err *e)
 {
     bool merges = s->kind == TOK_BPE;
-    int rc;
+    int rc = 0;
 
     s->byte_level = s->kind == TOK_BPE;
     s->fuse_unk = s->kind == TOK_UNIGRAM;
     s->byte_fallback = s->kind == TOK_SPM;
+    s->escaped = s->kind != TOK_BPE;
     if (s->kind == TOK_BPE)
         rc = read_splitter(g, s, e);
-    else
+    else if (!is_own(g))
         rc = s->kind == TOK_SPM ? spm_normalizer(g, s, e) : t5_normalizer(g, s, e);
     if (rc < 0 || gguf_bool(g, OWN "merges", &merges, e) < 0 ||
         gguf_bool(g, OWN "ignore_merges", &s->ignore_merges, e) < 0 ||
         gguf_bool(g, OWN "byte_fallback", &s->byte_fallback, e) < 0 ||
         gguf_bool(g, OWN "fuse_unk", &s->fuse_unk, e) < 0 ||
+        gguf_bool(g, OWN "escaped", &s->escaped, e) < 0 ||
         chain(g, OWN "normalizer", &s->mem, &s->normalizer, e) < 0)
         return -1;
     if (s->kind != TOK_BPE && (chain(g, KEY "pre", &s->mem, &s->pre, e) < 0 ||
                                chain(g, OWN "pre_tokenizer", &s->mem, &s->splitter, e) < 0))
         return -1;
     s->by_score = s->kind == TOK_SPM && !merges;
-    s->escaped = s->kind != TOK_BPE;
     return merges && s->kind != TOK_UNIGRAM ? read_merges(g, s, e) : 0;
 }
 

@@ -168,6 +168,7 @@ static void put_own(const struct tok *t, struct gguf_writer *w)
     gguf_put_bool(w, OWN "ignore_merges", s->ignore_merges);
     gguf_put_bool(w, OWN "byte_fallback", s->byte_fallback);
     gguf_put_bool(w, OWN "fuse_unk", s->fuse_unk);
+    gguf_put_bool(w, OWN "escaped", s->escaped);
     put_added(w, s);
     put_list(w, OWN "prefix", s->prefix, (size_t)s->n_prefix);
     put_list(w, OWN "suffix", s->suffix, (size_t)s->n_suffix);
@@ -392,7 +393,7 @@ static void json_post(struct buf *b, const struct tok_spec *s)
     buf_str(b, ",\"special_tokens\":{");
     for (int i = 0; i < 2; i++)
         for (int k = 0; k < n[i]; k++) {
-            buf_str(b, i || k ? "," : "");
+            buf_str(b, b->p[b->n - 1] == '{' ? "" : ",");
             json_piece(b, s, list[i][k]);
             buf_str(b, ":{\"id\":");
             json_piece(b, s, list[i][k]);
