@@ -105,7 +105,8 @@ static size_t load_symbols(struct work *w, const char *s, size_t n)
 static void put_merged(struct work *w, const char *s, size_t n)
 {
     const struct tok *t = w->t;
-    size_t k = bpe_merge(&t->bpe, &w->bpe, w->sym, load_symbols(w, s, n));
+    size_t n_sym = load_symbols(w, s, n); // first: it may move w->sym
+    size_t k = bpe_merge(&t->bpe, &w->bpe, w->sym, n_sym);
     bool unknown = false;
 
     for (size_t i = 0; i < k; i++) {
@@ -157,7 +158,8 @@ static bool is_whole(struct work *w, int id, const char *s, size_t n)
     unsigned char known = atomic_load_explicit(&t->whole[id], memory_order_relaxed);
 
     if (!known) {
-        size_t k = bpe_merge(&t->bpe, &w->bpe, w->sym, load_symbols(w, s, n));
+        size_t n_sym = load_symbols(w, s, n); // first: it may move w->sym
+        size_t k = bpe_merge(&t->bpe, &w->bpe, w->sym, n_sym);
 
         known = k == 1 && w->sym[0] == id ? 1 : 2;
         atomic_store_explicit(&t->whole[id], known, memory_order_relaxed);
