@@ -62,11 +62,12 @@ static int hide(const char **file, char **part, struct err *e)
     if (!access(*file, F_OK))
         return err_set(e, ERR_ARG, "'%s' exists", *file);
     buf_fmt(&b, "%s.part", *file);
-    *file = *part = b.p;
+    *part = mem_dup(b.p, b.n);
+    buf_str(&b, ".meta");
+    unlink(*part); // what a stopped run left
     unlink(b.p);
-    buf_fmt(&b, ".meta");
-    unlink(b.p);
-    b.p[b.n - 5] = 0;
+    buf_free(&b);
+    *file = *part;
     return 0;
 }
 
