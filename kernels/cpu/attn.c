@@ -7,17 +7,17 @@ struct run {
     struct cpu_attn j;
 };
 
-/* Tokens t0 .. that share a sequence, at most CPU_GROUP and within a run of CPU_GROUP. */
-static int run_length(const struct step *s, int t0)
+/* Tokens from t0 on that share its sequence, at most to `stop`. */
+static int run_length(const struct step *s, int t0, int stop)
 {
     int n = 1;
 
-    while (t0 + n < s->n && (t0 + n) % CPU_GROUP && s->seq[t0 + n] == s->seq[t0])
+    while (t0 + n < stop && s->seq[t0 + n] == s->seq[t0])
         n++;
     return n;
 }
 
-/* Item i is KV head i % n_kv_heads of the CPU_GROUP tokens from i / n_kv_heads on. */
+/* Item i is KV head i % n_kv_heads of the run of tokens i / n_kv_heads. */
 static void items(void *ctx, int64_t begin, int64_t end, int worker)
 {
     const struct run *r = ctx;
@@ -25,11 +25,11 @@ static void items(void *ctx, int64_t begin, int64_t end, int worker)
 
     (void)worker;
     for (int64_t i = begin; i < end; i++) {
-        int t = (int)(i / heads) * CPU_GROUP, stop = t + CPU_GROUP;
+        int t = (int)(i / heads) * r->j.run, stop = t + r->j.run;
 
         stop = stop > r->j.s->n ? r->j.s->n : stop;
         while (t < stop) {
-            int n = run_length(r->j.s, t);
+            int n = run_length(r->j.s, t, stop);
 
             r->c->k->attn(&r->j, t, n, (int)(i % heads));
             t += n;
@@ -37,13 +37,18 @@ static void items(void *ctx, int64_t begin, int64_t end, int worker)
     }
 }
 
+/* Neighbouring tokens of a prompt share a pass over the pages; where every token
+ * is of its own sequence, each is an item. */
 void cpu_attn(struct backend *b, float *y, const float *qkv, const struct attn_shape *a,
               const struct kv_pages *kv, int layer, const struct step *s)
 {
-    struct run r = {cpu_of(b), {a, kv, s, qkv, y, layer}};
+    struct run r = {cpu_of(b), {a, kv, s, qkv, y, layer, s->n_seq < s->n ? CPU_GROUP : 1}};
+    int64_t runs = (s->n + r.j.run - 1) / r.j.run, keys = 0;
 
     if (r.c->failed.code != ERR_NONE)
         return;
-    thread_run(r.c->pool, items, &r, (int64_t)((s->n + CPU_GROUP - 1) / CPU_GROUP) * a->n_kv_heads,
-               1);
+    for (int i = 0; i < s->n; i++)
+        keys += s->pos[i] + 1;
+    thread_run(r.c->pool, items, &r, runs * a->n_kv_heads,
+               cpu_grain(keys * a->n_heads * a->head_dim * 2 / (runs * a->n_kv_heads)));
 }

@@ -55,6 +55,7 @@ struct cpu_attn {
     const float *qkv;
     float *y;
     int layer;
+    int run; // tokens of an item at most
 };
 
 struct cpu_kernels {
@@ -100,6 +101,15 @@ size_t cpu_scratch_bytes(int cols);
 /* At least `bytes` at b, aligned to 64; contents undefined. False (and sticky) when memory is out.
  */
 bool cpu_buf_grow(struct cpu *c, struct cpu_buf *b, size_t bytes);
+
+/* Outputs of `work` multiply-adds each (or what takes as long) that make a chunk
+ * worth handing to another thread: some 5 us. */
+static inline int64_t cpu_grain(int64_t work)
+{
+    const int64_t chunk = 1 << 16;
+
+    return work >= chunk ? 1 : chunk / (work > 0 ? work : 1);
+}
 
 static inline struct cpu *cpu_of(struct backend *b)
 {

@@ -27,7 +27,7 @@ void cpu_embed(struct backend *b, float *y, const struct weight *w, const struct
 {
     struct run r = {y, w, s};
 
-    thread_run(cpu_of(b)->pool, rows, &r, s->n, 16);
+    thread_run(cpu_of(b)->pool, rows, &r, s->n, cpu_grain(w->cols));
 }
 
 void cpu_gather(struct backend *b, float *y, const float *x, const struct step *s, int dim)

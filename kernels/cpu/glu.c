@@ -21,5 +21,5 @@ void cpu_glu(struct backend *b, float *y, const float *gu, int n, int dim)
 {
     struct run r = {cpu_of(b), y, gu, dim};
 
-    thread_run(r.c->pool, rows, &r, n, 2);
+    thread_run(r.c->pool, rows, &r, n, cpu_grain((int64_t)dim * 8));
 }

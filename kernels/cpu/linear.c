@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-enum { CHUNK_BYTES = 1 << 16 }; // of weights: enough that taking a chunk costs nothing
-
 struct run {
     struct cpu *c;
     const struct weight *w;
@@ -101,7 +99,7 @@ static bool prepare(struct run *r, int block)
     a->s = buf->p;
     a->d = (float *)(a->s + n / 32);
     a->q = (int8_t *)(a->d + n / (size_t)block);
-    thread_run(c->pool, quantize, &q, items, tiled ? 1 : 8);
+    thread_run(c->pool, quantize, &q, items, cpu_grain((int64_t)r->w->cols * (tiled ? 64 : 4)));
     return true;
 }
 
@@ -110,18 +108,15 @@ static void run(struct backend *b, float *y, const struct weight *w, const float
 {
     struct cpu *c = cpu_of(b);
     struct run r = {.c = c, .w = w, .x = x, .y = y, .n = n, .add = add};
-    int64_t grain, share;
+    int64_t grain;
 
     if (c->failed.code != ERR_NONE)
         return;
     for (int i = 0; i < w->n_parts; i++)
         if (!is_float(w->part[i].type) && !prepare(&r, tensor_block(w->part[i].type)))
             return;
-    grain =
-        n > 1 ? CPU_PANEL_ROWS : CHUNK_BYTES / (int64_t)tensor_row_bytes(w->part[0].type, w->cols);
-    share = w->rows / (4 * c->n_threads); // at least four chunks a thread where rows are few
-    grain = grain > share ? share : grain;
-    grain = grain < CPU_PANEL_ROWS ? CPU_PANEL_ROWS : grain / CPU_PANEL_ROWS * CPU_PANEL_ROWS;
+    grain = cpu_grain((int64_t)w->cols * n) + CPU_PANEL_ROWS - 1;
+    grain -= grain % CPU_PANEL_ROWS;
     thread_run(c->pool, rows, &r, w->rows, grain);
 }
 

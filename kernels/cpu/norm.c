@@ -23,5 +23,5 @@ void cpu_norm(struct backend *b, float *y, const float *x, const float *w, int n
 {
     struct run r = {cpu_of(b), y, x, w, dim, eps};
 
-    thread_run(r.c->pool, rows, &r, n, 4);
+    thread_run(r.c->pool, rows, &r, n, cpu_grain(dim));
 }

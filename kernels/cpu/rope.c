@@ -64,8 +64,9 @@ void cpu_rope_kv(struct backend *b, float *qkv, const struct attn_shape *a,
     if (r.c->failed.code != ERR_NONE || !cpu_buf_grow(r.c, &r.c->rope, bytes))
         return;
     if (r.c->rope_of != a->inv_freq) {
-        thread_run(r.c->pool, angles, &r, s->n, 8);
+        thread_run(r.c->pool, angles, &r, s->n, cpu_grain((int64_t)a->rope_dims * 32));
         r.c->rope_of = a->inv_freq;
     }
-    thread_run(r.c->pool, tokens, &r, s->n, 8);
+    thread_run(r.c->pool, tokens, &r, s->n,
+               cpu_grain((int64_t)(a->n_heads + a->n_kv_heads) * a->head_dim * 4));
 }
