@@ -123,6 +123,14 @@ only() {
         printf '{"prompt":"Once upon a time"}\n' | llm-generate -m $m -t 0 -n 50 | jq -r .output
     done >out
     [ "$(sort -u out | wc -l)" = "$(($(wc -l <out) / 3))" ]
+    llm-convert "$TINY" -o tiny
+    cp tiny/tokenizer*.json dir # more tokens than this embedding has rows
+    for args in "--check dir" "-o u.gguf dir"; do
+        # shellcheck disable=SC2086
+        run -2 llm-convert $args
+        [[ "$output" == *"dir: the tokenizer has "*" tokens, the embedding 512 rows" ]]
+    done
+    [ ! -e u.gguf ]
 }
 
 @test "llm-convert: what this program cannot run is described, not refused" {
