@@ -53,6 +53,8 @@ static bool move(struct reader *r, const char *from, const char *to)
 static void escape(struct reader *r)
 {
     bool in = r->depth > 0;
+    const char *end;
+    size_t n;
 
     if (!in)
         r->atom = r->out.n;
@@ -71,8 +73,12 @@ static void escape(struct reader *r)
         r->i += 6;
         return;
     }
-    buf_add(&r->out, r->s + r->i, r->n - r->i < 2 ? 1 : 2);
-    r->i += r->n - r->i < 2 ? 1 : 2;
+    n = r->n - r->i < 2 ? 1 : 2;
+    if ((at(r, "\\p{") || at(r, "\\P{") || at(r, "\\x{")) &&
+        (end = memchr(r->s + r->i, '}', r->n - r->i)))
+        n = (size_t)(end - (r->s + r->i)) + 1;
+    buf_add(&r->out, r->s + r->i, n);
+    r->i += n;
 }
 
 /* `X{2,3}+` repeats the repetition in Oniguruma and is possessive in PCRE2:
