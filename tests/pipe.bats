@@ -1,0 +1,137 @@
+# Commands as parts of a shell pipeline: what flows, what ends it, what it says at the end.
+bats_require_minimum_version 1.5.0
+
+setup() {
+    TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
+    cd "$BATS_TEST_TMPDIR" || return 1
+    task='{"instruction":"Reverse the list.","input":"plum fox goat"}'
+}
+
+gen() {
+    llm-generate -m "$TINY" -t 0 -n 4 "$@"
+}
+
+@test "pipe: head ends the command, not an error message" {
+    run -0 timeout 60 bash -c 'yes "$1" | llm-generate -m "$2" -t 0 -n 2 | head -n 1; echo "${PIPESTATUS[*]}"' - \
+        "$task" "$TINY"
+    [ "${#lines[@]}" = 2 ]
+    [ "${lines[1]}" = "141 141 0" ]
+    jq -e .output <<<"${lines[0]}"
+}
+
+@test "pipe: a record goes out before the next one comes in" {
+    mkfifo to from
+    gen <to >from 3>&- &
+    exec 5>to 6<from
+    for i in 1 2 3; do
+        printf '{"id":%d,"prompt":"fox"}\n' $i >&5
+        read -r -t 30 line <&6
+        [ "$(jq .id <<<"$line")" = $i ]
+    done
+    exec 5>&-
+    run -0 cat <&6
+    [ -z "$output" ]
+    wait $!
+}
+
+@test "pipe: a producer of one byte at a time, and one that pauses in a character" {
+    printf '\xef\xbb\xbf{"prompt":"f\xc3\xa9 fox"}\r\n\n{"prompt":"goat"}\n{"prompt":"plum"}' >in.jsonl
+    gen in.jsonl >ref
+    [ "$(wc -l <ref)" = 3 ]
+    while IFS= LC_ALL=C read -r -n 1 -d '' c || [ -n "$c" ]; do
+        printf %s "$c"
+        case $c in $'\xc3') sleep 0.2 ;; esac
+    done <in.jsonl | gen >out
+    cmp out ref
+    { head -c 30 in.jsonl; sleep 0.3; tail -c +31 in.jsonl; } | gen --batch 1 >out
+    cmp out ref
+}
+
+@test "pipe: standard output holds records and nothing else" {
+    printf '%s\n' "$task" '{bad' '{"id":1}' '' "$task" >in.jsonl
+    run -1 --separate-stderr gen -v --progress always in.jsonl
+    [ "${#lines[@]}" = 2 ]
+    for l in "${lines[@]}"; do
+        jq -e 'type == "object"' <<<"$l"
+    done
+    [[ "$stderr" == *"in.jsonl:2: "* ]]
+    run -1 --separate-stderr gen -q --progress never in.jsonl
+    [ -z "$stderr" ]
+}
+
+@test "pipe: lost output is status 1: /dev/full, closed, a file system's end" {
+    run -1 bash -c 'printf "%s\n" "$1" | llm-generate -m "$2" -n 2 >/dev/full' - "$task" "$TINY"
+    [ "$output" = "llm-generate: cannot write 'standard output': No space left on device" ]
+    run -1 bash -c 'printf "%s\n" "$1" | llm-generate -m "$2" -n 2 >&-' - "$task" "$TINY"
+    [ "$output" = "llm-generate: standard output is closed" ]
+    run -1 gen -o /dev/full <<<"$task"
+    printf '{"id":1}\n' >in.jsonl
+    run -1 gen --rejects /dev/full in.jsonl
+    [[ "$output" == *"cannot write '/dev/full'"* ]]
+    (ulimit -f 1 && trap '' XFSZ && yes "$task" | head -n 40 | gen -n 30 --ignore-eos >big 2>err) && return 1
+    grep "cannot write 'standard output': File too large" err
+}
+
+@test "pipe: inputs that are none: closed, a directory, its own output, absent" {
+    run -2 bash -c 'llm-generate -m "$1" <&-' - "$TINY"
+    [[ "$output" == *"standard input is closed" ]]
+    run -2 gen .
+    [[ "$output" == *"'.' is a directory" ]]
+    run -2 gen <.
+    [[ "$output" == *"is a directory" ]]
+    run -2 gen absent.jsonl
+    [[ "$output" == *"cannot open 'absent.jsonl': No such file or directory" ]]
+    printf '%s\n' "$task" >io
+    run -2 bash -c 'llm-generate -m "$1" -n 2 <io >>io' - "$TINY"
+    [ "$output" = "llm-generate: '<stdin>' is both input and output" ]
+    [ "$(cat io)" = "$task" ]
+    run -2 gen -o io --resume io
+    [ "$(cat io)" = "$task" ]
+    run -2 gen -o new --stats io io
+    [ "$(cat io)" = "$task" ]
+}
+
+@test "pipe: several files, standard input among them, in their order" {
+    printf '{"id":1,"prompt":"a"}\n{"id":2,"prompt":"a"}' >one
+    printf '\xef\xbb\xbf{"id":4,"prompt":"a"}\n{bad\n' >two
+    run -1 --separate-stderr gen one - two <<<'{"id":3,"prompt":"a"}'
+    [ "$(jq -s -c 'map(.id)' <<<"$output")" = '[1,2,3,4]' ]
+    [ "$stderr" = "llm-generate: two:2: byte 1: expected a key in double quotes" ]
+}
+
+@test "pipe: a FIFO that nobody writes can be interrupted" {
+    mkfifo silent
+    llm-generate -m "$TINY" silent 3>&- &
+    sleep 0.5
+    kill -TERM $!
+    rc=0
+    wait $! || rc=$?
+    [ $rc = 75 ]
+}
+
+@test "pipe: two stages with resume only at the last: nothing lost, nothing twice" {
+    seq 60 | sed 's/.*/{"instruction":"Reverse the list.","input":"plum fox &"}/' >in.jsonl
+    gen in.jsonl | llm-generate -m "$TINY" -t 0.8 -n 6 -o ref.jsonl
+    for i in 1 2 3; do
+        gen in.jsonl | (llm-generate -m "$TINY" -t 0.8 -n 6 --resume -o out.jsonl & sleep 0.$((i * 2)); kill -9 $!; wait $!) || :
+    done 2>/dev/null
+    gen in.jsonl | llm-generate -m "$TINY" -t 0.8 -n 6 --resume -o out.jsonl
+    cmp out.jsonl ref.jsonl
+}
+
+@test "pipe: rejects are records: mended, they go in again" {
+    printf '%s\n' '{"id":"a","prompt":"fox"}' '{"id":"b","text":"fox"}' >in.jsonl
+    run -1 gen -o out.jsonl --rejects rejects.jsonl in.jsonl
+    jq -c '{id, prompt: .text}' rejects.jsonl | gen >>out.jsonl
+    [ "$(jq -s -c 'map(.id)' out.jsonl)" = '["a","b"]' ]
+}
+
+@test "pipe: long lines pass, too long ones do not stop what follows" {
+    { printf '{"id":1,"note":"'; head -c 5000000 /dev/zero | tr '\0' x; printf '","prompt":"fox"}\n'
+      head -c 68000000 /dev/zero | tr '\0' '['; printf '\n{"id":3,"prompt":"fox"}\n'; } |
+        gen --rejects rejects.jsonl >out.jsonl 2>err && return 1
+    [ "$(jq -s -c 'map(.id)' out.jsonl)" = '[1,3]' ]
+    [ "$(cat err)" = "llm-generate: <stdin>:2: line of 68000000 bytes exceeds 67108864" ]
+    [ "$(jq -c '[.reject.rule, .reject.value, .reject.limit, .reject.line, (.raw | length)]' rejects.jsonl)" = \
+        '["line-length",68000000,67108864,2,4096]' ]
+}
