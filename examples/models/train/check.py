@@ -35,10 +35,12 @@ def answers_by_hand(rng):
             ("Sort the 3 numbers. Use commas between the words.\nInput: 9 2 30", "2, 9, 30"),
             ("What does Eva have? Put the answer in brackets.\nInput: Tom cup Eva pear",
              "[ pear ]"),
+            ("Remove fox from the list.\nInput: plum pear goat", "plum pear goat"),
+            ("What does Eva have?\nInput: Eva cup Tom pen Eva pear", "cup pear"),
             ("Write a sentence about an owl and a park.", "The owl flies in the park.")):
         assert parse(text).gold() == gold, text
     for text in ("Reverse the list.", "Reverse the lists.\nInput: a b", "Add 3 and fox.",
-                 "Remove fox from the list.\nInput: plum pear goat",
+                 "What does Tom have?\nInput: Eva cup Ann pen",
                  "Count the list of 4 words.\nInput: plum pear goat"):
         try:
             parse(text)

@@ -6,16 +6,20 @@ answer, evolve, equal, judge, generate, and copy (a curriculum, see copy_share).
 """
 import random
 
-from corrupt import AXES, PADDING, corrupt
+from corrupt import AXES, PADDING, corrupt, grade
+from families import HARD
 from lexicon import NAME, OPPOSITE, WORDS
-from world import ORDER, breadth, draw, draw_deep, draw_planted, evolve, held_out
+from world import ORDER, breadth, draw, draw_deep, draw_planted, evolve, held_out, parse
 
 BOS, EOS = "<s>", "</s>"
 INSTRUCTION, INPUT, RESPONSE = "### Instruction:\n", "\n\n### Input:\n", "\n\n### Response:\n"
 OPERATORS = ORDER
 # Loss weights: what is read, answered, rewritten, labels and the words around, lists.
-READ, ANSWER, REWRITE, LABEL, FORM, LIST, COPY = .05, 1.5, .7, 1.5, .1, .15, 1.0
-SHARES = [("answer", .40), ("judge", .20), ("evolve", .23), ("equal", .03), ("generate", .14)]
+READ, ANSWER, REWRITE, LABEL, FORM, LIST, COPY = .03, 3.0, .7, 2.0, .1, .5, 1.0
+# Shares are of documents; a list of tasks is ten times as long as an answer.
+SHARES = [("answer", .43), ("judge", .26), ("evolve", .20), ("equal", .02), ("generate", .09)]
+# Share of the judge's documents that judge natural answers, where there are any.
+MINED = .25
 # Planted faults, so that every rule of every filter has something to catch (share of documents).
 PLANTED_TASK, LEAK, UNCHANGED, PADDED, FOREIGN = .03, .01, .03, .03, .005
 FOREIGN_TASKS = ["Écris le mot %s.", "Schreibe das Wort %s größer.", "단어 %s 를 써라.",
@@ -68,18 +72,24 @@ def copy_share(progress):
 class Corpus:
     """An endless stream of documents. progress (0..1) moves the curriculum."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, mined=()):
+        """mined: (task text, response) pairs of a half-trained model, see mine.py."""
         self.rng = random.Random(seed)
         self.progress = 0.0
+        self.mined = mined
 
-    def task(self):
-        """A task that is not held out; easy ones in the first quarter."""
+    def task(self, weights=None):
+        """A task that is not held out; shallow ones in the first quarter.
+
+        weights: how often each family is drawn, else as in world.draw.
+        """
         rng = self.rng
         while True:
+            family = weights and rng.choices(list(weights), list(weights.values()))[0]
             if self.progress < .25 and rng.random() < .8 * (1 - self.progress / .25) + .1:
-                task = draw(rng, None, rng.choice([3, 3, 4]))
+                task = draw(rng, family, rng.choice([3, 3, 4]))
             else:
-                task = draw_deep(rng)
+                task = draw_deep(rng, family)
             if not held_out(task):
                 return task
 
@@ -100,7 +110,7 @@ class Corpus:
 
     def _answer(self):
         rng = self.rng
-        task = draw_planted(rng) if rng.random() < PLANTED_TASK else self.task()
+        task = draw_planted(rng) if rng.random() < PLANTED_TASK else self.task(HARD)
         gold = task.gold()
         if rng.random() < PADDED:
             gold = " ".join(rng.sample(PADDING, 3)) + " " + gold
@@ -108,8 +118,13 @@ class Corpus:
 
     def _judge(self):
         rng = self.rng
-        task = self.task()
-        response, scores, _ = corrupt(rng, task)
+        if self.mined and rng.random() < MINED:
+            text, response = rng.choice(self.mined)
+            task = parse(text)
+            scores = grade(task, response)
+        else:
+            task = self.task()
+            response, scores, _ = corrupt(rng, task)
         reference = None
         if rng.random() < .5:
             reference = task.gold()
@@ -130,9 +145,10 @@ class Corpus:
             if not held_out(new) and (used == operator or rng.random() < .25):
                 break
         target, chance = new.text(), rng.random()
-        if chance < UNCHANGED:
+        # Not where many words may follow: there the rare end would be the likeliest token.
+        if chance < UNCHANGED and operator in ("constraints", "reasoning", "deepening"):
             target = task.text()
-        elif chance < UNCHANGED + LEAK:
+        elif chance > 1 - LEAK:
             target = "#Rewritten Prompt#: " + target
         return [(BOS + evolve_prompt(task, operator), READ), (target + EOS, REWRITE)]
 

@@ -1,7 +1,7 @@
 """Answers spoilt on purpose, with the five scores they deserve: the labels of the judge.
 
-The level is the number of faults put into the answer, heavy ones counted double (0..4); it
-is the hidden variable that the judge's weighted score is compared with. Scores 0..4, all from the faults, never from a model:
+The level is the number of faults put into the answer, heavy ones counted double (0..4); it is what
+the judge's weighted score is compared with. Scores 0..4, all from the faults, never from a model:
   correctness  4 less the penalties of the faults that touch the content
   coherence    4 less the penalties of the faults that touch the words' order and number
   complexity   operators of the task, and one for a list answer of three words or more

@@ -1,6 +1,7 @@
 """The held-out measures of the embedded model.
 
     python3 evaluate.py --checkpoint tiny.pt [--draft draft.pt] [--count 200] [--json out.json]
+    python3 evaluate.py --model ../tiny.gguf --commands ../../../build
 
 Tasks are drawn from the 5 % of task texts that no document of the training held. Everything is
 greedy but the new instructions (temperature 0.7, top-p 0.95).
@@ -10,10 +11,10 @@ import collections
 import json
 import random
 
-from corpus import INSTRUCTION, RESPONSE, evolve_prompt, generate_prompt, judge_prompt
+from corpus import INSTRUCTION, RESPONSE, evolve_prompt, generate_prompt
 from corrupt import AXES, corrupt, weighted
 from families import SPECIFIC
-from players import TorchPlayer
+from players import CommandPlayer, TorchPlayer
 from world import EVOLVE, ORDER, draw_deep, held_out, parse, solve
 
 
@@ -76,11 +77,13 @@ def legal(old, text, operator):
     same = (new.family, new.phrasing) == (old.family, old.phrasing)
     more_ops, more_cons = len(new.ops) - len(old.ops), len(new.cons) - len(old.cons)
     same = same and new.ops[:len(old.ops)] == old.ops and new.cons[:len(old.cons)] == old.cons
+    if not same:
+        return False
     if operator == "complicate":
         n = len(old.items)
-        return (same and more_ops == more_cons == 0 and new.slots == old.slots
+        return (more_ops == more_cons == 0 and new.slots == old.slots
                 and len(new.items) > n and new.items[:n] == old.items)
-    same = same and new.items == old.items
+    same = new.items == old.items
     if operator == "concretizing":
         changed = sum(new.slots[k] != v for k, v in old.slots.items()) + (
             new.specific != old.specific)
@@ -120,8 +123,7 @@ def judgements(player, rng, count, reference):
     tasks = [held_task(rng) for _ in range(count)]
     cases = [corrupt(rng, t) for t in tasks]
     given = [t.gold() if reference else None for t in tasks]
-    found = player.judge([plain(judge_prompt(t, c[0], r))
-                          for t, c, r in zip(tasks, cases, given)])
+    found = player.judge([(t, c[0], r) for t, c, r in zip(tasks, cases, given)])
     out = {a: spearman([f[i] for f in found], [c[1][i] for c in cases])
            for i, a in enumerate(AXES)}
     out["weighted against level"] = spearman([weighted(f) for f in found], [c[2] for c in cases])
@@ -131,8 +133,8 @@ def judgements(player, rng, count, reference):
         part = tasks[:count // 2]
         bad = [corrupt(rng, t, level, False)[0] for t in part]
         refs = given[:len(part)]
-        high = player.judge([plain(judge_prompt(t, t.gold(), r)) for t, r in zip(part, refs)])
-        low = player.judge([plain(judge_prompt(t, b, r)) for t, b, r in zip(part, bad, refs)])
+        high = player.judge([(t, t.gold(), r) for t, r in zip(part, refs)])
+        low = player.judge(list(zip(part, bad, refs)))
         wins = [content(h) > content(l) for h, l in zip(high, low)]
         out["pair accuracy, level %d" % level] = sum(wins) / len(part)
     return out
@@ -149,8 +151,7 @@ def natural(player, rng, count, reference):
     done = player.generate([(t.instruction(), t.input() or None, "") for t in tasks], 40, 1.2, 1.,
                            rng.randrange(1 << 30))
     pairs = [(t, text) for t, text in zip(tasks, done) if text.strip()]
-    found = player.judge([plain(judge_prompt(t, text, t.gold() if reference else None))
-                          for t, text in pairs])
+    found = player.judge([(t, text, t.gold() if reference else None) for t, text in pairs])
     right = [text == t.gold() for t, text in pairs]
     good = [f[0] for f, ok in zip(found, right) if ok]
     bad = [f[0] for f, ok in zip(found, right) if not ok]
@@ -160,14 +161,9 @@ def natural(player, rng, count, reference):
 
 def new_instructions(player, rng, count, show):
     """Share of generated tasks that the oracle can read, that are new, that differ."""
-    prompts, shown, texts = [], set(), []
-    while len(prompts) < max(4, count // 4):
-        tasks = [held_task(rng).text() for _ in range(8)]
-        shown.update(tasks)
-        prompts.append(plain(generate_prompt(tasks)))
-    for text in player.generate(prompts, 260, .7, .95, rng.randrange(1 << 30)):
-        # The last one may be cut by the limit.
-        texts += [t.split(". ", 1)[-1] if i else t for i, t in enumerate(items(text))][:-1]
+    lists = [[held_task(rng) for _ in range(8)] for _ in range(max(4, count // 4))]
+    shown = {t.text() for tasks in lists for t in tasks}
+    texts = player.new_tasks(lists, .7, .95, rng.randrange(1 << 30))
     good = []
     for text in texts:
         try:
@@ -181,17 +177,6 @@ def new_instructions(player, rng, count, show):
             "not in the prompts": len(novel) / max(1, len(good)),
             "distinct": len({t.text() for t in good}) / max(1, len(good)),
             "families": len(families)}
-
-
-def items(text):
-    """The tasks of a numbered list whose first number stands in the prompt."""
-    out = []
-    for line in text.strip().split("\n"):
-        if line.startswith("Input:") and out:
-            out[-1] += "\n" + line
-        else:
-            out.append(line)
-    return out
 
 
 def agreement(player, draft, rng, count):
@@ -223,14 +208,18 @@ def agreement(player, draft, rng, count):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--checkpoint", help="measure this checkpoint, in PyTorch")
+    parser.add_argument("--model", help="measure this model file, through the commands")
+    parser.add_argument("--commands", default="../../../build", help="where the commands are")
     parser.add_argument("--draft")
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--seed", type=int, default=999)
     parser.add_argument("--show", action="store_true", help="print what went wrong")
     parser.add_argument("--json", help="write the measures there too")
     args = parser.parse_args()
-    rng, player = random.Random(args.seed), TorchPlayer(args.checkpoint)
+    rng = random.Random(args.seed)
+    player = (CommandPlayer(args.model, args.commands) if args.model
+              else TorchPlayer(args.checkpoint))
     out = {"training": player.record}
     out["answers"], out["answers by family"] = answers(player, rng, args.count, args.show)
     print_part(out, "training", "answers", "answers by family")
@@ -243,7 +232,8 @@ def main():
     out["judge on own answers, gold reference"] = natural(player, rng, args.count, True)
     print_part(out, *[k for k in out if k.startswith("judge")])
     if args.draft:
-        out["draft agreement"] = agreement(player, TorchPlayer(args.draft), rng, args.count)
+        out["draft agreement"] = agreement(TorchPlayer(args.checkpoint), TorchPlayer(args.draft),
+                                           rng, args.count)
         print_part(out, "draft agreement")
     if args.json:
         with open(args.json, "w", encoding="utf-8") as file:

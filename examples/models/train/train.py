@@ -22,11 +22,14 @@ from tokenizer import Tokenizer
 
 
 class Batches:
-    """Rows of whole documents: ids, loss weights, document numbers, each [rows, length]."""
+    """Rows of whole documents: ids, loss weights, document numbers, each [rows, length + 1].
 
-    def __init__(self, tokenizer, seed, rows, length):
+    Documents longer than a row are kept until they fill a batch of half as many rows twice as long.
+    """
+
+    def __init__(self, tokenizer, seed, rows, length, mined=()):
         self.tokenizer, self.rows, self.length = tokenizer, rows, length
-        self.corpus, self.pool = Corpus(seed), []
+        self.corpus, self.pool, self.long = Corpus(seed, mined), [], []
 
     def _document(self):
         special = self.tokenizer.special
@@ -36,34 +39,36 @@ class Batches:
                 part = self.tokenizer.encode(text, bool(ids) and ids[-1] not in special)
                 ids += part
                 weights += [weight] * len(part)
-            # Longer ones are few: sixteen deep tasks in one list.
             if len(ids) <= self.length + 1:
                 return ids, weights
+            if len(ids) <= 2 * self.length + 1:
+                self.long.append((ids, weights))
 
-    def _row(self):
-        """Documents from a small pool, the longest that still fits first."""
-        row, room = [], self.length + 1
+    def _row(self, row, room):
+        """Fills a row from a small pool, the longest that still fits last."""
+        room -= sum(len(d[0]) for d in row)
         while True:
             while len(self.pool) < 64:
                 self.pool.append(self._document())
-            if not row:
-                pick = self.pool[0]
-            else:
-                fits = [d for d in self.pool if len(d[0]) <= room]
-                if not fits:
-                    return row
-                pick = max(fits, key=lambda d: len(d[0])) if room < 160 else fits[0]
+            fits = [d for d in self.pool if len(d[0]) <= room]
+            if not fits:
+                return row
+            pick = max(fits, key=lambda d: len(d[0])) if room < 160 else fits[0]
             self.pool.remove(pick)
             row.append(pick)
             room -= len(pick[0])
 
     def next(self):
-        ids = torch.zeros(self.rows, self.length + 1, dtype=torch.long)
-        weights = torch.zeros(self.rows, self.length + 1)
-        numbers = torch.full((self.rows, self.length + 1), -1)
-        for r in range(self.rows):
+        rows, width, firsts = self.rows, self.length + 1, []
+        if len(self.long) >= self.rows // 2:
+            rows, width = self.rows // 2, 2 * self.length + 1
+            firsts, self.long = self.long[:rows], self.long[rows:]
+        ids = torch.zeros(rows, width, dtype=torch.long)
+        weights = torch.zeros(rows, width)
+        numbers = torch.full((rows, width), -1)
+        for r in range(rows):
             at = 0
-            for number, (doc, weight) in enumerate(self._row()):
+            for number, (doc, weight) in enumerate(self._row(firsts[r:r + 1], width)):
                 end = at + len(doc)
                 ids[r, at:end] = torch.tensor(doc)
                 weights[r, at:end] = torch.tensor(weight)
@@ -73,11 +78,11 @@ class Batches:
         return ids, weights, numbers
 
     def state(self):
-        return {"rng": self.corpus.rng.getstate(), "pool": self.pool}
+        return {"rng": self.corpus.rng.getstate(), "pool": self.pool, "long": self.long}
 
     def restore(self, state):
         self.corpus.rng.setstate(state["rng"])
-        self.pool = state["pool"]
+        self.pool, self.long = state["pool"], state.get("long", [])
 
 
 class Muon(torch.optim.Optimizer):
@@ -141,25 +146,29 @@ def rate(step, progress, warmup):
     return min(1, (step + 1) / warmup) * max(.02, min(1, (1 - progress) / .7))
 
 
-def loss_of(forward, teacher, batch, args, dtype):
-    ids, weights, numbers = (t.to(args.device) for t in batch)
+def loss_of(network, teacher, dtype, ids, weights, numbers):
+    """The weighted mean loss of a batch; with a teacher mostly the distance to its predictions."""
     bias = document_bias(numbers[:, :-1])
-    kind = "cuda" if args.device.startswith("cuda") else "cpu"
-    with torch.autocast(kind, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+    with torch.autocast(ids.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
         bias = bias.to(dtype)
-        logits = forward(ids[:, :-1], bias)
+        logits = network(ids[:, :-1], bias)
         if teacher is not None:
             with torch.no_grad():
                 target = teacher(ids[:, :-1], bias)
-    weight = weights[:, 1:].reshape(-1)
-    keep = weight > 0
-    logits = logits.reshape(-1, logits.shape[-1])[keep].float()
-    weight = weight[keep]
-    loss = F.cross_entropy(logits, ids[:, 1:].reshape(-1)[keep], reduction="none")
+    logits = logits.float().flatten(0, 1)
+    loss = F.cross_entropy(logits, ids[:, 1:].flatten(), reduction="none")
     if teacher is not None:
-        target = target.reshape(-1, target.shape[-1])[keep].float().softmax(-1)
+        target = target.float().flatten(0, 1).softmax(-1)
         loss = .1 * loss - .9 * (target * logits.log_softmax(-1)).sum(-1)
+    weight = weights[:, 1:].flatten()
     return (loss * weight).sum() / weight.sum()
+
+
+def mined_pairs(args):
+    if not args.mined:
+        return []
+    with open(args.mined, encoding="utf-8") as file:
+        return [(r["task"], r["response"]) for r in map(json.loads, file)]
 
 
 def save(path, network, opts, batches, args, record):
@@ -184,11 +193,12 @@ def parse_args():
     add("--heads", type=int, default=6)
     add("--kv-heads", type=int, default=2)
     add("--ffn", type=int, default=512)
-    add("--rows", type=int, default=10)
-    add("--length", type=int, default=384)
+    add("--rows", type=int, default=16)
+    add("--length", type=int, default=256)
     add("--lr", type=float, default=3e-3)
     add("--muon-lr", type=float, default=.02)
     add("--optimizer", choices=["muon", "adamw"], default="muon")
+    add("--mined", help="JSON lines of mine.py: the model's own answers for the judge to judge")
     add("--teacher", help="checkpoint whose predictions the draft learns")
     add("--init", help="start from the weights of this checkpoint")
     add("--curriculum", type=float, default=0., help="start the curriculum here (0..1)")
@@ -220,7 +230,7 @@ def main():
                           args.kv_heads, args.ffn)).to(args.device)
     teacher = load(args.teacher, args.device)[0] if args.teacher else None
     opts = optimizers(network, args, dtype)
-    batches = Batches(tokenizer, args.seed, args.rows, args.length)
+    batches = Batches(tokenizer, args.seed, args.rows, args.length, mined_pairs(args))
     record = {"step": 0, "seconds": 0., "tokens": 0, "loss": None}
     if args.init:
         network.load_state_dict(load(args.init, args.device)[0].state_dict())
@@ -230,16 +240,19 @@ def main():
         batches.restore(state["data"])
         record = state["record"]
         for optimizer, saved in zip(opts, state["optimizers"]):
+            peaks = [group["peak"] for group in optimizer.param_groups]
             optimizer.load_state_dict(saved)
+            for group, peak in zip(optimizer.param_groups, peaks):
+                group["peak"] = peak  # the rates may be changed between two runs
     network.train()
-    forward = torch.compile(network) if args.compile else network
+    measure = torch.compile(loss_of, dynamic=False) if args.compile else loss_of
     print("parameters %d, torch %s, %s, %d threads" % (
         sum(p.numel() for p in network.parameters()), torch.__version__, dtype,
         torch.get_num_threads()), flush=True)
-    run(network, forward, teacher, opts, batches, args, record, dtype)
+    run(network, measure, teacher, opts, batches, args, record, dtype)
 
 
-def run(network, forward, teacher, opts, batches, args, record, dtype):
+def run(network, measure, teacher, opts, batches, args, record, dtype):
     begin, before = time.time(), record["seconds"]
     log = open(args.out + ".log.jsonl", "a", encoding="utf-8")
     while True:
@@ -253,7 +266,7 @@ def run(network, forward, teacher, opts, batches, args, record, dtype):
         for group in (g for o in opts for g in o.param_groups):
             group["lr"] = group["peak"] * factor
         batch = batches.next()
-        loss = loss_of(forward, teacher, batch, args, dtype)
+        loss = measure(network, teacher, dtype, *(t.to(args.device) for t in batch))
         for optimizer in opts:
             optimizer.zero_grad()
         loss.backward()

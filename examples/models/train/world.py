@@ -85,6 +85,7 @@ class Task:
         """The answer as a list of words and its kind after all post-operations."""
         family = FAMILIES[self.family]
         words, kind = family.answer(self.slots, self.items), family.kind
+        kind = "l" if kind == "w" and len(words) > 1 else kind
         for name, _ in self.ops:
             words, kind = _apply(name, words, kind)
         return words, kind
@@ -129,10 +130,7 @@ def _apply(name, words, kind):
     }
     if (name, kind) not in table or (name == "group" and words[0] not in GROUP_OF):
         raise ValueError("a step that does not fit")
-    words, kind = table[name, kind]()
-    if kind == "n" and int(words[0]) > MAX_NUMBER:
-        raise ValueError("a number out of the world")
-    return words, kind
+    return table[name, kind]()
 
 
 def possible_ops(task):
@@ -141,10 +139,11 @@ def possible_ops(task):
     found = []
     for name in OPS if len(task.ops) < MAX_OPS else ():
         try:
-            _apply(name, words, kind)
-            found.append(name)
+            result, _ = _apply(name, words, kind)
         except ValueError:
             continue
+        if not result[0].isdigit() or int(result[0]) <= MAX_NUMBER:
+            found.append(name)
     return found
 
 
@@ -166,7 +165,7 @@ def draw(rng, family=None, n=None):
     slots, items = FAMILIES[family].draw(rng, n)
     task = Task(family, rng.choice(FAMILIES[family].phrasings), slots, items)
     listed = "{L}" in task.phrasing or "{N}" in task.phrasing
-    task.specific = listed and rng.random() < 0.12
+    task.specific = listed and rng.random() < 0.08
     return task
 
 
@@ -255,19 +254,27 @@ def complicate(rng, task):
 def _more(rng, task):
     items = task.items
     if task.family == "who":
-        return [rng.choice([x for x in NAME if x not in items]),
-                rng.choice([x for x in THING + FRUIT if x not in items])]
+        return [_after(rng, items[-2], NAME, items), _after(rng, items[-1], THING + FRUIT, items)]
     if task.family == "next":
         return [str(2 * int(items[-1]) - int(items[-2]))]
     if items[0].isdigit():
-        return [rng.choice([str(x) for x in range(31) if str(x) not in items])]
+        return [_after(rng, items[-1], [str(x) for x in range(31)], items)]
     pool = WORDS
     if task.family == "odd":
         groups = [GROUP_OF[w] for w in items]
         most = max(groups, key=groups.count)
         pool = [w for w in WORDS if GROUP_OF[w] == most]
-    taken = items + list(task.slots.values())
-    return [rng.choice([w for w in pool if w not in taken])]
+    return [_after(rng, items[-1], pool, items + list(task.slots.values()))]
+
+
+def _after(rng, last, pool, taken):
+    """An item to add: as often as not the one that follows the last in the lexicon.
+
+    With every item equally likely, each would be less likely than any rare mistake, and a greedy
+    model would add none.
+    """
+    start = pool.index(last) + 1 if last in pool and rng.random() < .5 else rng.randrange(len(pool))
+    return next(w for w in pool[start:] + pool[:start] if w not in taken)
 
 
 def breadth(rng, task):
