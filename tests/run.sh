@@ -1,8 +1,10 @@
 #!/bin/sh
-# run.sh BUILD [lint] - run all tests of a build; the last line is "N passed, N failed".
+# run.sh BUILD FUZZBUILD [lint] - run all tests of a build, and the fuzz drivers of another
+# (with sanitizers); the last line is "N passed, N failed".
 set -u
 cd "$(dirname "$0")/.." || exit 2
 build=$1
+fuzz=$2
 pass=0
 fail=0
 out=$(mktemp) || exit 2
@@ -24,16 +26,21 @@ count() {
 	[ "$f" = 0 ] || grep -v '^ok ' "$out"
 	grep '# skip' "$out"
 }
-for t in tests/unit/*_test.c tests/ops/*_test.c tests/fuzz/*_fuzz.c; do
-	[ -e "$t" ] || continue
-	"$build/${t%.c}" >"$out" 2>&1
-	count "${t%.c}" $?
+program() {
+	"$1/${2%.c}" >"$out" 2>&1
+	count "${2%.c}" $?
+}
+for t in tests/unit/*_test.c tests/ops/*_test.c; do
+	program "$build" "$t"
+done
+for t in tests/fuzz/*_fuzz.c; do
+	program "$fuzz" "$t"
 done
 for t in tests/*.bats; do
 	bats --tap "$t" >"$out" 2>&1
 	count "$t" $?
 done
-if [ "${2-}" = lint ]; then
+if [ "${3-}" = lint ]; then
 	sh tests/lint.sh "$build" >"$out" 2>&1
 	rc=$?
 	[ $rc = 0 ] && echo "ok 1 lint" >>"$out"
