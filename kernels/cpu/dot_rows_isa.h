@@ -68,7 +68,18 @@ INLINE int rows_zero(enum tensor_type t)
     return quant_zero(t);
 }
 
-INLINE __m256 rows_32(enum tensor_type t, const uint8_t *row[8], struct dot_token x, int cols)
+/* Blocks of the rows 8 further on, which the hardware does not see coming: rows
+ * are short streams. */
+INLINE void rows_ahead(const uint8_t *const row[8], size_t row_bytes, size_t bytes)
+{
+    UNROLL
+    for (int r = 0; r < 8; r++)
+        for (size_t i = 0; i < bytes; i += 64)
+            _mm_prefetch((const char *)row[r] + 8 * row_bytes + i, _MM_HINT_T1);
+}
+
+INLINE __m256 rows_32(enum tensor_type t, const uint8_t *row[8], struct dot_token x, int cols,
+                      size_t row_bytes)
 {
     const size_t bytes = quant_bytes(t);
     const int zero = rows_zero(t);
@@ -78,6 +89,7 @@ INLINE __m256 rows_32(enum tensor_type t, const uint8_t *row[8], struct dot_toke
         __m256i q = quant_load(x.q + (size_t)b * QUANT_32), p[8], sum;
         __m256 d = _mm256_set1_ps(x.d[b]);
 
+        rows_ahead(row, row_bytes, bytes);
         UNROLL
         for (int r = 0; r < 8; r++)
             p[r] = rows_block_32(t, row[r], q);
@@ -145,7 +157,8 @@ INLINE __m256i rows_block_6k(const uint8_t *p, const int8_t *x)
     return all;
 }
 
-INLINE __m256 rows_k(enum tensor_type t, const uint8_t *row[8], struct dot_token x, int cols)
+INLINE __m256 rows_k(enum tensor_type t, const uint8_t *row[8], struct dot_token x, int cols,
+                     size_t row_bytes)
 {
     const size_t bytes = quant_bytes(t);
     const int at = t == T_Q6_K ? 208 : 0;
@@ -159,6 +172,7 @@ INLINE __m256 rows_k(enum tensor_type t, const uint8_t *row[8], struct dot_token
         __m128i min[8];
         __m256 d = _mm256_set1_ps(x.d[b]);
 
+        rows_ahead(row, row_bytes, bytes);
         for (int r = 0; r < 8; r++)
             p[r] = t == T_Q6_K ? rows_block_6k(row[r], q)
                                : rows_block_45k(t == T_Q5_K, row[r], q, sums, &min[r]);
@@ -187,8 +201,10 @@ INLINE void rows_all(const struct cpu_linear *l, enum tensor_type t, int begin, 
 
             for (int r = 0; r < 8; r++) // past the end, the last row again
                 p[r] = l->w + (size_t)(row + r < end ? row + r : end - 1) * l->row_bytes;
-            _mm256_storeu_ps(y, t >= T_Q4_K ? rows_k(t, p, dot_token(l, k), l->cols)
-                                            : rows_32(t, p, dot_token(l, k), l->cols));
+            if (t >= T_Q4_K)
+                _mm256_storeu_ps(y, rows_k(t, p, dot_token(l, k), l->cols, l->row_bytes));
+            else
+                _mm256_storeu_ps(y, rows_32(t, p, dot_token(l, k), l->cols, l->row_bytes));
             for (int r = 0; r < 8 && row + r < end; r++)
                 dot_put(l, row + r, k, y[r]);
         }

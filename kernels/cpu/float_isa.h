@@ -55,6 +55,10 @@ INLINE void float_tile(const struct cpu_linear *l, enum tensor_type t, const uin
         s[k] = v16_set(0.0f);
     for (; i + 16 <= l->cols; i += 16) {
         UNROLL
+        for (int r = 0; n_tokens == 1 && r < n_rows; r++) // rows are short streams: look ahead
+            __builtin_prefetch(w + (size_t)(r + n_rows) * row_bytes + i * (t == T_F32 ? 4 : 2), 0,
+                               2);
+        UNROLL
         for (int r = 0; r < n_rows; r++)
             a[r] = float_load(t, w + (size_t)r * row_bytes, i);
         UNROLL
