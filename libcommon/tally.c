@@ -3,20 +3,12 @@
 
 #include "mem.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
-/* The entry of a key, or the free place where it belongs. The upper half is the index:
- * within a shard the lower half is the same modulo N. */
-static struct tally_entry *place(const struct tally *t, struct hash128 key)
+static bool is_free(const struct tally_entry *x)
 {
-    size_t i = key.hi & (t->cap - 1);
-
-    for (;; i = (i + 1) & (t->cap - 1)) {
-        struct tally_entry *x = &t->entry[i];
-
-        if ((!x->key.lo && !x->key.hi) || (x->key.lo == key.lo && x->key.hi == key.hi))
-            return x;
-    }
+    return !x->key.lo && !x->key.hi;
 }
 
 static struct hash128 not_zero(struct hash128 key)
@@ -26,45 +18,67 @@ static struct hash128 not_zero(struct hash128 key)
     return key;
 }
 
-static void rehash(struct tally *t)
+/* The part a key belongs to. Only the upper half of a key chooses places: within a
+ * shard the lower halves are all the same modulo N. */
+static size_t part_of(struct hash128 key)
 {
-    struct tally old = *t;
+    return key.hi >> 58;
+}
 
-    t->cap = old.cap ? old.cap * 2 : 64;
-    t->entry = mem_zero(t->cap, sizeof(*t->entry));
+/* The entry of a key, or the free place where it belongs. */
+static struct tally_entry *place(const struct tally_part *p, struct hash128 key)
+{
+    size_t i = key.hi & (p->cap - 1);
+
+    for (;; i = (i + 1) & (p->cap - 1)) {
+        struct tally_entry *x = &p->entry[i];
+
+        if (is_free(x) || (x->key.lo == key.lo && x->key.hi == key.hi))
+            return x;
+    }
+}
+
+static void rehash(struct tally_part *p)
+{
+    struct tally_part old = *p;
+
+    p->cap = old.cap ? old.cap * 2 : 8;
+    p->entry = mem_zero(p->cap, sizeof(*p->entry));
     for (size_t i = 0; i < old.cap; i++)
-        if (old.entry[i].key.lo || old.entry[i].key.hi)
-            *place(t, old.entry[i].key) = old.entry[i];
+        if (!is_free(&old.entry[i]))
+            *place(p, old.entry[i].key) = old.entry[i];
     free(old.entry);
 }
 
 struct tally_entry *tally_at(struct tally *t, struct hash128 key)
 {
+    struct tally_part *p = &t->part[part_of(key = not_zero(key))];
     struct tally_entry *x;
 
-    if (8 * (t->n + 1) > 7 * t->cap)
-        rehash(t);
-    key = not_zero(key);
-    x = place(t, key);
-    if (!x->key.lo && !x->key.hi) {
+    if (8 * (p->n + 1) > 7 * p->cap)
+        rehash(p);
+    x = place(p, key);
+    if (is_free(x)) {
         x->key = key;
-        t->n++;
+        p->n++;
     }
     return x;
 }
 
 struct tally_entry *tally_find(const struct tally *t, struct hash128 key)
 {
+    const struct tally_part *p = &t->part[part_of(key = not_zero(key))];
     struct tally_entry *x;
 
-    if (!t->cap)
+    if (!p->cap)
         return NULL;
-    x = place(t, not_zero(key));
-    return x->key.lo || x->key.hi ? x : NULL;
+    x = place(p, key);
+    return is_free(x) ? NULL : x;
 }
 
 void tally_free(struct tally *t)
 {
-    free(t->entry);
+    for (int i = 0; i < TALLY_PARTS; i++)
+        free(t->part[i].entry);
     *t = (struct tally){0};
 }

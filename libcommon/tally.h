@@ -1,4 +1,4 @@
-/* tally.h - how often each id was met, by 128-bit hash; at most 55 bytes of memory an id. */
+/* tally.h - how often each id was met, by 128-bit hash; at most 64 bytes of memory an id. */
 #ifndef TALLY_H
 #define TALLY_H
 
@@ -7,14 +7,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct tally_entry {
+    struct hash128 key; // zero: free place
+    uint32_t seen;      // in the input
+    uint32_t done;      // lines in the output and rejects of earlier runs
+};
+
+/* Many tables, so that one at a time is held twice while it grows. */
+enum { TALLY_PARTS = 64 };
+
 /* Zeroed is empty. */
 struct tally {
-    struct tally_entry {
-        struct hash128 key; // zero: free place
-        uint32_t seen;      // in the input
-        uint32_t done;      // lines in the output and rejects of earlier runs
-    } * entry;              // (cap) open addressing, cap a power of two
-    size_t n, cap;
+    struct tally_part {
+        struct tally_entry *entry; // (cap) open addressing, cap a power of two
+        size_t n, cap;
+    } part[TALLY_PARTS]; // by the upper bits of the key
 };
 
 /* The entry of a key, made when it was absent; valid until the next tally_at. */
