@@ -191,8 +191,14 @@ static int by_words(const struct filter *g, struct record *r, struct verdict *v)
 static void normalize(const char *s, size_t n, struct buf *out)
 {
     utf8proc_uint8_t *u = NULL;
-    utf8proc_ssize_t k = utf8proc_map((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &u,
-                                      UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
+    utf8proc_ssize_t k = -1;
+    bool ascii = true;
+
+    for (size_t i = 0; i < n; i++)
+        ascii = ascii && !((unsigned char)s[i] & 0x80);
+    if (!ascii)
+        k = utf8proc_map((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &u,
+                         UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
     const char *p = k < 0 ? s : (const char *)u;
     size_t len = k < 0 ? n : (size_t)k;
     bool space = false;
@@ -205,7 +211,7 @@ static void normalize(const char *s, size_t n, struct buf *out)
         if (space && out->n)
             buf_char(out, ' ');
         space = false;
-        buf_char(out, p[i]);
+        buf_char(out, ascii && p[i] >= 'A' && p[i] <= 'Z' ? (char)(p[i] + 32) : p[i]);
     }
     free(u);
 }
