@@ -5,10 +5,9 @@ BINDIR  ?= $(PREFIX)/bin
 MANDIR  ?= $(PREFIX)/share/man
 DATADIR ?= $(PREFIX)/share/llmutils
 CC      ?= cc
-NVCC    ?= nvcc
-CUDA    ?= $(if $(shell command -v $(NVCC)),1,0)
 # The kernels under sanitizers take minutes to compile at -O2, seconds at -O1.
 CFLAGS  ?= $(if $(SAN),-O1,-O2) -g
+# The CPU is the only backend yet; CUDA=0 names the build without the other one.
 B       := build$(if $(filter 0,$(CUDA)),-cpu)$(if $(SAN),-san)
 
 WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wformat=2 \
