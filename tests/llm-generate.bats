@@ -55,7 +55,7 @@ EOT
 }
 
 @test "llm-generate: samples are records of their own, with number and the same id" {
-    run -0 gen -t 1.5 --samples 4 -n 8 <<<"$task"
+    run -0 gen -t 8 --samples 4 -n 8 <<<"$task"
     [ "$(jq -s -c 'map(.sample)' <<<"$output")" = '[0,1,2,3]' ]
     [ "$(jq -s -c 'map(.id) | unique | length' <<<"$output")" = 1 ]
     [ "$(jq -s -c 'map(.output) | unique | length' <<<"$output")" -gt 1 ]
