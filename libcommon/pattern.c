@@ -12,7 +12,7 @@
 
 /* Steps one match may take. Real expressions need a few per character; the
  * ones that need more would hang instead of failing. */
-enum { STEPS = 10000000, STEPS_PER_BYTE = 16, JIT_STACK = 16 << 20 };
+enum { STEPS = 10000000, STEPS_PER_BYTE = 16, JIT_STACK = 256 << 20 };
 
 struct pattern {
     pcre2_code *code;

@@ -113,6 +113,13 @@ static void read_token(const struct tok_spec *s, const struct json *j, const cha
         *out = id;
 }
 
+static void read_specials(struct tok_spec *s, const struct json *j, struct arena *a)
+{
+    read_token(s, j, "bos_token", a, &s->bos);
+    read_token(s, j, "eos_token", a, &s->eos);
+    read_token(s, j, "pad_token", a, &s->pad);
+}
+
 static void read_chat(struct tok_spec *s, const struct json *j)
 {
     int node = json_get(j, 0, "chat_template");
@@ -170,14 +177,16 @@ static int read_files(struct tok_spec *s, const char *dir, int add[2], struct er
     struct arena a = {0};
     struct json j;
     int64_t id;
-    int rc = open_config(dir, "tokenizer_config.json", &a, &j, e);
+    int rc = open_config(dir, "special_tokens_map.json", &a, &j, e);
 
+    if (rc > 0)
+        read_specials(s, &j, &a);
+    if (rc >= 0)
+        rc = open_config(dir, "tokenizer_config.json", &a, &j, e);
     if (rc > 0) {
         static const char *const key[] = {"add_bos_token", "add_eos_token"};
 
-        read_token(s, &j, "bos_token", &a, &s->bos);
-        read_token(s, &j, "eos_token", &a, &s->eos);
-        read_token(s, &j, "pad_token", &a, &s->pad);
+        read_specials(s, &j, &a);
         read_chat(s, &j);
         for (int i = 0; i < 2; i++)
             if (json_is(&j, json_get(&j, 0, key[i]), JSON_BOOL))
