@@ -110,7 +110,7 @@ static void run(struct backend *b, float *y, const struct weight *w, const float
     struct run r = {.c = c, .w = w, .x = x, .y = y, .n = n, .add = add};
     int64_t grain;
 
-    if (c->failed.code != ERR_NONE)
+    if (c->failed.code != ERR_NONE || n < 1)
         return;
     for (int i = 0; i < w->n_parts; i++)
         if (!is_float(w->part[i].type) && !prepare(&r, tensor_block(w->part[i].type)))
