@@ -171,8 +171,7 @@ static const char *const nasty[] = {"",
                                     "\xEF\xBF\xBD",
                                     "x\xCC\x81y",
                                     "don't 'tis 3.14 100%",
-                                    "a\xC2\xA0"
-                                    "b\xE3\x80\x80",
+                                    "a\xC2\xA0\xE3\x80\x80",
                                     "\xF4\x8F\xBF\xBF"};
 
 static void round_trip(void)
