@@ -166,8 +166,9 @@ int hparam_gguf(struct hparam *h, const struct gguf *g, struct err *e)
         return -1;
     if (experts > 0)
         return err_set(e, ERR_DATA, "%s: mixtures of experts are not supported", g->map.path);
-    if ((h->head_dim < 0 && divide(h, e)) ||
-        key_int(&k, "attention.value_length", 1, HPARAM_HEAD, h->head_dim, &value_dim, e) ||
+    if (h->head_dim < 0 && divide(h, e))
+        return err_wrap(e, "%s", g->map.path);
+    if (key_int(&k, "attention.value_length", 1, HPARAM_HEAD, h->head_dim, &value_dim, e) ||
         key_int(&k, "rope.dimension_count", 1, HPARAM_HEAD, h->head_dim, &h->rope_dims, e))
         return -1;
     if (value_dim != h->head_dim)
