@@ -45,7 +45,7 @@ void cpu_attn(struct backend *b, float *y, const float *qkv, const struct attn_s
     struct run r = {cpu_of(b), {a, kv, s, qkv, y, layer, s->n_seq < s->n ? CPU_GROUP : 1}};
     int64_t runs = (s->n + r.j.run - 1) / r.j.run, keys = 0;
 
-    if (r.c->failed.code != ERR_NONE)
+    if (r.c->failed.code != ERR_NONE || s->n < 1)
         return;
     for (int i = 0; i < s->n; i++)
         keys += s->pos[i] + 1;
