@@ -101,6 +101,8 @@ static void unknown(void)
         "<｜User｜><｜Assistant｜> thinking",
         "'<|user|>' + message['content'] + '<|end|>' '<|assistant|>'",
         "[gMASK]<sop><|user|>\\n{{x}}<|assistant|>",
+        "'<|user|>\\n' + message['content'] + '\\n' }}{% elif message['role'] == 'assistant' %}{{ "
+        "'<|assistant|>\\n' + message['content'] + eos_token + '\\n'",
         "'### Instruction:' '### Response:' <|EOT|>",
         "<|START_OF_TURN_TOKEN|><|USER_TOKEN|>",
         "GPT4 Correct User: "};
