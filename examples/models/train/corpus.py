@@ -6,10 +6,10 @@ answer, evolve, equal, judge, generate, and copy (a curriculum, see copy_share).
 """
 import random
 
-from corrupt import AXES, PADDING, corrupt, grade
+from corrupt import AXES, PADDING, corrupt
 from families import HARD
 from lexicon import NAME, OPPOSITE, WORDS
-from world import ORDER, breadth, draw, draw_deep, draw_planted, evolve, held_out, parse
+from world import ORDER, breadth, draw, draw_deep, draw_planted, evolve, held_out
 
 BOS, EOS = "<s>", "</s>"
 INSTRUCTION, INPUT, RESPONSE = "### Instruction:\n", "\n\n### Input:\n", "\n\n### Response:\n"
@@ -17,9 +17,7 @@ OPERATORS = ORDER
 # Loss weights: what is read, answered, rewritten, labels and the words around, lists.
 READ, ANSWER, REWRITE, LABEL, FORM, LIST, COPY = .03, 3.0, .7, 2.0, .1, .5, 1.0
 # Shares are of documents; a list of tasks is ten times as long as an answer.
-SHARES = [("answer", .43), ("judge", .26), ("evolve", .20), ("equal", .02), ("generate", .09)]
-# Share of the judge's documents that judge natural answers, where there are any.
-MINED = .25
+SHARES = [("answer", .45), ("judge", .22), ("evolve", .23), ("equal", .02), ("generate", .08)]
 # Planted faults, so that every rule of every filter has something to catch (share of documents).
 PLANTED_TASK, LEAK, UNCHANGED, PADDED, FOREIGN = .03, .01, .03, .03, .005
 FOREIGN_TASKS = ["Écris le mot %s.", "Schreibe das Wort %s größer.", "단어 %s 를 써라.",
@@ -72,11 +70,9 @@ def copy_share(progress):
 class Corpus:
     """An endless stream of documents. progress (0..1) moves the curriculum."""
 
-    def __init__(self, seed, mined=()):
-        """mined: (task text, response) pairs of a half-trained model, see mine.py."""
+    def __init__(self, seed):
         self.rng = random.Random(seed)
         self.progress = 0.0
-        self.mined = mined
 
     def task(self, weights=None):
         """A task that is not held out; shallow ones in the first quarter.
@@ -118,13 +114,8 @@ class Corpus:
 
     def _judge(self):
         rng = self.rng
-        if self.mined and rng.random() < MINED:
-            text, response = rng.choice(self.mined)
-            task = parse(text)
-            scores = grade(task, response)
-        else:
-            task = self.task()
-            response, scores, _ = corrupt(rng, task)
+        task = self.task()
+        response, scores, _ = corrupt(rng, task)
         reference = None
         if rng.random() < .5:
             reference = task.gold()

@@ -156,25 +156,6 @@ def corrupt(rng, task, level=None, pad=None):
     return text, score(task, answer, text, pad), level
 
 
-def grade(task, response):
-    """Scores of a natural response of a model, by comparison with the gold answer.
-
-    Follows the same scale: content by the words that are right in their place, order and number.
-    """
-    gold = task.gold()
-    answer = _Answer(task)
-    words, wanted = response.split(), gold.split()
-    if response != gold:
-        hits = len(set(words) & set(wanted)) / max(1, len(set(wanted)))
-        same_type = bool(words) and words[0].isdigit() == wanted[0].isdigit()
-        answer.correct = 2 if hits >= .6 and len(wanted) >= 3 else 1 if same_type else 0
-        if len(words) < .6 * len(wanted):
-            answer.coherent = 3
-        if any(a == b == c for a, b, c in zip(words, words[1:], words[2:])):
-            answer.coherent = 2
-    return score(task, answer, response, False)
-
-
 def weighted(scores):
     """The weighted mean, 0..1, of scores in the order of AXES."""
     return sum(WEIGHTS[a] * s for a, s in zip(AXES, scores)) / 4

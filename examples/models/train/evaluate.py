@@ -4,7 +4,7 @@
     python3 evaluate.py --model ../tiny.gguf --commands ../../../build
 
 Tasks are drawn from the 5 % of task texts that no document of the training held. Everything is
-greedy but the new instructions (temperature 0.7, top-p 0.95).
+greedy but the new instructions (temperature 0.7, top-p 0.95) and the second set of evolutions.
 """
 import argparse
 import collections
@@ -100,7 +100,8 @@ def concrete(old, new):
                for k, v in old.slots.items()) and new.specific >= old.specific
 
 
-def evolutions(player, rng, count, show):
+def evolutions(player, rng, count, show, temperature=0.):
+    """Share of legal rewritings by operator, each asked only where it applies."""
     out = {}
     for operator in ORDER:
         tasks = []
@@ -108,7 +109,8 @@ def evolutions(player, rng, count, show):
             task = held_task(rng)
             if EVOLVE[operator](rng, task) is not None:
                 tasks.append(task)
-        done = player.generate([plain(evolve_prompt(t, operator)) for t in tasks], 80)
+        done = player.generate([plain(evolve_prompt(t, operator)) for t in tasks], 80,
+                               temperature, 1., rng.randrange(1 << 30))
         right = [legal(t, text, operator) for t, text in zip(tasks, done)]
         out[operator] = sum(right) / count
         for ok, task, text in zip(right, tasks, done):
@@ -225,7 +227,9 @@ def main():
     print_part(out, "training", "answers", "answers by family")
     out["evolutions"] = evolutions(player, rng, max(20, args.count // 3), args.show)
     out["instructions"] = new_instructions(player, rng, args.count, args.show)
-    print_part(out, "evolutions", "instructions")
+    out["evolutions, temperature 0.7"] = evolutions(player, rng, max(20, args.count // 3),
+                                                    args.show, .7)
+    print_part(out, "evolutions", "evolutions, temperature 0.7", "instructions")
     out["judge, no reference"] = judgements(player, rng, 2 * args.count, False)
     out["judge, gold reference"] = judgements(player, rng, 2 * args.count, True)
     out["judge on own answers, no reference"] = natural(player, rng, args.count, False)

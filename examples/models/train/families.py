@@ -100,7 +100,7 @@ def _draw_who(rng, n):
     count = min(n, 4)
     names = rng.sample(NAME, count)
     things = rng.sample(THING + FRUIT, count)
-    if rng.random() < 0.12:
+    if rng.random() < 0.06:
         names[-1] = names[0]  # who has two things is answered with both
     return {"p": rng.choice(names)}, [x for pair in zip(names, things) for x in pair]
 

@@ -1,7 +1,7 @@
 """Trains the embedded model, or its draft, on documents made as it goes.
 
-    python3 train.py --out tiny.pt --minutes 80
-    python3 train.py --out draft.pt --minutes 15 --dim 128 --layers 2 --heads 4 --ffn 352 \\
+    python3 train.py --out tiny.pt --steps 8500
+    python3 train.py --out draft.pt --steps 1500 --dim 128 --layers 3 --heads 4 --ffn 352 \\
         --teacher tiny.pt
 
 Runs on PyTorch 1.13 (Debian's python3-torch) and later, on the CPU or with --device cuda; in bf16
@@ -27,9 +27,9 @@ class Batches:
     Documents longer than a row are kept until they fill a batch of half as many rows twice as long.
     """
 
-    def __init__(self, tokenizer, seed, rows, length, mined=()):
+    def __init__(self, tokenizer, seed, rows, length):
         self.tokenizer, self.rows, self.length = tokenizer, rows, length
-        self.corpus, self.pool, self.long = Corpus(seed, mined), [], []
+        self.corpus, self.pool, self.long = Corpus(seed), [], []
 
     def _document(self):
         special = self.tokenizer.special
@@ -164,13 +164,6 @@ def loss_of(network, teacher, dtype, ids, weights, numbers):
     return (loss * weight).sum() / weight.sum()
 
 
-def mined_pairs(args):
-    if not args.mined:
-        return []
-    with open(args.mined, encoding="utf-8") as file:
-        return [(r["task"], r["response"]) for r in map(json.loads, file)]
-
-
 def save(path, network, opts, batches, args, record):
     shape = {k: v for k, v in vars(network.shape).items() if k != "head_dim"}
     state = dict(model=network.state_dict(), shape=shape, data=batches.state(), record=record,
@@ -185,7 +178,7 @@ def parse_args():
     add = parser.add_argument
     add("--out", required=True, help="checkpoint file; FILE.log.jsonl gets the losses")
     add("--pieces", default="pieces.json", help="vocabulary made by tokenizer.py")
-    add("--steps", type=int, default=6000)
+    add("--steps", type=int, default=8500)
     add("--minutes", type=float, help="train this long instead; the schedule follows the clock")
     add("--seed", type=int, default=7)
     add("--dim", type=int, default=192)
@@ -195,10 +188,9 @@ def parse_args():
     add("--ffn", type=int, default=512)
     add("--rows", type=int, default=16)
     add("--length", type=int, default=256)
-    add("--lr", type=float, default=3e-3)
-    add("--muon-lr", type=float, default=.02)
+    add("--lr", type=float, default=2e-3)
+    add("--muon-lr", type=float, default=.01)
     add("--optimizer", choices=["muon", "adamw"], default="muon")
-    add("--mined", help="JSON lines of mine.py: the model's own answers for the judge to judge")
     add("--teacher", help="checkpoint whose predictions the draft learns")
     add("--init", help="start from the weights of this checkpoint")
     add("--curriculum", type=float, default=0., help="start the curriculum here (0..1)")
@@ -230,7 +222,7 @@ def main():
                           args.kv_heads, args.ffn)).to(args.device)
     teacher = load(args.teacher, args.device)[0] if args.teacher else None
     opts = optimizers(network, args, dtype)
-    batches = Batches(tokenizer, args.seed, args.rows, args.length, mined_pairs(args))
+    batches = Batches(tokenizer, args.seed, args.rows, args.length)
     record = {"step": 0, "seconds": 0., "tokens": 0, "loss": None}
     if args.init:
         network.load_state_dict(load(args.init, args.device)[0].state_dict())

@@ -236,12 +236,11 @@ def concretize(rng, task):
 
 
 def complicate(rng, task):
-    """One or two more items at the end of the input."""
+    """One more item, or name and thing, at the end of the input."""
     if task.family not in GROWS or len(task.items) >= MAX_ITEMS:
         return None
     new = task.copy()
-    for _ in range(rng.choice([1, 1, 2])):
-        new.items += _more(rng, new)
+    new.items += _more(rng, new)
     if len(new.items) > MAX_ITEMS + (task.family == "who"):
         return None
     try:
@@ -278,10 +277,14 @@ def _after(rng, last, pool, taken):
 
 
 def breadth(rng, task):
-    """Another family of the same topic, as deep."""
+    """Another family of the same topic, as deep; as often as not the one that follows in the table,
+    so that a greedy model has one to choose."""
     topic = FAMILIES[task.family].topic
-    names = [f for f in FAMILIES if FAMILIES[f].topic == topic and f not in (task.family, "map")]
-    new = draw(rng, rng.choice(names), len(task.items) if task.items and len(task.items) <= 6
+    names = [f for f in FAMILIES if FAMILIES[f].topic == topic and f != "map"]
+    follows = names[(names.index(task.family) + 1) % len(names)] if task.family in names else None
+    names = [f for f in names if f != task.family]
+    family = follows if follows and rng.random() < .5 else rng.choice(names)
+    new = draw(rng, family, len(task.items) if task.items and len(task.items) <= 6
                and len(task.items) >= 3 else None)
     for _ in task.ops:
         new = add_op(rng, new) or new
