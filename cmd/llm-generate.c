@@ -179,7 +179,8 @@ static int run(struct generate *g, int n, char **file, int *status, struct err *
 
     if (session_open(&g->ses, g->cli, &g->model, !g->io.unordered, e))
         return -1;
-    g->s = session_stream(&g->ses, g->cli, &g->io, prompt_fields, g->sample.samples, NULL, n, file, e);
+    g->s =
+        session_stream(&g->ses, g->cli, &g->io, prompt_fields, g->sample.samples, NULL, n, file, e);
     if (!g->s)
         return -1;
     cli_progress_begin(&g->progress, g->cli);

@@ -28,8 +28,8 @@ struct weight {
     struct weight_part {
         enum tensor_type type;
         int rows;
-        const void *host;  // the file's bytes, borrowed for the life of the model
-        const float *bias; // (rows) host, or NULL
+        const void *host;   // the file's bytes, borrowed for the life of the model
+        const float *bias;  // (rows) host, or NULL
         void *w_d, *bias_d; // set by weight()
     } part[BACKEND_PARTS];
 };

@@ -1,5 +1,6 @@
 /* buf.c - growable byte strings. */
 #include "buf.h"
+
 #include "mem.h"
 
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 const char *const cli_devices[] = {"auto", "cpu", "cuda", NULL};
-const char *const cli_isas[] = {"auto", "scalar", "avx2", "avx512", NULL};
+const char *const cli_isas[] = {"auto", "scalar", "avx2", "avx512", "avx512vnni", NULL};
 const char *const cli_progress_when[] = {"auto", "always", "never", NULL};
 
 const struct cli_model cli_model_default = {.batch = 8, .chunk = 256};
@@ -25,9 +25,8 @@ const struct cli_notes cli_notes_default = {0};
 
 /* Options that cannot change a record's bytes (design, section 5), or only say where they go. */
 static const char *const no_effect[] = {
-    "model", "device", "threads", "batch",   "chunk",   "isa",  "output",
-    "rejects", "resume", "unordered", "stats", "quiet",  "verbose", "progress", "help", "version",
-    NULL};
+    "model",     "device", "threads", "batch",   "chunk",    "isa",  "output",  "rejects", "resume",
+    "unordered", "stats",  "quiet",   "verbose", "progress", "help", "version", NULL};
 
 static void usage(const struct cli *c, FILE *out)
 {
@@ -193,8 +192,10 @@ char *cli_data(const char *name, struct err *e)
         if (!access(b.p, R_OK))
             return b.p;
     }
-    err_set(e, ERR_IO, "cannot find '%s' beside the program (looked in %s/../examples and %s/../share/llmutils)",
-            name, exe, exe);
+    err_set(
+        e, ERR_IO,
+        "cannot find '%s' beside the program (looked in %s/../examples and %s/../share/llmutils)",
+        name, exe, exe);
     buf_free(&b);
     return NULL;
 }

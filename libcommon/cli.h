@@ -19,18 +19,18 @@
 
 enum { CLI_OK = 0, CLI_FAIL = 1, CLI_USAGE = 2, CLI_STOPPED = 75 };
 
-extern const char *const cli_devices[];  // "auto", "cpu", "cuda"; NULL-terminated
-extern const char *const cli_isas[];     // in the order of enum backend_isa
+extern const char *const cli_devices[]; // "auto", "cpu", "cuda"; NULL-terminated
+extern const char *const cli_isas[];    // in the order of enum backend_isa
 extern const char *const cli_progress_when[];
 
 struct cli_model {
-    const char *path;   // .gguf file or HF directory
-    int device;         // index into cli_devices
-    int threads;        // 0 = as many as this process may use
-    int ctx;            // positions a sequence may have; 0 = the model's, at most 4096
-    int batch;          // records in flight
-    int chunk;          // prompt tokens computed in one step
-    int isa;            // index into cli_isas
+    const char *path;          // .gguf file or HF directory
+    int device;                // index into cli_devices
+    int threads;               // 0 = as many as this process may use
+    int ctx;                   // positions a sequence may have; 0 = the model's, at most 4096
+    int batch;                 // records in flight
+    int chunk;                 // prompt tokens computed in one step
+    int isa;                   // index into cli_isas
     const char *chat_template; // name, file, "none", or NULL: the model's own
 };
 
@@ -66,7 +66,7 @@ extern const struct cli_notes cli_notes_default;
     OPT_INT(0, "ctx", &(p)->ctx, "n", 0, 1 << 24, "positions of a sequence, 0 for the model's up to 4096"), \
     OPT_INT(0, "batch", &(p)->batch, "n", 1, 1024, "records in flight"), \
     OPT_INT(0, "chunk", &(p)->chunk, "n", 1, 8192, "prompt tokens computed in one step"), \
-    OPT_ENUM(0, "isa", &(p)->isa, cli_isas, "name", "instruction set of the CPU kernels: auto, scalar, avx2 or avx512"), \
+    OPT_ENUM(0, "isa", &(p)->isa, cli_isas, "name", "instruction set of the CPU kernels: auto, scalar, avx2, avx512 or avx512vnni"), \
     OPT_STR(0, "chat-template", &(p)->chat_template, "name", "template name or file, or none, instead of the model's own")
 #define CLI_DRAW(p) \
     OPT_HEAD("Sampling"), \

@@ -1,6 +1,7 @@
 /* conf.c - YAML files into a small tree. */
 #include "conf.h"
 
+#include "arena.h"
 #include "buf.h"
 #include "hash.h"
 #include "mem.h"

@@ -6,6 +6,7 @@
  * Jobs stand in a ring in the order of submission; the first `batch` unfinished
  * ones are active. */
 #include "engine.h"
+
 #include "forward.h"
 #include "kv.h"
 #include "mem.h"
@@ -45,8 +46,8 @@ struct engine {
     struct act act;
     struct step_build build;
     struct sample_work work;
-    float *logits; // (batch, vocab)
-    struct job **job; // (n_jobs) in the order of submission; done ones wait for poll
+    float *logits;        // (batch, vocab)
+    struct job **job;     // (n_jobs) in the order of submission; done ones wait for poll
     int n_jobs, max_jobs; // engine_room is true below max_jobs
     size_t cap_jobs;
     struct job *polled; // its memory is lent to the caller until the next poll
@@ -83,7 +84,8 @@ struct engine *engine_open(const struct engine_opt *o, const char *path, struct 
     if (!en->model)
         goto fail;
     if (o->ctx > en->model->ctx) {
-        err_set(e, ERR_ARG, "--ctx %d is more than the model's %d positions", o->ctx, en->model->ctx);
+        err_set(e, ERR_ARG, "--ctx %d is more than the model's %d positions", o->ctx,
+                en->model->ctx);
         goto fail;
     }
     if (!en->o.ctx)
@@ -154,9 +156,11 @@ void engine_describe(const struct engine *en, struct buf *out)
             m->attn.n_kv_heads, m->vocab);
     buf_fmt(out, "cpu: %s, %d threads\n", backend_cpu_isa(en->backend),
             backend_cpu_threads(en->backend));
-    buf_fmt(out, "memory: weights %.1f MiB (mapped), cache up to %.1f MiB (%d positions x %d), scratch %.1f MiB",
-            (double)m->file_bytes / mib, (double)en->kv.bytes / mib, en->o.ctx, en->o.batch,
-            (double)(en->act.bytes + (size_t)en->o.batch * (size_t)m->vocab * 4) / mib);
+    buf_fmt(
+        out,
+        "memory: weights %.1f MiB (mapped), cache up to %.1f MiB (%d positions x %d), scratch %.1f MiB",
+        (double)m->file_bytes / mib, (double)en->kv.bytes / mib, en->o.ctx, en->o.batch,
+        (double)(en->act.bytes + (size_t)en->o.batch * (size_t)m->vocab * 4) / mib);
 }
 
 bool engine_room(const struct engine *en)
@@ -237,7 +241,8 @@ static bool cut_at_stop(struct job *j, size_t old)
 
     for (int i = 0; i < j->r.n_stop; i++) {
         size_t n = strlen(j->r.stop[i]), from = old > n ? old - n : 0;
-        const char *at = n ? memmem(buf_cstr(&j->text) + from, j->text.n - from, j->r.stop[i], n) : NULL;
+        const char *at =
+            n ? memmem(buf_cstr(&j->text) + from, j->text.n - from, j->r.stop[i], n) : NULL;
 
         if (at && (!first || at < first))
             first = at;
@@ -265,8 +270,8 @@ static void generate(struct engine *en, struct job *j, const float *logit)
 {
     const struct tok *tok = en->model->tok;
     size_t old = j->text.n;
-    int32_t id = sample_draw(&en->work, &j->r.sample, &j->seen, &j->noise, logit, en->model->vocab,
-                             j->n);
+    int32_t id =
+        sample_draw(&en->work, &j->r.sample, &j->seen, &j->noise, logit, en->model->vocab, j->n);
 
     if (id < 0) {
         finish(en, j, ENGINE_FAILED);
@@ -374,8 +379,8 @@ int engine_step(struct engine *en, struct err *e)
         goto out;
     for (int i = 0; i < n; i++)
         if (active[i]->row >= 0)
-            (active[i]->r.n_slots ? read_slot : generate)(en, active[i],
-                                                          en->logits + (size_t)active[i]->row * row);
+            (active[i]->r.n_slots ? read_slot : generate)(
+                en, active[i], en->logits + (size_t)active[i]->row * row);
     en->count.steps++;
     *(prefill ? &en->count.prefill_seconds : &en->count.decode_seconds) += now() - t0;
     rc = 0;

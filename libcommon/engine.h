@@ -44,13 +44,13 @@ struct engine_request {
     int max_tokens;
     struct sample_opt sample;
     uint64_t seed;
-    struct hash128 key;  // of the record's id: noise is keyed by (seed, key, sample, position)
-    int sample_index;    // 0..N-1 of --samples
+    struct hash128 key;      // of the record's id: noise is keyed by (seed, key, sample, position)
+    int sample_index;        // 0..N-1 of --samples
     const char *const *stop; // (n_stop) texts that end the output, not part of it; borrowed
     int n_stop;
-    int n_logprobs;      // likeliest tokens to report at each position; 0: no log-probabilities
+    int n_logprobs; // likeliest tokens to report at each position; 0: no log-probabilities
     bool ignore_eos;
-    bool trim;           // drop one leading space of the output (SentencePiece after a template)
+    bool trim; // drop one leading space of the output (SentencePiece after a template)
     const struct engine_slot *slot; // (n_slots) borrowed until polled; NULL: generate
     int n_slots;
     void *user;
@@ -66,9 +66,9 @@ struct engine_result {
     size_t n_text;
     const int32_t *token; // (n_tokens) as drawn, the end token included
     int n_tokens, n_prompt;
-    const float *logprob;        // (n_tokens), or NULL
+    const float *logprob;         // (n_tokens), or NULL
     const struct sample_top *top; // (n_tokens, n_logprobs), or NULL
-    const float *p;              // slots' distributions one after the other, or NULL
+    const float *p;               // slots' distributions one after the other, or NULL
     int sample_index;
 };
 
@@ -91,7 +91,7 @@ bool engine_busy(const struct engine *en); // something is submitted and not pol
 /* ERR_ARG when the prompt is empty, has ids outside the vocabulary or leaves no room
  * for one token within ctx: the request is refused, the engine goes on. */
 int engine_submit(struct engine *en, const struct engine_request *r, struct err *e);
-int engine_step(struct engine *en, struct err *e); // -1: the device failed
+int engine_step(struct engine *en, struct err *e);             // -1: the device failed
 int engine_poll(struct engine *en, struct engine_result *out); // 1 or 0
 
 /* Tokens since open. */

@@ -7,6 +7,7 @@
  */
 #include "gguf.h"
 
+#include "arena.h"
 #include "bytes.h"
 #include "utf8.h"
 

@@ -10,6 +10,7 @@
 #ifndef GGUF_H
 #define GGUF_H
 
+#include "arena.h"
 #include "buf.h"
 #include "err.h"
 #include "file.h"

@@ -1,5 +1,6 @@
 /* hash.c - XXH3-128 of bytes, and a string -> int table. */
 #include "hash.h"
+
 #include "mem.h"
 
 #include <stdlib.h>

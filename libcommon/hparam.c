@@ -1,6 +1,7 @@
 /* hparam.c - hyperparameters of a model, out of GGUF keys or config.json. */
 #include "hparam.h"
 
+#include "arena.h"
 #include "file.h"
 #include "json.h"
 #include "num.h"

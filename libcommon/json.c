@@ -5,6 +5,7 @@
  * number of nodes, which makes the node array one exact allocation. */
 #include "json.h"
 
+#include "arena.h"
 #include "hash.h"
 #include "utf8.h"
 

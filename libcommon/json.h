@@ -8,6 +8,7 @@
 #ifndef JSON_H
 #define JSON_H
 
+#include "arena.h"
 #include "buf.h"
 #include "err.h"
 #include "json_put.h"

@@ -1,4 +1,4 @@
-/* mem.h - memory: allocation that cannot fail, arenas, checked products.
+/* mem.h - memory: allocation that cannot fail, checked products.
  *
  * Host memory that runs out ends the process with one line (mem.c is the only
  * place that may): no caller could do better. What a file declares is checked
@@ -27,19 +27,5 @@ bool mem_sum(size_t a, size_t b, size_t *out);
 /* Grow *p, an array of *cap items of `size` bytes, to hold at least n items.
  * Doubles, so that n appends cost O(n). */
 void mem_grow(void *p, size_t *cap, size_t n, size_t size);
-
-/* An arena: many small allocations that are released together. Zeroed is empty. */
-struct arena {
-    struct arena_block *block; // the newest block, links to the older ones
-    size_t total;              // bytes of all blocks
-};
-
-/* n bytes, aligned to 16, from the arena; valid until arena_reset or arena_free. */
-void *arena_new(struct arena *a, size_t n);
-char *arena_dup(struct arena *a, const char *s, size_t n); // n bytes and a NUL
-
-/* Forget all allocations; keeps one block for reuse unless it is large. */
-void arena_reset(struct arena *a);
-void arena_free(struct arena *a);
 
 #endif

@@ -3,6 +3,7 @@
  * A file of either kind is a set of named tensors here; only the names differ. */
 #include "model.h"
 
+#include "arena.h"
 #include "file.h"
 #include "gguf.h"
 #include "hparam.h"

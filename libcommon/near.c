@@ -1,6 +1,7 @@
 /* near.c - near-duplicate texts: MinHash signatures, LSH bands, exact Jaccard. */
 #include "near.h"
 
+#include "arena.h"
 #include "buf.h"
 #include "hash.h"
 #include "mem.h"

@@ -1,6 +1,7 @@
 /* norm.c - text normalizers of tokenizers: reading them, and the chain. */
 #include "norm.h"
 
+#include "arena.h"
 #include "charsmap.h"
 #include "mem.h"
 #include "unorm.h"

@@ -1,5 +1,6 @@
 /* opt.c - command-line options as one table per command. */
 #include "opt.h"
+
 #include "json.h"
 #include "mem.h"
 

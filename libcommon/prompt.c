@@ -1,5 +1,7 @@
 /* prompt.c - prompt files and their rendering into tokens for a model. */
 #include "prompt.h"
+
+#include "arena.h"
 #include "buf.h"
 #include "file.h"
 #include "mem.h"
@@ -34,7 +36,8 @@ static int named_template(struct prompt_model *pm, const char *opt, struct err *
     return rc ? err_wrap(e, "'%s'", opt) : 0;
 }
 
-int prompt_model_init(struct prompt_model *pm, const struct model *m, const char *opt, struct err *e)
+int prompt_model_init(struct prompt_model *pm, const struct model *m, const char *opt,
+                      struct err *e)
 {
     const char *own = tok_template(m->tok);
     struct err why;
@@ -97,7 +100,8 @@ void prompt_close(struct prompt *p)
     *p = (struct prompt){0};
 }
 
-static const struct prompt_var *find(const struct prompt_var *v, int n, const char *name, size_t len)
+static const struct prompt_var *find(const struct prompt_var *v, int n, const char *name,
+                                     size_t len)
 {
     for (int i = 0; i < n; i++)
         if (strlen(v[i].name) == len && !memcmp(v[i].name, name, len))
@@ -173,8 +177,8 @@ static int encode(const struct prompt_model *pm, const struct chat_message *m, i
     return rc;
 }
 
-int prompt_encode(const struct prompt *p, const struct prompt_model *pm,
-                  const struct prompt_var *v, int n, struct tok_ids *out, struct err *e)
+int prompt_encode(const struct prompt *p, const struct prompt_model *pm, const struct prompt_var *v,
+                  int n, struct tok_ids *out, struct err *e)
 {
     struct buf part[3] = {{0}, {0}, {0}};
     const char *text[3] = {p->system, p->user, p->assistant};
@@ -197,7 +201,7 @@ int prompt_encode(const struct prompt *p, const struct prompt_model *pm,
 static const struct {
     const char *name;
     enum chat_role role;
-} roles[] = {{"system", CHAT_SYSTEM}, {"user", CHAT_USER},    {"human", CHAT_USER},
+} roles[] = {{"system", CHAT_SYSTEM},       {"user", CHAT_USER},     {"human", CHAT_USER},
              {"assistant", CHAT_ASSISTANT}, {"gpt", CHAT_ASSISTANT}, {NULL, CHAT_USER}};
 
 /* One element of messages ({role, content}) or conversations ({from, value}). */

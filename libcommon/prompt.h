@@ -21,14 +21,15 @@
 struct prompt_model {
     const struct tok *tok;
     enum chat_kind kind;
-    char *system; // what the template says without a system message (chat_default_system), or NULL
-    bool known;   // kind is set
+    char *system;  // what the template says without a system message (chat_default_system), or NULL
+    bool known;    // kind is set
     char *problem; // why it is not: reported when a template is first needed
 };
 
 /* opt: --chat-template (a name, a file, "none") or NULL for the model's own. An unknown template of
  * the model itself is an error only when a record needs one. */
-int prompt_model_init(struct prompt_model *pm, const struct model *m, const char *opt, struct err *e);
+int prompt_model_init(struct prompt_model *pm, const struct model *m, const char *opt,
+                      struct err *e);
 void prompt_model_free(struct prompt_model *pm);
 
 struct prompt_var {
@@ -38,9 +39,9 @@ struct prompt_var {
 };
 
 struct prompt {
-    struct conf *conf; // the whole file, for what a command keeps in it besides
+    struct conf *conf;                     // the whole file, for what a command keeps in it besides
     const char *system, *user, *assistant; // templates; system and assistant may be NULL
-    const char **stop; // (n_stop)
+    const char **stop;                     // (n_stop)
     int n_stop;
     struct hash128 hash; // of the file's bytes, for the fingerprint
 };
@@ -50,11 +51,12 @@ int prompt_open(struct prompt *p, const char *path, struct err *e);
 void prompt_close(struct prompt *p);
 
 /* Replace {{name}} and [[name: ...]]. An unknown name is ERR_ARG. */
-int prompt_fill(const char *text, const struct prompt_var *v, int n, struct buf *out, struct err *e);
+int prompt_fill(const char *text, const struct prompt_var *v, int n, struct buf *out,
+                struct err *e);
 
 /* The tokens of a filled prompt: system, user, then the answer's given beginning. */
-int prompt_encode(const struct prompt *p, const struct prompt_model *pm,
-                  const struct prompt_var *v, int n, struct tok_ids *out, struct err *e);
+int prompt_encode(const struct prompt *p, const struct prompt_model *pm, const struct prompt_var *v,
+                  int n, struct tok_ids *out, struct err *e);
 
 /* The tokens of a record's own prompt: messages | conversations | instruction (+ input, system) |
  * prompt (raw text, no template). *templated says whether a template was used (then one leading

@@ -1,6 +1,8 @@
 /* record.c - one JSONL record: fields, id, append and replace. */
 #include "record.h"
 
+#include "arena.h"
+
 #include <assert.h>
 #include <string.h>
 

@@ -6,6 +6,7 @@
 #ifndef RECORD_H
 #define RECORD_H
 
+#include "arena.h"
 #include "buf.h"
 #include "err.h"
 #include "hash.h"
@@ -19,8 +20,8 @@ struct record {
     struct json json;
     const char *file; // for messages, borrowed; NULL for a derived record
     long line_no;
-    int64_t seq;      // place in the input, from 1 (stream's); 0 for a derived record
-    char *id;         // the id as text, "#2" appended to the second of its kind, NUL-terminated
+    int64_t seq;        // place in the input, from 1 (stream's); 0 for a derived record
+    char *id;           // the id as text, "#2" appended to the second of its kind, NUL-terminated
     struct hash128 key; // hash of id: what keyed noise and shards are made from
     struct record_set *set; // (n_set) what was set since
     int n_set, cap_set;

@@ -1,6 +1,7 @@
 /* resume.c - what is done already: reading the files of an earlier run. */
 #include "resume.h"
 
+#include "arena.h"
 #include "json.h"
 #include "lines.h"
 #include "record.h"

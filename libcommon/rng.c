@@ -1,5 +1,6 @@
 /* rng.c - counter-based random numbers: f(seed, stream, position, lane). */
 #include "rng.h"
+
 #include "num.h"
 
 #include <string.h>

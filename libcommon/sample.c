@@ -1,5 +1,6 @@
 /* sample.c - a token out of logits: penalties, truncation, keyed noise. */
 #include "sample.h"
+
 #include "mem.h"
 #include "num.h"
 
@@ -230,8 +231,9 @@ static int32_t draw(const struct sample_cand *c, int n, const struct rng *r, int
     return top.id;
 }
 
-int32_t sample_draw(struct sample_work *w, const struct sample_opt *o, const struct sample_seen *seen,
-                    const struct rng *r, const float *logit, int n_vocab, int64_t pos)
+int32_t sample_draw(struct sample_work *w, const struct sample_opt *o,
+                    const struct sample_seen *seen, const struct rng *r, const float *logit,
+                    int n_vocab, int64_t pos)
 {
     struct sample_cand *c;
     int n;
@@ -291,8 +293,9 @@ void sample_tops(struct sample_work *w, const float *logit, int n_vocab, struct 
     m = collect(w, &plain, NULL, logit, n_vocab);
     sort_front(w->cand, m, n);
     for (int i = 0; i < n; i++)
-        top[i] = i < m ? (struct sample_top){w->cand[i].id, (float)((double)(w->cand[i].x - max) - l)}
-                       : (struct sample_top){-1, -INFINITY};
+        top[i] = i < m
+                     ? (struct sample_top){w->cand[i].id, (float)((double)(w->cand[i].x - max) - l)}
+                     : (struct sample_top){-1, -INFINITY};
 }
 
 int sample_choice(const float *logit, const int32_t *choice, int n, float *p)

@@ -17,10 +17,10 @@
 #include <stdint.h>
 
 struct sample_opt {
-    float temp;  // 0: the likeliest token
-    int top_k;   // 0: all
-    float top_p; // 1: all
-    float min_p; // 0: all
+    float temp;              // 0: the likeliest token
+    int top_k;               // 0: all
+    float top_p;             // 1: all
+    float min_p;             // 0: all
     float repeat_penalty;    // 1: off; tokens of the prompt and of the output
     float presence_penalty;  // 0: off; tokens of the output
     float frequency_penalty; // 0: off; tokens of the output, each time
@@ -53,8 +53,9 @@ void sample_see(struct sample_seen *s, int n_vocab, int32_t id, int in_prompt);
 /* Draw the token for absolute position `pos` (that of the drawn token) from
  * n_vocab logits. Logits that are NaN count as -infinity;
  * -1 when none is finite. */
-int32_t sample_draw(struct sample_work *w, const struct sample_opt *o, const struct sample_seen *seen,
-                    const struct rng *r, const float *logit, int n_vocab, int64_t pos);
+int32_t sample_draw(struct sample_work *w, const struct sample_opt *o,
+                    const struct sample_seen *seen, const struct rng *r, const float *logit,
+                    int n_vocab, int64_t pos);
 
 /* Log-probabilities under the plain softmax of the logits (no penalty, no
  * temperature): that of `id`, and the n likeliest, likeliest first, ties to the lower id. */

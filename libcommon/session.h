@@ -13,7 +13,8 @@ struct session {
     struct prompt_model pm;
 };
 
-/* Open the model of the options (ERR_ARG without -m); says with -v what it runs on and the memory plan. */
+/* Open the model of the options (ERR_ARG without -m); says with -v what it runs on and the memory
+ * plan. */
 int session_open(struct session *s, const struct cli *c, const struct cli_model *o, bool ordered,
                  struct err *e);
 void session_close(struct session *s); // zeroed is closed
@@ -24,7 +25,8 @@ struct engine_request session_request(const struct cli_sample *o, uint64_t seed)
 /* Members for --stats: tokens, seconds, bytes of model, cache and peak resident memory. */
 void session_stats(const struct session *s, struct buf *out);
 
-/* The stream of a command with a model: opens it with the fingerprint of the run (see cli_fingerprint). */
+/* The stream of a command with a model: opens it with the fingerprint of the run (see
+ * cli_fingerprint). */
 struct stream *session_stream(const struct session *s, const struct cli *c,
                               const struct stream_opt *io, const char *const *fields, int group,
                               const char *more, int n, char **file, struct err *e);

@@ -1,6 +1,7 @@
 /* source.c - a model in any of the forms that are read, as one list of tensors. */
 #include "source.h"
 
+#include "arena.h"
 #include "quant.h"
 #include "tokload.h"
 

@@ -7,6 +7,7 @@
 #define SOURCE_H
 
 #include "arch.h"
+#include "arena.h"
 #include "err.h"
 #include "file.h"
 #include "gguf.h"

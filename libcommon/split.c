@@ -1,6 +1,7 @@
 /* split.c - pre-tokenizers: normalized text into words. */
 #include "split.h"
 
+#include "arena.h"
 #include "mem.h"
 #include "utf8.h"
 

@@ -5,6 +5,7 @@
  */
 #include "st.h"
 
+#include "arena.h"
 #include "json.h"
 #include "utf8.h"
 

@@ -11,6 +11,7 @@
 #ifndef ST_H
 #define ST_H
 
+#include "arena.h"
 #include "buf.h"
 #include "err.h"
 #include "file.h"

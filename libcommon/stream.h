@@ -34,19 +34,19 @@ struct stream_conf {
     const char *stage;         // "llm-generate"
     const char *const *fields; // that the command reads, for ids; NULL-terminated
     const char *fingerprint;   // JSON object: version, model, options; for FILE.meta
-    int group;                 // output lines a record: 1, or --samples N (a resumed output must hold all N)
-    bool quiet;                // no lines on standard error for rejected records (-q)
+    int group;  // output lines a record: 1, or --samples N (a resumed output must hold all N)
+    bool quiet; // no lines on standard error for rejected records (-q)
 };
 
 struct stream;
 
 /* Open inputs (n files; none or "-" is standard input), output and rejects.
  * Without resume an existing non-empty -o FILE is refused; with it the output
- * (-o FILE, or standard output when that is a regular file opened for append) is checked, its torn last line or
- * incomplete last group cut, and its ids are skipped. Another fingerprint in
- * FILE.meta is ERR_ARG and names the field. The output file is locked. Call it before
- * threads are made: SIGINT and SIGTERM are blocked here and in threads made later, and a
- * thread made before would be killed by them. Strings of o and c are borrowed. */
+ * (-o FILE, or standard output when that is a regular file opened for append) is checked, its torn
+ * last line or incomplete last group cut, and its ids are skipped. Another fingerprint in FILE.meta
+ * is ERR_ARG and names the field. The output file is locked. Call it before threads are made:
+ * SIGINT and SIGTERM are blocked here and in threads made later, and a thread made before would be
+ * killed by them. Strings of o and c are borrowed. */
 struct stream *stream_open(const struct stream_opt *o, const struct stream_conf *c, int n,
                            char **file, struct err *e);
 
@@ -74,13 +74,13 @@ int stream_drop(struct stream *s, struct record *r, const char *rule, const char
 bool stream_stopped(struct stream *s);
 
 struct stream_counts {
-    int64_t read;     // records given to the command
-    int64_t written;  // output lines
-    int64_t rejected; // failures, bad lines included
-    int64_t dropped;  // by rule
-    int64_t skipped;  // done before (--resume)
-    int64_t other;    // of other shards
-    int64_t blank;    // blank lines
+    int64_t read;                   // records given to the command
+    int64_t written;                // output lines
+    int64_t rejected;               // failures, bad lines included
+    int64_t dropped;                // by rule
+    int64_t skipped;                // done before (--resume)
+    int64_t other;                  // of other shards
+    int64_t blank;                  // blank lines
     uint64_t bytes_in, bytes_total; // read so far; size of all inputs, 0 when unknown
     double seconds;
 };

@@ -1,6 +1,7 @@
 /* tok.c - tokenizers: building the tables, and decode. */
 #include "tok.h"
 
+#include "arena.h"
 #include "tokcore.h"
 #include "utf8.h"
 

@@ -1,6 +1,7 @@
 /* tokconf.c - what stands beside a tokenizer.json's model. */
 #include "tokconf.h"
 
+#include "arena.h"
 #include "file.h"
 #include "tokend.h"
 #include "tokpre.h"

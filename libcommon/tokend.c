@@ -1,6 +1,8 @@
 /* tokend.c - tokens that end a generation. */
 #include "tokend.h"
 
+#include "arena.h"
+
 #include <string.h>
 
 enum { ENDS = 32 };

@@ -1,6 +1,7 @@
 /* tokgguf.c - tokenizers out of GGUF keys, and into them. */
 #include "tokgguf.h"
 
+#include "arena.h"
 #include "charsmap.h"
 #include "json.h"
 #include "tokend.h"

@@ -1,6 +1,7 @@
 /* tokjson.c - tokenizers out of tokenizer.json: model, added tokens, template. */
 #include "tokjson.h"
 
+#include "arena.h"
 #include "file.h"
 #include "json.h"
 #include "tokconf.h"

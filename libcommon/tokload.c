@@ -1,6 +1,7 @@
 /* tokload.c - tokenizers, by what a path is; llama2.c's tokenizer.bin. */
 #include "tokload.h"
 
+#include "arena.h"
 #include "file.h"
 #include "tokgguf.h"
 #include "tokjson.h"

@@ -1,6 +1,8 @@
 /* tokpre.c - the pre-tokenizers that GGUF files know by name. */
 #include "tokpre.h"
 
+#include "arena.h"
+
 #include <string.h>
 
 enum { REGEXES = 6 };

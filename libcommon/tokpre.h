@@ -6,6 +6,7 @@
 #ifndef TOKPRE_H
 #define TOKPRE_H
 
+#include "arena.h"
 #include "buf.h"
 #include "err.h"
 #include "json.h"

@@ -1,6 +1,7 @@
 /* tokput.c - tokenizers into GGUF keys, and into Hugging Face's files. */
 #include "tokput.h"
 
+#include "arena.h"
 #include "charsmap.h"
 #include "file.h"
 #include "json.h"

@@ -1,6 +1,8 @@
 /* tokspec.c - what a tokenizer is made of. */
 #include "tokspec.h"
 
+#include "arena.h"
+
 void tokspec_free(struct tok_spec *s)
 {
     arena_free(&s->mem);

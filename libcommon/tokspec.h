@@ -5,6 +5,7 @@
 #ifndef TOKSPEC_H
 #define TOKSPEC_H
 
+#include "arena.h"
 #include "err.h"
 #include "mem.h"
 #include "vocab.h"

@@ -96,7 +96,8 @@ size_t utf8_whole(const char *s, size_t n)
         len = lead(c, &lo, &hi);
         if ((size_t)len <= back)
             return n;
-        if (back >= 2 && ((unsigned char)s[n - back + 1] < lo || (unsigned char)s[n - back + 1] > hi))
+        if (back >= 2 &&
+            ((unsigned char)s[n - back + 1] < lo || (unsigned char)s[n - back + 1] > hi))
             return n;
         return n - back;
     }

@@ -1,6 +1,7 @@
 /* where.c - comparisons of a record's fields. */
 #include "where.h"
 
+#include "arena.h"
 #include "mem.h"
 
 #include <math.h>

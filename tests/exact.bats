@@ -27,6 +27,7 @@ same() {
 has() {
     case $1 in
     avx512) grep -q avx512dq /proc/cpuinfo ;;
+    avx512vnni) grep -q avx512_vnni /proc/cpuinfo ;;
     avx2) grep -q avx2 /proc/cpuinfo && grep -q fma /proc/cpuinfo ;;
     esac
 }
@@ -46,6 +47,7 @@ has() {
     same --isa scalar --batch 4
     ! has avx2 || same --isa avx2 --batch 4
     ! has avx512 || same --isa avx512 --batch 4
+    ! has avx512vnni || same --isa avx512vnni --batch 4
 }
 
 @test "exact: prompt chunks of 1, 7, 64 and all" {

@@ -1,4 +1,5 @@
 /* json_fuzz.c - changed JSON texts: parsed or refused, and what is parsed holds together. */
+#include "arena.h"
 #include "fuzz.h"
 #include "json.h"
 

@@ -1,5 +1,6 @@
 /* tok_fuzz.c - changed tokenizers, as tokenizer.json and as GGUF: refused with a message, or
  * they encode and decode a nasty text without harm. */
+#include "arena.h"
 #include "file.h"
 #include "fuzz.h"
 #include "json.h"

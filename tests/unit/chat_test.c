@@ -1,4 +1,5 @@
 /* chat_test.c - templates: recognized from their texts, rendered as transformers does, encoded. */
+#include "arena.h"
 #include "chat.h"
 #include "file.h"
 #include "json.h"

@@ -1,4 +1,5 @@
 /* json_test.c - the language accepted, the spans, the writers. */
+#include "arena.h"
 #include "json.h"
 #include "test.h"
 

@@ -1,6 +1,7 @@
 /* logits_test.c - forward against Hugging Face transformers, on the checkpoints
  * that tests/goldens/logits.py made: as HF directories, and as the GGUF files
  * that llm-convert makes of them; whole and token by token, to the same bytes. */
+#include "arena.h"
 #include "file.h"
 #include "forward.h"
 #include "json.h"

@@ -1,4 +1,5 @@
 /* mem_test.c - arenas, checked products, growth, and the end when memory is out. */
+#include "arena.h"
 #include "mem.h"
 #include "test.h"
 

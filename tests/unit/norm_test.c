@@ -1,4 +1,5 @@
 /* norm_test.c - normalizers, pre-tokenizers and their expressions. */
+#include "arena.h"
 #include "charsmap.h"
 #include "mem.h"
 #include "norm.h"

@@ -1,6 +1,5 @@
 /* rng_test.c - Philox against its published vectors, and the noise made from it. */
 #include "rng.h"
-
 #include "test.h"
 
 #include <math.h>

@@ -1,6 +1,5 @@
 /* sample_test.c - the sampler against distributions worked out naively. */
 #include "sample.h"
-
 #include "test.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
 /* tok_test.c - tokenizers: goldens, decoding, writing and reading back, hand-made vocabularies. */
+#include "arena.h"
 #include "file.h"
 #include "gguf.h"
 #include "json.h"
