@@ -16,18 +16,37 @@ struct generate {
     struct session ses;
     struct stream *s;
     struct cli_progress progress;
+    struct work *first; // of the records in flight
 };
 
 /* A record in flight; its samples are written together when the last is done. */
 struct work {
+    struct work *next, **at; // in generate's list
     struct record r;
     struct record *out; // (samples)
     int left;
     bool failed;
 };
 
+static struct work *work_new(struct generate *g)
+{
+    struct work *w = mem_zero(1, sizeof(*w));
+
+    w->left = g->sample.samples;
+    w->out = mem_zero((size_t)w->left, sizeof(*w->out));
+    w->next = g->first;
+    w->at = &g->first;
+    if (w->next)
+        w->next->at = &w->next;
+    g->first = w;
+    return w;
+}
+
 static void work_free(const struct generate *g, struct work *w)
 {
+    *w->at = w->next;
+    if (w->next)
+        w->next->at = w->at;
     for (int i = 0; i < g->sample.samples; i++)
         record_reset(&w->out[i]);
     free(w->out);
@@ -152,12 +171,8 @@ static int finish(struct generate *g, const struct engine_result *d, struct err 
 static int take_in(struct generate *g, bool *more, struct err *e)
 {
     while (*more && engine_room(g->ses.en)) {
-        struct work *w = mem_zero(1, sizeof(*w));
-        int rc;
-
-        w->left = g->sample.samples;
-        w->out = mem_zero((size_t)w->left, sizeof(*w->out));
-        rc = stream_read(g->s, &w->r, !engine_busy(g->ses.en), e);
+        struct work *w = work_new(g);
+        int rc = stream_read(g->s, &w->r, !engine_busy(g->ses.en), e);
         if (rc != 1)
             work_free(g, w);
         if (rc < 0)
@@ -220,6 +235,8 @@ int main(int argc, char **argv)
         cli_progress_end(&g.progress);
         status = cli_fail(&cli, &e);
     }
+    while (g.first)
+        work_free(&g, g.first);
     stream_abandon(g.s);
     session_close(&g.ses);
     return cli_end(&cli, status);

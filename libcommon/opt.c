@@ -202,6 +202,13 @@ void opt_help(const struct opt *tab, FILE *out)
     buf_free(&def);
 }
 
+/* roff reads a backslash as the beginning of an escape. */
+static void put_roff(const char *s, FILE *out)
+{
+    for (; *s; s++)
+        fputs(*s == '\\' ? "\\e" : (char[]){*s, 0}, out);
+}
+
 void opt_mdoc(const struct opt *tab, FILE *out)
 {
     struct buf def = {0};
@@ -214,12 +221,15 @@ void opt_mdoc(const struct opt *tab, FILE *out)
         fprintf(out, ".It ");
         if (o->key)
             fprintf(out, "Fl %c , ", o->key);
-        fprintf(out, "Fl -%s%s%s\n%s", o->name, o->arg ? " Ar " : "", o->arg ? o->arg : "",
-                o->help);
+        fprintf(out, "Fl -%s%s%s\n", o->name, o->arg ? " Ar " : "", o->arg ? o->arg : "");
+        put_roff(o->help, out);
         buf_reset(&def);
         value(o, &def);
-        if (def.n && o->type != OPT_T_FLAG)
-            fprintf(out, " [%s]", def.p);
+        if (def.n && o->type != OPT_T_FLAG) {
+            fputs(" [", out);
+            put_roff(def.p, out);
+            putc(']', out);
+        }
         fprintf(out, ".\n");
     }
     fprintf(out, ".El\n");
@@ -234,6 +244,16 @@ static bool listed(const char *const *list, const char *name)
     return false;
 }
 
+static void put_list(const struct opt_list *l, struct buf *out)
+{
+    buf_char(out, '[');
+    for (int i = 0; i < l->n; i++) {
+        buf_str(out, i ? "," : "");
+        json_put_str(out, l->v[i], strlen(l->v[i]));
+    }
+    buf_char(out, ']');
+}
+
 void opt_json(const struct opt *tab, const char *const *skip, struct buf *out)
 {
     struct buf v = {0};
@@ -242,9 +262,13 @@ void opt_json(const struct opt *tab, const char *const *skip, struct buf *out)
     for (const struct opt *o = tab; o->type != OPT_T_END; o++) {
         if (o->type == OPT_T_HEAD || listed(skip, o->name))
             continue;
+        json_put_key(out, o->name);
+        if (o->type == OPT_T_LIST) {
+            put_list(o->dst, out);
+            continue;
+        }
         buf_reset(&v);
         value(o, &v);
-        json_put_key(out, o->name);
         json_put_str(out, buf_cstr(&v), v.n);
     }
     buf_char(out, '}');

@@ -170,7 +170,7 @@ static void test_writers(void)
     s.stop.n = 2;
     opt_json(tab, skip, &b);
     CHECK(!strcmp(b.p, "{\"unordered\":\"\",\"number\":\"8\",\"temp\":\"0.5\",\"seed\":\"3\","
-                       "\"stop\":\"a\\\",b\",\"colour\":\"red\"}"));
+                       "\"stop\":[\"a\\\"\",\"b\"],\"colour\":\"red\"}"));
     buf_reset(&b);
     s.unordered = true;
     opt_json(tab, NULL, &b);
