@@ -37,21 +37,25 @@ next() {
     random=$((seed / 65536 % 1000))
 }
 
-# kill_loop KILLS OPTION...: start gen again and again, kill -9 after 0.02 to 0.3 s, until it ends by itself.
+# kill_loop KILLS OUT WHOLE OPTION...: start gen on OUT again and again until it ends by itself. The
+# i-th run is killed (-9) once OUT has grown past a random point of the i-th of KILLS parts of WHOLE
+# bytes: so the kills fall within the work on a fast machine and on a slow one.
 kill_loop() {
-    local left=$1 pid
-    shift
+    local kills=$1 out=$2 whole=$3 i=0 pid at
+    shift 3
     seed=7
     killed=0
     while :; do
-        llm-generate -m "$TINY" -q "$@" & # not gen: the pid would be a shell's
+        llm-generate -m "$TINY" -q -o "$out" --resume "$@" & # not gen: the pid would be a shell's
         pid=$!
-        if [ "$left" -gt 0 ]; then
+        if [ $i -lt "$kills" ]; then
             next
-            sleep "0.$(printf %03d $((20 + random * 3 / 10)))"
-            if kill -KILL $pid 2>/dev/null; then
-                left=$((left - 1))
-            fi
+            at=$((whole * (1000 * i + random) / (1000 * kills)))
+            while kill -0 $pid && [ "$(stat -c %s "$out" || echo 0)" -le $at ]; do
+                sleep 0.003
+            done
+            kill -KILL $pid
+            i=$((i + 1))
         fi
         rc=0
         wait $pid || rc=$?
@@ -66,7 +70,7 @@ kill_loop() {
     records 500 >in.jsonl
     run -1 gen -n 16 -t 0.8 --ctx 256 -o ref.jsonl --rejects ref-rejects.jsonl in.jsonl
     [ "$(cat ref.jsonl ref-rejects.jsonl | wc -l)" = 500 ]
-    kill_loop 20 -n 16 -t 0.8 --ctx 256 -o out.jsonl --rejects rejects.jsonl --resume in.jsonl
+    kill_loop 20 out.jsonl "$(stat -c %s ref.jsonl)" -n 16 -t 0.8 --ctx 256 --rejects rejects.jsonl in.jsonl
     echo "killed $killed times, then $rc"
     [ "$killed" -ge 10 ]
     [ "$rc" -le 1 ]
@@ -79,7 +83,7 @@ kill_loop() {
 @test "durability: samples are written as one; a kill never leaves a part of them" {
     records 80 >in.jsonl
     run -1 gen -n 12 -t 1.2 --samples 3 -o ref.jsonl --rejects ref-rejects.jsonl in.jsonl
-    kill_loop 8 -n 12 -t 1.2 --samples 3 -o out.jsonl --rejects rejects.jsonl --resume in.jsonl
+    kill_loop 8 out.jsonl "$(stat -c %s ref.jsonl)" -n 12 -t 1.2 --samples 3 --rejects rejects.jsonl in.jsonl
     [ "$rc" -le 1 ]
     cmp out.jsonl ref.jsonl
     cmp rejects.jsonl ref-rejects.jsonl
@@ -101,7 +105,7 @@ kill_loop() {
 @test "durability: --unordered gives the same set of lines" {
     records 120 >in.jsonl
     run -1 gen -n 8 -t 0.8 -o ref.jsonl --rejects ref-rejects.jsonl in.jsonl
-    kill_loop 6 -n 8 -t 0.8 --unordered -o out.jsonl --rejects rejects.jsonl --resume in.jsonl
+    kill_loop 6 out.jsonl "$(stat -c %s ref.jsonl)" -n 8 -t 0.8 --unordered --rejects rejects.jsonl in.jsonl
     [ "$rc" -le 1 ]
     cmp <(sort out.jsonl) <(sort ref.jsonl)
     cmp <(sort rejects.jsonl) <(sort ref-rejects.jsonl)
@@ -111,7 +115,7 @@ kill_loop() {
     records 150 >in.jsonl
     run -1 gen -n 8 -t 0.8 -o ref.jsonl --rejects ref-rejects.jsonl in.jsonl
     for i in 1 2 3; do
-        kill_loop 3 -n 8 -t 0.8 --shard $i/3 -o out.$i --rejects rejects.$i --resume in.jsonl
+        kill_loop 3 out.$i 5000 -n 8 -t 0.8 --shard $i/3 --rejects rejects.$i in.jsonl
         [ "$rc" -le 1 ]
     done
     cmp <(sort out.[123]) <(sort ref.jsonl)
