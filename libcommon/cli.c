@@ -73,6 +73,7 @@ int cli_fail(const struct cli *c, const struct err *e)
 
 int cli_end(const struct cli *c, int status)
 {
+    opt_free(c->opts);
     if (!fflush(stdout) && !ferror(stdout) && (!fclose(stdout) || errno == EBADF))
         return status;
     fprintf(stderr, "%s: cannot write output: %s\n", c->name, strerror(errno));

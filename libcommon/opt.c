@@ -142,6 +142,15 @@ int opt_parse(const struct opt *tab, int argc, char **argv, struct err *e)
     return nop;
 }
 
+void opt_free(const struct opt *tab)
+{
+    for (const struct opt *o = tab; o->type != OPT_T_END; o++)
+        if (o->type == OPT_T_LIST) {
+            free(((struct opt_list *)o->dst)->v);
+            *(struct opt_list *)o->dst = (struct opt_list){0};
+        }
+}
+
 /* The value an option holds now, as people write it; empty when it holds none. */
 static void value(const struct opt *o, struct buf *b)
 {

@@ -60,6 +60,9 @@ struct opt {
  * A numeric value of an option may be negative. */
 int opt_parse(const struct opt *tab, int argc, char **argv, struct err *e);
 
+/* Free what opt_parse allocated: the lists. */
+void opt_free(const struct opt *tab);
+
 /* Write the option list for people (-h) or as mdoc items (for man pages). */
 void opt_help(const struct opt *tab, FILE *out);
 void opt_mdoc(const struct opt *tab, FILE *out);

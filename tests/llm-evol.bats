@@ -123,7 +123,7 @@ setup() {
     sed -e '/^equal:/,/Second Prompt/d' "$BATS_TEST_DIRNAME/../examples/prompts/tiny/evol.yaml" >base.yaml
     evol --prompts base.yaml --rejects r "$SEEDS" >out
     ! grep -q '"rule":"equal"' r
-    { cat base.yaml; printf 'equal:\n  user: "Equal?\\n#First Prompt#: Name a word.\\n#Second Prompt#: Name a word."\n'; } >same.yaml
+    { cat base.yaml; printf 'equal:\n  user: "Equal?\\n#First Prompt#: Reverse the list.\\n#Second Prompt#: Reverse the list."\n'; } >same.yaml
     evol --prompts same.yaml --rejects r2 "$SEEDS" >out
     grep -q '"rule":"equal"' r2
 }
