@@ -9,7 +9,7 @@ import random
 from corrupt import AXES, PADDING, corrupt
 from families import HARD
 from lexicon import NAME, OPPOSITE, WORDS
-from world import ORDER, breadth, draw, draw_deep, draw_planted, evolve, held_out
+from world import ORDER, draw, draw_deep, draw_planted, evolve, held_out
 
 BOS, EOS = "<s>", "</s>"
 INSTRUCTION, INPUT, RESPONSE = "### Instruction:\n", "\n\n### Input:\n", "\n\n### Response:\n"
@@ -145,14 +145,12 @@ class Corpus:
 
     def _equal(self):
         rng = self.rng
-        task = self.task()
+        task = second = self.task()
         chance = rng.random()
-        if chance < .45:
-            second = task
-        elif chance < .85:
+        if chance > .45:
             second = evolve(rng, task, rng.choice(OPERATORS))[1]
-        else:
-            second = breadth(rng, task)
+        if chance > .85 or held_out(second):
+            second = self.task()
         verdict = "Equal" if second.text() == task.text() else "Not Equal"
         return [(BOS + equal_prompt(task, second), READ), (verdict + EOS, LABEL)]
 

@@ -13,7 +13,7 @@ import random
 
 from corpus import INSTRUCTION, RESPONSE, evolve_prompt, generate_prompt
 from corrupt import AXES, corrupt, weighted
-from families import SPECIFIC
+from families import SPECIFIC, NoAnswer
 from players import CommandPlayer, TorchPlayer
 from world import EVOLVE, ORDER, draw_deep, held_out, parse, solve
 
@@ -120,11 +120,18 @@ def evolutions(player, rng, count, show, temperature=0.):
     return out
 
 
+def references(player, tasks, kind):
+    """The reference answers the judge is shown: none, gold, or the model's own greedy ones."""
+    if kind == "self":
+        return player.generate([(t.instruction(), t.input() or None, "") for t in tasks], 40)
+    return [t.gold() if kind == "gold" else None for t in tasks]
+
+
 def judgements(player, rng, count, reference):
     """Correlations of expected scores with labels, of the weighted score with the level, pairs."""
     tasks = [held_task(rng) for _ in range(count)]
     cases = [corrupt(rng, t) for t in tasks]
-    given = [t.gold() if reference else None for t in tasks]
+    given = references(player, tasks, reference)
     found = player.judge([(t, c[0], r) for t, c, r in zip(tasks, cases, given)])
     out = {a: spearman([f[i] for f in found], [c[1][i] for c in cases])
            for i, a in enumerate(AXES)}
@@ -148,12 +155,13 @@ def content(scores):
 
 
 def natural(player, rng, count, reference):
-    """The judge on the model's own answers, drawn at temperature 1: right ones against wrong."""
+    """The judge on the model's own answers, drawn at temperature 1.2: right against wrong."""
     tasks = [held_task(rng) for _ in range(count)]
     done = player.generate([(t.instruction(), t.input() or None, "") for t in tasks], 40, 1.2, 1.,
                            rng.randrange(1 << 30))
     pairs = [(t, text) for t, text in zip(tasks, done) if text.strip()]
-    found = player.judge([(t, text, t.gold() if reference else None) for t, text in pairs])
+    given = references(player, [t for t, _ in pairs], reference)
+    found = player.judge([(t, text, r) for (t, text), r in zip(pairs, given)])
     right = [text == t.gold() for t, text in pairs]
     good = [f[0] for f, ok in zip(found, right) if ok]
     bad = [f[0] for f, ok in zip(found, right) if not ok]
@@ -166,16 +174,18 @@ def new_instructions(player, rng, count, show):
     lists = [[held_task(rng) for _ in range(8)] for _ in range(max(4, count // 4))]
     shown = {t.text() for tasks in lists for t in tasks}
     texts = player.new_tasks(lists, .7, .95, rng.randrange(1 << 30))
-    good = []
+    good, no_answer = [], 0
     for text in texts:
         try:
             good.append(solve(text)[0])
         except ValueError as error:
+            no_answer += isinstance(error, NoAnswer)
             if show:
                 print("  not a task: %r (%s)" % (text, error))
     novel = [t for t in good if t.text() not in shown]
     families = collections.Counter(t.family for t in good)
-    return {"made": len(texts), "parseable": len(good) / max(1, len(texts)),
+    return {"made": len(texts), "parseable": (len(good) + no_answer) / max(1, len(texts)),
+            "parseable and solvable": len(good) / max(1, len(texts)),
             "not in the prompts": len(novel) / max(1, len(good)),
             "distinct": len({t.text() for t in good}) / max(1, len(good)),
             "families": len(families)}
@@ -230,10 +240,11 @@ def main():
     out["evolutions, temperature 0.7"] = evolutions(player, rng, max(20, args.count // 3),
                                                     args.show, .7)
     print_part(out, "evolutions", "evolutions, temperature 0.7", "instructions")
-    out["judge, no reference"] = judgements(player, rng, 2 * args.count, False)
-    out["judge, gold reference"] = judgements(player, rng, 2 * args.count, True)
-    out["judge on own answers, no reference"] = natural(player, rng, args.count, False)
-    out["judge on own answers, gold reference"] = natural(player, rng, args.count, True)
+    for kind in ("no", "own", "gold"):
+        kept = "self" if kind == "own" else kind
+        out["judge, %s reference" % kind] = judgements(player, rng, 2 * args.count, kept)
+        out["judge on answers made hot, %s reference" % kind] = natural(player, rng, args.count,
+                                                                        kept)
     print_part(out, *[k for k in out if k.startswith("judge")])
     if args.draft:
         out["draft agreement"] = agreement(TorchPlayer(args.checkpoint), TorchPlayer(args.draft),

@@ -5,7 +5,7 @@ so the same table renders a task and, turned into a regular expression, parses i
 A family is FAMILIES[name] = Family(topic, kind, phrasings, draw, answer):
   kind    of answer: w lexicon word, y other word, n number, l list, s sentence, x refusal
   draw    (rng, n) -> (slots, items); items is the list given as input, or None
-  answer  (slots, items) -> list of words; raises ValueError where the task has no answer
+  answer  (slots, items) -> list of words; raises NoAnswer where there is none
 """
 from collections import namedtuple
 
@@ -151,9 +151,13 @@ def _draw_map(rng, n):
     return {"the": rng.choice(SLOTS["the"])}, None
 
 
+class NoAnswer(ValueError):
+    """A task that can be read, but has no answer, or no single one."""
+
+
 def _need(truth):
     if not truth:
-        raise ValueError("the task has no answer")
+        raise NoAnswer("the task has no answer")
     return truth
 
 

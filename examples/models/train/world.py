@@ -8,7 +8,7 @@ corpus use, never the pipeline.
 import re
 import zlib
 
-from families import FAMILIES, GROWS, SHORT, SLOTS, SPECIFIC, WEIGHT
+from families import FAMILIES, GROWS, SHORT, SLOTS, SPECIFIC, WEIGHT, NoAnswer
 from lexicon import GROUP_OF, MAX_NUMBER, NAME, THING, FRUIT, WORDS
 
 OPS = {
@@ -94,7 +94,7 @@ class Task:
         words, kind = self.steps()
         names = [name for name, _ in self.cons]
         if ("commas" in names and kind != "l") or ("stop" in names and kind in "sx"):
-            raise ValueError("a constraint that does not fit")
+            raise NoAnswer("a constraint that does not fit")
         return render(words, names)
 
     def depth(self):
@@ -129,7 +129,7 @@ def _apply(name, words, kind):
         ("group", "w"): lambda: ([GROUP_OF[words[0]]], "y"),
     }
     if (name, kind) not in table or (name == "group" and words[0] not in GROUP_OF):
-        raise ValueError("a step that does not fit")
+        raise NoAnswer("a step that does not fit")
     return table[name, kind]()
 
 
