@@ -520,7 +520,6 @@ static void release(struct filter *g)
     for (size_t i = 0; i < g->n_sources; i++)
         free(g->source[i].name);
     free(g->where);
-    free(g->where_text.v);
     free(g->phrase);
     free(g->id);
     free(g->source);

@@ -159,6 +159,14 @@ int prompt_fill(const char *text, const struct prompt_var *v, int n, struct buf 
     return fill_plain(text, strlen(text), v, n, out, e);
 }
 
+/* Refused before tokens are made: these would take many times the memory of the text. */
+static int fits(const struct prompt_model *pm, size_t n, struct err *e)
+{
+    if (!pm->max_bytes || n <= pm->max_bytes)
+        return 0;
+    return err_set(e, ERR_ARG, "the prompt has %zu bytes and leaves no room in the context", n);
+}
+
 /* Render messages and encode them. */
 static int encode(const struct prompt_model *pm, const struct chat_message *m, int n,
                   const char *prefix, struct tok_ids *out, struct err *e)
@@ -171,6 +179,8 @@ static int encode(const struct prompt_model *pm, const struct chat_message *m, i
     chat_text_use(&t, pm->tok);
     t.system = pm->system;
     rc = chat_render(pm->kind, m, n, prefix, &t, e);
+    if (!rc)
+        rc = fits(pm, t.text.n, e);
     if (!rc)
         rc = chat_encode(pm->tok, &t, out, e);
     chat_text_free(&t);
@@ -286,7 +296,7 @@ int prompt_record(const struct prompt_model *pm, struct record *r, struct tok_id
     text = record_str(r, "prompt", &n);
     if (!text)
         return err_set(e, ERR_DATA, "field 'prompt' is not a string");
-    return tok_encode(pm->tok, text, n, TOK_BOS, out, e);
+    return fits(pm, n, e) ? -1 : tok_encode(pm->tok, text, n, TOK_BOS, out, e);
 }
 
 void prompt_task(struct record *r, struct buf *out)

@@ -19,6 +19,7 @@
 
 /* How text becomes tokens for one model: its tokenizer and its chat template. */
 struct prompt_model {
+    size_t max_bytes; // text longer than this can never fit the context; 0: not known
     const struct tok *tok;
     enum chat_kind kind;
     char *system;  // what the template says without a system message (chat_default_system), or NULL

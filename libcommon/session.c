@@ -4,6 +4,19 @@
 #include <string.h>
 #include <sys/resource.h>
 
+/* Bytes that no prompt which fits the context can exceed: every token at its longest,
+ * and four times that for what normalizers drop. */
+static size_t most_bytes(const struct tok *t, int ctx)
+{
+    size_t longest = 1, n;
+
+    for (int i = 0; i < tok_size(t); i++) {
+        tok_piece(t, i, &n);
+        longest = n > longest ? n : longest;
+    }
+    return 4 * longest * (size_t)ctx;
+}
+
 int session_open(struct session *s, const struct cli *c, const struct cli_model *o, bool ordered,
                  struct err *e)
 {
@@ -29,6 +42,7 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
         session_close(s);
         return -1;
     }
+    s->pm.max_bytes = most_bytes(s->pm.tok, engine_ctx(s->en));
     engine_describe(s->en, &b);
     for (char *save = NULL, *line = strtok_r(b.p, "\n", &save); line;
          line = strtok_r(NULL, "\n", &save))

@@ -102,9 +102,10 @@ EOT
     run -0 --separate-stderr gen empty
     [ -z "$output$stderr" ]
     { printf '{"prompt":"'; head -c 10000000 /dev/zero | tr '\0' a; printf '"}\n{"prompt":"fox"}\n'; } >long.jsonl
-    run -1 --separate-stderr gen -n 2 long.jsonl
+    run -1 --separate-stderr gen -n 2 --stats s.json long.jsonl
     [ "${#lines[@]}" = 1 ]
-    [[ "$stderr" == *"long.jsonl:1: the prompt has "*" tokens and leaves no room in a context of "* ]]
+    [[ "$stderr" == *"long.jsonl:1: the prompt has 10000000 bytes and leaves no room in the context"* ]]
+    jq -e '.peak_rss_bytes <= 2 * 10000000 + 64 * 1048576' s.json
     printf '\xff\xfe{\0"\0' >utf16
     run -1 gen utf16
 }
