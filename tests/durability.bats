@@ -54,7 +54,7 @@ kill_loop() {
             while kill -0 $pid && [ "$(stat -c %s "$out" || echo 0)" -le $at ]; do
                 sleep 0.003
             done
-            kill -KILL $pid
+            kill -KILL $pid || : # it may have ended
             i=$((i + 1))
         fi
         rc=0
