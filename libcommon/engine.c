@@ -270,8 +270,8 @@ static void generate(struct engine *en, struct job *j, const float *logit)
 {
     const struct tok *tok = en->model->tok;
     size_t old = j->text.n;
-    int32_t id =
-        sample_draw(&en->work, &j->r.sample, &j->seen, &j->noise, logit, en->model->vocab, j->n);
+    int32_t id = sample_draw(&en->work, &j->r.sample, &j->seen, NULL, &j->noise, logit,
+                             en->model->vocab, j->n);
 
     if (id < 0) {
         finish(en, j, ENGINE_FAILED);

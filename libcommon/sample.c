@@ -167,15 +167,25 @@ static float penalize(const struct sample_opt *o, float x, uint32_t count)
     return x;
 }
 
-/* The finite logits with their penalties; returns how many. */
+/* The finite logits of allowed tokens with their penalties; returns how many. */
 static int collect(struct sample_work *w, const struct sample_opt *o,
-                   const struct sample_seen *seen, const float *logit, int n_vocab)
+                   const struct sample_seen *seen, const uint64_t *allow, const float *logit,
+                   int n_vocab)
 {
     const uint32_t *count = seen && sample_penalized(o) ? seen->count : NULL;
     int n = 0;
 
     for (int i = 0; i < n_vocab; i++) {
-        float x = count ? penalize(o, logit[i], count[i]) : logit[i];
+        uint64_t bits = allow ? allow[i / 64] >> (i % 64) : 1;
+        float x;
+
+        if (!bits) { // masks are mostly empty
+            i |= 63;
+            continue;
+        }
+        if (!(bits & 1))
+            continue;
+        x = count ? penalize(o, logit[i], count[i]) : logit[i];
 
         if (x > -INFINITY && x < INFINITY)
             w->cand[n++] = (struct sample_cand){x, i};
@@ -232,15 +242,15 @@ static int32_t draw(const struct sample_cand *c, int n, const struct rng *r, int
 }
 
 int32_t sample_draw(struct sample_work *w, const struct sample_opt *o,
-                    const struct sample_seen *seen, const struct rng *r, const float *logit,
-                    int n_vocab, int64_t pos)
+                    const struct sample_seen *seen, const uint64_t *allow, const struct rng *r,
+                    const float *logit, int n_vocab, int64_t pos)
 {
     struct sample_cand *c;
     int n;
 
     room(w, n_vocab);
     c = w->cand;
-    n = collect(w, o, seen, logit, n_vocab);
+    n = collect(w, o, seen, allow, logit, n_vocab);
     if (!n)
         return -1;
     if (o->temp <= 0)
@@ -290,7 +300,7 @@ void sample_tops(struct sample_work *w, const float *logit, int n_vocab, struct 
     int m;
 
     room(w, n_vocab);
-    m = collect(w, &plain, NULL, logit, n_vocab);
+    m = collect(w, &plain, NULL, NULL, logit, n_vocab);
     sort_front(w->cand, m, n);
     for (int i = 0; i < n; i++)
         top[i] = i < m

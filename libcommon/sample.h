@@ -51,11 +51,12 @@ int sample_penalized(const struct sample_opt *o);
 void sample_see(struct sample_seen *s, int n_vocab, int32_t id, int in_prompt);
 
 /* Draw the token for absolute position `pos` (that of the drawn token) from
- * n_vocab logits. Logits that are NaN count as -infinity;
- * -1 when none is finite. */
+ * n_vocab logits. `allow` (n_vocab bits, token i is bit i % 64 of word i / 64): tokens
+ * whose bit is 0 are as good as not in the vocabulary; NULL: all are allowed.
+ * Logits that are NaN count as -infinity; -1 when no allowed one is finite. */
 int32_t sample_draw(struct sample_work *w, const struct sample_opt *o,
-                    const struct sample_seen *seen, const struct rng *r, const float *logit,
-                    int n_vocab, int64_t pos);
+                    const struct sample_seen *seen, const uint64_t *allow, const struct rng *r,
+                    const float *logit, int n_vocab, int64_t pos);
 
 /* Log-probabilities under the plain softmax of the logits (no penalty, no
  * temperature): that of `id`, and the n likeliest, likeliest first, ties to the lower id. */

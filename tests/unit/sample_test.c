@@ -3,6 +3,7 @@
 #include "test.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,7 +68,7 @@ static void draws(const char *name, struct sample_opt o, float spread, int n)
         sum += kept[i] ? p[i] : 0;
     for (int t = 0; t < many; t++) {
         struct rng r = rng_stream(3, 0, 0);
-        int32_t id = sample_draw(&w, &o, NULL, &r, logit, n, t);
+        int32_t id = sample_draw(&w, &o, NULL, NULL, &r, logit, n, t);
 
         CHECK(id >= 0 && id < n && kept[id]);
         hits[id]++;
@@ -90,29 +91,57 @@ static void greedy_and_penalties(void)
 
     TEST("greedy: the largest, ties to the lower id, NaN and infinities never");
     o.temp = 0;
-    CHECK(sample_draw(&w, &o, NULL, &r, logit, 4, 0) == 1);
+    CHECK(sample_draw(&w, &o, NULL, NULL, &r, logit, 4, 0) == 1);
     logit[1] = NAN;
-    CHECK(sample_draw(&w, &o, NULL, &r, logit, 4, 0) == 2);
+    CHECK(sample_draw(&w, &o, NULL, NULL, &r, logit, 4, 0) == 2);
     logit[2] = -INFINITY;
-    CHECK(sample_draw(&w, &o, NULL, &r, logit, 4, 0) == 0);
+    CHECK(sample_draw(&w, &o, NULL, NULL, &r, logit, 4, 0) == 0);
     logit[0] = logit[3] = NAN;
-    CHECK(sample_draw(&w, &o, NULL, &r, logit, 4, 0) == -1);
+    CHECK(sample_draw(&w, &o, NULL, NULL, &r, logit, 4, 0) == -1);
     TEST("penalties: repetition sees the prompt, presence and frequency the output");
     logit[0] = 2.0f, logit[1] = 1.9f, logit[2] = -1.0f, logit[3] = -1.1f;
     sample_see(&seen, 4, 0, 1);
     o.presence_penalty = 5;
-    CHECK(sample_draw(&w, &o, &seen, &r, logit, 4, 0) == 0);
+    CHECK(sample_draw(&w, &o, &seen, NULL, &r, logit, 4, 0) == 0);
     o.presence_penalty = 0, o.repeat_penalty = 1.2f;
-    CHECK(sample_draw(&w, &o, &seen, &r, logit, 4, 0) == 1);
+    CHECK(sample_draw(&w, &o, &seen, NULL, &r, logit, 4, 0) == 1);
     sample_see(&seen, 4, 1, 0);
     sample_see(&seen, 4, 1, 0);
     o.repeat_penalty = 1, o.frequency_penalty = 0.1f;
-    CHECK(sample_draw(&w, &o, &seen, &r, logit, 4, 0) == 0);
+    CHECK(sample_draw(&w, &o, &seen, NULL, &r, logit, 4, 0) == 0);
     sample_see(&seen, 4, 2, 1);
     logit[0] = logit[1] = -5;
     o.frequency_penalty = 0, o.repeat_penalty = 1.2f;
-    CHECK(sample_draw(&w, &o, &seen, &r, logit, 4, 0) == 3); // a negative logit is multiplied
+    CHECK(sample_draw(&w, &o, &seen, NULL, &r, logit, 4, 0) == 3); // a negative logit is multiplied
     sample_seen_free(&seen);
+    sample_free(&w);
+}
+
+static void masks(void)
+{
+    struct sample_work w = {0};
+    struct sample_opt o = plain;
+    uint64_t allow[(V + 63) / 64], none[(V + 63) / 64] = {0};
+    struct rng r = rng_stream(9, 0, 0);
+    float logit[V], less[V];
+
+    TEST("mask: as if the other tokens' logits were -infinity");
+    fill(logit, V, 4, 8);
+    for (int round = 0; round < 4; round++) {
+        memset(allow, 0, sizeof(allow));
+        for (int i = 0; i < V; i++) {
+            bool in = round == 0 ? i == V - 1 : round == 1 ? i % 3 == 0 : i / 64 % 2 == 0;
+
+            allow[i / 64] |= (uint64_t)in << (i % 64);
+            less[i] = in ? logit[i] : -INFINITY;
+        }
+        o.temp = round == 3 ? 0 : 2;
+        o.top_p = round == 2 ? 0.9f : 1;
+        for (int t = 0; t < 200; t++)
+            CHECK(sample_draw(&w, &o, NULL, allow, &r, logit, V, t) ==
+                  sample_draw(&w, &o, NULL, NULL, &r, less, V, t));
+    }
+    CHECK(sample_draw(&w, &o, NULL, none, &r, logit, V, 0) == -1);
     sample_free(&w);
 }
 
@@ -166,6 +195,7 @@ int main(void)
     o.min_p = 0.3f;
     draws("draw: top-p and min-p", o, 4, 300);
     greedy_and_penalties();
+    masks();
     report();
     return test_end();
 }
