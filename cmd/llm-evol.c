@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EQUAL_TOKENS = 8, AHEAD = 4, N_RULES = 16 };
+enum { EQUAL_TOKENS = 8, AHEAD = 4 };
 
 static const char stage[] = "llm-evol", source[] = "evol";
 static const char *const fields[] = {"instruction", "input", NULL};
@@ -60,10 +60,6 @@ struct evol {
     int n_jobs;
     struct tally past;   // ids of the last group of an interrupted run, and of its rejects
     struct record *torn; // its head, or NULL
-    struct {
-        const char *rule;
-        int64_t n;
-    } dropped[N_RULES];
 };
 
 /* ---- jobs ---- */
@@ -136,16 +132,6 @@ static void fill_record(const struct evol *g, const struct job *j, struct record
             (unsigned long long)g->io.seed);
     record_set(r, "meta", b.p, b.n);
     buf_free(&b);
-}
-
-static void count_rule(struct evol *g, const char *rule)
-{
-    int i = 0;
-
-    while (i < N_RULES - 1 && g->dropped[i].rule && strcmp(g->dropped[i].rule, rule))
-        i++;
-    g->dropped[i].rule = rule;
-    g->dropped[i].n++;
 }
 
 /* Build the request of the job's next step: an evolution, or the question whether it is one.
@@ -228,7 +214,6 @@ static int refuse(struct evol *g, struct job *j, const char *rule, struct buf *v
         x->limit = *limit;
     }
     fill_record(g, j, &x->r);
-    count_rule(g, rule);
     return begin_round(g, j, e);
 }
 
@@ -484,11 +469,6 @@ static void put_stats(const struct evol *g, struct buf *b)
             buf_fmt(b, "{\"tried\":%lld,\"kept\":%lld}", (long long)g->ways.way[i].tried,
                     (long long)g->ways.way[i].kept);
         }
-    buf_str(b, "},\"rules\":{");
-    for (int i = 0; i < N_RULES && g->dropped[i].rule; i++) {
-        json_put_key(b, g->dropped[i].rule);
-        json_put_int(b, g->dropped[i].n);
-    }
     buf_char(b, '}');
 }
 

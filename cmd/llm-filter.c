@@ -14,26 +14,6 @@
 
 enum { BLACKLIST_MAX = 16 << 20 };
 
-/* The rules, in the order in which they are tried: cheap ones first. */
-enum rule {
-    MIN_WORDS,
-    MAX_WORDS,
-    MIN_CHARS,
-    MAX_CHARS,
-    MIN_SCORE,
-    WHERE,
-    MAX_REPEAT,
-    REFUSAL,
-    LEAK,
-    BLACKLIST,
-    EXACT,
-    NEAR,
-    N_RULES
-};
-static const char *const rule_name[N_RULES] = {"min-words", "max-words", "min-chars",  "max-chars",
-                                               "min-score", "where",     "max-repeat", "refusals",
-                                               "leaks",     "blacklist", "exact",      "near"};
-
 struct filter {
     struct stream_opt io;
     struct cli_notes notes;
@@ -51,7 +31,6 @@ struct filter {
     struct near *near;
     char **id; // (n_kept) of kept records, when duplicates are looked for
     size_t n_kept, cap_kept;
-    int64_t count[N_RULES];
     struct source {
         char *name; // meta.source of what is kept
         int64_t n;
@@ -63,11 +42,11 @@ struct filter {
 
 /* Why a record is dropped. */
 struct verdict {
-    enum rule rule;
+    const char *rule;
     struct buf value, limit; // JSON
 };
 
-static int drop_int(struct verdict *v, enum rule rule, int64_t value, int64_t limit)
+static int drop_int(struct verdict *v, const char *rule, int64_t value, int64_t limit)
 {
     v->rule = rule;
     json_put_int(&v->value, value);
@@ -75,7 +54,7 @@ static int drop_int(struct verdict *v, enum rule rule, int64_t value, int64_t li
     return 1;
 }
 
-static int drop_num(struct verdict *v, enum rule rule, double value, float limit)
+static int drop_num(struct verdict *v, const char *rule, double value, float limit)
 {
     v->rule = rule;
     json_put_num(&v->value, value);
@@ -83,7 +62,7 @@ static int drop_num(struct verdict *v, enum rule rule, double value, float limit
     return 1;
 }
 
-static int drop_text(struct verdict *v, enum rule rule, const char *value)
+static int drop_text(struct verdict *v, const char *rule, const char *value)
 {
     v->rule = rule;
     json_put_str(&v->value, value, strlen(value));
@@ -106,16 +85,16 @@ static int by_length(const struct filter *g, const char *s, size_t n, struct ver
     if (g->min_words || g->max_words) {
         k = words_count(s, n);
         if (k < g->min_words)
-            return drop_int(v, MIN_WORDS, k, g->min_words);
+            return drop_int(v, "min-words", k, g->min_words);
         if (g->max_words && k > g->max_words)
-            return drop_int(v, MAX_WORDS, k, g->max_words);
+            return drop_int(v, "max-words", k, g->max_words);
     }
     if (g->min_chars || g->max_chars) {
         k = count_chars(s, n);
         if (k < g->min_chars)
-            return drop_int(v, MIN_CHARS, k, g->min_chars);
+            return drop_int(v, "min-chars", k, g->min_chars);
         if (g->max_chars && k > g->max_chars)
-            return drop_int(v, MAX_CHARS, k, g->max_chars);
+            return drop_int(v, "max-chars", k, g->max_chars);
     }
     return 0;
 }
@@ -126,12 +105,12 @@ static int by_where(const struct filter *g, struct record *r, struct verdict *v)
 
     if (g->min_score != 0) {
         if (record_num(r, "score", &x)) {
-            v->rule = MIN_SCORE;
+            v->rule = "min-score";
             json_put_float(&v->limit, g->min_score);
             return 1;
         }
         if (x < (double)g->min_score)
-            return drop_num(v, MIN_SCORE, x, g->min_score);
+            return drop_num(v, "min-score", x, g->min_score);
     }
     for (int i = 0; i < g->where_text.n; i++) {
         const struct where *w = &g->where[i];
@@ -140,7 +119,7 @@ static int by_where(const struct filter *g, struct record *r, struct verdict *v)
 
         if (where_holds(w, r))
             continue;
-        v->rule = WHERE;
+        v->rule = "where";
         raw = where_get(r, w->field, &n);
         if (raw)
             buf_add(&v->value, raw, n);
@@ -177,9 +156,9 @@ static int by_words(const struct filter *g, struct record *r, struct verdict *v)
         const char *s = record_str(r, names[i], &n);
 
         if (s && g->leaks && i != 1 && (found = fault_leak(s, n)))
-            return drop_text(v, LEAK, found);
+            return drop_text(v, "leaks", found);
         if (s && g->n_phrases && (found = listed(g, s, n))) {
-            v->rule = BLACKLIST;
+            v->rule = "blacklist";
             json_put_str(&v->value, found + 1, strlen(found) - 2); // without the spaces around it
             return 1;
         }
@@ -253,9 +232,9 @@ static int by_duplicates(struct filter *g, struct record *r, struct verdict *v)
     h = texts(r, &all);
     seen = g->exact ? hash_find(&g->seen, &h, sizeof(h)) : NULL;
     if (seen) {
-        drop_text(v, EXACT, g->id[*seen]);
+        drop_text(v, "exact", g->id[*seen]);
     } else if (g->near && (at = near_add(g->near, all.p, all.n, &sim)) >= 0) {
-        v->rule = NEAR;
+        v->rule = "near";
         buf_fmt(&v->value, "{\"id\":");
         json_put_str(&v->value, g->id[at], strlen(g->id[at]));
         buf_str(&v->value, ",\"similarity\":");
@@ -272,7 +251,8 @@ static int by_duplicates(struct filter *g, struct record *r, struct verdict *v)
     return seen || at >= 0;
 }
 
-/* 1 = dropped for the reason in v, 0 = kept, -1 = the field is not there. */
+/* Rules are tried cheap ones first. 1 = dropped for the reason in v, 0 = kept, -1 = the field is
+ * not there. */
 static int judge(struct filter *g, struct record *r, struct verdict *v)
 {
     size_t n = 0;
@@ -285,9 +265,9 @@ static int judge(struct filter *g, struct record *r, struct verdict *v)
     if ((s && by_length(g, s, n, v)) || by_where(g, r, v))
         return 1;
     if (g->max_repeat < 1 && (share = fault_repetition(s, n)) > (double)g->max_repeat)
-        return drop_num(v, MAX_REPEAT, share, g->max_repeat);
+        return drop_num(v, "max-repeat", share, g->max_repeat);
     if (g->refusals && (found = fault_refusal(s, n)))
-        return drop_text(v, REFUSAL, found);
+        return drop_text(v, "refusals", found);
     return by_words(g, r, v) || by_duplicates(g, r, v);
 }
 
@@ -341,8 +321,7 @@ static int filter(struct filter *g, struct err *e)
             err_set(&why, ERR_DATA, "no field '%s'", g->field);
             rc = stream_reject(g->s, &r, "field", NULL, NULL, why.msg, e);
         } else if (drop) {
-            g->count[v.rule]++;
-            rc = stream_drop(g->s, &r, rule_name[v.rule], v.value.p, v.limit.p, e);
+            rc = stream_drop(g->s, &r, v.rule, v.value.p, v.limit.p, e);
         } else {
             count_kept(g, &r);
             rc = stream_write(g->s, &r, e);
@@ -412,10 +391,9 @@ static int read_blacklist(struct filter *g, struct err *e)
 static void explain(struct filter *g, const struct stream_counts *c)
 {
     fprintf(stderr, "%-12s %9s  share\n", "rule", "dropped");
-    for (int i = 0; i < N_RULES; i++)
-        if (g->count[i])
-            fprintf(stderr, "%-12s %9lld  %5.1f%%\n", rule_name[i], (long long)g->count[i],
-                    100 * (double)g->count[i] / (double)c->read);
+    for (int i = 0; i < STREAM_RULES && c->rule[i].name; i++)
+        fprintf(stderr, "%-12s %9lld  %5.1f%%\n", c->rule[i].name, (long long)c->rule[i].n,
+                100 * (double)c->rule[i].n / (double)c->read);
     fprintf(stderr, "%-12s %9lld  %5.1f%%\n", "kept", (long long)g->n_out,
             c->read ? 100 * (double)g->n_out / (double)c->read : 0);
     for (size_t i = 0; i < g->n_sources; i++)
@@ -428,12 +406,7 @@ static void put_stats(const struct filter *g, struct buf *b)
 {
     int64_t made = 0;
 
-    buf_str(b, "\"rules\":{");
-    for (int i = 0; i < N_RULES; i++) {
-        json_put_key(b, rule_name[i]);
-        json_put_int(b, g->count[i]);
-    }
-    buf_str(b, "},\"sources\":{");
+    buf_str(b, "\"sources\":{");
     for (size_t i = 0; i < g->n_sources; i++) {
         const struct source *s = &g->source[i];
 

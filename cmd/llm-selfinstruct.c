@@ -19,7 +19,6 @@ enum {
     SHOWN_MAX = 64,
     ASKED = 8,   // new tasks in a completion: the item after them is a stop text
     BARREN = 20, // rounds in a row that give nothing: the model has no more
-    N_RULES = 16,
 };
 
 static const char stage[] = "llm-selfinstruct", source[] = "selfinstruct";
@@ -59,10 +58,6 @@ struct make {
     struct tasks_task task; // in hand
     int rounds;
     int64_t completions, items;
-    struct {
-        const char *rule;
-        int64_t n;
-    } dropped[N_RULES];
 };
 
 static int n_made(const struct make *g)
@@ -159,16 +154,6 @@ static void fill_record(const struct make *g, const struct place *p, const struc
     buf_free(&b);
 }
 
-static void count_rule(struct make *g, const char *rule)
-{
-    int i = 0;
-
-    while (i < N_RULES - 1 && g->dropped[i].rule && strcmp(g->dropped[i].rule, rule))
-        i++;
-    g->dropped[i].rule = rule;
-    g->dropped[i].n++;
-}
-
 /* One item: into the pool and the output, or to the rejects. What an interrupted run
  * wrote of this round is not written again. */
 static int take_item(struct make *g, const struct place *p, const struct tasks_item *item,
@@ -189,7 +174,6 @@ static int take_item(struct make *g, const struct place *p, const struct tasks_i
     old = p->round == g->past_round && past_has(&g->past, &r);
     g->items++;
     if (rule) {
-        count_rule(g, rule);
         if (!old)
             rc = stream_drop(g->s, &r, rule, value.n ? value.p : NULL, limit.n ? limit.p : NULL, e);
     } else {
@@ -451,12 +435,6 @@ static void put_stats(const struct make *g, struct buf *b)
     buf_str(b, ",\"tokens_per_accepted\":");
     json_put_num(b, n_made(g) ? round(10.0 * (double)(n->prompt + n->generated) / n_made(g)) / 10
                               : (double)NAN);
-    buf_str(b, ",\"rules\":{");
-    for (int i = 0; i < N_RULES && g->dropped[i].rule; i++) {
-        json_put_key(b, g->dropped[i].rule);
-        json_put_int(b, g->dropped[i].n);
-    }
-    buf_char(b, '}');
 }
 
 static int rounds(struct make *g, struct err *e)

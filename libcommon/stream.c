@@ -278,6 +278,12 @@ int stream_reject(struct stream *s, struct record *r, const char *rule, const ch
 int stream_drop(struct stream *s, struct record *r, const char *rule, const char *value,
                 const char *limit, struct err *e)
 {
+    struct stream_rule *k = s->counts.rule;
+
+    while (k < s->counts.rule + STREAM_RULES - 1 && k->name && strcmp(k->name, rule) != 0)
+        k++;
+    k->name = rule;
+    k->n++;
     s->counts.dropped++;
     return put_reject(s, r, rule, value, limit, e);
 }
@@ -481,6 +487,12 @@ static int put_stats(struct stream *s, int status, const char *extra, struct err
             ",\"records_per_second\":%.3f",
             status, c->read, c->written, c->rejected, c->dropped, c->skipped, c->other, c->blank,
             c->bytes_in, c->seconds, c->seconds > 0 ? (double)c->read / c->seconds : 0.0);
+    buf_str(&b, ",\"rules\":{");
+    for (int i = 0; i < STREAM_RULES && c->rule[i].name; i++) {
+        json_put_key(&b, c->rule[i].name);
+        json_put_int(&b, c->rule[i].n);
+    }
+    buf_char(&b, '}');
     if (extra && *extra)
         buf_fmt(&b, ",%s", extra);
     buf_str(&b, "}\n");

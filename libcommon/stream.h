@@ -64,7 +64,8 @@ int stream_write_group(struct stream *s, struct record *r, int n, struct err *e)
 /* Reject r: one line "<stage>: file:17: <message>" on standard error, and r with
  * "reject": {stage, rule, value, limit, line} to the rejects. value and limit are
  * JSON values or NULL. A failure counts for exit status 1; a drop (what a
- * filter removes by its rule: no message) does not. */
+ * filter removes by its rule: no message) does not; drops are counted by rule, whose name is
+ * borrowed until the stream is closed. */
 int stream_reject(struct stream *s, struct record *r, const char *rule, const char *value,
                   const char *limit, const char *message, struct err *e);
 int stream_drop(struct stream *s, struct record *r, const char *rule, const char *value,
@@ -73,11 +74,17 @@ int stream_drop(struct stream *s, struct record *r, const char *rule, const char
 /* True once SIGINT or SIGTERM came: finish what is in hand, read no more. */
 bool stream_stopped(struct stream *s);
 
+enum { STREAM_RULES = 32 }; // rules of one command that are counted apart; later ones together
+
 struct stream_counts {
-    int64_t read;                   // records given to the command
-    int64_t written;                // output lines
-    int64_t rejected;               // failures, bad lines included
-    int64_t dropped;                // by rule
+    int64_t read;     // records given to the command
+    int64_t written;  // output lines
+    int64_t rejected; // failures, bad lines included
+    int64_t dropped;  // by a rule
+    struct stream_rule {
+        const char *name;
+        int64_t n;
+    } rule[STREAM_RULES];           // in the order in which each was first used; then a NULL name
     int64_t skipped;                // done before (--resume)
     int64_t other;                  // of other shards
     int64_t blank;                  // blank lines
