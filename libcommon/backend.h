@@ -51,7 +51,9 @@ struct kv_pages {
 };
 
 /* One forward step: n tokens of any mix of sequences (prefill chunks, decode
- * tokens). Host arrays; borrowed until step_end. */
+ * tokens). Sequences may share pages, also ones that this step writes: rope_kv of a layer is
+ * done for all tokens before attn of that layer reads. No position is written twice.
+ * Host arrays; borrowed until step_end. */
 struct step {
     int n;                // tokens in this step
     int n_out;            // rows of logits wanted
@@ -76,6 +78,8 @@ struct backend_ops {
     int (*download)(struct backend *b, void *dst, const void *src_d, size_t bytes, struct err *e);
     int (*weight)(struct backend *b, struct weight *w, struct err *e);
     void (*sync)(struct backend *b);
+    /* All layers of page src of the cache into page dst, before the next step. */
+    void (*copy)(struct backend *b, const struct kv_pages *kv, int dst, int src);
     /* bracket: step_begin answers STEP_RUN, STEP_REPLAY (skip the ops) or -1 */
     int (*step_begin)(struct backend *b, const struct step *s, struct err *e);
     int (*step_end)(struct backend *b, struct err *e);

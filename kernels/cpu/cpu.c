@@ -41,6 +41,15 @@ static void cpu_sync(struct backend *b)
     (void)b; // calls are synchronous here
 }
 
+static void cpu_copy_page(struct backend *b, const struct kv_pages *kv, int dst, int src)
+{
+    size_t bytes = (size_t)kv->n_kv_heads * 2 * BACKEND_PAGE * (size_t)kv->head_dim * sizeof(float);
+
+    (void)b;
+    for (int l = 0; l < kv->n_layers; l++)
+        memcpy(cpu_page(kv, l, dst, 0, 0), cpu_page(kv, l, src, 0, 0), bytes);
+}
+
 /* Block sizes that linear can work on: 1 float, 32 or 256 quantized, 0 not at all. */
 static int cpu_block(enum tensor_type t)
 {
@@ -161,6 +170,7 @@ static const struct backend_ops cpu_ops = {
     .download = cpu_copy,
     .weight = cpu_weight,
     .sync = cpu_sync,
+    .copy = cpu_copy_page,
     .step_begin = cpu_step_begin,
     .step_end = cpu_step_end,
     .embed = cpu_embed,
