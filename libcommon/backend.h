@@ -34,13 +34,36 @@ struct weight {
     } part[BACKEND_PARTS];
 };
 
+/* A norm over rows of dim values: x * w / sqrt(mean(x^2) + eps), or with NORM_LAYER
+ * (x - mean(x)) * w / sqrt(var(x) + eps) + b. Families whose files hold w - 1 have
+ * the 1 added at load. Zhang & Sennrich 2019; Ba et al. 2016. */
+struct norm_weight {
+    enum norm_kind { NORM_RMS, NORM_LAYER } kind;
+    float eps;
+    float *w_d, *b_d; // (dim); w_d NULL: there is no such norm; b_d NULL: no bias
+};
+
 /* How heads and positions of one layer's attention are laid out. */
 struct attn_shape {
     int n_heads, n_kv_heads, head_dim;
-    int rope_dims;         // leading dims of a head that rotate
+    int rope_dims;         // leading dims of a head that rotate; 0: none
     int rope_pairs_apart;  // 0: pairs (2i, 2i+1), GGUF llama; 1: pairs (i, i + rope_dims/2), HF
     const float *inv_freq; // (rope_dims / 2) host
     float scale;           // of q.k, 1/sqrt(head_dim)
+    float softcap;         // a score s becomes softcap * tanh(s / softcap); 0: stays s
+    int window;            // keys that a token sees, itself and those before it; 0: all
+    struct norm_weight q_norm, k_norm; // (head_dim) of each head before it rotates, or none
+};
+
+/* The nonlinearity of a feed-forward of dim values. */
+struct ffn_shape {
+    int dim;
+    int gated; // act(gate) * up instead of act(up). Shazeer 2020
+    enum ffn_act {
+        FFN_SILU,  // x / (1 + e^-x)
+        FFN_GELU,  // x / (1 + e^-2u), u = sqrt(2/pi) (x + 0.044715 x^3): the tanh form of GELU
+        FFN_RELU2, // max(x, 0)^2. So et al. 2021 (Primer)
+    } act;
 };
 
 /* The pages of a cache: (n_layers, n_pages, n_kv_heads, 2, PAGE, head_dim) f32,
@@ -85,28 +108,37 @@ struct backend_ops {
     int (*step_end)(struct backend *b, struct err *e);
     /* ops; x_d, y_d are f32 */
 
-    /* y (n, w->cols) = rows token[i] of w (one part, no bias). */
-    void (*embed)(struct backend *b, float *y_d, const struct weight *w, const struct step *s);
-    /* RMSNorm: y (n, dim) = x * w / sqrt(mean(x^2) + eps); y may be x. Zhang & Sennrich 2019. */
-    void (*norm)(struct backend *b, float *y_d, const float *x_d, const float *w_d, int n, int dim,
-                 float eps);
+    /* y (n, w->cols) = scale * rows token[i] of w (one part, no bias), plus rows
+     * pos[i] of positions unless that is NULL; scale 1 changes no bit. */
+    void (*embed)(struct backend *b, float *y_d, const struct weight *w,
+                  const struct weight *positions, float scale, const struct step *s);
+    /* y (n, dim) = norm of x; y may be x. norm_add: y += norm of x. */
+    void (*norm)(struct backend *b, float *y_d, const float *x_d, const struct norm_weight *w,
+                 int n, int dim);
+    void (*norm_add)(struct backend *b, float *y_d, const float *x_d, const struct norm_weight *w,
+                     int n, int dim);
     /* y (n, rows) = W x (n, cols) + bias; linear_add: y += W x + bias. */
     void (*linear)(struct backend *b, float *y_d, const struct weight *w, const float *x_d, int n);
     void (*linear_add)(struct backend *b, float *y_d, const struct weight *w, const float *x_d,
                        int n);
-    /* Rotate q and k of qkv (n, (n_heads + 2 n_kv_heads) * head_dim) in place at
-     * their positions and write k and v to their pages. Su et al. 2021. */
+    /* Norm (where the layer has such norms) and rotate q and k of qkv
+     * (n, (n_heads + 2 n_kv_heads) * head_dim) in place at their positions and
+     * write k and v to their pages. Su et al. 2021. */
     void (*rope_kv)(struct backend *b, float *qkv_d, const struct attn_shape *a,
                     const struct kv_pages *kv, int layer, const struct step *s);
     /* y (n, n_heads * head_dim): token i attends to positions 0..pos[i] of its
-     * sequence, keys in logical order in tiles of 64 counted from position 0.
-     * Dao 2023 (FlashAttention-2), algorithm 1. y must not alias qkv. */
+     * sequence, with a window to pos[i] - window + 1 .. pos[i], keys in logical
+     * order in tiles of 64 counted from position 0. Keys outside add exactly
+     * nothing: tiles of them alone are skipped. Dao 2023 (FlashAttention-2),
+     * algorithm 1; Beltagy et al. 2020 (window). y must not alias qkv. */
     void (*attn)(struct backend *b, float *y_d, const float *qkv_d, const struct attn_shape *a,
                  const struct kv_pages *kv, int layer, const struct step *s);
-    /* y (n, dim) = silu(gate) * up of gu (n, 2 dim): gate first. Shazeer 2020 (SwiGLU). */
-    void (*glu)(struct backend *b, float *y_d, const float *gu_d, int n, int dim);
+    /* y (n, dim) = act(gate) * up of gu (n, 2 dim): gate first; not gated, act of gu (n, dim). */
+    void (*glu)(struct backend *b, float *y_d, const float *gu_d, const struct ffn_shape *f, int n);
     /* y (n_out, dim) = rows out[i] of x. */
     void (*gather)(struct backend *b, float *y_d, const float *x_d, const struct step *s, int dim);
+    /* x (n, dim) = cap * tanh(x / cap), in place. Gemma Team 2024 (Gemma 2), section 2. */
+    void (*softcap)(struct backend *b, float *x_d, float cap, int n, int dim);
     void (*close)(struct backend *b);
 };
 

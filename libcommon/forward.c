@@ -1,7 +1,7 @@
 /* forward.c - the transformer, once, over the backend's operations.
  *
  * Touvron et al. 2023 (Llama): pre-norm attention and gated feed-forward, each
- * added to the residual stream x. */
+ * added to the residual stream x. Families differ by what model.h's fields say. */
 #include "forward.h"
 
 #include "mem.h"
@@ -13,12 +13,14 @@ static void sizes(const struct model *m, int max_tokens, int max_out, size_t n[4
 {
     const struct attn_shape *a = &m->attn;
     size_t heads = (size_t)a->n_heads * (size_t)a->head_dim, wide = (size_t)m->dim;
+    size_t up = (size_t)m->ffn.dim * (m->ffn.gated ? 2 : 1);
 
+    up = up > wide ? up : wide; // what a norm stands behind is computed there
     wide = wide > heads ? wide : heads;
-    wide = wide > (size_t)m->ffn_dim ? wide : (size_t)m->ffn_dim;
+    wide = wide > (size_t)m->ffn.dim ? wide : (size_t)m->ffn.dim;
     n[0] = (size_t)max_tokens * wide;
     n[1] = (size_t)max_tokens * (heads + 2 * (size_t)a->n_kv_heads * (size_t)a->head_dim);
-    n[2] = (size_t)max_tokens * 2 * (size_t)m->ffn_dim;
+    n[2] = (size_t)max_tokens * up;
     n[3] = (size_t)max_out * (size_t)m->vocab;
 }
 
@@ -66,6 +68,18 @@ void forward_close(struct act *a, struct backend *b)
     *a = (struct act){0};
 }
 
+/* x += W h, or the norm of that where one stands behind it. */
+static void add_to_stream(const struct model *m, struct backend *b, const struct act *a,
+                          const struct weight *w, const struct norm_weight *post, int n)
+{
+    if (!post->w_d) {
+        b->ops->linear_add(b, a->x_d, w, a->h_d, n);
+        return;
+    }
+    b->ops->linear(b, a->gu_d, w, a->h_d, n);
+    b->ops->norm_add(b, a->x_d, a->gu_d, post, n, m->dim);
+}
+
 int forward(const struct model *m, struct backend *b, const struct kv_pages *kv,
             const struct act *a, const struct step *s, struct err *e)
 {
@@ -76,22 +90,24 @@ int forward(const struct model *m, struct backend *b, const struct kv_pages *kv,
         return -1;
     if (rc == STEP_REPLAY) // a recording of this shape exists; inputs are already in place
         return op->step_end(b, e);
-    op->embed(b, a->x_d, &m->embed, s);
+    op->embed(b, a->x_d, &m->embed, m->positions.n_parts ? &m->positions : NULL, m->embed_scale, s);
     for (int l = 0; l < m->n_layers; l++) {
         const struct layer *w = &m->layer[l];
 
-        op->norm(b, a->h_d, a->x_d, w->attn_norm_d, s->n, m->dim, m->eps);
+        op->norm(b, a->h_d, a->x_d, &w->attn_norm, s->n, m->dim);
         op->linear(b, a->qkv_d, &w->qkv, a->h_d, s->n);
-        op->rope_kv(b, a->qkv_d, &m->attn, kv, l, s);
-        op->attn(b, a->h_d, a->qkv_d, &m->attn, kv, l, s);
-        op->linear_add(b, a->x_d, &w->o, a->h_d, s->n);
-        op->norm(b, a->h_d, a->x_d, w->ffn_norm_d, s->n, m->dim, m->eps);
+        op->rope_kv(b, a->qkv_d, &w->attn, kv, l, s);
+        op->attn(b, a->h_d, a->qkv_d, &w->attn, kv, l, s);
+        add_to_stream(m, b, a, &w->o, &w->attn_post, s->n);
+        op->norm(b, a->h_d, a->x_d, &w->ffn_norm, s->n, m->dim);
         op->linear(b, a->gu_d, &w->gate_up, a->h_d, s->n);
-        op->glu(b, a->h_d, a->gu_d, s->n, m->ffn_dim);
-        op->linear_add(b, a->x_d, &w->down, a->h_d, s->n);
+        op->glu(b, a->h_d, a->gu_d, &m->ffn, s->n);
+        add_to_stream(m, b, a, &w->down, &w->ffn_post, s->n);
     }
     op->gather(b, a->h_d, a->x_d, s, m->dim);
-    op->norm(b, a->h_d, a->h_d, m->out_norm_d, s->n_out, m->dim, m->eps);
+    op->norm(b, a->h_d, a->h_d, &m->out_norm, s->n_out, m->dim);
     op->linear(b, a->logits_d, &m->head, a->h_d, s->n_out);
+    if (m->logit_cap > 0.0f)
+        op->softcap(b, a->logits_d, m->logit_cap, s->n_out, m->vocab);
     return op->step_end(b, e);
 }

@@ -9,9 +9,9 @@
 /* Scratch for steps of at most max_tokens tokens and max_out rows of logits. */
 struct act {
     int max_tokens, max_out;
-    float *x_d, *h_d; // (max_tokens, max(dim, ffn_dim, n_heads * head_dim))
+    float *x_d, *h_d; // (max_tokens, max(dim, ffn.dim, n_heads * head_dim))
     float *qkv_d;     // (max_tokens, (n_heads + 2 n_kv_heads) * head_dim)
-    float *gu_d;      // (max_tokens, 2 ffn_dim)
+    float *gu_d;      // (max_tokens, max(dim, gate and up))
     float *logits_d;  // (max_out, vocab)
     size_t n[4];      // floats of x and h, qkv, gu, logits
     size_t bytes;

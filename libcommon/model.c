@@ -132,7 +132,8 @@ static int take_floats(struct load *l, enum slot slot, int layer, const char *en
 
 /* ---- binding ---- */
 
-static int bind_norm(struct load *l, enum slot slot, int layer, float **out_d, struct err *e)
+static int bind_norm(struct load *l, enum slot slot, int layer, struct norm_weight *out,
+                     struct err *e)
 {
     struct backend *b = l->m->backend;
     size_t dim = (size_t)l->m->dim;
@@ -140,9 +141,9 @@ static int bind_norm(struct load *l, enum slot slot, int layer, float **out_d, s
 
     if (take_floats(l, slot, layer, "weight", l->m->dim, false, &w, e))
         return -1;
-    *out_d = l->f->norm_d + l->n_norm;
+    *out = (struct norm_weight){NORM_RMS, l->h.eps, l->f->norm_d + l->n_norm, NULL};
     l->n_norm += dim;
-    return b->ops->upload(b, *out_d, w, dim * sizeof(*w), e);
+    return b->ops->upload(b, out->w_d, w, dim * sizeof(*w), e);
 }
 
 /* One matrix below the parts that w has already. */
@@ -184,16 +185,17 @@ static int bind_layer(struct load *l, int i, struct err *e)
     struct layer *w = &m->layer[i];
     int q = m->attn.n_heads * m->attn.head_dim, kv = m->attn.n_kv_heads * m->attn.head_dim;
 
-    if (bind_norm(l, ATTN_NORM, i, &w->attn_norm_d, e) ||
+    w->attn = m->attn;
+    if (bind_norm(l, ATTN_NORM, i, &w->attn_norm, e) ||
         add_part(l, &w->qkv, Q, i, q, m->dim, false, e) ||
         add_part(l, &w->qkv, K, i, kv, m->dim, false, e) ||
         add_part(l, &w->qkv, V, i, kv, m->dim, false, e) || to_backend(l, &w->qkv, Q, i, e) ||
         add_part(l, &w->o, O, i, m->dim, q, false, e) || to_backend(l, &w->o, O, i, e) ||
-        bind_norm(l, FFN_NORM, i, &w->ffn_norm_d, e) ||
-        add_part(l, &w->gate_up, GATE, i, m->ffn_dim, m->dim, false, e) ||
-        add_part(l, &w->gate_up, UP, i, m->ffn_dim, m->dim, false, e) ||
+        bind_norm(l, FFN_NORM, i, &w->ffn_norm, e) ||
+        add_part(l, &w->gate_up, GATE, i, m->ffn.dim, m->dim, false, e) ||
+        add_part(l, &w->gate_up, UP, i, m->ffn.dim, m->dim, false, e) ||
         to_backend(l, &w->gate_up, GATE, i, e) ||
-        add_part(l, &w->down, DOWN, i, m->dim, m->ffn_dim, false, e) ||
+        add_part(l, &w->down, DOWN, i, m->dim, m->ffn.dim, false, e) ||
         to_backend(l, &w->down, DOWN, i, e))
         return -1;
     return 0;
@@ -261,9 +263,9 @@ static int bind(struct load *l, struct err *e)
     memcpy(m->arch = arena_new(&l->f->mem, sizeof(h->arch)), h->arch, sizeof(h->arch));
     m->dim = h->dim;
     m->n_layers = h->n_layers;
-    m->ffn_dim = h->ffn_dim;
     m->ctx = h->ctx;
-    m->eps = h->eps;
+    m->embed_scale = 1.0f;
+    m->ffn = (struct ffn_shape){h->ffn_dim, 1, FFN_SILU};
     m->attn = (struct attn_shape){.n_heads = h->n_heads,
                                   .n_kv_heads = h->n_kv_heads,
                                   .head_dim = h->head_dim,
@@ -276,7 +278,7 @@ static int bind(struct load *l, struct err *e)
     if (b->ops->alloc(b, l->f->norm_bytes, &norm, e))
         return -1;
     l->f->norm_d = norm;
-    if (bind_norm(l, OUT_NORM, 0, &m->out_norm_d, e))
+    if (bind_norm(l, OUT_NORM, 0, &m->out_norm, e))
         return -1;
     m->layer = mem_zero((size_t)h->n_layers, sizeof(*m->layer));
     for (int i = 0; i < h->n_layers; i++)

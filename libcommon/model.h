@@ -13,23 +13,28 @@
 #include <stdint.h>
 
 struct layer {
-    float *attn_norm_d, *ffn_norm_d; // (dim)
-    struct weight qkv;               // ((n_heads + 2 n_kv_heads) * head_dim, dim)
-    struct weight o;                 // (dim, n_heads * head_dim)
-    struct weight gate_up;           // (2 ffn_dim, dim)
-    struct weight down;              // (dim, ffn_dim)
+    struct norm_weight attn_norm, ffn_norm; // (dim) before
+    struct norm_weight attn_post, ffn_post; // (dim) behind, before the sum, or none
+    struct attn_shape attn;                 // the model's, with this layer's window and norms
+    struct weight qkv;                      // ((n_heads + 2 n_kv_heads) * head_dim, dim)
+    struct weight o;                        // (dim, n_heads * head_dim)
+    struct weight gate_up;                  // (2 ffn.dim, dim), or up alone (ffn.dim, dim)
+    struct weight down;                     // (dim, ffn.dim)
 };
 
 struct model {
     char *path, *arch; // "llama"
-    int dim, n_layers, ffn_dim, vocab;
+    int dim, n_layers, vocab;
     int ctx; // positions it was made for
-    float eps;
     struct attn_shape attn;
-    struct weight embed; // (vocab, dim)
-    struct weight head;  // (vocab, dim); the embedding again when tied
-    float *out_norm_d;   // (dim)
-    struct layer *layer; // (n_layers)
+    struct ffn_shape ffn;
+    float embed_scale;           // of the embedding's rows
+    float logit_cap;             // logits become cap * tanh(logits / cap); 0: they stay
+    struct weight embed;         // (vocab, dim)
+    struct weight positions;     // (ctx, dim) learned, added to the embedding; no parts: none
+    struct weight head;          // (vocab, dim); the embedding again when tied
+    struct norm_weight out_norm; // (dim)
+    struct layer *layer;         // (n_layers)
     struct tok *tok;
     int64_t n_params;
     uint64_t file_bytes;

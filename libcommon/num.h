@@ -1,8 +1,8 @@
-/* num.h - float functions with one result on every machine: exp log sqrt sin cos pow.
+/* num.h - float functions with one result on every machine: exp tanh log sqrt sin cos pow.
  *
  * Only IEEE operations in a written order: + - * / sqrt and explicit fma, which
  * every machine rounds alike. Nothing of libm whose result may differ. The
- * vector forms in the kernels repeat num_exp and num_silu operation by operation. */
+ * vector forms in the kernels repeat those of floats operation by operation. */
 #ifndef NUM_H
 #define NUM_H
 
@@ -24,6 +24,10 @@
 #define NUM_ROUND   0x1.8p+23f
 #define NUM_EXP_MAX 89.0f   // e^89 is above the largest float
 #define NUM_EXP_MIN -104.0f // e^-104 rounds to 0
+
+#define NUM_TANH_MAX 10.0f           // tanh 10 rounds to 1
+#define NUM_GELU_C1  -0x1.988454p+0f // -2 sqrt(2/pi), and 0.044715 times that
+#define NUM_GELU_C3  -0x1.2444f2p-4f
 
 static inline uint32_t num_bits(float x)
 {
@@ -69,6 +73,43 @@ static inline float num_exp(float x)
 static inline float num_silu(float x)
 {
     return x / (1.0f + num_exp(-x));
+}
+
+/* tanh x within 3 ulp: (e^2x - 1) / (e^2x + 1), the numerator as 2^n (e^r - 1) + (2^n - 1),
+ * which cancels nowhere. 1 from NUM_TANH_MAX up. */
+static inline float num_tanh(float x)
+{
+    float t, n, r, p, scale;
+
+    x = NUM_TANH_MAX < x ? NUM_TANH_MAX : x;
+    x = -NUM_TANH_MAX > x ? -NUM_TANH_MAX : x;
+    x = x + x;
+    t = fmaf(x, NUM_LOG2E, NUM_ROUND);
+    n = t - NUM_ROUND;
+    r = fmaf(n, -NUM_LN2_HI, x);
+    r = fmaf(n, -NUM_LN2_LO, r);
+    p = fmaf(NUM_EXP_C6, r, NUM_EXP_C5);
+    p = fmaf(p, r, NUM_EXP_C4);
+    p = fmaf(p, r, NUM_EXP_C3);
+    p = fmaf(p, r, NUM_EXP_C2);
+    p = fmaf(p * r, r, r);
+    scale = num_float((uint32_t)((int32_t)(num_bits(t) - num_bits(NUM_ROUND)) + 127) << 23);
+    p = fmaf(p, scale, scale - 1.0f);
+    return p / (p + 2.0f);
+}
+
+/* x / (1 + e^-2u), u = sqrt(2/pi) (x + 0.044715 x^3), which is x (1 + tanh u) / 2.
+ * Hendrycks & Gimpel 2016. */
+static inline float num_gelu(float x)
+{
+    return x / (1.0f + num_exp(x * fmaf(x * x, NUM_GELU_C3, NUM_GELU_C1)));
+}
+
+/* max(x, 0)^2; NaN for NaN. */
+static inline float num_relu2(float x)
+{
+    x = 0.0f > x ? 0.0f : x;
+    return x * x;
 }
 
 static inline float num_rsqrt(float x)

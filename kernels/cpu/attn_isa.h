@@ -3,16 +3,19 @@
  * Dao 2023 (FlashAttention-2), algorithm 1, with tiles of one page of 64 keys
  * counted from position 0. Per (token, head): running maximum m, sum l, and
  * output o; a tile rescales l and o by e^(m_old - m_new), then adds its keys in
- * ascending order. Which tokens share a pass over a page does not show. */
+ * ascending order. Which tokens share a pass over a page does not show. A token's
+ * keys of a tile are [from, to): those before its window and after itself are no
+ * part of any sum, and a tile without any of them is skipped. */
 #ifndef ATTN_ISA_H
 #define ATTN_ISA_H
 
+#include "glu_isa.h"
 #include "vec.h"
 
 struct attn_row { // one query: a head of a token
     const float *q;
     float *o;
-    int pos;
+    int first, pos; // keys that it sees
     float m, l;
 };
 
@@ -28,16 +31,20 @@ INLINE float attn_dot(const float *a, const float *b, int n)
     return v16_sum(s);
 }
 
-/* p[0..64) = e^(score - m) of the keys of a tile, 0 for keys after the query. */
-static void attn_scores(struct attn_row *r, const float *key, int n, const struct attn_shape *a,
-                        float p[BACKEND_PAGE])
+/* p[0..64) = e^(score - m) of the keys [from, to) of a tile, 0 for the others. */
+static void attn_scores(struct attn_row *r, const float *key, int from, int to,
+                        const struct attn_shape *a, float p[BACKEND_PAGE])
 {
     float m = r->m, rescale;
     struct v16 sum = v16_set(0.0f), top;
 
-    for (int j = 0; j < n; j++)
+    for (int j = from; j < to; j++)
         p[j] = attn_dot(r->q, key + (size_t)j * (size_t)a->head_dim, a->head_dim) * a->scale;
-    for (int j = n; j < BACKEND_PAGE; j++)
+    if (a->softcap > 0.0f)
+        glu_softcap(p + from, a->softcap, to - from);
+    for (int j = 0; j < from; j++)
+        p[j] = -INFINITY;
+    for (int j = to; j < BACKEND_PAGE; j++)
         p[j] = -INFINITY;
     top = v16_load(p);
     for (int j = 16; j < BACKEND_PAGE; j += 16)
@@ -57,14 +64,15 @@ static void attn_scores(struct attn_row *r, const float *key, int n, const struc
         r->o[i] *= rescale;
 }
 
-INLINE void attn_values_16(float *o, const float *p, const float *value, int n, int dim, int chunks)
+INLINE void attn_values_16(float *o, const float *p, const float *value, int from, int to, int dim,
+                           int chunks)
 {
     struct v16 s[4];
 
     UNROLL
     for (int c = 0; c < chunks; c++)
         s[c] = v16_load(o + 16 * c);
-    for (int j = 0; j < n; j++) {
+    for (int j = from; j < to; j++) {
         const float *v = value + (size_t)j * (size_t)dim;
 
         UNROLL
@@ -76,17 +84,17 @@ INLINE void attn_values_16(float *o, const float *p, const float *value, int n, 
         v16_store(o + 16 * c, s[c]);
 }
 
-/* o += p V over the n keys of a tile, in order. */
-static void attn_values(float *o, const float *p, const float *value, int n, int dim)
+/* o += p V over the keys [from, to) of a tile, in order. */
+static void attn_values(float *o, const float *p, const float *value, int from, int to, int dim)
 {
     int i = 0;
 
     for (; i + 64 <= dim; i += 64)
-        attn_values_16(o + i, p, value + i, n, dim, 4);
+        attn_values_16(o + i, p, value + i, from, to, dim, 4);
     for (; i + 16 <= dim; i += 16)
-        attn_values_16(o + i, p, value + i, n, dim, 1);
+        attn_values_16(o + i, p, value + i, from, to, dim, 1);
     for (; i < dim; i++)
-        for (int j = 0; j < n; j++)
+        for (int j = from; j < to; j++)
             o[i] = fmaf(p[j], value[(size_t)j * (size_t)dim + (size_t)i], o[i]);
 }
 
@@ -95,30 +103,38 @@ static void attn_rows(const struct cpu_attn *j, struct attn_row *row, int n, int
     const struct attn_shape *a = j->a;
     const int32_t *page = j->s->page + (size_t)seq * (size_t)j->s->max_pages;
     float p[BACKEND_PAGE];
-    int last = 0;
+    int first = row[0].first, last = row[0].pos;
 
     for (int i = 0; i < n; i++) {
+        first = row[i].first < first ? row[i].first : first;
         last = row[i].pos > last ? row[i].pos : last;
         memset(row[i].o, 0, (size_t)a->head_dim * sizeof(*row[i].o));
     }
-    for (int start = 0; start <= last; start += BACKEND_PAGE) {
+    for (int start = first - first % BACKEND_PAGE; start <= last; start += BACKEND_PAGE) {
         int at = page[start / BACKEND_PAGE];
         const float *key = cpu_page(j->kv, j->layer, at, kv_head, 0);
         const float *value = cpu_page(j->kv, j->layer, at, kv_head, 1);
 
         for (int i = 0; i < n; i++) {
-            int keys = row[i].pos - start + 1;
+            int from = row[i].first - start, to = row[i].pos - start + 1;
 
-            if (keys <= 0)
+            from = from < 0 ? 0 : from;
+            to = to > BACKEND_PAGE ? BACKEND_PAGE : to;
+            if (from >= to)
                 continue;
-            keys = keys > BACKEND_PAGE ? BACKEND_PAGE : keys;
-            attn_scores(&row[i], key, keys, a, p);
-            attn_values(row[i].o, p, value, keys, a->head_dim);
+            attn_scores(&row[i], key, from, to, a, p);
+            attn_values(row[i].o, p, value, from, to, a->head_dim);
         }
     }
     for (int i = 0; i < n; i++)
         for (int d = 0; d < a->head_dim; d++)
             row[i].o[d] /= row[i].l;
+}
+
+/* The first position that a token at `pos` sees. */
+static inline int attn_first(const struct attn_shape *a, int pos)
+{
+    return a->window > 0 && pos >= a->window ? pos - a->window + 1 : 0;
 }
 
 static void attn_tokens(const struct cpu_attn *j, int t0, int n, int kv_head)
@@ -134,11 +150,13 @@ static void attn_tokens(const struct cpu_attn *j, int t0, int n, int kv_head)
 
         for (int t = t0; t < t0 + n; t++)
             for (int g = g0; g < g0 + heads; g++) {
+                int pos = j->s->pos[t];
                 size_t head = (size_t)(kv_head * group + g) * dim;
 
                 row[k++] = (struct attn_row){.q = j->qkv + (size_t)t * qkv_row + head,
                                              .o = j->y + (size_t)t * q_row + head,
-                                             .pos = j->s->pos[t],
+                                             .first = attn_first(a, pos),
+                                             .pos = pos,
                                              .m = -INFINITY};
             }
         attn_rows(j, row, k, j->s->seq[t0], kv_head);

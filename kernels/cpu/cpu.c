@@ -175,12 +175,14 @@ static const struct backend_ops cpu_ops = {
     .step_end = cpu_step_end,
     .embed = cpu_embed,
     .norm = cpu_norm,
+    .norm_add = cpu_norm_add,
     .linear = cpu_linear,
     .linear_add = cpu_linear_add,
     .rope_kv = cpu_rope_kv,
     .attn = cpu_attn,
     .glu = cpu_glu,
     .gather = cpu_gather,
+    .softcap = cpu_softcap,
     .close = cpu_close,
 };
 

@@ -66,8 +66,10 @@ struct cpu_kernels {
     void (*linear_quant)(const struct cpu_linear *l, int begin, int end, void *scratch);
     /* Quantize token (or tile) i of x (n, cols) into a. */
     void (*quantize)(struct cpu_act *a, const float *x, int n, int cols, int i);
-    void (*norm)(float *y, const float *x, const float *w, int dim, float eps);
-    void (*glu)(float *y, const float *gu, int dim);
+    /* One row; add: y += instead of y =. */
+    void (*norm)(float *y, const float *x, const struct norm_weight *w, int dim, bool add);
+    void (*glu)(float *y, const float *gu, const struct ffn_shape *f);
+    void (*softcap)(float *x, float cap, int n);
     /* Rotate n_heads heads; cs holds cosines, then sines, of the rope_dims / 2 pairs. */
     void (*rope)(float *x, const float *cs, const struct attn_shape *a, int n_heads);
     /* Tokens t0 .. t0 + n - 1 (n <= CPU_GROUP, one sequence) and one KV head. */
@@ -126,11 +128,15 @@ static inline float *cpu_page(const struct kv_pages *kv, int layer, int page, in
 }
 
 /* The ops, a family a file. */
-void cpu_embed(struct backend *b, float *y, const struct weight *w, const struct step *s);
+void cpu_embed(struct backend *b, float *y, const struct weight *w, const struct weight *positions,
+               float scale, const struct step *s);
 void cpu_gather(struct backend *b, float *y, const float *x, const struct step *s, int dim);
-void cpu_norm(struct backend *b, float *y, const float *x, const float *w, int n, int dim,
-              float eps);
-void cpu_glu(struct backend *b, float *y, const float *gu, int n, int dim);
+void cpu_norm(struct backend *b, float *y, const float *x, const struct norm_weight *w, int n,
+              int dim);
+void cpu_norm_add(struct backend *b, float *y, const float *x, const struct norm_weight *w, int n,
+                  int dim);
+void cpu_glu(struct backend *b, float *y, const float *gu, const struct ffn_shape *f, int n);
+void cpu_softcap(struct backend *b, float *x, float cap, int n, int dim);
 void cpu_linear(struct backend *b, float *y, const struct weight *w, const float *x, int n);
 void cpu_linear_add(struct backend *b, float *y, const struct weight *w, const float *x, int n);
 void cpu_rope_kv(struct backend *b, float *qkv, const struct attn_shape *a,

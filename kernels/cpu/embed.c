@@ -4,11 +4,30 @@
 
 #include <string.h>
 
+enum { PIECE = 256 }; // values that are added at a time: a multiple of every block
+
 struct run {
     float *y;
-    const struct weight *w;
+    const struct weight *w, *positions;
+    float scale;
     const struct step *s;
 };
+
+/* y += a row. */
+static void add_row(const struct weight *w, int32_t row, float *y)
+{
+    const struct weight_part *p = &w->part[0];
+    const uint8_t *at = (const uint8_t *)p->w_d + (size_t)row * tensor_row_bytes(p->type, w->cols);
+    float t[PIECE];
+
+    for (int i = 0; i < w->cols; i += PIECE) {
+        int n = w->cols - i < PIECE ? w->cols - i : PIECE;
+
+        quant_read(p->type, at + tensor_row_bytes(p->type, i), t, n);
+        for (int j = 0; j < n; j++)
+            y[i + j] += t[j];
+    }
+}
 
 static void rows(void *ctx, int64_t begin, int64_t end, int worker)
 {
@@ -18,14 +37,21 @@ static void rows(void *ctx, int64_t begin, int64_t end, int worker)
     size_t bytes = tensor_row_bytes(p->type, r->w->cols);
 
     (void)worker;
-    for (int64_t i = begin; i < end; i++)
-        quant_read(p->type, table + (size_t)r->s->token[i] * bytes, r->y + i * r->w->cols,
-                   r->w->cols);
+    for (int64_t i = begin; i < end; i++) {
+        float *y = r->y + i * r->w->cols;
+
+        quant_read(p->type, table + (size_t)r->s->token[i] * bytes, y, r->w->cols);
+        for (int j = 0; j < r->w->cols; j++)
+            y[j] *= r->scale;
+        if (r->positions)
+            add_row(r->positions, r->s->pos[i], y);
+    }
 }
 
-void cpu_embed(struct backend *b, float *y, const struct weight *w, const struct step *s)
+void cpu_embed(struct backend *b, float *y, const struct weight *w, const struct weight *positions,
+               float scale, const struct step *s)
 {
-    struct run r = {y, w, s};
+    struct run r = {y, w, positions, scale, s};
 
     thread_run(cpu_of(b)->pool, rows, &r, s->n, cpu_grain(w->cols));
 }

@@ -3,6 +3,7 @@
 #include "attn_isa.h"
 #include "dot_isa.h"
 #include "float_isa.h"
+#include "glu_isa.h"
 #include "norm_isa.h"
 #include "rope_isa.h"
 
@@ -14,6 +15,7 @@ const struct cpu_kernels cpu_kernels_vnni = {
     .quantize = act_quantize,
     .norm = norm_row,
     .glu = glu_row,
+    .softcap = glu_softcap,
     .rope = rope_row,
     .attn = attn_tokens,
 };

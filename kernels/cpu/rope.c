@@ -1,4 +1,4 @@
-/* rope.c - rotary positions and the append to the cache, on the CPU.
+/* rope.c - norms of heads, rotary positions and the append to the cache, on the CPU.
  *
  * Cosines and sines depend on positions alone: the first layer of a step
  * computes them, the others reuse them. */
@@ -30,6 +30,19 @@ static void angles(void *ctx, int64_t begin, int64_t end, int worker)
     }
 }
 
+/* Norm the heads of q and k that have norms. */
+static void norm_heads(const struct run *r, float *q)
+{
+    const struct attn_shape *a = r->a;
+
+    for (int h = 0; h < a->n_heads + a->n_kv_heads; h++, q += a->head_dim) {
+        const struct norm_weight *w = h < a->n_heads ? &a->q_norm : &a->k_norm;
+
+        if (w->w_d)
+            r->c->k->norm(q, q, w, a->head_dim, false);
+    }
+}
+
 static void tokens(void *ctx, int64_t begin, int64_t end, int worker)
 {
     const struct run *r = ctx;
@@ -42,12 +55,13 @@ static void tokens(void *ctx, int64_t begin, int64_t end, int worker)
     for (int64_t t = begin; t < end; t++) {
         float *q = r->qkv + (size_t)t * (size_t)(heads + a->n_kv_heads) * dim;
         const float *k = q + (size_t)a->n_heads * dim, *v = q + (size_t)heads * dim;
-        const float *cs = (const float *)r->c->rope.p + t * a->rope_dims;
         int page =
             s->page[(size_t)s->seq[t] * (size_t)s->max_pages + (size_t)(s->pos[t] / BACKEND_PAGE)];
         size_t at = (size_t)(s->pos[t] % BACKEND_PAGE) * dim;
 
-        r->c->k->rope(q, cs, a, heads);
+        norm_heads(r, q);
+        if (a->rope_dims)
+            r->c->k->rope(q, (const float *)r->c->rope.p + t * a->rope_dims, a, heads);
         for (int h = 0; h < a->n_kv_heads; h++, k += dim, v += dim) {
             memcpy(cpu_page(r->kv, r->layer, page, h, 0) + at, k, dim * sizeof(*k));
             memcpy(cpu_page(r->kv, r->layer, page, h, 1) + at, v, dim * sizeof(*v));
@@ -63,7 +77,7 @@ void cpu_rope_kv(struct backend *b, float *qkv, const struct attn_shape *a,
 
     if (r.c->failed.code != ERR_NONE || !cpu_buf_grow(r.c, &r.c->rope, bytes))
         return;
-    if (r.c->rope_of != a->inv_freq) {
+    if (a->rope_dims && r.c->rope_of != a->inv_freq) {
         thread_run(r.c->pool, angles, &r, s->n, cpu_grain((int64_t)a->rope_dims * 32));
         r.c->rope_of = a->inv_freq;
     }

@@ -401,4 +401,26 @@ INLINE struct v16 v16_exp(struct v16 x)
     return v16_scale(p, t);
 }
 
+/* num_tanh, lane by lane. */
+INLINE struct v16 v16_tanh(struct v16 x)
+{
+    struct v16 t, n, r, p, scale;
+
+    x = v16_min(v16_set(NUM_TANH_MAX), x);
+    x = v16_max(v16_set(-NUM_TANH_MAX), x);
+    x = v16_add(x, x);
+    t = v16_fma(x, v16_set(NUM_LOG2E), v16_set(NUM_ROUND));
+    n = v16_sub(t, v16_set(NUM_ROUND));
+    r = v16_fma(n, v16_set(-NUM_LN2_HI), x);
+    r = v16_fma(n, v16_set(-NUM_LN2_LO), r);
+    p = v16_fma(v16_set(NUM_EXP_C6), r, v16_set(NUM_EXP_C5));
+    p = v16_fma(p, r, v16_set(NUM_EXP_C4));
+    p = v16_fma(p, r, v16_set(NUM_EXP_C3));
+    p = v16_fma(p, r, v16_set(NUM_EXP_C2));
+    p = v16_fma(v16_mul(p, r), r, r);
+    scale = v16_scale(v16_set(1.0f), t);
+    p = v16_fma(p, scale, v16_sub(scale, v16_set(1.0f)));
+    return v16_div(p, v16_add(p, v16_set(2.0f)));
+}
+
 #endif

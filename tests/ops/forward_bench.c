@@ -111,19 +111,27 @@ static void model_make(struct ops *o, struct model *m, struct backend *b, enum t
     float *freq = ops_floats(o, (size_t)head / 2);
     size_t embed = 0;
 
-    *m = (struct model){.dim = DIM, .n_layers = layers, .ffn_dim = FFN, .vocab = VOCAB};
+    *m = (struct model){.dim = DIM, .n_layers = layers, .vocab = VOCAB};
     m->ctx = 4096;
-    m->eps = 1e-5f;
-    m->attn = (struct attn_shape){HEADS, KV_HEADS, head, head, 1, freq, 0.125f};
+    m->embed_scale = 1.0f;
+    m->ffn = (struct ffn_shape){FFN, 1, FFN_SILU};
+    m->attn = (struct attn_shape){.n_heads = HEADS,
+                                  .n_kv_heads = KV_HEADS,
+                                  .head_dim = head,
+                                  .rope_dims = head,
+                                  .rope_pairs_apart = 1,
+                                  .inv_freq = freq,
+                                  .scale = 0.125f};
     m->embed = matrix(o, b, t, VOCAB, DIM, &embed);
     m->head = m->embed;
     *bytes = embed; // read once, as the head
-    m->out_norm_d = ops_floats(o, DIM);
+    m->out_norm = (struct norm_weight){NORM_RMS, 1e-5f, ops_floats(o, DIM), NULL};
     m->layer = mem_zero((size_t)layers, sizeof(*m->layer));
     for (int i = 0; i < layers; i++) {
         struct layer *l = &m->layer[i];
 
-        l->attn_norm_d = l->ffn_norm_d = m->out_norm_d;
+        l->attn_norm = l->ffn_norm = m->out_norm;
+        l->attn = m->attn;
         l->qkv = matrix(o, b, t, (HEADS + 2 * KV_HEADS) * head, DIM, bytes);
         l->o = matrix(o, b, t, DIM, DIM, bytes);
         l->gate_up = matrix(o, b, t, 2 * FFN, DIM, bytes);
@@ -141,7 +149,7 @@ static void model_drop(struct model *m)
     }
     free((void *)(uintptr_t)m->embed.part[0].host);
     free((void *)(uintptr_t)m->attn.inv_freq);
-    free(m->out_norm_d);
+    free(m->out_norm.w_d);
     free(m->layer);
 }
 

@@ -143,7 +143,7 @@ static void test_good(void)
     CHECK(m->layer[1].qkv.n_parts == 3 && m->layer[1].qkv.rows == 32);
     CHECK(m->layer[1].qkv.part[1].type == T_F16 && m->layer[1].qkv.part[2].type == T_BF16);
     CHECK(m->layer[0].gate_up.rows == 2 * FFN && m->layer[0].down.cols == FFN);
-    CHECK(m->layer[1].ffn_norm_d[DIM - 1] == 1.0f && m->out_norm_d[0] == 1.0f);
+    CHECK(m->layer[1].ffn_norm.w_d[DIM - 1] == 1.0f && m->out_norm.w_d[0] == 1.0f);
     CHECK(tok_size(m->tok) == VOCAB && !m->layer[0].qkv.part[0].bias);
     model_close(m);
     model_close(NULL);

@@ -57,6 +57,27 @@ static void test_silu(void)
     CHECK(num_rsqrt(4.0f) == 0.5f && isinf(num_rsqrt(0.0f)));
 }
 
+static void test_tanh(void)
+{
+    double worst = 0, gelu = 0;
+    uint32_t s = 6;
+
+    TEST("num_tanh: within 3 ulp, near 0 too; num_gelu: within 3e-7; num_relu2");
+    for (int i = 0; i < 1 << 20; i++) {
+        float x = (float)(int32_t)next(&s) * (i % 3 ? 0x1p-28f : i % 2 ? 0x1p-33f : 0x1p-50f);
+        double u = 0.79788456080286536 * (double)x * (1 + 0.044715 * (double)x * (double)x);
+
+        worst = fmax(worst, ulps(num_tanh(x), tanh((double)x)));
+        gelu = fmax(gelu, fabs((double)num_gelu(x) - (double)x * (1 + tanh(u)) / 2));
+    }
+    CHECK(worst < 3);
+    CHECK(gelu < 1e-6);
+    CHECK(num_tanh(0.0f) == 0.0f && num_tanh(9.5f) == 1.0f && num_tanh(-9.5f) == -1.0f);
+    CHECK(num_tanh(INFINITY) == 1.0f && num_tanh(-INFINITY) == -1.0f && isnan(num_tanh(NAN)));
+    CHECK(num_gelu(0.0f) == 0.0f && num_gelu(1e30f) == 1e30f && num_gelu(-1e30f) == 0.0f);
+    CHECK(num_relu2(-3.0f) == 0.0f && num_relu2(3.0f) == 9.0f && isnan(num_relu2(NAN)));
+}
+
 static void test_log(void)
 {
     double worst = 0;
@@ -116,22 +137,25 @@ static void test_bytes(void)
     TEST("the same bits everywhere");
     for (int i = 0; i < 100000; i++) {
         float x = (float)(int32_t)next(&s) * 0x1p-25f, a, b;
-        uint32_t bits[5] = {num_bits(num_exp(x)), num_bits(num_log(fabsf(x) + 1e-20f)),
+        uint32_t bits[7] = {num_bits(num_exp(x)), num_bits(num_log(fabsf(x) + 1e-20f)),
                             num_bits(num_silu(x))};
 
         num_sincos(x * 1000.0f, &a, &b);
         bits[3] = num_bits(a);
         bits[4] = num_bits(b);
-        for (int k = 0; k < 5; k++)
+        bits[5] = num_bits(num_tanh(x));
+        bits[6] = num_bits(num_gelu(x));
+        for (int k = 0; k < 7; k++)
             h = (h ^ bits[k]) * 16777619u;
     }
-    CHECK(h == 0x5d49e6f0u);
+    CHECK(h == 0x49591203u);
 }
 
 int main(void)
 {
     test_exp();
     test_silu();
+    test_tanh();
     test_log();
     test_sincos();
     test_pow();
