@@ -158,8 +158,10 @@ static int file_type(const struct source *s, enum convert_type type)
     static const struct {
         enum tensor_type type;
         int number;
-    } known[] = {{T_F32, 0},  {T_F16, 1},   {T_Q4_0, 2},  {T_Q4_1, 3},  {T_Q8_0, 7}, {T_Q5_0, 8},
-                 {T_Q5_1, 9}, {T_Q4_K, 15}, {T_Q5_K, 17}, {T_Q6_K, 18}, {T_BF16, 32}};
+    } known[] = {{T_F32, 0},     {T_F16, 1},   {T_Q4_0, 2},   {T_Q4_1, 3},
+                 {T_Q8_0, 7},    {T_Q5_0, 8},  {T_Q5_1, 9},   {T_Q2_K, 10},
+                 {T_Q3_K, 11},   {T_Q4_K, 15}, {T_Q5_K, 17},  {T_Q6_K, 18},
+                 {T_IQ4_NL, 25}, {T_BF16, 32}, {T_MXFP4, 38}, {T_NVFP4, 39}};
     int64_t count[T_NTYPES] = {0};
     int best = 0;
 

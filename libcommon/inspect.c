@@ -103,8 +103,8 @@ static int64_t weights_in(const struct source *s, enum tensor_type type)
 
 static void put_memory(struct buf *b, const struct source *s)
 {
-    static const enum tensor_type type[] = {T_F32,  T_F16,  T_BF16, T_Q8_0,
-                                            T_Q6_K, T_Q5_K, T_Q4_K, T_Q4_0};
+    static const enum tensor_type type[] = {T_F32,  T_F16,  T_BF16, T_Q8_0, T_Q6_K,
+                                            T_Q5_K, T_Q4_K, T_Q4_0, T_Q3_K, T_Q2_K};
 
     json_put_key(b, "memory");
     buf_str(b, "{\"weights\":{");

@@ -64,6 +64,38 @@ uint16_t quant_to_bf16(float x)
     return (uint16_t)((u + 0x7FFF + (u >> 16 & 1)) >> 16);
 }
 
+/* ---- scales and levels ---- */
+
+const int8_t quant_iq4[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                              1,    13,   25,  38,  53,  69,  89,  113};
+const int8_t quant_fp4[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+float quant_e8m0(uint8_t e)
+{
+    return float_of(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
+}
+
+float quant_e4m3(uint8_t d)
+{
+    int exponent = d >> 3 & 15, fraction = d & 7;
+
+    if (d == 0x7F)
+        return 0;
+    if (!exponent)
+        return (float)fraction * 0x1p-10f;
+    return float_of((uint32_t)(exponent + 119) << 23 | (uint32_t)fraction << 20);
+}
+
+/* Low four bits in bytes 0..7, low and high nibbles; high two in bytes 8..11. */
+void quant_q3_scales(const uint8_t s[12], int8_t scale[16])
+{
+    for (int g = 0; g < 16; g++) {
+        int low = s[g % 8] >> (g / 8 * 4) & 15, high = s[8 + g % 4] >> (g / 4 * 2) & 3;
+
+        scale[g] = (int8_t)((low | high << 4) - 32);
+    }
+}
+
 /* ---- reading a block each ---- */
 
 static void read_q8_0(const uint8_t *p, float *y)
@@ -138,6 +170,36 @@ static void k_scale(const uint8_t *s, int g, int *scale, int *min)
     }
 }
 
+/* Two halves of 128 = four quarters of 32, two bits each of the half's 32 bytes. */
+static void read_q2_k(const uint8_t *p, float *y)
+{
+    struct quant_q2_k b;
+
+    memcpy(&b, p, sizeof(b));
+    for (int i = 0; i < 256; i++) {
+        float d = quant_f16(b.d) * (float)(b.scale[i / 16] & 15);
+        float m = quant_f16(b.dmin) * (float)(b.scale[i / 16] >> 4);
+
+        y[i] = d * (float)(b.q[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3) - m;
+    }
+}
+
+/* As q2_k; 4 less where bit i / 32 of h[i % 32] is clear. */
+static void read_q3_k(const uint8_t *p, float *y)
+{
+    struct quant_q3_k b;
+    int8_t scale[16];
+
+    memcpy(&b, p, sizeof(b));
+    quant_q3_scales(b.scale, scale);
+    for (int i = 0; i < 256; i++) {
+        int low = b.q[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+        int high = b.h[i % 32] >> (i / 32) & 1;
+
+        y[i] = quant_f16(b.d) * (float)scale[i / 16] * (float)(low - 4 + 4 * high);
+    }
+}
+
 /* Groups 2k and 2k + 1 share 32 bytes: low nibbles, high nibbles. */
 static void read_q4_k(const uint8_t *p, float *y)
 {
@@ -189,6 +251,35 @@ static void read_q6_k(const uint8_t *p, float *y)
     }
 }
 
+static void read_iq4_nl(const uint8_t *p, float *y)
+{
+    struct quant_iq4_nl b;
+
+    memcpy(&b, p, sizeof(b));
+    for (int i = 0; i < 16; i++) {
+        y[i] = quant_f16(b.d) * (float)quant_iq4[b.q[i] & 15];
+        y[i + 16] = quant_f16(b.d) * (float)quant_iq4[b.q[i] >> 4];
+    }
+}
+
+static void read_mxfp4(const uint8_t *p, float *y)
+{
+    for (int i = 0; i < 16; i++) {
+        y[i] = quant_e8m0(p[0]) * (float)quant_fp4[p[1 + i] & 15];
+        y[i + 16] = quant_e8m0(p[0]) * (float)quant_fp4[p[1 + i] >> 4];
+    }
+}
+
+/* Four blocks of 16 = 8 bytes: low nibbles, high nibbles. */
+static void read_nvfp4(const uint8_t *p, float *y)
+{
+    for (int g = 0; g < 4; g++)
+        for (int i = 0; i < 8; i++) {
+            y[16 * g + i] = quant_e4m3(p[g]) * (float)quant_fp4[p[4 + 8 * g + i] & 15];
+            y[16 * g + i + 8] = quant_e4m3(p[g]) * (float)quant_fp4[p[4 + 8 * g + i] >> 4];
+        }
+}
+
 static void (*reader(enum tensor_type t))(const uint8_t *, float *)
 {
     switch (t) {
@@ -202,12 +293,22 @@ static void (*reader(enum tensor_type t))(const uint8_t *, float *)
         return read_q5_0;
     case T_Q5_1:
         return read_q5_1;
+    case T_Q2_K:
+        return read_q2_k;
+    case T_Q3_K:
+        return read_q3_k;
     case T_Q4_K:
         return read_q4_k;
     case T_Q5_K:
         return read_q5_k;
     case T_Q6_K:
         return read_q6_k;
+    case T_IQ4_NL:
+        return read_iq4_nl;
+    case T_MXFP4:
+        return read_mxfp4;
+    case T_NVFP4:
+        return read_nvfp4;
     default:
         return NULL;
     }

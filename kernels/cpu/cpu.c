@@ -50,26 +50,29 @@ static void cpu_copy_page(struct backend *b, const struct kv_pages *kv, int dst,
         memcpy(cpu_page(kv, l, dst, 0, 0), cpu_page(kv, l, src, 0, 0), bytes);
 }
 
-/* Block sizes that linear can work on: 1 float, 32 or 256 quantized, 0 not at all. */
-static int cpu_block(enum tensor_type t)
+/* Whether linear can work on weights of a type. */
+static bool cpu_knows(enum tensor_type t)
 {
     switch ((int)t) {
     case T_F32:
     case T_F16:
     case T_BF16:
-        return 1;
     case T_Q8_0:
     case T_Q4_0:
     case T_Q4_1:
     case T_Q5_0:
     case T_Q5_1:
-        return 32;
+    case T_Q2_K:
+    case T_Q3_K:
     case T_Q4_K:
     case T_Q5_K:
     case T_Q6_K:
-        return 256;
+    case T_IQ4_NL:
+    case T_MXFP4:
+    case T_NVFP4:
+        return true;
     default:
-        return 0;
+        return false;
     }
 }
 
@@ -80,10 +83,10 @@ static int cpu_weight(struct backend *b, struct weight *w, struct err *e)
 
     for (int i = 0; i < w->n_parts; i++) {
         struct weight_part *p = &w->part[i];
-        int block = cpu_block(p->type);
+        int block = tensor_block(p->type);
         const char *name = tensor_type_name(p->type);
 
-        if (!block)
+        if (!cpu_knows(p->type))
             return err_set(e, ERR_ARG, "weights of type %s are not supported",
                            name ? name : "unknown");
         if (w->cols < 1 || w->cols % block)

@@ -98,6 +98,12 @@ struct cpu {
     const float *rope_of; // inv_freq that `rope` was computed from in this step
 };
 
+/* Types that every instruction set computes as the oracle does. */
+static inline bool cpu_is_plain(enum tensor_type t)
+{
+    return t == T_Q2_K || t == T_Q3_K || t == T_IQ4_NL || t == T_MXFP4 || t == T_NVFP4;
+}
+
 /* Bytes of scratch that a worker of linear needs for rows of `cols` values. */
 size_t cpu_scratch_bytes(int cols);
 /* At least `bytes` at b, aligned to 64; contents undefined. False (and sticky) when memory is out.

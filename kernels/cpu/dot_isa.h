@@ -3,12 +3,12 @@
  * Per block of 32 or 256 values the products and sums are integers, so their
  * order is free; then acc = fma((float)sum, d_w * d_x, acc), and for types with a
  * minimum acc = fma((float)sum_of_minimums, m_w * d_x, acc), in block order.
- * Three ways to the same bytes: dot_one here is the oracle and all of scalar C;
+ * Three ways to the same bytes: plain_isa.h is the oracle and all of scalar C;
  * dot_rows_isa.h does 8 rows for one token, dot_tile_isa.h 16 tokens at a time. */
 #ifndef DOT_ISA_H
 #define DOT_ISA_H
 
-#include "quant_isa.h"
+#include "vec.h"
 
 enum { DOT_MIN = 1, DOT_K = 2, DOT_16 = 4 }; // has a minimum; blocks of 256; groups of 16
 
@@ -37,6 +37,11 @@ static void dot_put(const struct cpu_linear *l, int row, int token, float dot)
     *y = l->add ? *y + dot : dot;
 }
 
+#include "plain_isa.h"
+
+#if defined(__AVX2__)
+#include "quant_isa.h"
+
 /* Activations of token t, in rows. */
 struct dot_token {
     const int8_t *q;
@@ -52,7 +57,6 @@ INLINE struct dot_token dot_token(const struct cpu_linear *l, int t)
                               l->act.s + at / QUANT_32};
 }
 
-#if defined(__AVX2__)
 #include "dot_rows_isa.h"
 #include "dot_tile_isa.h"
 
@@ -65,7 +69,9 @@ enum { DOT_TILE_FROM = 12 };
 
 static void dot_linear(const struct cpu_linear *l, int begin, int end, void *scratch)
 {
-    if (l->act.tiled)
+    if (cpu_is_plain(l->type))
+        plain_linear(l, begin, end, scratch);
+    else if (l->act.tiled)
         dot_tiles(l, begin, end, scratch);
     else
         dot_rows(l, begin, end);
@@ -74,48 +80,9 @@ static void dot_linear(const struct cpu_linear *l, int begin, int end, void *scr
 #else
 enum { DOT_TILE_FROM = INT32_MAX };
 
-static int32_t dot_int(const int8_t *a, const int8_t *b, int n)
-{
-    int32_t sum = 0;
-
-    for (int i = 0; i < n; i++)
-        sum += a[i] * b[i];
-    return sum;
-}
-
-/* One row with one token, whatever the type. */
-static float dot_one(const struct quant_row *r, struct dot_token t, int cols, int kind)
-{
-    int block = kind & DOT_K ? QUANT_K : QUANT_32, group = kind & DOT_16 ? 16 : QUANT_32;
-    float acc = 0.0f;
-
-    for (int b = 0; b < cols / block; b++) {
-        int32_t sum = 0, min = 0;
-
-        for (int i = b * block; i < (b + 1) * block; i += group) {
-            int32_t dot = dot_int(r->q + i, t.q + i, group);
-
-            sum += kind & DOT_K ? r->scale[i / group] * dot : dot;
-            if (kind & DOT_MIN)
-                min += kind & DOT_K ? r->min[i / QUANT_32] * t.s[i / QUANT_32] : t.s[i / QUANT_32];
-        }
-        acc = fmaf((float)sum, r->d[b] * t.d[b], acc);
-        if (kind & DOT_MIN)
-            acc = fmaf((float)min, r->m[b] * t.d[b], acc);
-    }
-    return acc;
-}
-
 static void dot_linear(const struct cpu_linear *l, int begin, int end, void *scratch)
 {
-    struct quant_row r;
-
-    quant_place(&r, scratch, l->cols);
-    for (int row = begin; row < end; row++) {
-        quant_unpack(l->type, l->w + (size_t)row * l->row_bytes, l->cols, &r);
-        for (int t = 0; t < l->n; t++)
-            dot_put(l, row, t, dot_one(&r, dot_token(l, t), l->cols, dot_kind(l->type)));
-    }
+    plain_linear(l, begin, end, scratch);
 }
 #endif
 

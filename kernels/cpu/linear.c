@@ -13,12 +13,16 @@ struct run {
     float *y;
     int n;
     bool add;
+    bool rows;             // activations in rows, never in tiles
     struct cpu_act act[2]; // for blocks of 32, of 256
 };
 
-static bool is_float(enum tensor_type t)
+/* Values that share a scale in the activations for a type: 0 for float weights. */
+static int act_block(enum tensor_type t)
 {
-    return t == T_F32 || t == T_F16 || t == T_BF16;
+    int block = tensor_block(t);
+
+    return block == 1 ? 0 : block == 256 ? 256 : 32;
 }
 
 size_t cpu_scratch_bytes(int cols)
@@ -54,10 +58,10 @@ static void rows(void *ctx, int64_t begin, int64_t end, int worker)
             continue;
         l.row_bytes = tensor_row_bytes(p->type, w->cols);
         l.y = r->y + first;
-        if (is_float(p->type)) {
+        if (!act_block(p->type)) {
             r->c->k->linear_float(&l, from, to, scratch);
         } else {
-            l.act = r->act[tensor_block(p->type) == 256];
+            l.act = r->act[act_block(p->type) == 256];
             r->c->k->linear_quant(&l, from, to, scratch);
         }
     }
@@ -86,7 +90,7 @@ static bool prepare(struct run *r, int block)
     struct cpu_act *a = &r->act[block == 256];
     struct cpu_buf *buf = &c->act[block == 256];
     struct quantize q = {c, a, r->x, r->n, r->w->cols};
-    bool tiled = r->n >= c->k->tile_from;
+    bool tiled = !r->rows && r->n >= c->k->tile_from;
     int items = tiled ? (r->n + CPU_LANES - 1) / CPU_LANES : r->n;
     size_t n = (size_t)items * (tiled ? CPU_LANES : 1) * (size_t)r->w->cols;
 
@@ -113,8 +117,12 @@ static void run(struct backend *b, float *y, const struct weight *w, const float
     if (c->failed.code != ERR_NONE || n < 1)
         return;
     for (int i = 0; i < w->n_parts; i++)
-        if (!is_float(w->part[i].type) && !prepare(&r, tensor_block(w->part[i].type)))
+        r.rows |= cpu_is_plain(w->part[i].type);
+    for (int i = 0, block; i < w->n_parts; i++) {
+        block = act_block(w->part[i].type);
+        if (block && !prepare(&r, block))
             return;
+    }
     grain = cpu_grain((int64_t)w->cols * n) + CPU_PANEL_ROWS - 1;
     grain -= grain % CPU_PANEL_ROWS;
     thread_run(c->pool, rows, &r, w->rows, grain);

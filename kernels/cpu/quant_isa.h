@@ -80,7 +80,6 @@ INLINE void quant_scales(const uint8_t *p, int16_t *scale, int16_t *min)
     }
 }
 
-#if defined(__AVX2__)
 INLINE __m256i quant_load(const void *p)
 {
     return _mm256_loadu_si256(p);
@@ -192,76 +191,6 @@ INLINE void quant_unpack_6k(const uint8_t *p, struct quant_row *r, int b)
     for (int j = 0; j < 8; j++)
         quant_store(r->q + (size_t)b * QUANT_K + j * 32, quant_values_6k(p, j));
 }
-
-#else
-INLINE void quant_unpack_32(enum tensor_type t, const uint8_t *p, struct quant_row *r, int b)
-{
-    int8_t *q = r->q + (size_t)b * QUANT_32;
-    bool has_min = t == T_Q4_1 || t == T_Q5_1, five = t == T_Q5_0 || t == T_Q5_1;
-    uint32_t high = 0;
-    int8_t zero = t == T_Q4_0 ? 8 : t == T_Q5_0 ? 16 : 0;
-
-    r->d[b] = quant_half(p);
-    p += 2;
-    if (has_min) {
-        r->m[b] = quant_half(p);
-        p += 2;
-    }
-    if (t == T_Q8_0) {
-        memcpy(q, p, QUANT_32);
-        return;
-    }
-    if (five) {
-        memcpy(&high, p, sizeof(high));
-        p += 4;
-    }
-    for (int i = 0; i < 16; i++) {
-        int lo = p[i] & 15, hi = p[i] >> 4;
-
-        if (five) {
-            lo |= (int)(high >> i & 1) << 4;
-            hi |= (int)(high >> (i + 16) & 1) << 4;
-        }
-        q[i] = (int8_t)(lo - zero);
-        q[i + 16] = (int8_t)(hi - zero);
-    }
-}
-
-INLINE void quant_unpack_45k(bool five, const uint8_t *p, struct quant_row *r, int b)
-{
-    int8_t *q = r->q + (size_t)b * QUANT_K;
-    const uint8_t *high = p + 16, *low = five ? p + 48 : p + 16;
-
-    r->d[b] = quant_half(p);
-    r->m[b] = -quant_half(p + 2);
-    quant_scales(p + 4, r->scale + b * 8, r->min + b * 8);
-    for (int j = 0; j < 4; j++, low += 32, q += 64)
-        for (int i = 0; i < 32; i++) {
-            int h0 = five ? (high[i] >> (2 * j) & 1) << 4 : 0;
-            int h1 = five ? (high[i] >> (2 * j + 1) & 1) << 4 : 0;
-
-            q[i] = (int8_t)((low[i] & 15) | h0);
-            q[i + 32] = (int8_t)(low[i] >> 4 | h1);
-        }
-}
-
-INLINE void quant_unpack_6k(const uint8_t *p, struct quant_row *r, int b)
-{
-    int8_t *q = r->q + (size_t)b * QUANT_K;
-    const uint8_t *low = p, *high = p + 128;
-
-    for (int i = 0; i < 16; i++)
-        r->scale[b * 16 + i] = (int8_t)p[192 + i];
-    r->d[b] = quant_half(p + 208);
-    for (int j = 0; j < 2; j++, low += 64, high += 32, q += 128)
-        for (int i = 0; i < 32; i++) {
-            q[i] = (int8_t)(((low[i] & 15) | (high[i] & 3) << 4) - 32);
-            q[i + 32] = (int8_t)(((low[i + 32] & 15) | (high[i] >> 2 & 3) << 4) - 32);
-            q[i + 64] = (int8_t)((low[i] >> 4 | (high[i] >> 4 & 3) << 4) - 32);
-            q[i + 96] = (int8_t)((low[i + 32] >> 4 | high[i] >> 6 << 4) - 32);
-        }
-}
-#endif
 
 /* Tiled activations are stored plus 128 for VNNI, which multiplies unsigned by
  * signed bytes: what that adds to a group's sum is taken off at its start. */

@@ -17,6 +17,9 @@ rng = np.random.default_rng(20240607)
 # places of the half-float fields in a block
 HALVES = {Q.Q8_0: [0], Q.Q4_0: [0], Q.Q4_1: [0, 2], Q.Q5_0: [0], Q.Q5_1: [0, 2],
           Q.Q4_K: [0, 2], Q.Q5_K: [0, 2], Q.Q6_K: [208]}
+# added later, at the end, so that the records before them stay as they are
+MORE = {Q.Q2_K: [80, 82], Q.Q3_K: [108], Q.IQ4_NL: [0]}
+FP4 = {Q.MXFP4: 1, Q.NVFP4: 4}  # bytes of scales at the start of a block
 SCALES = [0.0123, -0.5, 6e-8, 1000.0]  # usual, negative, subnormal, large
 
 
@@ -24,7 +27,7 @@ def blocks(t):
     n, size = GGML_QUANT_SIZES[t]
     rows = rng.integers(0, 256, (len(SCALES), size), dtype=np.uint8)
     for row, scale in zip(rows, SCALES):
-        for at in HALVES[t]:
+        for at in (HALVES | MORE)[t]:
             row[at:at + 2] = np.frombuffer(np.float16(scale * rng.uniform(0.8, 1)).tobytes(), np.uint8)
     return n * len(SCALES), rows.reshape(-1)
 
@@ -59,6 +62,14 @@ def main():
         x[160:192] = np.arange(32, dtype=np.float32) - 127
         for t in (Q.Q8_0, Q.F16, Q.BF16):
             put(1, t, quantize(x, t).view(np.uint8).tobytes(), x)
+        for t in MORE:
+            n, row = blocks(t)
+            put(0, t, row, dequantize(row, t).reshape(-1)[:n])
+        for t, scales in FP4.items():  # every scale once
+            n, size = GGML_QUANT_SIZES[t]
+            rows = rng.integers(0, 256, (256 // scales, size), dtype=np.uint8)
+            rows[:, :scales] = np.arange(256, dtype=np.uint8).reshape(-1, scales)
+            put(0, t, rows.reshape(-1), dequantize(rows.reshape(-1), t).reshape(-1))
 
 
 main()

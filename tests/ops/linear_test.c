@@ -8,8 +8,9 @@
 #include "quant.h"
 #include "tensor.h"
 
-static const enum tensor_type types[] = {T_F32,  T_F16,  T_BF16, T_Q8_0, T_Q4_0, T_Q4_1,
-                                         T_Q5_0, T_Q5_1, T_Q4_K, T_Q5_K, T_Q6_K};
+static const enum tensor_type types[] = {T_F32,  T_F16,    T_BF16,  T_Q8_0, T_Q4_0, T_Q4_1,
+                                         T_Q5_0, T_Q5_1,   T_Q2_K,  T_Q3_K, T_Q4_K, T_Q5_K,
+                                         T_Q6_K, T_IQ4_NL, T_MXFP4, T_NVFP4};
 enum { N_TYPES = sizeof(types) / sizeof(types[0]) };
 
 static void put_half(uint8_t *p, float x)
@@ -19,13 +20,21 @@ static void put_half(uint8_t *p, float x)
     memcpy(p, &h, sizeof(h));
 }
 
+/* Where the half floats of a block begin, and how many bytes of them there are. */
+static size_t halves(enum tensor_type t, size_t *at)
+{
+    *at = t == T_Q6_K ? 208 : t == T_Q2_K ? 80 : t == T_Q3_K ? 108 : 0;
+    if (t == T_MXFP4 || t == T_NVFP4)
+        return 0;
+    return t == T_Q4_1 || t == T_Q5_1 || t == T_Q2_K || t == T_Q4_K || t == T_Q5_K ? 4 : 2;
+}
+
 /* A matrix of random blocks with scales of a sane size, one byte off alignment. */
 static uint8_t *random_rows(struct ops *o, enum tensor_type t, int rows, int cols)
 {
     size_t row = tensor_row_bytes(t, cols), n = row * (size_t)rows;
-    size_t block = tensor_block_bytes(t), at = t == T_Q6_K ? 208 : 0;
+    size_t block = tensor_block_bytes(t), at, half = halves(t, &at);
     uint8_t *p = mem_new(n + 1), *w = p + 1;
-    bool has_min = t == T_Q4_1 || t == T_Q5_1 || t == T_Q4_K || t == T_Q5_K;
 
     for (size_t i = 0; i < n; i++)
         w[i] = (uint8_t)ops_bits(o);
@@ -39,9 +48,12 @@ static uint8_t *random_rows(struct ops *o, enum tensor_type t, int rows, int col
         return p;
     }
     for (size_t i = 0; i < n; i += block) {
-        put_half(w + i + at, ops_float(o) / 64);
-        if (has_min)
-            put_half(w + i + 2, ops_float(o) / 8);
+        if (half)
+            put_half(w + i + at, ops_float(o) / 64);
+        if (half == 4)
+            put_half(w + i + at + 2, ops_float(o) / 8);
+        for (size_t k = 0; t == T_MXFP4 ? k < 1 : t == T_NVFP4 && k < 4; k++)
+            w[i + k] = (uint8_t)(t == T_MXFP4 ? ops_pick(o, 112, 124) : ops_pick(o, 0, 80));
     }
     return p;
 }
@@ -194,12 +206,13 @@ static void check(struct ops *o, int parts, const enum tensor_type *t, const int
 
 static void test_type(struct ops *o, enum tensor_type t)
 {
-    static const int counts[] = {1, 2, 3, 5, 6, 7, 13, 16, 17, 33, 40};
+    static const int counts[] = {1, 2, 3, 5, 6, 7, 8, 13, 15, 16, 17, 33, 64};
 
     TEST(tensor_type_name(t));
-    for (int i = 0; i < 11; i++) {
+    for (int i = 0; i < (int)(sizeof(counts) / sizeof(counts[0])); i++) {
         int block = tensor_block(t), rows = ops_pick(o, 1, 70);
-        int cols = block == 1 ? ops_pick(o, 1, 300) : block * ops_pick(o, 1, block == 32 ? 20 : 4);
+        int cols = block == 1 ? ops_pick(o, 1, 300) : block * ops_pick(o, 1, block == 256 ? 4 : 16);
+        cols = i == 1 ? block : cols;
 
         check(o, 1, &t, &rows, cols, counts[i]);
     }
@@ -228,13 +241,13 @@ static void test_extremes(struct ops *o)
         for (int byte = 0; byte < 256; byte += 51) {
             struct problem p;
             int rows = 9, n = 18, cols = 512;
-            size_t block = tensor_block_bytes(types[k]);
+            size_t block = tensor_block_bytes(types[k]), at, half = halves(types[k], &at);
             size_t bytes = tensor_row_bytes(types[k], cols) * (size_t)rows;
             float *y = mem_new(sizeof(*y) * 9 * 18), *y_add = mem_new(sizeof(*y) * 9 * 18);
 
             make(o, &p, 1, &types[k], &rows, cols, n);
             for (size_t i = 0; i < bytes; i++) // all but the float scales
-                if (types[k] == T_Q6_K ? i % block < 208 : i % block >= 4)
+                if (i % block < at || i % block >= at + half)
                     p.mem[0][1 + i] = (uint8_t)(byte == 255 ? 0x80 : byte);
             for (int i = 0; i < n * cols; i++)
                 p.x[i] = i / cols % 2 ? -3.0f : 3.0f;
