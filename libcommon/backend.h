@@ -157,4 +157,12 @@ void backend_close(struct backend *b);
 const char *backend_cpu_isa(const struct backend *b);
 int backend_cpu_threads(const struct backend *b);
 
+/* What this machine can do at most with these threads and this instruction set, a second:
+ * bytes read from memory, operations (two a multiply-add) of int8 dot products and of
+ * floats. Measured in some 0.2 s, with 256 MiB of memory meanwhile. ERR_MEM without them. */
+struct backend_rates {
+    double read_bytes, int8_ops, float_ops;
+};
+int backend_cpu_probe(struct backend *b, struct backend_rates *out, struct err *e);
+
 #endif

@@ -58,8 +58,17 @@ struct cpu_attn {
     int run; // tokens of an item at most
 };
 
+/* Loops at the machine's limits; their values are there to be needed. */
+struct cpu_probe {
+    uint64_t (*read)(const void *p, size_t n);
+    uint64_t (*int8)(int64_t rounds);
+    uint64_t (*fma)(int64_t rounds);
+    int int8_of_round, fma_of_round; // multiply-adds
+};
+
 struct cpu_kernels {
     const char *name;
+    const struct cpu_probe *probe;
     int tile_from; // tokens from which linear_quant wants its activations in tiles
     /* Rows [begin, end) of one part for all tokens; scratch is cpu_scratch_bytes. */
     void (*linear_float)(const struct cpu_linear *l, int begin, int end, void *scratch);

@@ -5,10 +5,12 @@
 #include "float_isa.h"
 #include "glu_isa.h"
 #include "norm_isa.h"
+#include "probe_isa.h"
 #include "rope_isa.h"
 
 const struct cpu_kernels cpu_kernels_vnni = {
     .name = "avx512vnni",
+    .probe = &probe_loops,
     .tile_from = DOT_TILE_FROM,
     .linear_float = float_linear,
     .linear_quant = dot_linear,
