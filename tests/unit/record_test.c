@@ -170,13 +170,13 @@ static void test_set(void)
     TEST("record_set: many fields");
     record_new(&r);
     for (int i = 0; i < 200; i++) {
-        char name[8];
+        char name[16];
 
         snprintf(name, sizeof(name), "f%d", i % 100);
         record_set_int(&r, name, i);
     }
     for (int i = 0; i < 100; i++) {
-        char name[8];
+        char name[16];
         double v = 0;
 
         snprintf(name, sizeof(name), "f%d", i);
