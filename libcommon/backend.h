@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BACKEND_PARTS = 3, BACKEND_PAGE = 64 };
+enum { BACKEND_PARTS = 3, BACKEND_PAGE = 64, BACKEND_ROW = 128 };
 
 /* y = W x + b. The rows of up to three matrices of a file lie one below the
  * other (q,k,v; gate,up), so that one op computes them all; they may differ in type. */
@@ -139,6 +139,14 @@ struct backend_ops {
     void (*gather)(struct backend *b, float *y_d, const float *x_d, const struct step *s, int dim);
     /* x (n, dim) = cap * tanh(x / cap), in place. Gemma Team 2024 (Gemma 2), section 2. */
     void (*softcap)(struct backend *b, float *x_d, float cap, int n, int dim);
+
+    /* A row of n logits in host memory, in blocks of BACKEND_ROW, the last of which may be
+     * shorter; outside the bracket, and done when they return.
+     * max (blocks) = the largest of each; NaN counts as -infinity. */
+    void (*row_max)(struct backend *b, float *max, const float *x, int n);
+    /* e (n) = exp(x / temp - shift); sum (blocks) = their sums, as 16 strided sums and a tree. */
+    void (*row_exp)(struct backend *b, float *e, float *sum, const float *x, int n, float temp,
+                    float shift);
     void (*close)(struct backend *b);
 };
 

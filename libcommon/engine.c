@@ -30,7 +30,7 @@ struct job {
     enum engine_finish finish;
     struct tok_stream stream;
     struct buf text;
-    struct sample_seen seen;
+    struct sample_seq seq; // what the sampler keeps of the job
     float *logprob;
     struct sample_top *top;
     size_t cap_logprob, cap_top;
@@ -64,7 +64,6 @@ static void job_free(struct engine *en, struct job *j)
     if (!j)
         return;
     kv_release(&en->kv, &j->kv);
-    sample_seen_free(&j->seen);
     buf_free(&j->text);
     free(j->token);
     free(j->logprob);
@@ -80,6 +79,7 @@ struct engine *engine_open(const struct engine_opt *o, const char *path, struct 
 
     en->o = *o;
     en->backend = backend_cpu_open(o->threads, o->isa, e);
+    en->work.rank.backend = en->backend;
     en->model = en->backend ? model_open(path, en->backend, e) : NULL;
     if (!en->model)
         goto fail;
@@ -192,12 +192,10 @@ static int check(const struct engine *en, const struct engine_request *r, struct
     return 0;
 }
 
-static void push(struct engine *en, struct job *j, int32_t id, bool in_prompt)
+static void push(struct job *j, int32_t id)
 {
     mem_grow(&j->token, &j->cap, (size_t)j->n + 1, sizeof(*j->token));
     j->token[j->n++] = id;
-    if (sample_penalized(&j->r.sample))
-        sample_see(&j->seen, en->model->vocab, id, in_prompt);
 }
 
 int engine_submit(struct engine *en, const struct engine_request *r, struct err *e)
@@ -215,7 +213,7 @@ int engine_submit(struct engine *en, const struct engine_request *r, struct err 
     j->noise = rng_stream(r->seed, name.hi, name.lo);
     j->stream.first = r->trim;
     for (int i = 0; i < r->n_token; i++)
-        push(en, j, r->token[i], true);
+        push(j, r->token[i]);
     for (int i = 0; i < r->n_slots; i++)
         j->n_p += r->slot[i].n_choice;
     if (j->n_p)
@@ -261,8 +259,8 @@ static void note_logprobs(struct engine *en, struct job *j, const float *logit, 
 
     mem_grow(&j->logprob, &j->cap_logprob, i + 1, sizeof(*j->logprob));
     mem_grow(&j->top, &j->cap_top, (i + 1) * n, sizeof(*j->top));
-    j->logprob[i] = sample_logprob(logit, en->model->vocab, id);
-    sample_tops(&en->work, logit, en->model->vocab, j->top + i * n, j->r.n_logprobs);
+    j->logprob[i] =
+        sample_logprobs(&en->work, logit, en->model->vocab, id, j->top + i * n, j->r.n_logprobs);
 }
 
 /* The next token of a job that generates. */
@@ -270,8 +268,13 @@ static void generate(struct engine *en, struct job *j, const float *logit)
 {
     const struct tok *tok = en->model->tok;
     size_t old = j->text.n;
-    int32_t id = sample_draw(&en->work, &j->r.sample, &j->seen, NULL, &j->noise, logit,
-                             en->model->vocab, j->n);
+    int32_t id;
+
+    j->seq.token = j->token;
+    j->seq.n_prompt = j->r.n_token;
+    j->seq.n = j->n;
+    id = sample_draw(&en->work, &j->r.sample, &j->seq, NULL, &j->noise, logit, en->model->vocab,
+                     j->n);
 
     if (id < 0) {
         finish(en, j, ENGINE_FAILED);
@@ -279,7 +282,7 @@ static void generate(struct engine *en, struct job *j, const float *logit)
     }
     if (j->r.n_logprobs)
         note_logprobs(en, j, logit, id);
-    push(en, j, id, false);
+    push(j, id);
     en->count.generated++;
     if (id < tok_size(tok))
         tok_stream_add(tok, &j->stream, id, false, &j->text);
@@ -300,9 +303,9 @@ static void read_slot(struct engine *en, struct job *j, const float *logit)
         finish(en, j, ENGINE_SLOTS);
         return;
     }
-    push(en, j, s->choice[top], false);
+    push(j, s->choice[top]);
     for (int i = 0; i < s->n_then; i++)
-        push(en, j, s->then[i], false);
+        push(j, s->then[i]);
 }
 
 /* Give a job's next tokens to the step: at most `room` of them. */

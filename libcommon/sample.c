@@ -8,200 +8,167 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define IN_PROMPT 0x80000000u
+#define IN_PROMPT 0x80000000u // of a count
+#define LN2       0x1.62e42fefa39efp-1
 
-enum { NOISE_MAX = 24 }; // Gumbel noise of 32 bits stays below 23
-
-struct sample_cand {
-    float x; // logit / T
-    int32_t id;
+enum {
+    NOISE_MAX = 24, // Gumbel noise of 32 bits stays below 23
+    NOISE_SPAN = 27 // and no two differ by as much
 };
 
 void sample_free(struct sample_work *w)
 {
-    free(w->cand);
+    rank_free(&w->rank);
+    dry_free(&w->dry);
     free(w->logit);
-    *w = (struct sample_work){0};
-}
-
-void sample_seen_free(struct sample_seen *s)
-{
-    free(s->count);
-    *s = (struct sample_seen){0};
-}
-
-int sample_penalized(const struct sample_opt *o)
-{
-    return o->repeat_penalty != 1 || o->presence_penalty != 0 || o->frequency_penalty != 0;
-}
-
-void sample_see(struct sample_seen *s, int n_vocab, int32_t id, int in_prompt)
-{
-    if (!s->count)
-        s->count = mem_zero((size_t)n_vocab, sizeof(*s->count));
-    if (in_prompt)
-        s->count[id] |= IN_PROMPT;
-    else
-        s->count[id]++;
+    free(w->count);
+    free(w->order);
+    *w = (struct sample_work){.rank.backend = w->rank.backend};
 }
 
 static void room(struct sample_work *w, int n)
 {
     if (w->cap >= n)
         return;
-    free(w->cand);
     free(w->logit);
-    w->cand = mem_zero((size_t)n, sizeof(*w->cand));
-    w->logit = mem_zero((size_t)n, sizeof(*w->logit));
+    free(w->count);
+    free(w->order);
+    w->logit = mem_new((size_t)n * sizeof(*w->logit));
+    w->count = mem_zero((size_t)n, sizeof(*w->count));
+    w->order = mem_new((size_t)n * sizeof(*w->order));
     w->cap = n;
 }
 
-/* Likelier first; ties to the lower id: a total order, so that every set cut
- * from it is the same however the cutting is done. */
-static int before(const struct sample_cand *a, const struct sample_cand *b)
+/* ---- what changes logits ---- */
+
+static void copy_allowed(float *to, const float *logit, const uint64_t *allow, int n)
 {
-    return a->x > b->x || (a->x == b->x && a->id < b->id);
-}
+    for (int i = 0; i < n; i += 64) {
+        int m = n - i < 64 ? n - i : 64;
+        uint64_t bits = allow ? allow[i / 64] : UINT64_MAX;
 
-static int compare(const void *a, const void *b)
-{
-    return before(a, b) ? -1 : before(b, a);
-}
-
-/* Move the m first of n candidates (in the order of `before`) to the front, unsorted. */
-static void select_front(struct sample_cand *c, int n, int m)
-{
-    int lo = 0, hi = n - 1;
-
-    while (lo < hi) {
-        struct sample_cand pivot = c[lo + (hi - lo) / 2], t;
-        int i = lo, j = hi;
-
-        while (i <= j) {
-            while (before(&c[i], &pivot))
-                i++;
-            while (before(&pivot, &c[j]))
-                j--;
-            if (i <= j) {
-                t = c[i];
-                c[i++] = c[j];
-                c[j--] = t;
-            }
-        }
-        if (m - 1 <= j)
-            hi = j;
-        else if (m - 1 >= i)
-            lo = i;
+        if (bits == UINT64_MAX)
+            memcpy(to + i, logit + i, (size_t)m * sizeof(*to));
         else
-            return;
+            for (int k = 0; k < m; k++, bits >>= 1)
+                to[i + k] = bits & 1 ? logit[i + k] : -INFINITY;
     }
-}
-
-/* Sort the first m of n candidates to the front. */
-static void sort_front(struct sample_cand *c, int n, int m)
-{
-    if (m < n)
-        select_front(c, n, m);
-    qsort(c, (size_t)(m < n ? m : n), sizeof(*c), compare);
-}
-
-static double mass(const struct sample_cand *c, int n, float max)
-{
-    double sum = 0;
-
-    for (int i = 0; i < n; i++)
-        sum += (double)num_exp(c[i].x - max);
-    return sum;
-}
-
-/* Keep the shortest sorted prefix whose mass reaches p: sort ever longer
- * fronts, since a handful of tokens mostly suffices. */
-static int cut_top_p(struct sample_cand *c, int n, float p)
-{
-    double want, sum = 0;
-    float max = c[0].x;
-    int sorted = 0;
-
-    for (int i = 1; i < n; i++)
-        max = c[i].x > max ? c[i].x : max;
-    /* The total is summed in id order, which no cut before has disturbed when top-k is
-     * off, and over the sorted set otherwise: one order for one input. */
-    want = (double)p * mass(c, n, max);
-    for (int i = 0; i < n; i++) {
-        if (i == sorted) {
-            int m = sorted ? sorted * 8 : 64;
-
-            m = m < n ? m : n;
-            sort_front(c + sorted, n - sorted, m - sorted);
-            sorted = m;
-        }
-        sum += (double)num_exp(c[i].x - max);
-        if (sum >= want)
-            return i + 1;
-    }
-    return n;
-}
-
-static int cut_min_p(struct sample_cand *c, int n, float min_p)
-{
-    float max = c[0].x;
-    int kept = 0;
-
-    for (int i = 1; i < n; i++)
-        max = c[i].x > max ? c[i].x : max;
-    for (int i = 0; i < n; i++)
-        if (num_exp(c[i].x - max) >= min_p)
-            c[kept++] = c[i];
-    return kept;
 }
 
 static float penalize(const struct sample_opt *o, float x, uint32_t count)
 {
     uint32_t times = count & ~IN_PROMPT;
 
-    if (!count)
-        return x;
     x = x > 0 ? x / o->repeat_penalty : x * o->repeat_penalty;
     if (times)
         x -= o->presence_penalty + o->frequency_penalty * (float)times;
     return x;
 }
 
-/* The finite logits of allowed tokens with their penalties; returns how many. */
-static int collect(struct sample_work *w, const struct sample_opt *o,
-                   const struct sample_seen *seen, const uint64_t *allow, const float *logit,
-                   int n_vocab)
+static void penalties(struct sample_work *w, const struct sample_opt *o,
+                      const struct sample_seq *seq)
 {
-    const uint32_t *count = seen && sample_penalized(o) ? seen->count : NULL;
+    for (int i = 0; i < seq->n; i++) {
+        uint32_t *count = &w->count[seq->token[i]];
+
+        *count = i < seq->n_prompt ? IN_PROMPT : *count + 1;
+    }
+    for (int i = 0; i < seq->n; i++) {
+        int32_t id = seq->token[i];
+
+        if (w->count[id])
+            w->logit[id] = penalize(o, w->logit[id], w->count[id]);
+        w->count[id] = 0;
+    }
+}
+
+const float *sample_adjust(struct sample_work *w, const struct sample_opt *o,
+                           const struct sample_seq *seq, const uint64_t *allow, const float *logit,
+                           int n_vocab)
+{
+    bool counts = o->repeat_penalty != 1 || o->presence_penalty != 0 || o->frequency_penalty != 0;
+    bool repeats = o->dry.multiplier > 0;
+
+    counts = counts && seq && seq->n;
+    repeats = repeats && seq && seq->n;
+    if (!allow && !o->n_bias && !counts && !repeats)
+        return logit;
+    room(w, n_vocab);
+    copy_allowed(w->logit, logit, allow, n_vocab);
+    for (int i = 0; i < o->n_bias; i++)
+        w->logit[o->bias[i].id] += o->bias[i].x;
+    if (counts)
+        penalties(w, o, seq);
+    if (repeats) {
+        dry_find(&w->dry, &o->dry, seq->token, seq->n);
+        for (int i = 0; i < w->dry.n_hits; i++)
+            w->logit[w->dry.hit[i].id] -= w->dry.hit[i].penalty;
+    }
+    return w->logit;
+}
+
+/* ---- truncation ---- */
+
+/* Tang et al. 2024: at most n standard deviations (of a sample) of the logits below the largest.
+ * Sums are 8 strided ones, so that additions need not wait for each other. */
+static float sigma_floor(const float *x, int n_vocab, float n_sigma, float top)
+{
+    double sum[8] = {0}, square[8] = {0}, mean, all = 0;
     int n = 0;
 
     for (int i = 0; i < n_vocab; i++) {
-        uint64_t bits = allow ? allow[i / 64] >> (i % 64) : 1;
-        float x;
+        bool is = x[i] > -INFINITY && x[i] < INFINITY;
 
-        if (!bits) { // masks are mostly empty
-            i |= 63;
-            continue;
-        }
-        if (!(bits & 1))
-            continue;
-        x = count ? penalize(o, logit[i], count[i]) : logit[i];
-
-        if (x > -INFINITY && x < INFINITY)
-            w->cand[n++] = (struct sample_cand){x, i};
+        sum[i % 8] += is ? (double)x[i] : 0;
+        n += is;
     }
-    return n;
+    for (int k = 0; k < 8; k++)
+        all += sum[k];
+    mean = all / n;
+    for (int i = 0; i < n_vocab; i++) {
+        double d = x[i] > -INFINITY && x[i] < INFINITY ? (double)x[i] - mean : 0;
+
+        square[i % 8] += d * d;
+    }
+    all = 0;
+    for (int k = 0; k < 8; k++)
+        all += square[k];
+    return (float)((double)top - (double)n_sigma * sqrt(n > 1 ? all / (n - 1) : 0));
 }
 
-static int32_t best(const struct sample_cand *c, int n)
+static void cut_min_p(struct rank *r, float min_p)
 {
-    const struct sample_cand *b = c;
+    int n = 0;
 
-    for (int i = 1; i < n; i++)
-        if (before(&c[i], b))
-            b = &c[i];
-    return b->id;
+    rank_above(r, r->best.x + num_log(min_p) - 1); // few stay to be looked at
+    for (int i = 0; i < r->n_items; i++)
+        if (rank_exp(r, &r->item[i]) >= min_p)
+            r->item[n++] = r->item[i];
+    r->n_items = n;
 }
+
+/* Meister et al. 2022: tokens whose log-probability is nearest to its expectation (minus
+ * the entropy), until their mass is p. With d = x - best.x, that is nearest to the mean of d. */
+static void cut_typical(struct sample_work *w, float p)
+{
+    struct rank *r = &w->rank;
+    double all = rank_mass(r), mean = 0;
+
+    rank_list(r);
+    for (int i = 0; i < r->n_items; i++)
+        mean += (double)rank_exp(r, &r->item[i]) * (double)(r->item[i].x - r->best.x);
+    mean /= all;
+    for (int i = 0; i < r->n_items; i++) {
+        double away = fabs((double)(r->item[i].x - r->best.x) - mean);
+
+        w->order[i] = (struct rank_item){(float)-away, r->item[i].id};
+    }
+    r->n_items = rank_cover(r, w->order, r->n_items, (double)p * all);
+    for (int i = 0; i < r->n_items; i++)
+        r->item[i] = (struct rank_item){r->row[w->order[i].id] / r->temp, w->order[i].id};
+}
+
+/* ---- the draw ---- */
 
 /* Bits below floor_bits[d] give noise below d for sure: most candidates are far
  * below the best so far, and this spares them two logarithms. exp(-exp(-d)) 2^32,
@@ -215,97 +182,127 @@ static void noise_floors(uint32_t floor_bits[NOISE_MAX + 1])
     }
 }
 
-/* Argmax of x + noise[id]; the bits come four ids at a time. */
-static int32_t draw(const struct sample_cand *c, int n, const struct rng *r, int64_t pos)
+/* Argmax of x + noise[id] over what is kept; the bits come four ids at a time. */
+static struct rank_item draw(struct rank *r, const struct rng *noise, int64_t pos)
 {
-    struct sample_cand top = {-INFINITY, -1};
     uint32_t have = UINT32_MAX, bits[4] = {0}, floor_bits[NOISE_MAX + 1];
+    struct rank_item won = {0, -1};
+    float top = -INFINITY;
 
+    if (!r->listed) // what is further below the best can never win
+        rank_above(r, r->best.x - NOISE_SPAN - fabsf(r->best.x) * 1e-6f);
     noise_floors(floor_bits);
-    for (int i = 0; i < n; i++) {
-        uint32_t quad = (uint32_t)c[i].id / 4, b;
-        float d = top.x - c[i].x; // noise below d loses
-        struct sample_cand y;
+    for (int i = 0; i < r->n_items; i++) {
+        const struct rank_item *c = &r->item[i];
+        uint32_t quad = (uint32_t)c->id / 4, b;
+        float d = top - c->x, y; // noise below d loses
 
         if (d > NOISE_MAX)
             continue;
         if (quad != have)
-            rng_quad(r, (uint64_t)pos, have = quad, bits);
-        b = bits[c[i].id % 4];
+            rng_quad(noise, (uint64_t)pos, have = quad, bits);
+        b = bits[c->id % 4];
         if (d >= 1 && b < floor_bits[(int)d])
             continue;
-        y = (struct sample_cand){c[i].x + rng_gumbel(b), c[i].id};
-        if (top.id < 0 || before(&y, &top))
+        y = c->x + rng_gumbel(b);
+        if (won.id < 0 || y > top || (y == top && c->id < won.id)) {
+            won = *c;
             top = y;
+        }
     }
-    return top.id;
+    return won;
 }
 
-int32_t sample_draw(struct sample_work *w, const struct sample_opt *o,
-                    const struct sample_seen *seen, const uint64_t *allow, const struct rng *r,
-                    const float *logit, int n_vocab, int64_t pos)
+/* Basu et al. 2020, Mirostat 2: keep tokens of a surprise of at most mu bits, at least one.
+ * mu begins at twice the aim. */
+static void cut_mirostat(struct rank *r, double mu)
 {
-    struct sample_cand *c;
-    int n;
+    float floor = (float)((double)r->best.x + num_log_d(rank_mass(r)) - mu * LN2);
 
-    room(w, n_vocab);
-    c = w->cand;
-    n = collect(w, o, seen, allow, logit, n_vocab);
-    if (!n)
+    rank_above(r, floor < r->best.x ? floor : r->best.x);
+}
+
+/* Move mu by the error of the drawn token's surprise among the kept ones. */
+static void steer(struct rank *r, const struct sample_opt *o, struct sample_seq *seq, float drawn)
+{
+    double bits = (num_log_d(rank_mass(r)) - (double)(drawn - r->best.x)) / LN2;
+    double mu = seq->mu != 0 ? seq->mu : 2 * (double)o->mirostat_tau;
+
+    mu -= (double)o->mirostat_eta * (bits - (double)o->mirostat_tau);
+    seq->mu = mu != 0 ? mu : -0x1p-60; // 0 stands for the first draw
+}
+
+bool sample_keep(struct sample_work *w, const struct sample_opt *o, const struct sample_seq *seq,
+                 const uint64_t *allow, const float *logit, int n_vocab)
+{
+    const float *row = sample_adjust(w, o, seq, allow, logit, n_vocab);
+    struct rank *r = &w->rank;
+    float floor = -INFINITY;
+
+    if (!rank_row(r, row, n_vocab))
+        return false;
+    if (o->temp <= 0 || !(fabsf(r->best.x / o->temp) < INFINITY)) {
+        rank_front(r, 1);
+        return true;
+    }
+    if (o->top_n_sigma > 0)
+        floor = sigma_floor(r->row, n_vocab, o->top_n_sigma, r->best.x) / o->temp;
+    rank_temper(r, o->temp);
+    if (o->top_n_sigma > 0)
+        rank_above(r, floor);
+    if (o->mirostat_tau > 0) {
+        cut_mirostat(r, seq && seq->mu != 0 ? seq->mu : 2 * (double)o->mirostat_tau);
+        return true;
+    }
+    if (o->top_k > 0 && o->top_k < n_vocab)
+        rank_front(r, o->top_k);
+    if (o->top_p < 1)
+        rank_reach(r, o->top_p);
+    if (o->min_p > 0)
+        cut_min_p(r, o->min_p);
+    if (o->typical_p > 0 && o->typical_p < 1) {
+        room(w, n_vocab);
+        cut_typical(w, o->typical_p);
+    }
+    return true;
+}
+
+int32_t sample_draw(struct sample_work *w, const struct sample_opt *o, struct sample_seq *seq,
+                    const uint64_t *allow, const struct rng *noise, const float *logit, int n_vocab,
+                    int64_t pos)
+{
+    struct rank *r = &w->rank;
+    struct rank_item won;
+
+    if (!sample_keep(w, o, seq, allow, logit, n_vocab))
         return -1;
     if (o->temp <= 0)
-        return best(c, n);
+        return r->best.id;
+    won = draw(r, noise, pos);
+    if (o->mirostat_tau > 0 && seq)
+        steer(r, o, seq, won.x);
+    return won.id;
+}
+
+/* ---- log-probabilities ---- */
+
+float sample_logprobs(struct sample_work *w, const float *logit, int n_vocab, int32_t id,
+                      struct sample_top *top, int n)
+{
+    struct rank *r = &w->rank;
+    double log_sum;
+
     for (int i = 0; i < n; i++)
-        c[i].x /= o->temp;
-    if (o->top_k > 0 && o->top_k < n) {
-        sort_front(c, n, o->top_k);
-        n = o->top_k;
-    }
-    if (o->top_p < 1)
-        n = cut_top_p(c, n, o->top_p);
-    if (o->min_p > 0)
-        n = cut_min_p(c, n, o->min_p);
-    return draw(c, n, r, pos);
-}
-
-/* log(sum(exp(logit))) over the numbers among the logits, in id order. */
-static double log_sum(const float *logit, int n_vocab, float *max_out)
-{
-    float max = -INFINITY;
-    double sum = 0;
-
-    for (int i = 0; i < n_vocab; i++)
-        max = logit[i] > max ? logit[i] : max;
-    for (int i = 0; i < n_vocab; i++)
-        if (logit[i] > -INFINITY)
-            sum += (double)num_exp(logit[i] - max);
-    *max_out = max;
-    return sum > 0 ? num_log_d(sum) : 0;
-}
-
-float sample_logprob(const float *logit, int n_vocab, int32_t id)
-{
-    float max;
-    double l = log_sum(logit, n_vocab, &max);
-
-    return (float)((double)(logit[id] - max) - l);
-}
-
-void sample_tops(struct sample_work *w, const float *logit, int n_vocab, struct sample_top *top,
-                 int n)
-{
-    const struct sample_opt plain = {.repeat_penalty = 1};
-    float max;
-    double l = log_sum(logit, n_vocab, &max);
-    int m;
-
-    room(w, n_vocab);
-    m = collect(w, &plain, NULL, NULL, logit, n_vocab);
-    sort_front(w->cand, m, n);
-    for (int i = 0; i < n; i++)
-        top[i] = i < m
-                     ? (struct sample_top){w->cand[i].id, (float)((double)(w->cand[i].x - max) - l)}
-                     : (struct sample_top){-1, -INFINITY};
+        top[i] = (struct sample_top){-1, -INFINITY};
+    if (!rank_row(r, logit, n_vocab))
+        return -INFINITY;
+    log_sum = num_log_d(rank_mass(r));
+    if (n > 0)
+        rank_front(r, n);
+    for (int i = 0; i < n && i < r->n_items; i++)
+        top[i] = (struct sample_top){r->item[i].id,
+                                     (float)((double)(r->item[i].x - r->best.x) - log_sum)};
+    return (float)((double)(r->row[id] - r->best.x) - log_sum);
 }
 
 int sample_choice(const float *logit, const int32_t *choice, int n, float *p)

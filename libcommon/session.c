@@ -62,8 +62,13 @@ struct engine_request session_request(const struct cli_sample *o, uint64_t seed)
 {
     return (struct engine_request){
         .max_tokens = o->max_tokens,
-        .sample = {o->temp, o->top_k, o->top_p, o->min_p, o->repeat_penalty, o->presence_penalty,
-                   o->frequency_penalty},
+        .sample = {.temp = o->temp,
+                   .top_k = o->top_k,
+                   .top_p = o->top_p,
+                   .min_p = o->min_p,
+                   .repeat_penalty = o->repeat_penalty,
+                   .presence_penalty = o->presence_penalty,
+                   .frequency_penalty = o->frequency_penalty},
         .seed = seed,
         .stop = o->stop.v,
         .n_stop = o->stop.n,

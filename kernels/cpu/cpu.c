@@ -186,6 +186,8 @@ static const struct backend_ops cpu_ops = {
     .glu = cpu_glu,
     .gather = cpu_gather,
     .softcap = cpu_softcap,
+    .row_max = cpu_row_max,
+    .row_exp = cpu_row_exp,
     .close = cpu_close,
 };
 

@@ -83,6 +83,8 @@ struct cpu_kernels {
     void (*rope)(float *x, const float *cs, const struct attn_shape *a, int n_heads);
     /* Tokens t0 .. t0 + n - 1 (n <= CPU_GROUP, one sequence) and one KV head. */
     void (*attn)(const struct cpu_attn *j, int t0, int n, int kv_head);
+    void (*row_max)(float *max, const float *x, int n);
+    void (*row_exp)(float *e, float *sum, const float *x, int n, float temp, float shift);
 };
 
 extern const struct cpu_kernels cpu_kernels_scalar;
@@ -158,5 +160,8 @@ void cpu_rope_kv(struct backend *b, float *qkv, const struct attn_shape *a,
                  const struct kv_pages *kv, int layer, const struct step *s);
 void cpu_attn(struct backend *b, float *y, const float *qkv, const struct attn_shape *a,
               const struct kv_pages *kv, int layer, const struct step *s);
+void cpu_row_max(struct backend *b, float *max, const float *x, int n);
+void cpu_row_exp(struct backend *b, float *e, float *sum, const float *x, int n, float temp,
+                 float shift);
 
 #endif

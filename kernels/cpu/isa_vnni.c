@@ -7,6 +7,7 @@
 #include "norm_isa.h"
 #include "probe_isa.h"
 #include "rope_isa.h"
+#include "row_isa.h"
 
 const struct cpu_kernels cpu_kernels_vnni = {
     .name = "avx512vnni",
@@ -20,4 +21,6 @@ const struct cpu_kernels cpu_kernels_vnni = {
     .softcap = glu_softcap,
     .rope = rope_row,
     .attn = attn_tokens,
+    .row_max = row_max,
+    .row_exp = row_exp,
 };

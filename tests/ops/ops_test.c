@@ -161,6 +161,50 @@ static void test_softcap(struct ops *o)
     }
 }
 
+/* ---- rows of logits ---- */
+
+static void test_logits(struct ops *o)
+{
+    TEST("row_max and row_exp: blocks of a row; NaN and infinities");
+    for (int k = 0; k < 20; k++) {
+        int n = ops_pick(o, 1, 1500), blocks = (n + BACKEND_ROW - 1) / BACKEND_ROW, bad = 0;
+        float *x = ops_floats(o, (size_t)n), *e = mem_new((size_t)n * 4),
+              *e2 = mem_new((size_t)n * 4);
+        float max[16], max2[16], sum[16], sum2[16], temp = k % 2 ? 1.0f : 0.7f;
+
+        for (int i = 0; i < n; i++)
+            x[i] = k > 10 && i % 11 == 3 ? (i % 2 ? NAN : -INFINITY) : x[i] * 20;
+        o->b[0]->ops->row_max(o->b[0], max, x, n);
+        for (int i = 0; i < n; i++)
+            bad += x[i] > max[i / BACKEND_ROW];
+        for (int i = 0; i < n; i++)
+            x[i] = x[i] != x[i] ? -INFINITY : x[i];
+        o->b[0]->ops->row_exp(o->b[0], e, sum, x, n, temp, 3);
+        for (int b = 0; b < blocks; b++) {
+            double all = 0;
+
+            for (int i = b * BACKEND_ROW; i < n && i < (b + 1) * BACKEND_ROW; i++) {
+                double exact = exp((double)(x[i] / temp - 3));
+
+                all += exact;
+                bad += !near(exact, e[i], exact * 1e-6);
+            }
+            bad += !near(all, sum[b], all * 1e-6);
+        }
+        CHECK(bad == 0);
+        for (int i = 1; i < o->n; i++) {
+            o->b[i]->ops->row_max(o->b[i], max2, x, n);
+            o->b[i]->ops->row_exp(o->b[i], e2, sum2, x, n, temp, 3);
+            CHECK(ops_differs(max, max2, (size_t)blocks) < 0);
+            CHECK(ops_differs(sum, sum2, (size_t)blocks) < 0);
+            CHECK(ops_differs(e, e2, (size_t)n) < 0);
+        }
+        free(x);
+        free(e);
+        free(e2);
+    }
+}
+
 /* ---- embed and gather ---- */
 
 static void test_rows(struct ops *o)
@@ -442,6 +486,7 @@ int main(void)
     test_norm(&o);
     test_glu(&o);
     test_softcap(&o);
+    test_logits(&o);
     test_rows(&o);
     test_attn(&o);
     test_open();

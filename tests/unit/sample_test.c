@@ -9,6 +9,7 @@
 
 enum { V = 1000 };
 
+static struct backend *cpu;
 static const struct sample_opt plain = {.temp = 1, .top_p = 1, .repeat_penalty = 1};
 
 static void fill(float *x, int n, uint64_t seed, float spread)
@@ -56,7 +57,7 @@ static void naive(const struct sample_opt *o, const float *logit, int n, double 
 /* Draw many times: only kept tokens come, about as often as they should. */
 static void draws(const char *name, struct sample_opt o, float spread, int n)
 {
-    struct sample_work w = {0};
+    struct sample_work w = {.rank.backend = cpu};
     float logit[V];
     double p[V], sum = 0;
     int kept[V], hits[V] = {0}, many = 20000;
@@ -83,8 +84,9 @@ static void draws(const char *name, struct sample_opt o, float spread, int n)
 
 static void greedy_and_penalties(void)
 {
-    struct sample_work w = {0};
-    struct sample_seen seen = {0};
+    struct sample_work w = {.rank.backend = cpu};
+    const int32_t token[5] = {0, 2, 1, 1};
+    struct sample_seq seen = {token, 1, 1, 0};
     struct sample_opt o = plain;
     float logit[4] = {1.0f, 3.0f, 3.0f, -1.0f};
     struct rng r = rng_stream(0, 0, 0);
@@ -100,26 +102,23 @@ static void greedy_and_penalties(void)
     CHECK(sample_draw(&w, &o, NULL, NULL, &r, logit, 4, 0) == -1);
     TEST("penalties: repetition sees the prompt, presence and frequency the output");
     logit[0] = 2.0f, logit[1] = 1.9f, logit[2] = -1.0f, logit[3] = -1.1f;
-    sample_see(&seen, 4, 0, 1);
     o.presence_penalty = 5;
     CHECK(sample_draw(&w, &o, &seen, NULL, &r, logit, 4, 0) == 0);
     o.presence_penalty = 0, o.repeat_penalty = 1.2f;
     CHECK(sample_draw(&w, &o, &seen, NULL, &r, logit, 4, 0) == 1);
-    sample_see(&seen, 4, 1, 0);
-    sample_see(&seen, 4, 1, 0);
+    seen.n_prompt = 2;
+    seen.n = 4;
     o.repeat_penalty = 1, o.frequency_penalty = 0.1f;
     CHECK(sample_draw(&w, &o, &seen, NULL, &r, logit, 4, 0) == 0);
-    sample_see(&seen, 4, 2, 1);
     logit[0] = logit[1] = -5;
     o.frequency_penalty = 0, o.repeat_penalty = 1.2f;
     CHECK(sample_draw(&w, &o, &seen, NULL, &r, logit, 4, 0) == 3); // a negative logit is multiplied
-    sample_seen_free(&seen);
     sample_free(&w);
 }
 
 static void masks(void)
 {
-    struct sample_work w = {0};
+    struct sample_work w = {.rank.backend = cpu};
     struct sample_opt o = plain;
     uint64_t allow[(V + 63) / 64], none[(V + 63) / 64] = {0};
     struct rng r = rng_stream(9, 0, 0);
@@ -147,7 +146,7 @@ static void masks(void)
 
 static void report(void)
 {
-    struct sample_work w = {0};
+    struct sample_work w = {.rank.backend = cpu};
     struct sample_top top[5];
     float logit[V], p[3];
     const int32_t choice[3] = {7, 8, 9};
@@ -158,17 +157,18 @@ static void report(void)
     for (int i = 0; i < V; i++)
         sum += exp((double)logit[i]);
     for (int i = 0; i < V; i += 37)
-        CHECK(fabs((double)sample_logprob(logit, V, i) - ((double)logit[i] - log(sum))) < 1e-5);
-    sample_tops(&w, logit, V, top, 5);
+        CHECK(fabs((double)sample_logprobs(&w, logit, V, i, NULL, 0) -
+                   ((double)logit[i] - log(sum))) < 1e-6);
+    sample_logprobs(&w, logit, V, 0, top, 5);
     for (int i = 0; i < 5; i++) {
         int larger = 0;
 
         for (int k = 0; k < V; k++)
             larger += logit[k] > logit[top[i].id];
         CHECK(larger == i);
-        CHECK(top[i].logprob == sample_logprob(logit, V, top[i].id));
+        CHECK(top[i].logprob == sample_logprobs(&w, logit, V, top[i].id, NULL, 0));
     }
-    sample_tops(&w, logit, 3, top, 5);
+    sample_logprobs(&w, logit, 3, 0, top, 5);
     CHECK(top[2].id >= 0 && top[3].id == -1);
     TEST("choice: a softmax over the chosen");
     logit[7] = 1, logit[8] = 2, logit[9] = 0;
@@ -180,7 +180,9 @@ static void report(void)
 int main(void)
 {
     struct sample_opt o = plain;
+    struct err e;
 
+    cpu = backend_cpu_open(1, ISA_AUTO, &e);
     draws("draw: the softmax itself", o, 6, 50);
     draws("draw: far tails, which skip their logarithms", o, 60, 200);
     o.temp = 0.5f;
@@ -197,5 +199,6 @@ int main(void)
     greedy_and_penalties();
     masks();
     report();
+    backend_close(cpu);
     return test_end();
 }

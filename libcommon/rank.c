@@ -1,0 +1,297 @@
+/* rank.c - the likeliest of a row of logits, without sorting it. */
+#include "rank.h"
+
+#include "mem.h"
+#include "num.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    FRONT = 64, // tokens that mostly suffice for top-p
+    BUCKETS = 8192,
+    BUCKETS_PER_UNIT = 64
+};
+
+void rank_free(struct rank *r)
+{
+    free(r->item);
+    free(r->max);
+    free(r->e);
+    free(r->sum);
+    free(r->clean);
+    free(r->bucket);
+    free(r->cut);
+    *r = (struct rank){.backend = r->backend};
+}
+
+static int blocks(const struct rank *r)
+{
+    return (r->n + BACKEND_ROW - 1) / BACKEND_ROW;
+}
+
+static void room(struct rank *r, int n)
+{
+    size_t n_blocks = ((size_t)n + BACKEND_ROW - 1) / BACKEND_ROW;
+
+    if (r->cap >= n)
+        return;
+    rank_free(r);
+    r->cap = n;
+    r->item = mem_new((size_t)n * sizeof(*r->item));
+    r->max = mem_new(n_blocks * sizeof(*r->max));
+    r->sum = mem_new(n_blocks * sizeof(*r->sum));
+    r->e = mem_new((size_t)n * sizeof(*r->e));
+    r->clean = mem_new((size_t)n * sizeof(*r->clean));
+    r->cut = mem_new((size_t)n * sizeof(*r->cut));
+    r->bucket = mem_new(BUCKETS * sizeof(*r->bucket));
+}
+
+static bool finite_x(float x)
+{
+    return x > -INFINITY && x < INFINITY;
+}
+
+/* Go on with a copy of the row in which what is no number is -infinity. */
+static void clean(struct rank *r)
+{
+    for (int i = 0; i < r->n; i++)
+        r->clean[i] = finite_x(r->row[i]) ? r->row[i] : -INFINITY;
+    r->row = r->clean;
+}
+
+/* Likelier first; ties to the lower id: a total order. */
+static int before(const struct rank_item *a, const struct rank_item *b)
+{
+    return a->x > b->x || (a->x == b->x && a->id < b->id);
+}
+
+static int compare(const void *a, const void *b)
+{
+    return before(a, b) ? -1 : before(b, a);
+}
+
+/* Move the m first of n items to the front, unsorted. */
+static void select_front(struct rank_item *c, int n, int m)
+{
+    int lo = 0, hi = n - 1;
+
+    while (lo < hi) {
+        struct rank_item pivot = c[lo + (hi - lo) / 2], t;
+        int i = lo, j = hi;
+
+        while (i <= j) {
+            while (before(&c[i], &pivot))
+                i++;
+            while (before(&pivot, &c[j]))
+                j--;
+            if (i <= j) {
+                t = c[i];
+                c[i++] = c[j];
+                c[j--] = t;
+            }
+        }
+        if (m - 1 <= j)
+            hi = j;
+        else if (m - 1 >= i)
+            lo = i;
+        else
+            return;
+    }
+}
+
+void rank_sort(struct rank_item *item, int n, int m)
+{
+    if (m < n)
+        select_front(item, n, m);
+    qsort(item, (size_t)(m < n ? m : n), sizeof(*item), compare);
+}
+
+bool rank_row(struct rank *r, const float *row, int n)
+{
+    float top = -INFINITY;
+    int b = 0;
+
+    room(r, n);
+    r->row = row;
+    r->n = n;
+    r->temp = 1;
+    r->listed = r->have_e = false;
+    r->backend->ops->row_max(r->backend, r->max, r->row, n);
+    for (int i = 0; i < blocks(r); i++)
+        if (r->max[i] > top)
+            top = r->max[b = i];
+    if (top == INFINITY) {
+        clean(r);
+        return rank_row(r, r->clean, n);
+    }
+    if (top == -INFINITY)
+        return false;
+    for (b *= BACKEND_ROW; r->row[b] != top; b++)
+        ;
+    r->best = (struct rank_item){top, b};
+    return true;
+}
+
+void rank_temper(struct rank *r, float temp)
+{
+    r->temp = temp;
+    r->best.x /= temp;
+}
+
+/* List the row's values of at least `floor`. */
+static void gather(struct rank *r, float floor)
+{
+    int n = 0;
+
+    for (int b = 0; b < blocks(r); b++) {
+        int i = b * BACKEND_ROW, end = r->n - i < BACKEND_ROW ? r->n : i + BACKEND_ROW;
+
+        if (r->max[b] / r->temp < floor || r->max[b] == -INFINITY)
+            continue;
+        for (; i < end; i++) {
+            float x = r->row[i] / r->temp;
+
+            r->item[n] = (struct rank_item){x, i};
+            n += x >= floor && x > -INFINITY;
+        }
+    }
+    r->n_items = n;
+    r->listed = true;
+}
+
+/* A value that at least m of the row reach: the m-th largest of the blocks' maxima. */
+static float floor_of(struct rank *r, int m)
+{
+    float least = INFINITY;
+    int n = blocks(r);
+
+    if (m > n)
+        return -INFINITY;
+    for (int b = 0; b < n; b++)
+        r->item[b] = (struct rank_item){r->max[b] / r->temp, b};
+    select_front(r->item, n, m);
+    for (int i = 0; i < m; i++)
+        least = r->item[i].x < least ? r->item[i].x : least;
+    return least;
+}
+
+void rank_front(struct rank *r, int m)
+{
+    if (!r->listed)
+        gather(r, floor_of(r, m));
+    rank_sort(r->item, r->n_items, m);
+    r->n_items = m < r->n_items ? m : r->n_items;
+}
+
+void rank_above(struct rank *r, float floor)
+{
+    int n = 0;
+
+    if (!r->listed) {
+        gather(r, floor);
+        return;
+    }
+    for (int i = 0; i < r->n_items; i++)
+        if (r->item[i].x >= floor)
+            r->item[n++] = r->item[i];
+    r->n_items = n;
+}
+
+void rank_list(struct rank *r)
+{
+    if (!r->listed)
+        gather(r, -INFINITY);
+}
+
+/* exp(x - best.x) of a token's value. */
+static float weight(const struct rank *r, int32_t id)
+{
+    return r->have_e ? r->e[id] : num_exp(r->row[id] / r->temp - r->best.x);
+}
+
+float rank_exp(const struct rank *r, const struct rank_item *item)
+{
+    return r->have_e ? r->e[item->id] : num_exp(item->x - r->best.x);
+}
+
+static double row_mass(struct rank *r)
+{
+    double all = 0;
+
+    r->backend->ops->row_exp(r->backend, r->e, r->sum, r->row, r->n, r->temp, r->best.x);
+    for (int b = 0; b < blocks(r); b++)
+        all += (double)r->sum[b];
+    r->have_e = true;
+    return all;
+}
+
+double rank_mass(struct rank *r)
+{
+    double all = 0;
+
+    if (!r->listed) {
+        all = row_mass(r);
+        if (isfinite(all))
+            return all;
+        clean(r); // a NaN among the logits
+        return row_mass(r);
+    }
+    for (int i = 0; i < r->n_items; i++)
+        all += (double)rank_exp(r, &r->item[i]);
+    return all;
+}
+
+static int bucket(float top, float x)
+{
+    float d = (top - x) * BUCKETS_PER_UNIT;
+
+    return d < BUCKETS - 1 ? (int)d : BUCKETS - 1;
+}
+
+int rank_cover(struct rank *r, struct rank_item *item, int n, double want)
+{
+    float top = -INFINITY;
+    double sum = 0;
+    int b = 0, m = 0, last, kept = 0;
+
+    for (int i = 0; i < n; i++)
+        top = item[i].x > top ? item[i].x : top;
+    memset(r->bucket, 0, BUCKETS * sizeof(*r->bucket));
+    for (int i = 0; i < n; i++)
+        r->bucket[bucket(top, item[i].x)] += (double)weight(r, item[i].id);
+    while (b < BUCKETS - 1 && sum + r->bucket[b] < want)
+        sum += r->bucket[b++];
+    for (int i = 0; i < n; i++)
+        if (bucket(top, item[i].x) == b)
+            r->cut[m++] = item[i];
+    rank_sort(r->cut, m, m);
+    for (last = 0; last < m - 1; last++) {
+        sum += (double)weight(r, r->cut[last].id);
+        if (sum >= want)
+            break;
+    }
+    for (int i = 0; i < n; i++) // in their order: neighbours share the draw's random bits
+        if (!before(&r->cut[last], &item[i]))
+            item[kept++] = item[i];
+    return kept;
+}
+
+void rank_reach(struct rank *r, float p)
+{
+    double want = (double)p * rank_mass(r), sum = 0;
+
+    if (!r->listed) { // a handful mostly suffices
+        rank_front(r, FRONT);
+        for (int i = 0; i < r->n_items; i++) {
+            sum += (double)rank_exp(r, &r->item[i]);
+            if (sum >= want) {
+                r->n_items = i + 1;
+                return;
+            }
+        }
+        gather(r, -INFINITY);
+    }
+    r->n_items = rank_cover(r, r->item, r->n_items, want);
+}
