@@ -51,6 +51,9 @@ $B/kernels/cpu/%_vnni.o: ISA = -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx5
 $B/%.o: %.c Makefile
 	$Qmkdir -p $(@D)
 	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) $(ISA) -MMD -MP -c -o $@ $<
+# Measurements name the commit they were made with.
+$B/cmd/llm-bench.o: override CPPFLAGS += -DCOMMIT='"$(shell git describe --always --dirty 2>/dev/null)"'
+$B/cmd/llm-bench.o: $(wildcard .git/logs/HEAD)
 $B/lib.a: $(LIB)
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 $B/%: $B/cmd/%.o $B/lib.a

@@ -1,0 +1,558 @@
+/* llm-bench.c - how fast a model runs on this machine. See llm-bench(1). */
+#include "cli.h"
+#include "cost.h"
+#include "file.h"
+#include "machine.h"
+#include "mem.h"
+#include "session.h"
+#include "spread.h"
+#include "synth.h"
+#include "workload.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#ifndef COMMIT
+#define COMMIT ""
+#endif
+
+enum { LATENCY_REPEAT = 5 };
+
+enum mode { LATENCY, THROUGHPUT, PROBE, MAKE };
+static const char *const modes[] = {"latency", "throughput", "probe", "make", NULL};
+
+struct bench {
+    struct cli_model model;
+    struct cli_sample sample;
+    struct cli_notes notes;
+    int repeat, warmup, records, shape, type;
+    bool fixed, no_probe, table, force;
+    uint64_t seed;
+    const char *write;
+    const struct cli *cli;
+    int mode; // index into modes
+    double began;
+    char *made, *dir; // of a model for this run only: file and directory
+    struct session ses;
+    struct record out;
+    struct machine_ticks ticks;
+    double load, load_s, start_s;
+    int64_t peak_rss;
+    struct spread read, int8, floats;
+    struct spread prefill, decode, first, step, tok, request, prompt;
+    struct workload_lengths lengths;
+    struct workload work;          // of a pass
+    int64_t n_prompt, n_generated; // of a pass
+};
+
+/* ---- the record ---- */
+
+static void put_num(struct bench *g, const char *name, double x)
+{
+    char text[32];
+    int n = snprintf(text, sizeof(text), "%.6g", x);
+
+    record_set(&g->out, name, text, (size_t)n);
+}
+
+static void put_str(struct bench *g, const char *name, const char *s)
+{
+    record_set_str(&g->out, name, s, strlen(s));
+}
+
+static void put_spread(struct bench *g, struct buf *b, const char *name, struct spread *s)
+{
+    if (!s->n)
+        return;
+    put_num(g, name, spread_at(s, 0.5));
+    json_put_key(b, name);
+    spread_put(s, b);
+}
+
+static void put_machine(struct bench *g, const struct backend *b)
+{
+    char cpu[128];
+
+    machine_cpu(cpu, sizeof(cpu));
+    put_str(g, "cpu", cpu);
+    record_set_int(&g->out, "threads", backend_cpu_threads(b));
+    put_str(g, "isa", backend_cpu_isa(b));
+    put_str(g, "version", VERSION);
+    put_str(g, "commit", COMMIT);
+}
+
+static void put_model(struct bench *g)
+{
+    const struct model *m = engine_model(g->ses.en);
+
+    put_str(g, "model", g->made ? synth_shapes[g->shape] : g->model.path);
+    if (g->shape) {
+        put_str(g, "shape", synth_shapes[g->shape]);
+        put_str(g, "type", synth_types[g->type]);
+    }
+    record_set_int(&g->out, "parameters", m->n_params);
+    record_set_int(&g->out, "model_bytes", (int64_t)m->file_bytes);
+    record_set_int(&g->out, "cache_bytes", (int64_t)engine_cache_bytes(g->ses.en));
+    record_set_int(&g->out, "batch", g->model.batch);
+}
+
+static void put_rates(struct bench *g, struct buf *b)
+{
+    put_spread(g, b, "read_gb_s", &g->read);
+    put_spread(g, b, "int8_gop_s", &g->int8);
+    put_spread(g, b, "float_gop_s", &g->floats);
+}
+
+/* What the machine did meanwhile. */
+static void put_noise(struct bench *g)
+{
+    struct machine_ticks t = machine_ticks();
+    uint64_t all = t.all - g->ticks.all;
+
+    put_num(g, "load_average", g->load);
+    put_num(g, "steal_percent", all ? 100 * (double)(t.steal - g->ticks.steal) / (double)all : 0);
+}
+
+/* One line of JSON, or a line for each field. */
+static void print(struct bench *g)
+{
+    struct buf b = {0};
+    struct json j;
+    struct err e;
+
+    record_write(&g->out, &b);
+    if (g->table && !json_parse(&j, &g->out.mem, b.p, b.n, &e))
+        for (uint32_t k = 1; k < j.node[0].next; k = j.node[k + 1].next) {
+            size_t n, v;
+            const char *name = json_raw(&j, (int)k, &n), *value = json_raw(&j, (int)k + 1, &v);
+
+            if (*value != '{')
+                printf("%-22.*s%.*s\n", (int)n - 2, name + 1, (int)v, value);
+        }
+    else
+        fwrite(b.p, 1, b.n, stdout); // cli_end sees what went wrong
+    buf_free(&b);
+}
+
+/* ---- the machine ---- */
+
+static int probe(struct bench *g, struct backend *b, struct err *e)
+{
+    struct backend_rates r;
+
+    if (g->no_probe)
+        return 0;
+    if (backend_cpu_probe(b, &r, e))
+        return -1;
+    spread_add(&g->read, r.read_bytes * 1e-9);
+    spread_add(&g->int8, r.int8_ops * 1e-9);
+    spread_add(&g->floats, r.float_ops * 1e-9);
+    return 0;
+}
+
+static int probe_only(struct bench *g, struct err *e)
+{
+    struct backend *b = backend_cpu_open(g->model.threads, (enum backend_isa)g->model.isa, e);
+    struct buf spread = {0};
+    int rc = b ? 0 : -1;
+
+    g->no_probe = false;
+    for (int i = 0; i < (g->repeat ? g->repeat : LATENCY_REPEAT) && !rc; i++)
+        rc = probe(g, b, e);
+    if (!rc) {
+        put_machine(g, b);
+        buf_char(&spread, '{');
+        put_rates(g, &spread);
+        buf_char(&spread, '}');
+        record_set(&g->out, "spread", spread.p, spread.n);
+        put_noise(g);
+        print(g);
+    }
+    buf_free(&spread);
+    backend_close(b);
+    return rc;
+}
+
+/* ---- the model ---- */
+
+/* A model of random weights where the caller wants it, or for this run only. */
+static int make_model(struct bench *g, struct err *e)
+{
+    const char *tmp = getenv("TMPDIR"), *path = g->write;
+    struct buf b = {0};
+
+    if (!path) {
+        buf_fmt(&b, "%s/llm-bench.XXXXXX", tmp && *tmp ? tmp : "/tmp");
+        if (!mkdtemp(b.p)) {
+            err_set(e, ERR_IO, "cannot create '%s': %s", b.p, strerror(errno));
+            buf_free(&b);
+            return -1;
+        }
+        g->dir = b.p;
+        path = g->made = file_join(g->dir, "model.gguf");
+    }
+    g->model.path = path;
+    cli_note(g->cli, "writing %s", path);
+    return synth_write(g->shape, g->type, g->seed, path, g->force, e);
+}
+
+static void remove_model(struct bench *g)
+{
+    if (g->made)
+        unlink(g->made);
+    if (g->dir)
+        rmdir(g->dir);
+    free(g->dir);
+    g->dir = NULL;
+}
+
+static int check(const struct bench *g, int n, struct err *e)
+{
+    if (n && g->mode != THROUGHPUT)
+        return err_set(e, ERR_ARG, "%s takes no files", modes[g->mode]);
+    if (n && g->repeat > 1)
+        return err_set(e, ERR_ARG, "--repeat: prompts of files would be found in the prefix cache");
+    if (g->mode == PROBE)
+        return 0;
+    if (!g->shape && (g->write || !g->model.path || g->mode == MAKE))
+        return err_set(e, ERR_ARG, "no model: name one with --synthetic%s",
+                       g->mode == MAKE || g->write ? "" : " or -m");
+    if (g->shape && g->model.path)
+        return err_set(e, ERR_ARG, "-m and --synthetic: only one of them");
+    if (g->mode == MAKE && !g->write)
+        return err_set(e, ERR_ARG, "make needs --write");
+    return 0;
+}
+
+static int open_model(struct bench *g, int ctx, struct err *e)
+{
+    double t;
+
+    if (g->shape && make_model(g, e))
+        return -1;
+    if (!g->model.ctx)
+        g->model.ctx = ctx;
+    t = machine_now();
+    if (session_open(&g->ses, g->cli, &g->model, false, e))
+        return -1;
+    g->load_s = machine_now() - t;
+    if (g->shape) // what the making of a model took is no part of the start
+        g->began = t;
+    remove_model(g);
+    return 0;
+}
+
+/* ---- requests ---- */
+
+/* The random prompts of a pass, other ones in each: a prefix cache finds
+ * nothing but what --shared asks for. */
+static void ask_random(struct bench *g, int n, int pass)
+{
+    workload_random(&g->work, &g->lengths, n, engine_model(g->ses.en)->vocab, g->seed, pass);
+}
+
+/* Prompts of records. */
+static int ask_files(struct bench *g, int n, char **file, int *status, struct err *e)
+{
+    const struct stream_opt io = {0};
+    struct stream *s = session_stream(&g->ses, g->cli, &io, prompt_fields, 1, NULL, n, file, e);
+    struct record r = {0};
+    bool templated;
+    int rc = s ? 1 : -1;
+
+    while (rc > 0 && (rc = stream_read(s, &r, true, e)) == 1) {
+        struct workload_item *a = workload_add(&g->work);
+        struct err why;
+
+        a->max_tokens = g->lengths.output;
+        if (prompt_record(&g->ses.pm, &r, &a->ids, &templated, &why)) {
+            workload_drop(&g->work);
+            rc = stream_reject(s, &r, "prompt", NULL, NULL, why.msg, e) ? -1 : 1;
+        } else {
+            rc = stream_drop(s, &r, "read", NULL, NULL, e) ? -1 : 1;
+        }
+        record_reset(&r);
+    }
+    if (rc < 0) {
+        stream_abandon(s);
+        return -1;
+    }
+    *status = stream_close(s, NULL, e);
+    if (*status >= 0 && !g->work.n)
+        return err_set(e, ERR_DATA, "no prompt in the files");
+    return *status < 0 ? -1 : 0;
+}
+
+static int submit(struct bench *g, int i, struct err *e)
+{
+    struct engine_request q = session_request(&g->sample, g->seed);
+
+    q.token = g->work.item[i].ids.id;
+    q.n_token = (int)g->work.item[i].ids.n;
+    q.max_tokens = g->work.item[i].max_tokens;
+    q.key = (struct hash128){(uint64_t)i, 0};
+    return engine_submit(g->ses.en, &q, e);
+}
+
+/* A step, and what has ended with it. */
+static int step(struct bench *g, struct err *e)
+{
+    struct engine_result d;
+
+    if (engine_step(g->ses.en, e))
+        return -1;
+    while (engine_poll(g->ses.en, &d)) {
+        if (d.finish == ENGINE_FAILED)
+            return err_set(e, ERR_DATA, "the model gave no finite logits");
+        g->n_prompt += d.n_prompt;
+        g->n_generated += d.n_tokens;
+    }
+    return 0;
+}
+
+/* ---- latency ---- */
+
+static int latency_pass(struct bench *g, bool counts, struct err *e)
+{
+    const struct engine_counts *n = engine_counts(g->ses.en);
+    int64_t want = 0, before = n->prompt;
+    double t0 = machine_now(), t1, t;
+
+    for (int i = 0; i < g->work.n; i++) {
+        want += (int64_t)g->work.item[i].ids.n;
+        if (submit(g, i, e))
+            return -1;
+    }
+    while (n->prompt - before < want && engine_busy(g->ses.en))
+        if (step(g, e))
+            return -1;
+    t1 = machine_now();
+    if (!(g->start_s > 0))
+        g->start_s = t1 - g->began;
+    for (t = t1; engine_busy(g->ses.en);) {
+        double last = t;
+
+        if (step(g, e))
+            return -1;
+        t = machine_now();
+        if (counts)
+            spread_add(&g->step, 1e3 * (t - last));
+    }
+    if (!counts)
+        return 0;
+    spread_add(&g->first, t1 - t0);
+    spread_add(&g->prefill, (double)want / (t1 - t0));
+    if (g->lengths.output > 1)
+        spread_add(&g->decode, g->work.n * (g->lengths.output - 1) / (t - t1));
+    return 0;
+}
+
+static void put_latency(struct bench *g)
+{
+    struct cost c = cost_of(engine_model(g->ses.en));
+    double read = spread_at(&g->read, 0.5), int8 = spread_at(&g->int8, 0.5);
+    double floats = spread_at(&g->floats, 0.5), prefill = spread_at(&g->prefill, 0.5);
+    double depth = g->lengths.input + g->lengths.output / 2.0, bytes, ops;
+    struct buf b = {0};
+
+    record_set_int(&g->out, "input", g->lengths.input);
+    record_set_int(&g->out, "output", g->lengths.output);
+    put_num(g, "load_s", g->load_s);
+    put_num(g, "start_s", g->start_s);
+    buf_char(&b, '{');
+    put_spread(g, &b, "first_token_s", &g->first);
+    put_spread(g, &b, "prefill_tok_s", &g->prefill);
+    put_spread(g, &b, "decode_tok_s", &g->decode);
+    put_spread(g, &b, "step_ms", &g->step);
+    put_rates(g, &b);
+    buf_char(&b, '}');
+    bytes = (double)c.weight_bytes + g->work.n * depth * (double)c.cache_bytes;
+    ops = 2 * ((double)c.layer_products + (double)c.head_products / g->lengths.input);
+    if (g->decode.n && g->read.n)
+        put_num(g, "decode_read_percent",
+                1e-7 * bytes * spread_at(&g->decode, 0.5) / g->work.n / read);
+    if (g->read.n)
+        put_num(g, "prefill_peak_percent", 1e-7 * ops * prefill / (c.floats ? floats : int8));
+    record_set(&g->out, "spread", b.p, b.n);
+    buf_free(&b);
+}
+
+static int latency(struct bench *g, struct err *e)
+{
+    int repeat = g->repeat ? g->repeat : LATENCY_REPEAT;
+
+    if (open_model(g, g->lengths.input + g->lengths.output, e))
+        return -1;
+    g->ticks = machine_ticks();
+    for (int i = -g->warmup; i < repeat; i++) {
+        ask_random(g, g->model.batch, i);
+        if (latency_pass(g, i >= 0, e))
+            return -1;
+        if (!g->peak_rss) // before the probe needs memory of its own
+            g->peak_rss = machine_peak_rss();
+        if (i >= 0 && probe(g, engine_model(g->ses.en)->backend, e))
+            return -1;
+    }
+    put_latency(g);
+    return 0;
+}
+
+/* ---- throughput ---- */
+
+static int throughput_pass(struct bench *g, struct err *e)
+{
+    double t = machine_now();
+    int i = 0;
+
+    g->n_prompt = g->n_generated = 0;
+    while (i < g->work.n || engine_busy(g->ses.en)) {
+        int end = !g->fixed                        ? g->work.n
+                  : engine_busy(g->ses.en)         ? i
+                  : i + g->model.batch < g->work.n ? i + g->model.batch
+                                                   : g->work.n;
+
+        for (; i < end && engine_room(g->ses.en); i++)
+            if (submit(g, i, e))
+                return -1;
+        if (step(g, e))
+            return -1;
+    }
+    t = machine_now() - t;
+    spread_add(&g->tok, (double)g->n_generated / t);
+    spread_add(&g->prompt, (double)g->n_prompt / t);
+    spread_add(&g->request, g->work.n / t);
+    return 0;
+}
+
+static void put_throughput(struct bench *g)
+{
+    struct buf b = {0};
+
+    record_set_int(&g->out, "records", g->work.n);
+    record_set_int(&g->out, "prompt_tokens", g->n_prompt);
+    record_set_int(&g->out, "generated_tokens", g->n_generated);
+    put_str(g, "batching", g->fixed ? "static" : "continuous");
+    put_num(g, "load_s", g->load_s);
+    buf_char(&b, '{');
+    put_spread(g, &b, "tok_s", &g->tok);
+    put_spread(g, &b, "prompt_tok_s", &g->prompt);
+    put_spread(g, &b, "requests_s", &g->request);
+    put_rates(g, &b);
+    buf_char(&b, '}');
+    record_set(&g->out, "spread", b.p, b.n);
+    buf_free(&b);
+}
+
+static int throughput(struct bench *g, int n, char **file, int *status, struct err *e)
+{
+    int most = g->lengths.spread > 0 ? WORKLOAD_LONGEST : 1, repeat = g->repeat ? g->repeat : 1;
+
+    if (open_model(g, n ? 0 : g->lengths.shared + most * (g->lengths.input + g->lengths.output), e))
+        return -1;
+    g->ticks = machine_ticks();
+    if (n && ask_files(g, n, file, status, e))
+        return -1;
+    for (int i = 0; i < repeat; i++) {
+        if (!n)
+            ask_random(g, g->records, i);
+        if (throughput_pass(g, e))
+            return -1;
+        if (!g->peak_rss)
+            g->peak_rss = machine_peak_rss();
+        if (probe(g, engine_model(g->ses.en)->backend, e))
+            return -1;
+    }
+    put_throughput(g);
+    return 0;
+}
+
+/* ---- */
+
+static int run(struct bench *g, const char *mode, int n, char **file, int *status, struct err *e)
+{
+    while (modes[g->mode] && strcmp(modes[g->mode], mode) != 0)
+        g->mode++;
+    if (!modes[g->mode])
+        return err_set(e, ERR_ARG, "'%s' is none of latency, throughput, probe, make", mode);
+    if (check(g, n, e))
+        return -1;
+    if (g->mode == MAKE)
+        return make_model(g, e);
+    g->load = machine_load();
+    record_new(&g->out);
+    put_str(g, "bench", mode);
+    if (g->mode == PROBE)
+        return probe_only(g, e);
+    if (g->mode == LATENCY ? latency(g, e) : throughput(g, n, file, status, e))
+        return -1;
+    put_machine(g, engine_model(g->ses.en)->backend);
+    put_model(g);
+    record_set_int(&g->out, "peak_rss_bytes", g->peak_rss);
+    put_noise(g);
+    print(g);
+    return 0;
+}
+
+static void finish(struct bench *g)
+{
+    struct spread *const all[] = {&g->read,  &g->int8, &g->floats, &g->prefill, &g->decode,
+                                  &g->first, &g->step, &g->tok,    &g->request, &g->prompt};
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+        spread_free(all[i]);
+    remove_model(g);
+    free(g->made);
+    workload_free(&g->work);
+    record_reset(&g->out);
+    session_close(&g->ses);
+}
+
+int main(int argc, char **argv)
+{
+    struct bench g = {.model = cli_model_default,
+                      .sample = cli_sample_default,
+                      .notes = cli_notes_default,
+                      .lengths = {.input = 256, .output = 32},
+                      .warmup = 1,
+                      .records = 100,
+                      .type = 4,
+                      .began = machine_now()};
+    // clang-format off
+    const struct opt opts[] = {
+        OPT_HEAD("Measurement"),
+        OPT_INT(0, "input", &g.lengths.input, "n", 1, 1 << 20, "tokens of a prompt"),
+        OPT_INT(0, "output", &g.lengths.output, "n", 1, 1 << 20, "tokens to generate"),
+        OPT_INT(0, "repeat", &g.repeat, "n", 0, 10000, "repetitions, 0 for 5, or 1 of throughput"),
+        OPT_INT(0, "warmup", &g.warmup, "n", 0, 1000, "repetitions of latency before those that count"),
+        OPT_INT(0, "records", &g.records, "n", 1, 1 << 20, "random prompts of throughput"),
+        OPT_FLOAT(0, "spread", &g.lengths.spread, "x", 0, 4, "log-normal lengths of throughput with this deviation of the logarithm"),
+        OPT_INT(0, "shared", &g.lengths.shared, "n", 0, 1 << 20, "tokens that all prompts of throughput begin with, besides --input"),
+        OPT_FLAG(0, "static", &g.fixed, "throughput in static batches: all of one end before the next begins"),
+        OPT_FLAG(0, "no-probe", &g.no_probe, "do not measure what the machine can do"),
+        OPT_FLAG(0, "table", &g.table, "a line for each field instead of JSON"),
+        OPT_U64('s', "seed", &g.seed, "n", "seed of prompts and weights"),
+        OPT_HEAD("Synthetic model"),
+        OPT_ENUM(0, "synthetic", &g.shape, synth_shapes, "shape", "random weights in the shape of nano, 135m, llama-1.1b, llama-1b, llama-3b or llama-8b"),
+        OPT_ENUM(0, "type", &g.type, synth_types, "type", "type of its matrices: f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, mxfp4 or nvfp4"),
+        OPT_STR(0, "write", &g.write, "file", "write it here and keep it"),
+        OPT_FLAG(0, "force", &g.force, "replace the file if it is there"),
+        CLI_MODEL(&g.model), CLI_NOTES(&g.notes), OPT_END(),
+    };
+    // clang-format on
+    const struct cli cli = {"llm-bench", "latency|throughput|probe|make [file ...]",
+                            "how fast a model runs on this machine", opts, &g.notes};
+    struct err e;
+    int n, status = CLI_OK;
+
+    g.model.batch = 1;
+    g.sample.temp = 0;
+    g.sample.ignore_eos = true;
+    g.cli = &cli;
+    n = cli_begin(&cli, argc, argv);
+    if (run(&g, n ? argv[0] : "", n ? n - 1 : 0, argv + 1, &status, &e))
+        status = cli_fail(&cli, &e);
+    finish(&g);
+    return cli_end(&cli, status);
+}

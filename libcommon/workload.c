@@ -1,0 +1,62 @@
+/* workload.c - the requests of a measurement: random prompts of given lengths. */
+#include "workload.h"
+
+#include "mem.h"
+#include "num.h"
+#include "rng.h"
+
+#include <stdlib.h>
+
+struct workload_item *workload_add(struct workload *w)
+{
+    w->item = mem_resize(w->item, (size_t)w->n + 1, sizeof(*w->item));
+    w->item[w->n] = (struct workload_item){0};
+    return &w->item[w->n++];
+}
+
+void workload_drop(struct workload *w)
+{
+    tok_ids_free(&w->item[--w->n].ids);
+}
+
+void workload_free(struct workload *w)
+{
+    while (w->n)
+        workload_drop(w);
+    free(w->item);
+    w->item = NULL;
+}
+
+/* A log-normal length; the sum of twelve uniforms, less 6, is nearly normal. */
+static int length(const struct rng *r, uint64_t at, int median, float spread)
+{
+    double z = -6, x, most = (double)median * WORKLOAD_LONGEST;
+
+    if (!(spread > 0))
+        return median;
+    for (uint32_t i = 0; i < 12; i++)
+        z += rng_unit(r, at, i);
+    x = median * num_exp_d((double)spread * z) + 0.5;
+    return x < 1 ? 1 : (int)(x > most ? most : x);
+}
+
+void workload_random(struct workload *w, const struct workload_lengths *l, int n, int vocab,
+                     uint64_t seed, int pass)
+{
+    struct rng lengths = rng_stream(seed, (uint64_t)pass, 1);
+    struct rng ids = rng_stream(seed, (uint64_t)pass, 2);
+
+    workload_free(w);
+    for (int i = 0; i < n; i++) {
+        struct workload_item *a = workload_add(w);
+        uint64_t own = (uint64_t)i + 1; // 0 is what all share
+        int all = l->shared + length(&lengths, 2 * own, l->input, l->spread);
+
+        a->max_tokens = length(&lengths, 2 * own + 1, l->output, l->spread);
+        a->ids.n = a->ids.cap = (size_t)all;
+        a->ids.id = mem_new(a->ids.n * sizeof(*a->ids.id));
+        for (int k = 0; k < all; k++)
+            a->ids.id[k] =
+                (int32_t)rng_below(&ids, k < l->shared ? 0 : own, (uint32_t)k, (uint32_t)vocab);
+    }
+}

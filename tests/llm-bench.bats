@@ -1,0 +1,116 @@
+bats_require_minimum_version 1.5.0
+
+setup() {
+    TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
+    cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+@test "llm-bench: latency is one record with medians, spread and parts of the machine's rates" {
+    run -0 --separate-stderr llm-bench latency -m "$TINY" -j 1 --input 20 --output 5 --repeat 3
+    [ -z "$stderr" ]
+    [ "${#lines[@]}" = 1 ]
+    jq -e '.bench == "latency" and .threads == 1 and .input == 20 and .output == 5 and .batch == 1
+        and .prefill_tok_s > 0 and .decode_tok_s > 0 and .first_token_s > 0 and .step_ms > 0
+        and .start_s > .load_s and .load_s > 0
+        and .spread.prefill_tok_s.n == 3 and .spread.decode_tok_s.n == 3 and .spread.step_ms.n == 12
+        and (.spread.decode_tok_s | .min <= .q1 and .q1 <= .q3 and .q3 <= .max)
+        and .decode_tok_s >= .spread.decode_tok_s.min and .decode_tok_s <= .spread.decode_tok_s.max
+        and .read_gb_s > 0 and .int8_gop_s > 0 and .float_gop_s > 0
+        and .decode_read_percent > 0 and .prefill_peak_percent > 0
+        and .peak_rss_bytes > .model_bytes / 2 and .peak_rss_bytes < 100e6
+        and .cpu != "" and .isa != "" and .version != "" and has("commit")
+        and has("load_average") and has("steal_percent")' <<<"$output"
+}
+
+@test "llm-bench: what is asked for is what is measured" {
+    run -0 llm-bench latency -m "$TINY" --isa scalar --input 7 --output 1 --batch 3 --repeat 1 --warmup 0 --no-probe
+    jq -e '.isa == "scalar" and .batch == 3 and (has("decode_tok_s") | not) and (has("read_gb_s") | not)
+        and .spread.prefill_tok_s.n == 1' <<<"$output"
+    # the time that the rates come from: 3 prompts of 7 tokens until all have their first
+    jq -e '(.prefill_tok_s * .first_token_s - 21) | fabs < 0.01' <<<"$output"
+    run -0 llm-bench throughput -m "$TINY" --records 9 --input 11 --output 4 --batch 2 --no-probe
+    jq -e '.bench == "throughput" and .records == 9 and .prompt_tokens == 99 and .generated_tokens == 36
+        and .batching == "continuous" and .tok_s > 0
+        and (.tok_s / .requests_s - 4 | fabs < 0.01) and (.prompt_tok_s / .requests_s - 11 | fabs < 0.01)' <<<"$output"
+}
+
+@test "llm-bench: throughput of mixed lengths, shared beginnings and static batches does the same work" {
+    for o in "" --static "--batch 5" "--batch 5 --static"; do
+        # shellcheck disable=SC2086 # several options
+        llm-bench throughput --synthetic nano --records 20 --input 10 --output 6 --spread 0.8 --shared 30 --no-probe $o
+    done | jq -c '[.prompt_tokens, .generated_tokens, .records]' | sort -u >work
+    [ "$(wc -l <work)" = 1 ]
+    jq -e '.[0] > 20 * 31 and .[1] > 20 and .[2] == 20' work
+    run -0 llm-bench throughput --synthetic nano --records 20 --input 10 --output 6 --spread 0.8 --seed 1 --no-probe
+    [ "$(jq '.prompt_tokens + 600' <<<"$output")" != "$(jq '.[0]' work)" ]
+}
+
+@test "llm-bench: throughput of records" {
+    printf '%s\n' '{"instruction":"Reverse the list.","input":"plum fox goat"}' '{"prompt":"The fox"}' >in
+    run -0 --separate-stderr llm-bench throughput -m "$TINY" --output 6 --no-probe in
+    jq -e '.records == 2 and .generated_tokens == 12 and .prompt_tokens > 10' <<<"$output"
+    echo '{"no":"prompt"}' >>in
+    run -1 --separate-stderr llm-bench throughput -m "$TINY" --output 6 --no-probe in
+    jq -e '.records == 2' <<<"$output"
+    [[ "$stderr" == *"in:3:"* ]]
+    echo '{}' >in
+    run -2 --separate-stderr llm-bench throughput -m "$TINY" --no-probe in
+    [[ "$stderr" == *"no prompt in the files"* ]]
+}
+
+@test "llm-bench: synthetic models of every type run, and are files like others" {
+    for t in f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q4_k q5_k q6_k; do
+        run -0 --separate-stderr llm-bench latency --synthetic nano --type $t --write $t.gguf \
+            --input 5 --output 3 --repeat 1 --no-probe
+        jq -e --arg t $t '.shape == "nano" and .type == $t and .decode_tok_s > 0' <<<"$output"
+        llm-convert --check $t.gguf
+        T=$(echo $t | tr a-z A-Z)
+        llm-convert --info $t.gguf | jq -e --arg t "$T" '.types[$t].values >= 1310720 and .tokenizer.size == 512'
+    done
+    llm-bench make --synthetic nano --type q8_0 --write again.gguf
+    cmp q8_0.gguf again.gguf
+    llm-bench make --synthetic nano --type q8_0 --seed 1 --write other.gguf
+    run ! cmp -s q8_0.gguf other.gguf
+    echo '{"text":"a fox in the list"}' | llm-tokenize -m q8_0.gguf | llm-tokenize -m q8_0.gguf -d | jq -e '.text == "a fox in the list"'
+}
+
+@test "llm-bench: a synthetic model without --write leaves nothing behind" {
+    mkdir tmp
+    TMPDIR="$PWD/tmp" llm-bench latency --synthetic nano --input 4 --output 2 --repeat 1 --no-probe >out
+    jq -e '.model == "nano"' out
+    [ -z "$(ls -A tmp)" ]
+    run -2 env TMPDIR="$PWD/tmp" llm-bench latency --synthetic nano --input 9000 --output 2
+    [ -z "$(ls -A tmp)" ]
+    run -2 env TMPDIR="$PWD/nowhere" llm-bench latency --synthetic nano
+    [[ "$output" == *"cannot create"* ]]
+}
+
+@test "llm-bench: probe and table" {
+    run -0 llm-bench probe -j 1 --repeat 2
+    jq -e '.bench == "probe" and .read_gb_s > 0.1 and .int8_gop_s > 0.1 and .float_gop_s > 0.1 and .spread.read_gb_s.n == 2' <<<"$output"
+    run -0 llm-bench latency -m "$TINY" --input 4 --output 2 --repeat 1 --no-probe --table
+    [ "${#lines[@]}" -gt 15 ]
+    [[ "$output" == *$'\ndecode_tok_s '* ]]
+}
+
+@test "llm-bench: bad usage" {
+    run -2 llm-bench
+    [[ "$output" == *"latency, throughput, probe, make"* ]]
+    run -2 llm-bench speed -m "$TINY"
+    [[ "$output" == *"'speed'"* ]]
+    run -2 llm-bench latency
+    [[ "$output" == *"no model"* ]]
+    run -2 llm-bench latency -m "$TINY" --synthetic nano
+    run -2 llm-bench latency -m "$TINY" file
+    [[ "$output" == *"latency takes no files"* ]]
+    run -2 llm-bench latency -m "$TINY" --write x.gguf
+    run -2 llm-bench make --synthetic nano
+    run -2 llm-bench latency --synthetic tiny
+    run -2 llm-bench throughput -m "$TINY" --repeat 2 file
+    run -2 llm-bench latency --synthetic 135m --type q4_k
+    [[ "$output" == *"block of 256"* ]]
+    : >x.gguf
+    run -2 llm-bench make --synthetic nano --write x.gguf
+    [[ "$output" == *"--force"* ]]
+    run -1 bash -c 'llm-bench latency -m "$0" --input 4 --output 2 --repeat 1 --no-probe >/dev/full' "$TINY"
+}
