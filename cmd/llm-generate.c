@@ -16,7 +16,8 @@ struct generate {
     struct session ses;
     struct stream *s;
     struct cli_progress progress;
-    struct work *first; // of the records in flight
+    struct engine_request request; // what all have in common
+    struct work *first;            // of the records in flight
 };
 
 /* A record in flight; its samples are written together when the last is done. */
@@ -66,7 +67,7 @@ static int reject(struct generate *g, struct work *w, const char *rule, struct e
 /* Submit all samples of a record, or reject it. Takes w over. */
 static int submit(struct generate *g, struct work *w, struct err *e)
 {
-    struct engine_request q = session_request(&g->sample, g->io.seed);
+    struct engine_request q = g->request;
     struct tok_ids ids = {0};
     bool templated;
     int rc = prompt_record(&g->ses.pm, &w->r, &ids, &templated, e);
@@ -192,7 +193,9 @@ static int run(struct generate *g, int n, char **file, int *status, struct err *
     struct buf extra = {0};
     bool more = true;
 
-    if (session_open(&g->ses, g->cli, &g->model, !g->io.unordered, e))
+    g->request = session_request(&g->sample, g->io.seed);
+    if (session_open(&g->ses, g->cli, &g->model, !g->io.unordered, e) ||
+        session_sampling(&g->ses, &g->sample, &g->request, e))
         return -1;
     g->s =
         session_stream(&g->ses, g->cli, &g->io, prompt_fields, g->sample.samples, NULL, n, file, e);

@@ -12,8 +12,16 @@ const char *const cli_isas[] = {"auto", "scalar", "avx2", "avx512", "avx512vnni"
 const char *const cli_progress_when[] = {"auto", "always", "never", NULL};
 
 const struct cli_model cli_model_default = {.batch = 8, .chunk = 256};
-const struct cli_sample cli_sample_default = {
-    .max_tokens = 256, .temp = 1.0f, .top_p = 1.0f, .repeat_penalty = 1.0f, .samples = 1};
+const char *const cli_dry_breakers[4] = {"\n", ":", "\"", "*"};
+const struct cli_sample cli_sample_default = {.max_tokens = 256,
+                                              .temp = 1.0f,
+                                              .top_p = 1.0f,
+                                              .repeat_penalty = 1.0f,
+                                              .typical_p = 1.0f,
+                                              .mirostat_eta = 0.1f,
+                                              .dry_base = 1.75f,
+                                              .dry_allowed_length = 2,
+                                              .samples = 1};
 const struct cli_sample cli_sample_unset = {.temp = -1,
                                             .top_k = -1,
                                             .top_p = -1,

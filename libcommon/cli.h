@@ -40,6 +40,12 @@ struct cli_sample {
     int top_k;  // 0 = off
     float top_p, min_p;
     float repeat_penalty, presence_penalty, frequency_penalty;
+    float typical_p, top_n_sigma;
+    float mirostat_tau, mirostat_eta;
+    float dry_multiplier, dry_base;
+    int dry_allowed_length, dry_range;
+    struct opt_list dry_breaker; // none: those of cli_dry_breakers
+    struct opt_list logit_bias;
     struct opt_list stop;
     int samples;
     int logprobs;
@@ -50,6 +56,8 @@ struct cli_notes {
     bool quiet, verbose;
     int progress; // index into cli_progress_when
 };
+
+extern const char *const cli_dry_breakers[4];
 
 extern const struct cli_model cli_model_default;
 extern const struct cli_sample cli_sample_default;
@@ -80,6 +88,16 @@ extern const struct cli_notes cli_notes_default;
     OPT_FLOAT(0, "frequency-penalty", &(p)->frequency_penalty, "x", -100, 100, "subtract for each time a token was generated")
 #define CLI_SAMPLE(p) \
     CLI_DRAW(p), \
+    OPT_FLOAT(0, "typical-p", &(p)->typical_p, "x", 0.001, 1, "keep the most typical tokens that make up this mass, 1 for all"), \
+    OPT_FLOAT(0, "top-n-sigma", &(p)->top_n_sigma, "x", 0, 100, "keep tokens at most x standard deviations below the likeliest, 0 for all"), \
+    OPT_FLOAT(0, "mirostat-tau", &(p)->mirostat_tau, "x", 0, 100, "Mirostat 2: aim at x bits of surprise a token, 0 for off"), \
+    OPT_FLOAT(0, "mirostat-eta", &(p)->mirostat_eta, "x", 0.0001, 1, "Mirostat 2: learning rate"), \
+    OPT_FLOAT(0, "dry-multiplier", &(p)->dry_multiplier, "x", 0, 1000, "DRY: subtract x * base^(length - allowed) from what would go on with a repetition, 0 for off"), \
+    OPT_FLOAT(0, "dry-base", &(p)->dry_base, "x", 1, 100, "DRY: base"), \
+    OPT_INT(0, "dry-allowed-length", &(p)->dry_allowed_length, "n", 1, 1 << 24, "DRY: repeated tokens from which on it acts"), \
+    OPT_INT(0, "dry-range", &(p)->dry_range, "n", 0, 1 << 24, "DRY: tokens to look back at, 0 for all"), \
+    OPT_LIST(0, "dry-breaker", &(p)->dry_breaker, "text", "DRY: no repetition goes across tokens with this text; may be given several times, instead of newline : \" *"), \
+    OPT_LIST(0, "logit-bias", &(p)->logit_bias, "token:x", "add x to the logit of a token (id or text), or ban it; may be given several times"), \
     OPT_LIST(0, "stop", &(p)->stop, "text", "end before this text; may be given several times"), \
     OPT_INT(0, "samples", &(p)->samples, "n", 1, 4096, "completions of each record"), \
     OPT_INT(0, "logprobs", &(p)->logprobs, "n", 0, 100, "write the log-probability of each token and of the n likeliest, 0 for none"), \

@@ -1,6 +1,9 @@
 /* session.c - an engine and its prompts, opened from a command's options. */
 #include "session.h"
 
+#include "bias.h"
+
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -55,6 +58,8 @@ void session_close(struct session *s)
 {
     prompt_model_free(&s->pm);
     engine_close(s->en);
+    free(s->bias);
+    free(s->breaker);
     *s = (struct session){0};
 }
 
@@ -68,13 +73,40 @@ struct engine_request session_request(const struct cli_sample *o, uint64_t seed)
                    .min_p = o->min_p,
                    .repeat_penalty = o->repeat_penalty,
                    .presence_penalty = o->presence_penalty,
-                   .frequency_penalty = o->frequency_penalty},
+                   .frequency_penalty = o->frequency_penalty,
+                   .typical_p = o->typical_p,
+                   .top_n_sigma = o->top_n_sigma,
+                   .mirostat_tau = o->mirostat_tau,
+                   .mirostat_eta = o->mirostat_eta,
+                   .dry = {o->dry_multiplier, o->dry_base, o->dry_allowed_length, o->dry_range,
+                           NULL}},
         .seed = seed,
         .stop = o->stop.v,
         .n_stop = o->stop.n,
         .n_logprobs = o->logprobs,
         .ignore_eos = o->ignore_eos,
     };
+}
+
+int session_sampling(struct session *s, const struct cli_sample *o, struct engine_request *q,
+                     struct err *e)
+{
+    const struct tok *tok = s->pm.tok;
+    int n_vocab = engine_model(s->en)->vocab;
+    bool given = o->dry_breaker.n > 0;
+
+    if (o->mirostat_tau > 0 && (o->top_k > 0 || o->top_p < 1 || o->min_p > 0 || o->typical_p < 1))
+        return err_set(e, ERR_ARG,
+                       "--mirostat-tau stands in the place of --top-k, --top-p, --min-p and "
+                       "--typical-p: give it alone");
+    if (bias_read(tok, n_vocab, &o->logit_bias, &s->bias, &q->sample.n_bias, e))
+        return err_wrap(e, "--logit-bias");
+    q->sample.bias = s->bias;
+    if (o->dry_multiplier > 0)
+        s->breaker = dry_breakers(tok, n_vocab, given ? o->dry_breaker.v : cli_dry_breakers,
+                                  given ? o->dry_breaker.n : 4);
+    q->sample.dry.breaker = s->breaker;
+    return 0;
 }
 
 void session_stats(const struct session *s, struct buf *out)

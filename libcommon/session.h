@@ -11,6 +11,8 @@
 struct session {
     struct engine *en;
     struct prompt_model pm;
+    struct sample_bias *bias; // of session_sampling
+    uint64_t *breaker;
 };
 
 /* Open the model of the options (ERR_ARG without -m); says with -v what it runs on and the memory
@@ -21,6 +23,11 @@ void session_close(struct session *s); // zeroed is closed
 
 /* A request with the sampling options, to which prompt, key and user are added. */
 struct engine_request session_request(const struct cli_sample *o, uint64_t seed);
+
+/* What a request needs of the sampling options that depends on the model: biases, DRY's breakers.
+ * Once, before any request is submitted; ERR_ARG for what cannot be. */
+int session_sampling(struct session *s, const struct cli_sample *o, struct engine_request *q,
+                     struct err *e);
 
 /* Members for --stats: tokens, seconds, bytes of model, cache and peak resident memory. */
 void session_stats(const struct session *s, struct buf *out);

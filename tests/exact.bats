@@ -99,3 +99,19 @@ has() {
     cmp s1 s16
     [ "$(wc -l <s1)" = 72 ]
 }
+
+@test "exact: Mirostat, DRY, typical and biases over batch, chunks, threads and instruction sets" {
+    cd "$BATS_FILE_TMPDIR"
+    miro=(-m "$TINY" -n 24 -t 1.3 --seed 5 --ignore-eos --mirostat-tau 3 --dry-multiplier 0.8)
+    cut=(-m "$TINY" -n 24 -t 1.3 --seed 5 --ignore-eos --typical-p 0.9 --top-n-sigma 2 -p 0.98
+        --repeat-penalty 1.1 --logit-bias ' fox:1.5')
+    llm-generate "${miro[@]}" --batch 1 -j 1 in.jsonl >m.ref
+    llm-generate "${cut[@]}" --batch 1 -j 1 in.jsonl >c.ref
+    run -1 cmp -s m.ref c.ref
+    for how in "--batch 7" "--batch 32 -j 3" "--chunk 1 --isa scalar" "--chunk 7 --batch 5"; do
+        # shellcheck disable=SC2086
+        llm-generate "${miro[@]}" $how in.jsonl | cmp m.ref -
+        # shellcheck disable=SC2086
+        llm-generate "${cut[@]}" $how in.jsonl | cmp c.ref -
+    done
+}

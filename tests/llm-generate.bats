@@ -81,6 +81,60 @@ EOT
     [ "$(jq '[.logprobs[].id] | (length == (unique | length))' out)" = true ]
 }
 
+@test "llm-generate: logit biases: ids and texts, the later one counts, ban" {
+    run -0 gen -t 0 --logit-bias ' fox:ban' <<<"$task"
+    [ "$(jq -r .output <<<"$output")" = "goat 13 plum" ]
+    id=$(gen -t 0 --logprobs 1 <<<"$task" | jq '.logprobs[1].id')
+    [ "$(gen -t 0 --logit-bias "$id:-50" <<<"$task" | jq -r .output)" = "goat 13 plum" ]
+    [ "$(gen -t 0 --logit-bias "$id:ban" --logit-bias '"\u0020fox":0' <<<"$task" | jq -r .output)" = "goat fox plum" ]
+    # log-probabilities are those of the model
+    a=$(gen -t 0 --logprobs 2 <<<"$task" | jq -c '.logprobs[1].top')
+    [ "$(gen -t 0 --logprobs 2 --logit-bias ' fox:ban' <<<"$task" | jq -c '.logprobs[1].top')" = "$a" ]
+}
+
+@test "llm-generate: biases that cannot be read end with 2" {
+    for b in x ' fox:' ' fox:1x' ' fox:inf' ' fox:nan' ' fox:1e9' :3 99999999:1 99999999999999999999:1 -1:1 'no such token:1' '"fox:1'; do
+        run -2 --separate-stderr gen --logit-bias "$b" <<<"$task"
+        [[ "$stderr" == "llm-generate: --logit-bias: '$b'"* ]]
+    done
+}
+
+@test "llm-generate: narrow truncation at a high temperature is the greedy answer" {
+    a=$(gen -t 0 <<<"$task" | jq -r .output)
+    [ "$(gen -t 5 --top-n-sigma 0.001 <<<"$task" | jq -r .output)" = "$a" ]
+    [ "$(gen -t 1 --typical-p 0.001 <<<"$task" | jq -r .output)" = "$a" ]
+    [ "$(gen -t 1 --mirostat-tau 0.01 <<<"$task" | jq -r .output)" = "$a" ]
+    [ "$(gen -t 5 <<<"$task" | jq -r .output)" != "$a" ]
+}
+
+@test "llm-generate: Mirostat steers surprise to its aim" {
+    for aim in 2 5; do
+        gen -t 1.5 -n 200 --samples 8 --ignore-eos --logprobs 1 --mirostat-tau $aim <<<"$task" >out
+        # the model's own log-probabilities are not the tempered, cut ones, so only the order is sure
+        jq -s '[.[].logprobs[100:][].logprob] | -(add / length) / (2 | log)' out >bits.$aim
+    done
+    awk 'NR == FNR {a = $1; next} {exit !(a < $1 && a > 0.5)}' bits.2 bits.5
+    run -2 --separate-stderr gen --mirostat-tau 5 -k 40 <<<"$task"
+    [[ "$stderr" == *"--mirostat-tau stands in the place of --top-k"* ]]
+}
+
+@test "llm-generate: DRY ends repetitions, breakers let them be" {
+    task='{"prompt":"plum fox goat plum fox goat plum fox goat plum fox"}'
+    third() {
+        gen -n 1 --logprobs 1 -t 0 "$@" <<<"$task" | jq -r '.logprobs[0].token'
+    }
+    run -0 third --logit-bias ' goat:30'
+    [ "$output" = " goat" ]
+    run -0 third --logit-bias ' goat:30' --dry-multiplier 2
+    [ "$output" != " goat" ]
+    run -0 third --logit-bias ' goat:30' --dry-multiplier 2 --dry-range 3
+    [ "$output" = " goat" ]
+    run -0 third --logit-bias ' goat:30' --dry-multiplier 2 --dry-allowed-length 9
+    [ "$output" = " goat" ]
+    run -0 third --logit-bias ' goat:30' --dry-multiplier 2 --dry-breaker fox
+    [ "$output" = " goat" ]
+}
+
 @test "llm-generate: a record that cannot be used is reported, kept and does not end the run" {
     printf '%s\n' '{"id":"a","instruction":"Reverse the list."}' '{bad' '{"id":"c"}' '' '{"id":"d","prompt":7}' \
         '{"id":"e","instruction":"Reverse the list."}' >in.jsonl
