@@ -11,7 +11,7 @@ const char *const cli_devices[] = {"auto", "cpu", "cuda", NULL};
 const char *const cli_isas[] = {"auto", "scalar", "avx2", "avx512", "avx512vnni", NULL};
 const char *const cli_progress_when[] = {"auto", "always", "never", NULL};
 
-const struct cli_model cli_model_default = {.batch = 8, .chunk = 256};
+const struct cli_model cli_model_default = {.batch = 16, .batch_tokens = 256};
 const char *const cli_dry_breakers[4] = {"\n", ":", "\"", "*"};
 const struct cli_sample cli_sample_default = {.max_tokens = 256,
                                               .temp = 1.0f,
@@ -32,9 +32,25 @@ const struct stream_opt cli_io_default = {0};
 const struct cli_notes cli_notes_default = {0};
 
 /* Options that cannot change a record's bytes (design, section 5), or only say where they go. */
-static const char *const no_effect[] = {
-    "model",     "device", "threads", "batch",   "chunk",    "isa",  "output",  "rejects", "resume",
-    "unordered", "stats",  "quiet",   "verbose", "progress", "help", "version", NULL};
+static const char *const no_effect[] = {"model",
+                                        "device",
+                                        "threads",
+                                        "batch",
+                                        "batch-tokens",
+                                        "kv-memory",
+                                        "no-prefix-cache",
+                                        "isa",
+                                        "output",
+                                        "rejects",
+                                        "resume",
+                                        "unordered",
+                                        "stats",
+                                        "quiet",
+                                        "verbose",
+                                        "progress",
+                                        "help",
+                                        "version",
+                                        NULL};
 
 static void usage(const struct cli *c, FILE *out)
 {

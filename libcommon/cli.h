@@ -24,12 +24,14 @@ extern const char *const cli_isas[];    // in the order of enum backend_isa
 extern const char *const cli_progress_when[];
 
 struct cli_model {
-    const char *path;          // .gguf file or HF directory
-    int device;                // index into cli_devices
-    int threads;               // 0 = as many as this process may use
-    int ctx;                   // positions a sequence may have; 0 = the model's, at most 4096
-    int batch;                 // records in flight
-    int chunk;                 // prompt tokens computed in one step
+    const char *path;   // .gguf file or HF directory
+    int device;         // index into cli_devices
+    int threads;        // 0 = as many as this process may use
+    int ctx;            // positions a sequence may have; 0 = the model's, at most 4096
+    int batch;          // records in flight
+    int batch_tokens;   // tokens computed in one step
+    uint64_t kv_memory; // bytes of the KV cache; 0 = what batch and ctx need
+    bool no_prefix_cache;
     int isa;                   // index into cli_isas
     const char *chat_template; // name, file, "none", or NULL: the model's own
 };
@@ -73,7 +75,9 @@ extern const struct cli_notes cli_notes_default;
     OPT_INT('j', "threads", &(p)->threads, "n", 0, 1024, "CPU threads, 0 for as many as may be used"), \
     OPT_INT(0, "ctx", &(p)->ctx, "n", 0, 1 << 24, "positions of a sequence, 0 for the model's up to 4096"), \
     OPT_INT(0, "batch", &(p)->batch, "n", 1, 1024, "records in flight"), \
-    OPT_INT(0, "chunk", &(p)->chunk, "n", 1, 8192, "prompt tokens computed in one step"), \
+    OPT_INT(0, "batch-tokens", &(p)->batch_tokens, "n", 1, 8192, "tokens computed in one step, prompts in chunks"), \
+    OPT_SIZE(0, "kv-memory", &(p)->kv_memory, "size", "memory of the KV cache, such as 2G, instead of what --batch and --ctx need"), \
+    OPT_FLAG(0, "no-prefix-cache", &(p)->no_prefix_cache, "compute beginnings of prompts again that were computed before"), \
     OPT_ENUM(0, "isa", &(p)->isa, cli_isas, "name", "instruction set of the CPU kernels: auto, scalar, avx2, avx512 or avx512vnni"), \
     OPT_STR(0, "chat-template", &(p)->chat_template, "name", "template name or file, or none, instead of the model's own")
 #define CLI_DRAW(p) \

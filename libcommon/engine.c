@@ -1,17 +1,19 @@
 /* engine.c - submit, step, poll: many requests over one model.
  *
- * A job is a list of tokens of which the first `fed` are in the cache. Whatever
- * stands behind them (a prompt, a drawn token, a slot's following text) is fed
- * the same way; when the last one has been fed, its logits say what comes next.
- * Jobs stand in a ring in the order of submission; the first `batch` unfinished
- * ones are active. */
+ * A job is a sequence of tokens. Whatever is appended to it (a prompt, a drawn token, a slot's
+ * following text) is computed the same way; the logits after the last one say what
+ * comes next. Jobs stand in the order of submission; the first `batch` unfinished
+ * ones are active, and sched says which of them run in a step. */
 #include "engine.h"
 
 #include "forward.h"
 #include "kv.h"
 #include "mem.h"
-#include "step.h"
+#include "plan.h"
+#include "ram.h"
+#include "sched.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -21,16 +23,12 @@ enum { CTX_DEFAULT = 4096, WAITING = 4 }; // batches that may be submitted and n
 struct job {
     struct engine_request r;
     struct rng noise;
-    int32_t *token; // (n) prompt, then output
-    int n, fed;
-    size_t cap;
-    struct kv_seq kv;
-    int row; // of this step's logits; -1 when none is wanted
+    struct sched_seq seq; // prompt, then output
     bool done;
     enum engine_finish finish;
     struct tok_stream stream;
     struct buf text;
-    struct sample_seq seq; // what the sampler keeps of the job
+    struct sample_seq seen; // what the sampler keeps of the job
     float *logprob;
     struct sample_top *top;
     size_t cap_logprob, cap_top;
@@ -44,67 +42,75 @@ struct engine {
     struct model *model;
     struct kv kv;
     struct act act;
-    struct step_build build;
+    struct sched sched;
+    struct plan plan;
     struct sample_work work;
     float *logits;        // (batch, vocab)
     struct job **job;     // (n_jobs) in the order of submission; done ones wait for poll
     int n_jobs, max_jobs; // engine_room is true below max_jobs
     size_t cap_jobs;
+    int64_t submitted;
     struct job *polled; // its memory is lent to the caller until the next poll
     struct engine_counts count;
 };
 
 static int n_out(const struct job *j)
 {
-    return j->n - j->r.n_token;
+    return j->seq.n - j->r.n_token;
 }
 
 static void job_free(struct engine *en, struct job *j)
 {
     if (!j)
         return;
-    kv_release(&en->kv, &j->kv);
+    sched_free(&j->seq, &en->kv);
     buf_free(&j->text);
-    free(j->token);
     free(j->logprob);
     free(j->top);
     free(j->p);
     free(j);
 }
 
+static int make(struct engine *en, struct err *e)
+{
+    const struct engine_opt *o = &en->o;
+    const struct model *m = en->model;
+
+    if (o->ctx > m->ctx)
+        return err_set(e, ERR_ARG, "--ctx %d is more than the model's %d positions", o->ctx,
+                       m->ctx);
+    if (!en->o.ctx)
+        en->o.ctx = m->ctx < CTX_DEFAULT ? m->ctx : CTX_DEFAULT;
+    en->plan = (struct plan){.ctx = o->ctx,
+                             .batch = o->batch,
+                             .batch_tokens = o->batch_tokens,
+                             .kv_bytes = o->kv_bytes,
+                             .available = ram_available("")};
+    if (plan_make(&en->plan, m, e) || kv_open(&en->kv, m, en->backend, en->plan.pages, e) ||
+        forward_open(&en->act, m, en->backend, o->batch_tokens, o->batch, e))
+        return -1;
+    if (!o->no_cache)
+        kv_cache(&en->kv);
+    sched_open(&en->sched, &en->kv, o->batch_tokens, o->batch);
+    en->logits = mem_zero((size_t)o->batch * (size_t)m->vocab, sizeof(*en->logits));
+    en->max_jobs = WAITING * o->batch;
+    en->count.pages = en->plan.pages;
+    return 0;
+}
+
 struct engine *engine_open(const struct engine_opt *o, const char *path, struct err *e)
 {
     struct engine *en = mem_zero(1, sizeof(*en));
-    int pages;
 
     en->o = *o;
     en->backend = backend_cpu_open(o->threads, o->isa, e);
     en->work.rank.backend = en->backend;
     en->model = en->backend ? model_open(path, en->backend, e) : NULL;
-    if (!en->model)
-        goto fail;
-    if (o->ctx > en->model->ctx) {
-        err_set(e, ERR_ARG, "--ctx %d is more than the model's %d positions", o->ctx,
-                en->model->ctx);
-        goto fail;
+    if (!en->model || make(en, e)) {
+        engine_close(en);
+        return NULL;
     }
-    if (!en->o.ctx)
-        en->o.ctx = en->model->ctx < CTX_DEFAULT ? en->model->ctx : CTX_DEFAULT;
-    pages = (en->o.ctx + BACKEND_PAGE - 1) / BACKEND_PAGE;
-    if (pages > INT32_MAX / o->batch) {
-        err_set(e, ERR_ARG, "--ctx %d with --batch %d: too many pages", en->o.ctx, o->batch);
-        goto fail;
-    }
-    if (kv_open(&en->kv, en->model, en->backend, pages * o->batch, e) ||
-        forward_open(&en->act, en->model, en->backend, o->chunk + o->batch, o->batch, e))
-        goto fail;
-    step_init(&en->build, o->chunk + o->batch, o->batch, o->batch);
-    en->logits = mem_zero((size_t)o->batch * (size_t)en->model->vocab, sizeof(*en->logits));
-    en->max_jobs = WAITING * o->batch;
     return en;
-fail:
-    engine_close(en);
-    return NULL;
 }
 
 void engine_close(struct engine *en)
@@ -117,7 +123,7 @@ void engine_close(struct engine *en)
     free(en->job);
     free(en->logits);
     sample_free(&en->work);
-    step_free(&en->build);
+    sched_close(&en->sched);
     if (en->model)
         forward_close(&en->act, en->backend);
     kv_close(&en->kv);
@@ -149,18 +155,13 @@ const struct engine_counts *engine_counts(const struct engine *en)
 void engine_describe(const struct engine *en, struct buf *out)
 {
     const struct model *m = en->model;
-    double mib = 1024 * 1024;
 
     buf_fmt(out, "%s: %.1f M parameters, %d layers, dim %d, %d heads (%d kv), vocabulary %d\n",
             m->arch, (double)m->n_params / 1e6, m->n_layers, m->dim, m->attn.n_heads,
             m->attn.n_kv_heads, m->vocab);
     buf_fmt(out, "cpu: %s, %d threads\n", backend_cpu_isa(en->backend),
             backend_cpu_threads(en->backend));
-    buf_fmt(
-        out,
-        "memory: weights %.1f MiB (mapped), cache up to %.1f MiB (%d positions x %d), scratch %.1f MiB",
-        (double)m->file_bytes / mib, (double)en->kv.bytes / mib, en->o.ctx, en->o.batch,
-        (double)(en->act.bytes + (size_t)en->o.batch * (size_t)m->vocab * 4) / mib);
+    plan_print(&en->plan, out);
 }
 
 bool engine_room(const struct engine *en)
@@ -194,8 +195,7 @@ static int check(const struct engine *en, const struct engine_request *r, struct
 
 static void push(struct job *j, int32_t id)
 {
-    mem_grow(&j->token, &j->cap, (size_t)j->n + 1, sizeof(*j->token));
-    j->token[j->n++] = id;
+    sched_push(&j->seq, id);
 }
 
 int engine_submit(struct engine *en, const struct engine_request *r, struct err *e)
@@ -210,6 +210,8 @@ int engine_submit(struct engine *en, const struct engine_request *r, struct err 
     j = mem_zero(1, sizeof(*j));
     j->r = *r;
     j->r.token = NULL;
+    j->seq.group = en->submitted++;
+    j->seq.n_prompt = r->n_slots ? INT32_MAX : r->n_token; // what slots add is prompt too
     j->noise = rng_stream(r->seed, name.hi, name.lo);
     j->stream.first = r->trim;
     for (int i = 0; i < r->n_token; i++)
@@ -229,7 +231,7 @@ static void finish(struct engine *en, struct job *j, enum engine_finish how)
     j->done = true;
     j->finish = how;
     tok_stream_end(&j->stream, &j->text);
-    kv_release(&en->kv, &j->kv);
+    kv_release(&en->kv, &j->seq.kv);
 }
 
 /* Cut the text before the first stop text in it; only what is new can end one. */
@@ -270,11 +272,11 @@ static void generate(struct engine *en, struct job *j, const float *logit)
     size_t old = j->text.n;
     int32_t id;
 
-    j->seq.token = j->token;
-    j->seq.n_prompt = j->r.n_token;
-    j->seq.n = j->n;
-    id = sample_draw(&en->work, &j->r.sample, &j->seq, NULL, &j->noise, logit, en->model->vocab,
-                     j->n);
+    j->seen.token = j->seq.token;
+    j->seen.n_prompt = j->r.n_token;
+    j->seen.n = j->seq.n;
+    id = sample_draw(&en->work, &j->r.sample, &j->seen, NULL, &j->noise, logit, en->model->vocab,
+                     j->seq.n);
 
     if (id < 0) {
         finish(en, j, ENGINE_FAILED);
@@ -288,7 +290,7 @@ static void generate(struct engine *en, struct job *j, const float *logit)
         tok_stream_add(tok, &j->stream, id, false, &j->text);
     if ((!j->r.ignore_eos && id < tok_size(tok) && tok_is_end(tok, id)) || cut_at_stop(j, old))
         finish(en, j, ENGINE_STOP);
-    else if (n_out(j) >= j->r.max_tokens || j->n >= en->o.ctx)
+    else if (n_out(j) >= j->r.max_tokens || j->seq.n >= en->o.ctx)
         finish(en, j, ENGINE_LENGTH);
 }
 
@@ -308,46 +310,6 @@ static void read_slot(struct engine *en, struct job *j, const float *logit)
         push(j, s->then[i]);
 }
 
-/* Give a job's next tokens to the step: at most `room` of them. */
-static int feed(struct engine *en, struct job *j, int room, struct err *e)
-{
-    int n = j->n - j->fed < room ? j->n - j->fed : room, last = j->fed + n == j->n, row;
-
-    j->row = -1;
-    if (n <= 0)
-        return 0;
-    if (kv_reserve(&en->kv, &j->kv, n))
-        return err_set(e, ERR_MEM, "the cache has no page left");
-    row = step_add(&en->build, &j->kv, j->token + j->fed, n, j->fed, last);
-    j->row = last ? row : -1;
-    j->fed += n;
-    j->kv.len = j->fed;
-    return n;
-}
-
-/* Build the step: first the jobs that wait for one token, so that no prompt
- * holds them up, then prompt chunks in the order of submission. */
-static int build(struct engine *en, struct job **active, int n, bool *prefill, struct err *e)
-{
-    int room = en->o.chunk;
-
-    step_reset(&en->build);
-    *prefill = false;
-    for (int i = 0; i < n; i++)
-        if (active[i]->fed && active[i]->n - active[i]->fed == 1 && feed(en, active[i], 1, e) < 0)
-            return -1;
-    for (int i = 0; i < n; i++) {
-        int fed = active[i]->fed < active[i]->n ? feed(en, active[i], room, e) : 0;
-
-        if (fed < 0)
-            return -1;
-        en->count.prompt += fed;
-        room -= fed;
-        *prefill = *prefill || fed;
-    }
-    return 0;
-}
-
 static double now(void)
 {
     struct timespec t;
@@ -356,39 +318,62 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static void count(struct engine *en)
+{
+    const struct sched_counts *c = &en->sched.count;
+    struct engine_counts *n = &en->count;
+
+    n->prompt = c->prompt;
+    n->steps = c->steps;
+    n->prefill_seconds = c->prefill_seconds;
+    n->decode_seconds = c->decode_seconds;
+    n->hits = c->hits;
+    n->again = c->again;
+    n->preemptions = c->preemptions;
+    n->peak_pages = c->peak_pages;
+    n->unused = c->page_seconds > 0 ? c->unused_seconds / c->page_seconds : 0;
+}
+
+/* Compute a step and bring its logits home. */
+static int compute(struct engine *en, const struct step *s, struct err *e)
+{
+    struct backend *b = en->backend;
+    size_t bytes = (size_t)s->n_out * (size_t)en->model->vocab * sizeof(float);
+
+    if (forward(en->model, b, &en->kv.pages, &en->act, s, e))
+        return -1;
+    return s->n_out ? b->ops->download(b, en->logits, en->act.logits_d, bytes, e) : 0;
+}
+
 int engine_step(struct engine *en, struct err *e)
 {
-    struct job **active = mem_new((size_t)en->o.batch * sizeof(struct job *));
-    size_t row = (size_t)en->model->vocab;
+    size_t most = (size_t)en->o.batch, row = (size_t)en->model->vocab;
+    struct job **active = mem_new(most * sizeof(struct job *));
+    struct sched_seq **seq = mem_new(most * sizeof(struct sched_seq *));
     const struct step *s;
     double t0 = now();
-    bool prefill;
-    int n = 0, rc = -1;
+    int n = 0, rc = 0;
 
     for (int i = 0; i < en->n_jobs && n < en->o.batch; i++)
-        if (!en->job[i]->done)
-            active[n++] = en->job[i];
-    if (!n) {
-        rc = 0;
-        goto out;
+        if (!en->job[i]->done) {
+            active[n] = en->job[i];
+            seq[n] = &active[n]->seq;
+            n++;
+        }
+    s = n ? sched_step(&en->sched, seq, n) : NULL;
+    assert(s || !n);
+    if (s && compute(en, s, e))
+        rc = -1;
+    for (int i = 0; s && !rc && i < n; i++)
+        if (seq[i]->n_rows)
+            (active[i]->r.n_slots ? read_slot : generate)(en, active[i],
+                                                          en->logits + (size_t)seq[i]->row * row);
+    if (s && !rc) {
+        sched_done(&en->sched, now() - t0);
+        count(en);
     }
-    if (build(en, active, n, &prefill, e))
-        goto out;
-    s = step_done(&en->build);
-    if (forward(en->model, en->backend, &en->kv.pages, &en->act, s, e))
-        goto out;
-    if (s->n_out && en->backend->ops->download(en->backend, en->logits, en->act.logits_d,
-                                               (size_t)s->n_out * row * sizeof(float), e))
-        goto out;
-    for (int i = 0; i < n; i++)
-        if (active[i]->row >= 0)
-            (active[i]->r.n_slots ? read_slot : generate)(
-                en, active[i], en->logits + (size_t)active[i]->row * row);
-    en->count.steps++;
-    *(prefill ? &en->count.prefill_seconds : &en->count.decode_seconds) += now() - t0;
-    rc = 0;
-out:
     free(active);
+    free(seq);
     return rc;
 }
 
@@ -414,7 +399,7 @@ int engine_poll(struct engine *en, struct engine_result *out)
         .finish = j->finish,
         .text = buf_cstr(&j->text),
         .n_text = j->text.n,
-        .token = j->token + j->r.n_token,
+        .token = j->seq.token + j->r.n_token,
         .n_tokens = j->r.n_slots ? 0 : n_out(j),
         .n_prompt = j->r.n_token,
         .logprob = j->logprob,

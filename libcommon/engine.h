@@ -2,8 +2,9 @@
  *
  * All that a command sees of inference. Requests share steps: each step carries
  * one token of every sequence that generates and prompt chunks of those that do
- * not yet; a finished sequence's place is taken in the next step. What a
- * request returns depends on the request alone, never on its company.
+ * not yet; a finished sequence's place is taken in the next step. Beginnings that requests have
+ * in common are computed once. What a request returns depends on the request alone, never on its
+ * company.
  * Source: Yu et al. 2022 (Orca), continuous batching; Kwon et al. 2023, paged KV. */
 #ifndef ENGINE_H
 #define ENGINE_H
@@ -19,10 +20,12 @@
 #include <stdint.h>
 
 struct engine_opt {
-    int batch;   // sequences in flight at most
-    int ctx;     // positions of a sequence; 0: the model's, at most 4096
-    int chunk;   // prompt tokens in one step
-    int threads; // 0: as many as this process may use
+    int batch;         // sequences in flight at most
+    int ctx;           // positions of a sequence; 0: the model's, at most 4096
+    int batch_tokens;  // tokens in one step at most
+    uint64_t kv_bytes; // memory of the cache; 0: see plan.h
+    bool no_cache;     // compute every prompt whole, also what was computed before
+    int threads;       // 0: as many as this process may use
     enum backend_isa isa;
     bool ordered; // engine_poll gives results in the order of submission
 };
@@ -74,7 +77,7 @@ struct engine_result {
 
 struct engine;
 
-/* Open a model on a device. Memory is planned first. */
+/* Open a model on a device. Memory is planned first (plan.h): ERR_MEM when it is too little. */
 struct engine *engine_open(const struct engine_opt *o, const char *path, struct err *e);
 void engine_close(struct engine *en);
 
@@ -94,10 +97,13 @@ int engine_submit(struct engine *en, const struct engine_request *r, struct err 
 int engine_step(struct engine *en, struct err *e);             // -1: the device failed
 int engine_poll(struct engine *en, struct engine_result *out); // 1 or 0
 
-/* Tokens since open. */
+/* Since open; see sched.h. */
 struct engine_counts {
-    int64_t prompt, generated, steps;
-    double prefill_seconds, decode_seconds; // of steps with, and without, prompt tokens
+    int64_t prompt, generated, steps; // tokens and steps
+    double prefill_seconds, decode_seconds;
+    int64_t hits, again, preemptions;
+    int pages, peak_pages; // of the cache; held by sequences at once
+    double unused;         // part of what sequences hold that has no position yet, over time
 };
 const struct engine_counts *engine_counts(const struct engine *en);
 

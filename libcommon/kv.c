@@ -16,16 +16,21 @@ size_t kv_page_bytes(const struct model *m)
 
 /* ---- free pages ---- */
 
-/* Put a page at the head of the list: it is given out next. */
-static void put_free(struct kv *kv, int p)
+/* Into the list: at its end (given out after all others) or at its head. */
+static void put_free(struct kv *kv, int p, bool end)
 {
-    kv->page[p].before = -1;
-    kv->page[p].behind = kv->first;
-    if (kv->first < 0)
+    struct kv_page *x = &kv->page[p];
+
+    x->before = end ? kv->last : -1;
+    x->behind = end ? -1 : kv->first;
+    if (x->before < 0)
+        kv->first = p;
+    else
+        kv->page[x->before].behind = p;
+    if (x->behind < 0)
         kv->last = p;
     else
-        kv->page[kv->first].before = p;
-    kv->first = p;
+        kv->page[x->behind].before = p;
     kv->n_free++;
 }
 
@@ -51,14 +56,24 @@ static int new_page(struct kv *kv)
     assert(p >= 0);
     take_free(kv, p);
     kv->page[p].refs = 1;
+    kv->page[p].name = 0;
+    if (kv->cache)
+        prefix_drop(&kv->prefix, p);
     return p;
 }
 
+static void hold(struct kv *kv, int p)
+{
+    if (!kv->page[p].refs++)
+        take_free(kv, p);
+}
+
+/* The list is in the order of last use; what is of no use to others goes first. */
 static void drop(struct kv *kv, int p)
 {
     assert(kv->page[p].refs > 0);
     if (!--kv->page[p].refs)
-        put_free(kv, p);
+        put_free(kv, p, kv->cache && prefix_has(&kv->prefix, p));
 }
 
 /* ---- the pool ---- */
@@ -78,8 +93,14 @@ int kv_open(struct kv *kv, const struct model *m, struct backend *b, int n_pages
     kv->pages = (struct kv_pages){p, m->n_layers, n_pages, m->attn.n_kv_heads, m->attn.head_dim};
     kv->page = mem_zero((size_t)n_pages, sizeof(*kv->page));
     for (int i = n_pages - 1; i >= 0; i--)
-        put_free(kv, i);
+        put_free(kv, i, false);
     return 0;
+}
+
+void kv_cache(struct kv *kv)
+{
+    kv->cache = true;
+    prefix_open(&kv->prefix, kv->pages.n_pages);
 }
 
 void kv_close(struct kv *kv)
@@ -87,26 +108,45 @@ void kv_close(struct kv *kv)
     if (kv->pages.data_d)
         kv->backend->ops->free(kv->backend, kv->pages.data_d, kv->bytes);
     free(kv->page);
+    prefix_close(&kv->prefix);
     *kv = (struct kv){0};
 }
 
 /* ---- sequences ---- */
 
+/* The page at position len will be written behind len: does that spoil it for others? */
+static bool spoils(const struct kv *kv, const struct kv_seq *s)
+{
+    int p = s->page[s->len / BACKEND_PAGE];
+
+    return kv->page[p].refs > 1 ||
+           (kv->cache && prefix_tokens(&kv->prefix, p) > s->len % BACKEND_PAGE);
+}
+
+static void copy_page(struct kv *kv, int32_t *page)
+{
+    int copy = new_page(kv);
+
+    kv->backend->ops->copy(kv->backend, &kv->pages, copy, *page);
+    drop(kv, *page);
+    *page = copy;
+}
+
 int kv_reserve(struct kv *kv, struct kv_seq *s, int n)
 {
     int64_t want = ((int64_t)s->len + n + BACKEND_PAGE - 1) / BACKEND_PAGE;
-    int at = s->len / BACKEND_PAGE; // the page to be written first
-    bool shared = n > 0 && at < s->n_pages && kv->page[s->page[at]].refs > 1;
+    int at = s->len / BACKEND_PAGE;
+    bool spoil = n > 0 && at < s->n_pages && spoils(kv, s);
+    bool copy = spoil && (kv->page[s->page[at]].refs > 1 || want - s->n_pages < kv->n_free);
 
-    if (want - s->n_pages + shared > kv->n_free)
+    if (want - s->n_pages + copy > kv->n_free)
         return -1;
-    if (shared) {
-        int copy = new_page(kv);
-
-        kv->backend->ops->copy(kv->backend, &kv->pages, copy, s->page[at]);
-        drop(kv, s->page[at]);
-        s->page[at] = copy;
-    }
+    if (copy)
+        copy_page(kv, &s->page[at]);
+    else if (spoil) // no page for a copy, and nobody else holds it now
+        prefix_drop(&kv->prefix, s->page[at]);
+    if (n > 0 && at < s->n_pages)
+        kv->page[s->page[at]].name = 0; // it may have been full, before a cut
     if (want > s->n_pages)
         mem_grow(&s->page, &s->cap, (size_t)want, sizeof(*s->page));
     while (s->n_pages < want)
@@ -136,7 +176,7 @@ void kv_fork(struct kv *kv, struct kv_seq *dst, const struct kv_seq *src)
 {
     assert(dst != src);
     for (int i = 0; i < src->n_pages; i++)
-        kv->page[src->page[i]].refs++;
+        hold(kv, src->page[i]);
     kv_cut(kv, dst, 0);
     if (src->n_pages) {
         mem_grow(&dst->page, &dst->cap, (size_t)src->n_pages, sizeof(*dst->page));
@@ -144,4 +184,64 @@ void kv_fork(struct kv *kv, struct kv_seq *dst, const struct kv_seq *src)
     }
     dst->n_pages = src->n_pages;
     dst->len = src->len;
+}
+
+/* ---- what pages hold ---- */
+
+static void take_over(struct kv *kv, struct kv_seq *s, int page, int n)
+{
+    hold(kv, page);
+    mem_grow(&s->page, &s->cap, (size_t)s->n_pages + 1, sizeof(*s->page));
+    s->page[s->n_pages++] = page;
+    s->len += n;
+}
+
+int kv_match(struct kv *kv, struct kv_seq *s, const int32_t *token, int n)
+{
+    uint64_t name;
+    int page, same, soon;
+
+    if (!kv->cache || s->len % BACKEND_PAGE || s->len != s->n_pages * BACKEND_PAGE)
+        return 0;
+    name = s->n_pages ? kv->page[s->page[s->n_pages - 1]].name : 0;
+    if (s->n_pages && !name)
+        return 0;
+    while (n - s->len >= BACKEND_PAGE) {
+        page = prefix_find(&kv->prefix, name, token + s->len, &name);
+        if (page < 0)
+            break;
+        take_over(kv, s, page, BACKEND_PAGE);
+    }
+    page = prefix_near(&kv->prefix, name, token + s->len, n - s->len, &same, &soon);
+    if (soon - same >= KV_WAIT_MIN)
+        return 1;
+    if (page >= 0 && same >= KV_MATCH_MIN)
+        take_over(kv, s, page, same);
+    return 0;
+}
+
+void kv_note(struct kv *kv, const struct kv_seq *s, const int32_t *token, bool tail)
+{
+    int full = s->len / BACKEND_PAGE, rest = s->len % BACKEND_PAGE, i = full;
+    uint64_t name;
+
+    if (!kv->cache)
+        return;
+    while (i > 0 && !kv->page[s->page[i - 1]].name)
+        i--;
+    name = i ? kv->page[s->page[i - 1]].name : 0;
+    for (; i < full + (tail && rest); i++) {
+        struct kv_page *x = &kv->page[s->page[i]];
+        uint64_t put = prefix_put(&kv->prefix, s->page[i], name, token + i * BACKEND_PAGE,
+                                  i < full ? BACKEND_PAGE : rest);
+
+        if (i < full)
+            x->name = name = put;
+    }
+}
+
+void kv_written(struct kv *kv)
+{
+    if (kv->cache)
+        prefix_step(&kv->prefix);
 }

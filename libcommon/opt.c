@@ -51,6 +51,21 @@ static int set_u64(const struct opt *o, const char *s, struct err *e)
     return 0;
 }
 
+static int set_size(const struct opt *o, const char *s, struct err *e)
+{
+    static const char units[] = "KMGT";
+    const char *unit = NULL;
+    char *end;
+    double v = *s >= '0' && *s <= '9' ? strtod(s, &end) : -1;
+
+    if (v >= 0 && *end && (unit = strchr(units, *end)))
+        v = ldexp(v, 10 * (int)(unit - units + 1));
+    if (!(v >= 0 && v < 0x1p62) || (unit ? end[1] : *end) || (!unit && v != floor(v)))
+        return err_set(e, ERR_ARG, "--%s: '%s' is not a size such as 512M or 1.5G", o->name, s);
+    *(uint64_t *)o->dst = (uint64_t)v;
+    return 0;
+}
+
 static int set_choice(const struct opt *o, const char *s, struct err *e)
 {
     struct buf all = {0};
@@ -90,6 +105,8 @@ static int set(const struct opt *o, const char *s, struct err *e)
         return set_choice(o, s, e);
     case OPT_T_U64:
         return set_u64(o, s, e);
+    case OPT_T_SIZE:
+        return set_size(o, s, e);
     default:
         return set_number(o, s, e);
     }
@@ -167,6 +184,10 @@ static void value(const struct opt *o, struct buf *b)
         break;
     case OPT_T_U64:
         buf_fmt(b, "%llu", (unsigned long long)*(uint64_t *)o->dst);
+        break;
+    case OPT_T_SIZE:
+        if (*(uint64_t *)o->dst) // 0: not given
+            buf_fmt(b, "%.10gM", (double)*(uint64_t *)o->dst / (1 << 20));
         break;
     case OPT_T_ENUM:
         buf_str(b, o->choices[*(int *)o->dst]);

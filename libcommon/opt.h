@@ -20,6 +20,7 @@ enum opt_type {
     OPT_T_INT,
     OPT_T_FLOAT,
     OPT_T_U64,
+    OPT_T_SIZE,
     OPT_T_STR,
     OPT_T_LIST,
     OPT_T_ENUM,
@@ -33,12 +34,12 @@ struct opt_list {
 
 struct opt {
     enum opt_type type;
-    char key;                   // short name, or 0
-    const char *name;           // long name without dashes; group title for OPT_T_HEAD
-    void *dst;                  // bool, int, float, uint64_t, const char *, struct opt_list, int
-    const char *arg;            // metavariable: "file", "n", "p"
-    const char *help;           // one line; no capital, no full stop
-    double min, max;            // inclusive range of numbers
+    char key;         // short name, or 0
+    const char *name; // long name without dashes; group title for OPT_T_HEAD
+    void *dst;        // bool, int, float, uint64_t (also sizes), const char *, struct opt_list, int
+    const char *arg;  // metavariable: "file", "n", "p"
+    const char *help; // one line; no capital, no full stop
+    double min, max;  // inclusive range of numbers
     const char *const *choices; // NULL-terminated, OPT_T_ENUM only
 };
 
@@ -48,6 +49,7 @@ struct opt {
 #define OPT_INT(k, n, d, a, lo, hi, h) {OPT_T_INT, k, n, d, a, h, lo, hi, NULL}
 #define OPT_FLOAT(k, n, d, a, lo, hi, h) {OPT_T_FLOAT, k, n, d, a, h, lo, hi, NULL}
 #define OPT_U64(k, n, d, a, h) {OPT_T_U64, k, n, d, a, h, 0, 0, NULL}
+#define OPT_SIZE(k, n, d, a, h) {OPT_T_SIZE, k, n, d, a, h, 0, 0, NULL}
 #define OPT_STR(k, n, d, a, h) {OPT_T_STR, k, n, d, a, h, 0, 0, NULL}
 #define OPT_LIST(k, n, d, a, h) {OPT_T_LIST, k, n, d, a, h, 0, 0, NULL}
 #define OPT_ENUM(k, n, d, c, a, h) {OPT_T_ENUM, k, n, d, a, h, 0, 0, c}
@@ -57,7 +59,8 @@ struct opt {
 /* Parse argv into the table's destinations; operands are moved to the front.
  * Returns the number of operands, or -1 with e set. Accepts -kVAL, -k VAL,
  * --name VAL, --name=VAL, flags together (-qu), and -- to end the options.
- * A numeric value of an option may be negative. */
+ * A numeric value of an option may be negative; a size is a number of bytes, or of KiB,
+ * MiB, GiB or TiB with K, M, G or T behind it, and may have a fraction then. */
 int opt_parse(const struct opt *tab, int argc, char **argv, struct err *e);
 
 /* Free what opt_parse allocated: the lists. */

@@ -26,7 +26,9 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
     const struct engine_opt eo = {
         .batch = o->batch,
         .ctx = o->ctx,
-        .chunk = o->chunk,
+        .batch_tokens = o->batch_tokens,
+        .kv_bytes = o->kv_memory,
+        .no_cache = o->no_prefix_cache,
         .threads = o->threads,
         .isa = (enum backend_isa)o->isa,
         .ordered = ordered,
@@ -118,6 +120,10 @@ void session_stats(const struct session *s, struct buf *out)
             (long long)n->prompt, (long long)n->generated, (long long)n->steps);
     buf_fmt(out, "\"prefill_seconds\":%.3f,\"decode_seconds\":%.3f,", n->prefill_seconds,
             n->decode_seconds);
+    buf_fmt(out, "\"prefix_hit_tokens\":%lld,\"preemptions\":%lld,\"recomputed_tokens\":%lld,",
+            (long long)n->hits, (long long)n->preemptions, (long long)n->again);
+    buf_fmt(out, "\"kv_pages\":%d,\"kv_peak_pages\":%d,\"kv_waste\":%.4f,", n->pages, n->peak_pages,
+            n->unused);
     getrusage(RUSAGE_SELF, &use); // ru_maxrss is in KiB on Linux
     buf_fmt(out, "\"model_bytes\":%llu,\"cache_bytes\":%llu,\"peak_rss_bytes\":%lld",
             (unsigned long long)engine_model(s->en)->file_bytes,

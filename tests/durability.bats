@@ -96,7 +96,7 @@ kill_loop() {
         head -c $i ref.jsonl >out.jsonl
         head -c $((i / 5)) ref-rejects.jsonl >rejects.jsonl
         cp ref.jsonl.meta out.jsonl.meta
-        gen -n 8 -t 0.8 --batch 13 -j 2 --chunk 7 -o out.jsonl --rejects rejects.jsonl --resume in.jsonl || [ $? = 1 ]
+        gen -n 8 -t 0.8 --batch 13 -j 2 --batch-tokens 7 -o out.jsonl --rejects rejects.jsonl --resume in.jsonl || [ $? = 1 ]
         cmp out.jsonl ref.jsonl
         cmp rejects.jsonl ref-rejects.jsonl
     done

@@ -14,14 +14,31 @@ setup_file() {
             printf "{\"n\":%d,\"instruction\":\"Reverse the list.\",\"input\":\"%s\"}\n", i, s
         }
     }' >in.jsonl
-    llm-generate -m "$TINY" -n 24 -t 0.8 --seed 5 --batch 1 -j 1 in.jsonl >ref.jsonl
+    # the plainest run: every record alone, whole, on one thread
+    llm-generate -m "$TINY" -n 24 -t 0.8 --seed 5 --batch 1 -j 1 --no-prefix-cache in.jsonl >ref.jsonl
     [ "$(wc -l <ref.jsonl)" = 24 ]
+    # long beginnings in common, of which some differ before a page ends, and long answers
+    awk 'BEGIN {
+        for (i = 0; i < 14; i++) {
+            s = ""
+            for (k = 0; k < 90 + i % 5; k++) s = s (k ? " " : "") (k < 40 + i % 3 * 30 ? "goat" : "plum")
+            printf "{\"instruction\":\"Reverse the list.\",\"input\":\"%s\"}\n", s
+        }
+    }' >long.jsonl
+    llm-generate -m "$TINY" -n 140 --ignore-eos --batch 1 -j 1 --no-prefix-cache long.jsonl >long.ref
 }
 
 same() {
     cd "$BATS_FILE_TMPDIR" || return 1
     llm-generate -m "$TINY" -n 24 -t 0.8 --seed 5 "$@" in.jsonl >"out.$BATS_TEST_NUMBER"
     cmp ref.jsonl "out.$BATS_TEST_NUMBER"
+}
+
+# The same for the long prompts; leaves --stats in st.
+same_long() {
+    cd "$BATS_FILE_TMPDIR" || return 1
+    llm-generate -m "$TINY" -n 140 --ignore-eos --stats st "$@" long.jsonl >long.out
+    cmp long.ref long.out
 }
 
 has() {
@@ -51,10 +68,60 @@ has() {
 }
 
 @test "exact: prompt chunks of 1, 7, 64 and all" {
-    same --chunk 1
-    same --chunk 7 --batch 3
-    same --chunk 64
-    same --chunk 4096
+    same --batch-tokens 1
+    same --batch-tokens 7 --batch 3
+    same --batch-tokens 64
+    same --batch-tokens 4096
+}
+
+@test "exact: prefix cache on and off, prompts in chunks of 1, 7, 64 and all, batch 1, 7 and 32" {
+    same_long --batch 7 --no-prefix-cache
+    [ "$(jq .prefix_hit_tokens st)" = 0 ]
+    same_long --batch 1
+    [ "$(jq .prefix_hit_tokens st)" -gt 1000 ]
+    same_long --batch 7 --batch-tokens 1
+    same_long --batch 7 --batch-tokens 7
+    same_long --batch 32 --batch-tokens 64
+    same_long --batch 32 --batch-tokens 4096
+    [ "$(jq .prefix_hit_tokens st)" -gt 1000 ]
+}
+
+@test "exact: under preemption, with and without the prefix cache" {
+    same_long --batch 16 --ctx 256 --kv-memory 1.2M
+    [ "$(jq .preemptions st)" -gt 0 ]
+    same_long --batch 16 --ctx 256 --kv-memory 2.2M --no-prefix-cache
+    [ "$(jq .preemptions st)" -gt 0 ]
+    [ "$(jq .recomputed_tokens st)" -gt 0 ]
+    same_long --batch 32 --ctx 512 --kv-memory 2.2M --batch-tokens 7 -j 2
+    [ "$(jq .preemptions st)" -gt 0 ]
+    same_long --batch 14 --ctx 256 --kv-memory 800K --batch-tokens 64
+}
+
+@test "exact: samples share their prompt; together with preemption" {
+    cd "$BATS_FILE_TMPDIR"
+    head -3 long.jsonl >few.jsonl
+    llm-generate -m "$TINY" -n 140 --ignore-eos --samples 6 --batch 1 --no-prefix-cache few.jsonl >sam.ref
+    llm-generate -m "$TINY" -n 140 --ignore-eos --samples 6 --batch 32 --stats st few.jsonl | cmp sam.ref -
+    # of a record's six, five find all but the last token
+    [ "$(jq .prefix_hit_tokens st)" -ge "$(jq -s 'map(.usage.prompt_tokens - 1) | add / 6 * 5' sam.ref)" ]
+    llm-generate -m "$TINY" -n 140 --ignore-eos --samples 6 --batch 9 --ctx 256 --kv-memory 1.2M --stats st few.jsonl |
+        cmp sam.ref -
+    [ "$(jq .preemptions st)" -gt 0 ]
+}
+
+@test "exact: scores over prefix cache, preemption and chunks" {
+    cd "$BATS_FILE_TMPDIR"
+    head -12 ref.jsonl >answers.jsonl
+    score() {
+        llm-score -m "$TINY" --prompts tiny --reference self --stats st "$@" answers.jsonl
+    }
+    score --batch 1 --no-prefix-cache >score.ref
+    [ "$(wc -l <score.ref)" = 12 ]
+    score | cmp score.ref -
+    [ "$(jq .prefix_hit_tokens st)" -gt 0 ]
+    score --batch 32 --batch-tokens 7 | cmp score.ref -
+    score --batch 12 --batch-tokens 1 --no-prefix-cache | cmp score.ref -
+    score --batch 12 --ctx 512 --kv-memory 1.7M | cmp score.ref -
 }
 
 @test "exact: a quantized model over batch, threads and instruction sets" {
@@ -63,7 +130,7 @@ has() {
     llm-generate -m q8.gguf -n 16 -t 0 --batch 1 -j 1 --isa scalar in.jsonl >q8.ref
     llm-generate -m q8.gguf -n 16 -t 0 --batch 16 -j 2 in.jsonl >q8.out
     cmp q8.ref q8.out
-    ! has avx2 || llm-generate -m q8.gguf -n 16 -t 0 --batch 9 --isa avx2 --chunk 5 in.jsonl | cmp q8.ref -
+    ! has avx2 || llm-generate -m q8.gguf -n 16 -t 0 --batch 9 --isa avx2 --batch-tokens 5 in.jsonl | cmp q8.ref -
 }
 
 @test "exact: shards joined are the whole" {
@@ -108,7 +175,7 @@ has() {
     llm-generate "${miro[@]}" --batch 1 -j 1 in.jsonl >m.ref
     llm-generate "${cut[@]}" --batch 1 -j 1 in.jsonl >c.ref
     run -1 cmp -s m.ref c.ref
-    for how in "--batch 7" "--batch 32 -j 3" "--chunk 1 --isa scalar" "--chunk 7 --batch 5"; do
+    for how in "--batch 7" "--batch 32 -j 3" "--batch-tokens 1 --isa scalar" "--batch-tokens 7 --batch 5"; do
         # shellcheck disable=SC2086
         llm-generate "${miro[@]}" $how in.jsonl | cmp m.ref -
         # shellcheck disable=SC2086

@@ -44,7 +44,7 @@ setup() {
 @test "llm-evol: same bytes for any batch, threads, instruction set; shards join to the whole" {
     evol --rounds 2 --batch 16 -j 2 --rejects r "$SEEDS" | cmp "$REF" -
     cmp "$REJ" r
-    evol --rounds 2 --batch 3 --chunk 7 --isa scalar <"$SEEDS" | cmp "$REF" -
+    evol --rounds 2 --batch 3 --batch-tokens 7 --isa scalar <"$SEEDS" | cmp "$REF" -
     { evol --rounds 2 --shard 1/2 "$SEEDS"; evol --rounds 2 --shard 2/2 "$SEEDS"; } | sort | cmp <(sort "$REF") -
     evol --rounds 2 --unordered --batch 7 "$SEEDS" | sort | cmp <(sort "$REF") -
     run evol --rounds 2 --seed 4 "$SEEDS"

@@ -83,7 +83,7 @@ task='{"instruction":"Reverse the list.","input":"plum fox goat","output":"goat 
     for ref in '' '--reference self'; do
         # shellcheck disable=SC2086 # two words
         score $ref --batch 8 in >want
-        for o in "--batch 1" "--batch 32" "-j 1" "-j 2" "--isa scalar" "--isa avx2" "--chunk 3"; do
+        for o in "--batch 1" "--batch 32" "-j 1" "-j 2" "--isa scalar" "--isa avx2" "--batch-tokens 3"; do
             # shellcheck disable=SC2086
             score $ref $o in | cmp - want
         done

@@ -85,7 +85,7 @@ setup() {
 @test "llm-selfinstruct: same bytes for any batch, threads and instruction set" {
     make_new --batch 16 -j 2 --rejects r "$SEEDS" | cmp "$REF" -
     cmp "$REJ" r
-    make_new --batch 2 --chunk 7 --isa scalar <"$SEEDS" | cmp "$REF" -
+    make_new --batch 2 --batch-tokens 7 --isa scalar <"$SEEDS" | cmp "$REF" -
     run make_new --seed 4 "$SEEDS"
     [ "$output" != "$(cat "$REF")" ]
 }

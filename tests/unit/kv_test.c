@@ -110,6 +110,139 @@ static void test_fork(struct backend *b)
     kv_close(&kv);
 }
 
+/* Tokens 0, 1, 2 ... but for one. */
+static void tokens(int32_t *t, int n, int other)
+{
+    for (int i = 0; i < n; i++)
+        t[i] = i == other ? -1 : i;
+}
+
+static void write(struct kv *kv, struct kv_seq *s, const int32_t *t, int n)
+{
+    CHECK(!kv_reserve(kv, s, n));
+    for (int i = s->len; i < s->len + n; i++)
+        *place(kv, s->page[i / 64], i % 64) = (float)t[i];
+    s->len += n;
+    kv_note(kv, s, t, true);
+}
+
+/* What the sequence's pages hold is what its tokens say. */
+static bool right(const struct kv *kv, const struct kv_seq *s, const int32_t *t)
+{
+    int good = 0;
+
+    for (int i = 0; i < s->len; i++)
+        good += *place(kv, s->page[i / 64], i % 64) == (float)t[i];
+    return good == s->len;
+}
+
+static void test_match(struct backend *b)
+{
+    struct model m = small();
+    struct kv kv;
+    struct kv_seq s[4] = {{0}};
+    int32_t t[4][300];
+    struct err e;
+
+    TEST("a sequence takes over what another one computed");
+    CHECK(!kv_open(&kv, &m, b, PAGES, &e));
+    kv_cache(&kv);
+    tokens(t[0], 300, -1);
+    tokens(t[1], 300, 100);
+    CHECK(kv_match(&kv, &s[0], t[0], 300) == 0 && s[0].len == 0);
+    write(&kv, &s[0], t[0], 150);
+    CHECK(kv_match(&kv, &s[1], t[1], 300) == 1 && s[1].len == 64); // 36 more are being written
+    kv_written(&kv);
+    CHECK(kv_match(&kv, &s[1], t[1], 300) == 0 && s[1].len == 100 && s[1].page[1] == s[0].page[1]);
+    write(&kv, &s[1], t[1], 60);
+    CHECK(s[1].page[1] != s[0].page[1] && right(&kv, &s[0], t[0]) && right(&kv, &s[1], t[1]));
+    CHECK(kv_match(&kv, &s[2], t[0], 300) == 0 && s[2].len == 150); // a tail as well
+    kv_cut(&kv, &s[2], 0);
+    CHECK(kv_match(&kv, &s[2], t[0], 70) == 0 && s[2].len == 64); // 6 are not worth a copy
+    kv_cut(&kv, &s[2], 0);
+    CHECK(kv_match(&kv, &s[2], t[0], 127) == 0 && s[2].len == 127);
+    write(&kv, &s[2], t[0], 3); // into a copy: the page is known to hold 64
+    CHECK(whole(&kv, s, 4) && right(&kv, &s[0], t[0]) && right(&kv, &s[2], t[0]));
+    kv_written(&kv);
+
+    TEST("free pages keep what they hold, the last used the longest");
+    for (int i = 0; i < 3; i++)
+        kv_release(&kv, &s[i]);
+    CHECK(kv.n_free == PAGES && whole(&kv, s, 4));
+    CHECK(kv_match(&kv, &s[0], t[0], 300) == 0 && s[0].len == 150 && right(&kv, &s[0], t[0]));
+    tokens(t[3], 300, 0);
+    write(&kv, &s[3], t[3], 300); // 5 pages: those of no use and of least use
+    CHECK(whole(&kv, s, 4));
+    CHECK(kv_match(&kv, &s[1], t[1], 300) == 0 && s[1].len >= 100 && right(&kv, &s[1], t[1]));
+
+    for (int i = 0; i < 4; i++)
+        kv_release(&kv, &s[i]);
+    CHECK(kv.n_free == PAGES && whole(&kv, s, 4));
+    kv_close(&kv);
+}
+
+static void test_last(struct backend *b)
+{
+    struct model m = small();
+    struct kv kv;
+    struct kv_seq s[3] = {{0}};
+    int32_t t[300], u[300];
+    struct err e;
+
+    TEST("no page for a copy: what is written over is not found again");
+    CHECK(!kv_open(&kv, &m, b, PAGES, &e));
+    kv_cache(&kv);
+    tokens(t, 300, -1);
+    tokens(u, 300, 90);
+    write(&kv, &s[0], t, 100);
+    kv_written(&kv);
+    kv_release(&kv, &s[0]);
+    CHECK(!kv_reserve(&kv, &s[2], 8 * 64)); // pages that hold nothing first
+    CHECK(kv_match(&kv, &s[0], t, 90) == 0 && s[0].len == 90 && kv.n_free == 0);
+    CHECK(kv_reserve(&kv, &s[0], 39) < 0);
+    write(&kv, &s[0], u, 8);
+    CHECK(right(&kv, &s[0], u) && whole(&kv, s, 3));
+    kv_written(&kv);
+    CHECK(kv_match(&kv, &s[1], t, 300) == 0 && s[1].len == 90 && right(&kv, &s[1], t));
+    for (int i = 0; i < 3; i++)
+        kv_release(&kv, &s[i]);
+    kv_close(&kv);
+}
+
+/* After a cut other tokens follow: the page must not pass for what it was. */
+static void test_rewrite(struct backend *b)
+{
+    struct model m = small();
+    struct kv kv;
+    struct kv_seq s[2] = {{0}};
+    int32_t t[300], u[300];
+    struct err e;
+
+    TEST("a full page that is cut and written again");
+    CHECK(!kv_open(&kv, &m, b, PAGES, &e));
+    kv_cache(&kv);
+    tokens(t, 300, -1);
+    tokens(u, 300, 50);
+    for (int i = 0; i < 2; i++) // the second one's pages are known under the first one's
+        write(&kv, &s[i], t, 130);
+    kv_written(&kv);
+    kv_cut(&kv, &s[1], 40);
+    write(&kv, &s[1], u, 100);
+    kv_cut(&kv, &s[0], 50);
+    write(&kv, &s[0], u, 100);
+    kv_written(&kv);
+    kv_release(&kv, &s[0]);
+    CHECK(right(&kv, &s[1], u));
+    kv_match(&kv, &s[0], t, 300);
+    CHECK(s[0].len >= 64 && right(&kv, &s[0], t));
+    kv_cut(&kv, &s[0], 0);
+    kv_match(&kv, &s[0], u, 300);
+    CHECK(s[0].len >= 64 && right(&kv, &s[0], u));
+    kv_release(&kv, &s[0]);
+    kv_release(&kv, &s[1]);
+    kv_close(&kv);
+}
+
 static void test_refused(struct backend *b)
 {
     struct model m = small();
@@ -132,6 +265,9 @@ int main(void)
 
     test_pages(b);
     test_fork(b);
+    test_match(b);
+    test_last(b);
+    test_rewrite(b);
     test_refused(b);
     backend_close(b);
     return test_end();

@@ -14,7 +14,7 @@ struct some {
     bool quiet, unordered;
     int n, colour;
     float temp;
-    uint64_t seed;
+    uint64_t seed, size;
     const char *output;
     struct opt_list stop;
 };
@@ -25,6 +25,7 @@ struct some {
             OPT_INT('n', "number", &(s).n, "n", -5, 100, "how many"),                        \
             OPT_FLOAT('t', "temp", &(s).temp, "x", 0, 2, "how hot"), OPT_HEAD("Second"),     \
             OPT_U64(0, "seed", &(s).seed, "n", "where noise begins"),                        \
+            OPT_SIZE(0, "size", &(s).size, "bytes", "how large"),                            \
             OPT_STR('o', "output", &(s).output, "file", "where to"),                         \
             OPT_LIST(0, "stop", &(s).stop, "text", "ends it"),                               \
             OPT_ENUM('c', "colour", &(s).colour, colours, "name", "of the light"), OPT_END() \
@@ -86,12 +87,19 @@ static void test_forms(void)
     CHECK(parse(&s, "--stop a --stop=b --stop -c", a) == 0 && s.stop.n == 3);
     CHECK(!strcmp(s.stop.v[0], "a") && !strcmp(s.stop.v[1], "b") && !strcmp(s.stop.v[2], "-c"));
     CHECK(parse(&s, "-c green", a) == 0 && s.colour == 2);
+    CHECK(parse(&s, "--size 12345", a) == 0 && s.size == 12345);
+    CHECK(parse(&s, "--size 3K", a) == 0 && s.size == 3072);
+    CHECK(parse(&s, "--size=1.5G", a) == 0 && s.size == 3ull << 29);
+    CHECK(parse(&s, "--size 2T", a) == 0 && s.size == 2ull << 40);
     CHECK(parse(&s, "-t 1e-45 -n 1e1", a) == 0 && s.temp < 1e-30f && s.n == 10);
     free(s.stop.v);
 }
 
 static void test_errors(void)
 {
+    static const char *const bad[] = {"",  "-1",  "1.5", "1X",    "1KB",
+                                      "K", "nan", "inf", "1e10G", NULL};
+
     TEST("opt: what is wrong is named");
     CHECK(refused("--bogus", "unknown option '--bogus'"));
     CHECK(refused("-x", "unknown option '-x'"));
@@ -115,6 +123,13 @@ static void test_errors(void)
     CHECK(refused("--seed 18446744073709551616",
                   "--seed: '18446744073709551616' is not an integer in 0..2^64-1"));
     CHECK(refused("--seed 1.0", "--seed: '1.0' is not an integer in 0..2^64-1"));
+    for (const char *const *p = bad; *p; p++) {
+        char words[40], message[80];
+
+        snprintf(words, sizeof(words), "--size=%s", *p);
+        snprintf(message, sizeof(message), "--size: '%s' is not a size such as 512M or 1.5G", *p);
+        CHECK(refused(words, message));
+    }
     CHECK(refused("-c blue", "--colour: unknown value 'blue' (one of auto, red, green)"));
 }
 
@@ -132,7 +147,8 @@ static char *printed(void (*f)(const struct opt *, FILE *), const struct opt *ta
 
 static void test_writers(void)
 {
-    struct some s = {.n = 7, .temp = 0.5f, .seed = 3, .output = "x y", .colour = 1};
+    struct some s = {
+        .n = 7, .temp = 0.5f, .seed = 3, .size = 3 << 19, .output = "x y", .colour = 1};
     const struct opt tab[] = TABLE(s);
     const char *stops[] = {"a\"", "b"};
     static const char *const skip[] = {"output", "quiet", NULL};
@@ -148,6 +164,7 @@ static void test_writers(void)
                      "  -t, --temp <x>                 how hot [0.5]\n"
                      "\nSecond:\n"
                      "      --seed <n>                 where noise begins [3]\n"
+                     "      --size <bytes>             how large [1.5M]\n"
                      "  -o, --output <file>            where to [x y]\n"
                      "      --stop <text>              ends it\n"
                      "  -c, --colour <name>            of the light [red]\n"));
@@ -170,6 +187,7 @@ static void test_writers(void)
     s.stop.n = 2;
     opt_json(tab, skip, &b);
     CHECK(!strcmp(b.p, "{\"unordered\":\"\",\"number\":\"8\",\"temp\":\"0.5\",\"seed\":\"3\","
+                       "\"size\":\"1.5M\","
                        "\"stop\":[\"a\\\"\",\"b\"],\"colour\":\"red\"}"));
     buf_reset(&b);
     s.unordered = true;

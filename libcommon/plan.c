@@ -1,0 +1,63 @@
+/* plan.c - the memory of a run, before anything large is touched. */
+#include "plan.h"
+
+#include "forward.h"
+#include "kv.h"
+
+static double mib(uint64_t bytes)
+{
+    return (double)bytes / (1024 * 1024);
+}
+
+/* Pages that nobody asked for by a number: as many as all sequences at their longest need, but
+ * half of what is left stays free for others, as long as one sequence fits. */
+static int64_t pages_of(const struct plan *p, int64_t each, uint64_t page)
+{
+    uint64_t rest = p->weights + p->scratch, most;
+
+    if (p->available < 0)
+        return each * p->batch;
+    rest = (uint64_t)p->available > rest ? (uint64_t)p->available - rest : 0;
+    most = rest / 2 / page;
+    most = most > (uint64_t)each ? most : (uint64_t)each;
+    return most < (uint64_t)(each * p->batch) ? (int64_t)most : each * p->batch;
+}
+
+int plan_make(struct plan *p, const struct model *m, struct err *e)
+{
+    uint64_t page = kv_page_bytes(m), all;
+    int64_t each = ((int64_t)p->ctx + BACKEND_PAGE - 1) / BACKEND_PAGE, pages;
+
+    p->weights = m->file_bytes;
+    p->scratch = forward_bytes(m, p->batch_tokens, p->batch) +
+                 (uint64_t)p->batch * (uint64_t)m->vocab * sizeof(float);
+    pages = p->kv_bytes ? (int64_t)(p->kv_bytes / page) : pages_of(p, each, page);
+    if (pages < each)
+        return err_set(e, ERR_ARG,
+                       "--kv-memory: %.1f MiB are less than one sequence of --ctx %d needs, %.1f "
+                       "MiB",
+                       mib(p->kv_bytes), p->ctx, mib((uint64_t)each * page));
+    if (pages > INT32_MAX)
+        return err_set(e, ERR_ARG, "--ctx %d with --batch %d: too many pages", p->ctx, p->batch);
+    p->pages = (int)pages;
+    p->cache = (uint64_t)pages * page;
+    all = p->weights + p->cache + p->scratch;
+    if (p->available >= 0 && all > (uint64_t)p->available)
+        return err_set(e, ERR_MEM,
+                       "not enough memory: %.1f MiB (weights %.1f, cache %.1f, scratch %.1f) are "
+                       "needed, %.1f MiB are available; see --kv-memory, --ctx, --batch and "
+                       "--batch-tokens",
+                       mib(all), mib(p->weights), mib(p->cache), mib(p->scratch),
+                       mib((uint64_t)p->available));
+    return 0;
+}
+
+void plan_print(const struct plan *p, struct buf *out)
+{
+    buf_fmt(out,
+            "memory: weights %.1f MiB (mapped), cache up to %.1f MiB (%lld positions), scratch "
+            "%.1f MiB",
+            mib(p->weights), mib(p->cache), (long long)p->pages * BACKEND_PAGE, mib(p->scratch));
+    if (p->available >= 0)
+        buf_fmt(out, "; %.1f MiB available", mib((uint64_t)p->available));
+}

@@ -1,0 +1,27 @@
+/* plan.h - the memory of a run, before anything large is touched.
+ *
+ * Weights are the model's file, mapped; the cache is a pool of pages; scratch is
+ * what a step works in. */
+#ifndef PLAN_H
+#define PLAN_H
+
+#include "buf.h"
+#include "model.h"
+
+#include <stdint.h>
+
+struct plan {
+    int ctx, batch, batch_tokens; // given: positions of a sequence, sequences, tokens of a step
+    uint64_t kv_bytes;            // given: of the cache; 0: batch sequences of ctx positions, but
+                                  // at most half of what is left, and at least one sequence
+    int64_t available;            // given: -1 when not known
+    int pages;                    // of the cache
+    uint64_t weights, cache, scratch;
+};
+
+/* Fill the rest. ERR_ARG when the cache cannot hold one sequence of ctx positions, ERR_MEM with
+ * the numbers when it all is more than what is available. */
+int plan_make(struct plan *p, const struct model *m, struct err *e);
+void plan_print(const struct plan *p, struct buf *out); // one line, without its end
+
+#endif
