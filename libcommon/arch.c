@@ -5,23 +5,120 @@
 #include <string.h>
 
 // clang-format off
+
+/* A weight; a bias that must be there or may; both. */
+#define W(place, slot, gguf, hf, shape, how) \
+    {ARCH_##place, ARCH_##slot, false, gguf ".weight", hf ".weight", shape, ARCH_##how, ARCH_MUST}
+#define B(place, slot, gguf, hf, shape, how, need) \
+    {ARCH_##place, ARCH_##slot, true, gguf ".bias", hf ".bias", shape, ARCH_##how, ARCH_##need}
+#define MATRIX(slot, gguf, hf, rows, cols, how) \
+    W(LAYER, slot, gguf, hf, rows cols, how), B(LAYER, slot, gguf, hf, rows, how, MAY)
+#define NORM(slot, gguf, hf, how) \
+    W(LAYER, slot, gguf, hf, "D", how)
+#define LAYER_NORM(place, slot, gguf, hf, how) \
+    W(place, slot, gguf, hf, "D", how), B(place, slot, gguf, hf, "D", AS_IS, MUST)
+#define CONV1D(slot, gguf, hf, rows, cols) \
+    W(LAYER, slot, gguf, hf, rows cols, TRANSPOSED), B(LAYER, slot, gguf, hf, rows, AS_IS, MUST)
+
+/* What most families share with Llama. */
+#define EMBED_ROW W(FIRST, EMBED, "token_embd", "model.embed_tokens", "VD", AS_IS)
+#define HEAD_ROW \
+    {ARCH_LAST, ARCH_HEAD, false, "output.weight", "lm_head.weight", "VD", ARCH_AS_IS, ARCH_TIED}
+#define QKV_ROWS(how) \
+    MATRIX(Q, "attn_q", "self_attn.q_proj", "Q", "D", how), \
+    MATRIX(K, "attn_k", "self_attn.k_proj", "K", "D", how), \
+    MATRIX(V, "attn_v", "self_attn.v_proj", "K", "D", AS_IS)
+#define OUTPUT_ROWS MATRIX(O, "attn_output", "self_attn.o_proj", "D", "Q", AS_IS)
+#define GATE_ROWS MATRIX(GATE, "ffn_gate", "mlp.gate_proj", "F", "D", AS_IS)
+#define UP_DOWN_ROWS \
+    MATRIX(UP, "ffn_up", "mlp.up_proj", "F", "D", AS_IS), \
+    MATRIX(DOWN, "ffn_down", "mlp.down_proj", "D", "F", AS_IS)
+
 static const struct arch_tensor llama[] = {
-    {ARCH_FIRST, "token_embd.weight",  "model.embed_tokens.weight",       "VD", ARCH_AS_IS,  false},
-    {ARCH_LAYER, "attn_norm.weight",   "input_layernorm.weight",          "D",  ARCH_AS_IS,  false},
-    {ARCH_LAYER, "attn_q.weight",      "self_attn.q_proj.weight",         "QD", ARCH_ROPE_Q, false},
-    {ARCH_LAYER, "attn_k.weight",      "self_attn.k_proj.weight",         "KD", ARCH_ROPE_K, false},
-    {ARCH_LAYER, "attn_v.weight",      "self_attn.v_proj.weight",         "KD", ARCH_AS_IS,  false},
-    {ARCH_LAYER, "attn_output.weight", "self_attn.o_proj.weight",         "DQ", ARCH_AS_IS,  false},
-    {ARCH_LAYER, "ffn_norm.weight",    "post_attention_layernorm.weight", "D",  ARCH_AS_IS,  false},
-    {ARCH_LAYER, "ffn_gate.weight",    "mlp.gate_proj.weight",            "FD", ARCH_AS_IS,  false},
-    {ARCH_LAYER, "ffn_up.weight",      "mlp.up_proj.weight",              "FD", ARCH_AS_IS,  false},
-    {ARCH_LAYER, "ffn_down.weight",    "mlp.down_proj.weight",            "DF", ARCH_AS_IS,  false},
-    {ARCH_LAST,  "output_norm.weight", "model.norm.weight",               "D",  ARCH_AS_IS,  false},
-    {ARCH_LAST,  "output.weight",      "lm_head.weight",                  "VD", ARCH_AS_IS,  true},
+    EMBED_ROW,
+    NORM(ATTN_NORM, "attn_norm", "input_layernorm", AS_IS),
+    QKV_ROWS(ROPE),
+    OUTPUT_ROWS,
+    NORM(FFN_NORM, "ffn_norm", "post_attention_layernorm", AS_IS),
+    GATE_ROWS,
+    UP_DOWN_ROWS,
+    W(LAST, OUT_NORM, "output_norm", "model.norm", "D", AS_IS),
+    HEAD_ROW,
 };
 
+static const struct arch_tensor qwen2[] = {
+    EMBED_ROW,
+    NORM(ATTN_NORM, "attn_norm", "input_layernorm", AS_IS),
+    QKV_ROWS(AS_IS),
+    OUTPUT_ROWS,
+    NORM(FFN_NORM, "ffn_norm", "post_attention_layernorm", AS_IS),
+    GATE_ROWS,
+    UP_DOWN_ROWS,
+    W(LAST, OUT_NORM, "output_norm", "model.norm", "D", AS_IS),
+    HEAD_ROW,
+};
+
+static const struct arch_tensor qwen3[] = {
+    EMBED_ROW,
+    NORM(ATTN_NORM, "attn_norm", "input_layernorm", AS_IS),
+    QKV_ROWS(AS_IS),
+    W(LAYER, Q_NORM, "attn_q_norm", "self_attn.q_norm", "H", AS_IS),
+    W(LAYER, K_NORM, "attn_k_norm", "self_attn.k_norm", "H", AS_IS),
+    OUTPUT_ROWS,
+    NORM(FFN_NORM, "ffn_norm", "post_attention_layernorm", AS_IS),
+    GATE_ROWS,
+    UP_DOWN_ROWS,
+    W(LAST, OUT_NORM, "output_norm", "model.norm", "D", AS_IS),
+    HEAD_ROW,
+};
+
+static const struct arch_tensor gpt2[] = {
+    W(FIRST, EMBED, "token_embd", "transformer.wte", "VD", AS_IS),
+    W(FIRST, POSITIONS, "position_embd", "transformer.wpe", "PD", AS_IS),
+    LAYER_NORM(LAYER, ATTN_NORM, "attn_norm", "ln_1", AS_IS),
+    CONV1D(QKV, "attn_qkv", "attn.c_attn", "A", "D"),
+    CONV1D(O, "attn_output", "attn.c_proj", "D", "Q"),
+    LAYER_NORM(LAYER, FFN_NORM, "ffn_norm", "ln_2", AS_IS),
+    CONV1D(UP, "ffn_up", "mlp.c_fc", "F", "D"),
+    CONV1D(DOWN, "ffn_down", "mlp.c_proj", "D", "F"),
+    LAYER_NORM(LAST, OUT_NORM, "output_norm", "transformer.ln_f", AS_IS),
+    HEAD_ROW,
+};
+
+static const struct arch_tensor gemma2[] = {
+    EMBED_ROW,
+    NORM(ATTN_NORM, "attn_norm", "input_layernorm", PLUS_ONE),
+    QKV_ROWS(AS_IS),
+    OUTPUT_ROWS,
+    NORM(ATTN_POST, "post_attention_norm", "post_attention_layernorm", PLUS_ONE),
+    NORM(FFN_NORM, "ffn_norm", "pre_feedforward_layernorm", PLUS_ONE),
+    GATE_ROWS,
+    UP_DOWN_ROWS,
+    NORM(FFN_POST, "post_ffw_norm", "post_feedforward_layernorm", PLUS_ONE),
+    W(LAST, OUT_NORM, "output_norm", "model.norm", "D", PLUS_ONE),
+    HEAD_ROW,
+};
+
+static const struct arch_tensor nemotron[] = {
+    EMBED_ROW,
+    LAYER_NORM(LAYER, ATTN_NORM, "attn_norm", "input_layernorm", PLUS_ONE),
+    QKV_ROWS(AS_IS),
+    OUTPUT_ROWS,
+    LAYER_NORM(LAYER, FFN_NORM, "ffn_norm", "post_attention_layernorm", PLUS_ONE),
+    UP_DOWN_ROWS,
+    LAYER_NORM(LAST, OUT_NORM, "output_norm", "model.norm", PLUS_ONE),
+    HEAD_ROW,
+};
+
+#define ROWS(table) table, sizeof(table) / sizeof(*table)
+
 static const struct arch family[] = {
-    {"llama", "LlamaForCausalLM", "blk.", "model.layers.", llama, sizeof(llama) / sizeof(*llama)},
+    {"llama",    "blk.", "model.layers.",  NULL,           ROWS(llama)},
+    {"qwen2",    "blk.", "model.layers.",  NULL,           ROWS(qwen2)},
+    {"qwen3",    "blk.", "model.layers.",  NULL,           ROWS(qwen3)},
+    {"gpt2",     "blk.", "transformer.h.", "transformer.", ROWS(gpt2)},
+    {"gemma2",   "blk.", "model.layers.",  NULL,           ROWS(gemma2)},
+    {"nemotron", "blk.", "model.layers.",  NULL,           ROWS(nemotron)},
 };
 // clang-format on
 
@@ -56,25 +153,18 @@ void arch_hf_name(const struct arch *a, const struct arch_tensor *t, int layer, 
 int arch_shape(const struct arch_tensor *t, const struct hparam *h, int vocab,
                int64_t shape[TENSOR_DIMS])
 {
+    const int64_t q = (int64_t)h->n_heads * h->head_dim, k = (int64_t)h->n_kv_heads * h->head_dim;
+    const struct {
+        char letter;
+        int64_t size;
+    } of[] = {{'V', vocab}, {'P', h->ctx},    {'D', h->dim},      {'Q', q},
+              {'K', k},     {'A', q + 2 * k}, {'H', h->head_dim}, {'F', h->ffn_dim}};
     int n = 0;
 
     for (; t->shape[n]; n++)
-        switch (t->shape[n]) {
-        case 'V':
-            shape[n] = vocab;
-            break;
-        case 'Q':
-            shape[n] = (int64_t)h->n_heads * h->head_dim;
-            break;
-        case 'K':
-            shape[n] = (int64_t)h->n_kv_heads * h->head_dim;
-            break;
-        case 'F':
-            shape[n] = h->ffn_dim;
-            break;
-        default:
-            shape[n] = h->dim;
-        }
+        for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++)
+            if (of[i].letter == t->shape[n])
+                shape[n] = of[i].size;
     return n;
 }
 

@@ -1,7 +1,7 @@
 /* convert.c - write a model as GGUF or as a Hugging Face directory. */
 #include "convert.h"
 
-#include "json.h"
+#include "hparam_put.h"
 #include "quant.h"
 #include "tokload.h"
 
@@ -52,13 +52,50 @@ static int check_values(const float *x, int64_t n, enum tensor_type type, struct
     return 0;
 }
 
+/* Does a tensor change between the files: is one Hugging Face's, the other not? */
+static bool crosses(const struct source *s, bool to_gguf)
+{
+    return to_gguf == (s->kind == SOURCE_HF);
+}
+
+/* The shape that a tensor is written with. */
+static void shape_of(const struct source *s, const struct source_part *p, bool to_gguf,
+                     int64_t shape[TENSOR_DIMS])
+{
+    bool swap = p->what->how == ARCH_TRANSPOSED && crosses(s, to_gguf);
+
+    memcpy(shape, p->t->shape, TENSOR_DIMS * sizeof(*shape));
+    if (swap) {
+        shape[0] = p->t->shape[1];
+        shape[1] = p->t->shape[0];
+    }
+}
+
 struct rows {
     const struct source_part *part;
     enum tensor_type type; // to write
-    int64_t n, cols;       // a vector is one row
+    int64_t n, cols;       // a vector is one row, or when it is permuted a column
     int head_dim;          // of a permutation, or 0
     bool to_pairs;
+    float plus;
 };
+
+/* One row of x into a type, or as it lies in src when it stays what it is. */
+static int put_row(const struct rows *r, float *x, const uint8_t *src, uint8_t *dst, int64_t n,
+                   struct err *e)
+{
+    bool stays = src && r->part->t->type == r->type && r->plus == 0.0f;
+
+    for (int64_t i = 0; r->plus != 0.0f && i < n; i++)
+        x[i] += r->plus;
+    if (check_values(x, n, stays ? T_F32 : r->type, e))
+        return -1;
+    if (stays)
+        memcpy(dst, src, tensor_row_bytes(r->type, n));
+    else
+        quant_write(r->type, x, dst, n);
+    return 0;
+}
 
 static int put_rows(const struct rows *r, const struct sink *k, struct err *e)
 {
@@ -75,14 +112,9 @@ static int put_rows(const struct rows *r, const struct sink *k, struct err *e)
         for (int64_t k2 = i; k2 < end && !rc; k2++) {
             int64_t row = r->head_dim ? arch_rope_row(k2, r->head_dim, r->to_pairs) : k2;
             const uint8_t *src = (const uint8_t *)t->data + (size_t)row * from;
-            uint8_t *dst = out + (size_t)(k2 - i) * to;
 
             quant_read(t->type, src, x, r->cols);
-            rc = check_values(x, r->cols, t->type == r->type ? T_F32 : r->type, e);
-            if (t->type == r->type)
-                memcpy(dst, src, to);
-            else
-                quant_write(r->type, x, dst, r->cols);
+            rc = put_row(r, x, src, out + (size_t)(k2 - i) * to, r->cols, e);
         }
         if (!rc)
             rc = k->put(k->to, out, (size_t)(end - i) * to, e);
@@ -93,39 +125,87 @@ static int put_rows(const struct rows *r, const struct sink *k, struct err *e)
     return rc;
 }
 
-/* One tensor's values in the output's type and row order. */
-static int put_part(const struct source *s, const struct source_part *p, enum tensor_type type,
-                    bool to_pairs, const struct sink *k, struct err *e)
+/* The rows of the result are the columns of the tensor: as many at a time as a block
+ * of any type has. */
+static int put_columns(const struct rows *r, const struct sink *k, struct err *e)
 {
-    struct rows r = {p, type, tensor_rows(p->t), tensor_cols(p->t), 0, to_pairs};
+    const struct tensor *t = r->part->t;
+    size_t row = tensor_row_bytes(t->type, r->cols), to = tensor_row_bytes(r->type, r->n);
+    int64_t wide = r->cols < QUANT_K ? r->cols : QUANT_K;
+    float *x = mem_new((size_t)(r->n * wide) * sizeof(*x)), read[QUANT_K];
+    uint8_t *out = mem_new(to);
+    int rc = 0;
 
-    if (p->what->how != ARCH_AS_IS && to_pairs == s->h.rope_pairs_apart)
+    for (int64_t c = 0; c < r->cols && !rc; c += QUANT_K) {
+        int64_t n = r->cols - c < QUANT_K ? r->cols - c : QUANT_K;
+        const uint8_t *src = (const uint8_t *)t->data + tensor_row_bytes(t->type, c);
+
+        for (int64_t i = 0; i < r->n; i++, src += row) {
+            quant_read(t->type, src, read, n);
+            for (int64_t j = 0; j < n; j++)
+                x[j * r->n + i] = read[j];
+        }
+        for (int64_t j = 0; j < n && !rc; j++)
+            rc = put_row(r, x + j * r->n, NULL, out, r->n, e) || k->put(k->to, out, to, e);
+    }
+    file_release(r->part->map, t->data, t->bytes);
+    free(out);
+    free(x);
+    return rc;
+}
+
+/* One tensor's values in the output's type and order. */
+static int put_part(const struct source *s, const struct source_part *p, enum tensor_type type,
+                    bool to_gguf, const struct sink *k, struct err *e)
+{
+    struct rows r = {p, type, tensor_rows(p->t), tensor_cols(p->t), 0, to_gguf, 0.0f};
+    enum arch_how how = crosses(s, to_gguf) ? p->what->how : ARCH_AS_IS;
+    int rc;
+
+    if (how == ARCH_ROPE) {
         r.head_dim = s->h.head_dim;
-    return put_rows(&r, k, e) ? err_wrap(e, "%s: tensor '%s'", s->path, p->t->name) : 0;
+        if (p->t->n_dims == 1) {
+            r.n = r.cols;
+            r.cols = 1;
+        }
+    }
+    if (how == ARCH_PLUS_ONE)
+        r.plus = to_gguf ? 1.0f : -1.0f;
+    if (how == ARCH_ROPE && r.cols % tensor_block(p->t->type))
+        rc = err_set(e, ERR_DATA, "values of type %s cannot be permuted",
+                     tensor_type_name(p->t->type));
+    else
+        rc = how == ARCH_TRANSPOSED ? put_columns(&r, k, e) : put_rows(&r, k, e);
+    return rc ? err_wrap(e, "%s: tensor '%s'", s->path, p->t->name) : 0;
 }
 
 /* ---- types ---- */
 
-static enum tensor_type matrix_type(enum convert_type type, const struct tensor *t)
+/* The type of a matrix whose rows have `cols` values in the output. */
+static enum tensor_type matrix_type(enum convert_type type, const struct tensor *t, int64_t cols)
 {
     static const enum tensor_type of[] = {T_F16, T_F32, T_F16, T_BF16, T_Q8_0};
 
     if (type == CONVERT_AUTO)
         return t->type == T_F64 ? T_F32 : t->type;
-    if (of[type] == T_Q8_0 && tensor_cols(t) % QUANT_32)
+    if (of[type] == T_Q8_0 && cols % QUANT_32)
         return T_F16;
     return of[type];
 }
 
-static enum tensor_type gguf_type_of(enum convert_type type, const struct tensor *t)
+static enum tensor_type gguf_type_of(const struct source *s, enum convert_type type,
+                                     const struct source_part *p)
 {
-    return t->n_dims < 2 ? T_F32 : matrix_type(type, t);
+    int64_t shape[TENSOR_DIMS];
+
+    shape_of(s, p, true, shape);
+    return p->t->n_dims < 2 ? T_F32 : matrix_type(type, p->t, shape[1]);
 }
 
 /* The type of a checkpoint as a whole. */
 static enum tensor_type dir_type(const struct source *s, enum convert_type type)
 {
-    enum tensor_type t = matrix_type(type, s->part[0].t);
+    enum tensor_type t = matrix_type(type, s->part[0].t, 0);
 
     return t == T_F32 || t == T_BF16 ? t : T_F16;
 }
@@ -133,9 +213,11 @@ static enum tensor_type dir_type(const struct source *s, enum convert_type type)
 /* Auto: a GGUF's vectors were widened to F32; they get the checkpoint's type
  * back where that loses nothing. */
 static enum tensor_type dir_type_of(const struct source *s, enum convert_type type,
-                                    const struct tensor *t)
+                                    const struct source_part *p)
 {
     enum tensor_type all = dir_type(s, type);
+    const struct tensor *t = p->t;
+    float plus = p->what->how == ARCH_PLUS_ONE && crosses(s, false) ? -1.0f : 0.0f;
 
     if (type != CONVERT_AUTO || t->type != T_F32)
         return all;
@@ -144,6 +226,7 @@ static enum tensor_type dir_type_of(const struct source *s, enum convert_type ty
         uint16_t h;
 
         quant_read(T_F32, (const uint8_t *)t->data + 4 * i, &x, 1);
+        x += plus;
         if (all == T_F32 || !quant_write(all, &x, &h, 1) || !quant_read(all, &h, &y, 1) || x != y)
             return T_F32;
     }
@@ -168,7 +251,7 @@ static int file_type(const struct source *s, enum convert_type type)
     for (int i = 0; i < s->n_parts; i++) {
         const struct tensor *t = s->part[i].t;
 
-        count[gguf_type_of(type, t)] += tensor_rows(t) * tensor_cols(t);
+        count[gguf_type_of(s, type, &s->part[i])] += tensor_rows(t) * tensor_cols(t);
     }
     for (size_t i = 1; i < sizeof(known) / sizeof(*known); i++)
         if (count[known[i].type] > count[known[best].type])
@@ -185,49 +268,6 @@ static void put_file_type(struct gguf_writer *w, const struct source *s, enum co
         gguf_put_int(w, "general.quantization_version", GGUF_U32, QUANT_VERSION);
 }
 
-static void put_hparam(struct gguf_writer *w, const struct source *s)
-{
-    const struct hparam *h = &s->h;
-    const struct {
-        const char *name;
-        int v;
-    } row[] = {
-        {"vocab_size", s->vocab},
-        {"context_length", h->ctx},
-        {"embedding_length", h->dim},
-        {"block_count", h->n_layers},
-        {"feed_forward_length", h->ffn_dim},
-        {"attention.head_count", h->n_heads},
-        {"attention.head_count_kv", h->n_kv_heads},
-        {"attention.key_length", h->head_dim},
-        {"attention.value_length", h->head_dim},
-        {"rope.dimension_count", h->rope_dims},
-    };
-    char key[ARCH_NAME];
-
-    gguf_put_str(w, "general.architecture", h->arch, strlen(h->arch));
-    for (size_t i = 0; i < sizeof(row) / sizeof(*row); i++) {
-        snprintf(key, sizeof(key), "%s.%s", h->arch, row[i].name);
-        gguf_put_int(w, key, GGUF_U32, row[i].v);
-    }
-    snprintf(key, sizeof(key), "%s.attention.layer_norm_rms_epsilon", h->arch);
-    gguf_put_float(w, key, h->eps);
-    snprintf(key, sizeof(key), "%s.rope.freq_base", h->arch);
-    gguf_put_float(w, key, h->rope_base);
-    if (h->scaling == HPARAM_LINEAR) {
-        snprintf(key, sizeof(key), "%s.rope.scaling.type", h->arch);
-        gguf_put_str(w, key, "linear", 6);
-        snprintf(key, sizeof(key), "%s.rope.scaling.factor", h->arch);
-        gguf_put_float(w, key, h->factor);
-    }
-    if (h->scaling == HPARAM_LLAMA3) { // what rope_freqs.weight was made from
-        gguf_put_float(w, "llmutils.rope.factor", h->factor);
-        gguf_put_float(w, "llmutils.rope.low_freq_factor", h->low_freq);
-        gguf_put_float(w, "llmutils.rope.high_freq_factor", h->high_freq);
-        gguf_put_int(w, "llmutils.rope.original_context_length", GGUF_U32, h->original_ctx);
-    }
-}
-
 /* The keys of a GGUF stay as they are, but for those that say the types. */
 static void copy_keys(struct gguf_writer *w, const struct gguf *g)
 {
@@ -241,12 +281,14 @@ static int put_infos(struct gguf_writer *w, const struct source *s, enum convert
                      struct err *e)
 {
     char name[ARCH_NAME];
+    int64_t shape[TENSOR_DIMS];
 
     for (int i = 0; i < s->n_parts; i++) {
         const struct source_part *p = &s->part[i];
 
         arch_gguf_name(s->arch, p->what, p->layer, name);
-        if (gguf_put_tensor(w, name, gguf_type_of(type, p->t), p->t->n_dims, p->t->shape, e))
+        shape_of(s, p, true, shape);
+        if (gguf_put_tensor(w, name, gguf_type_of(s, type, p), p->t->n_dims, shape, e))
             return -1;
     }
     if (!s->rope_factors)
@@ -263,7 +305,7 @@ static int put_values(struct gguf_writer *w, const struct source *s, enum conver
     for (int i = 0; i < s->n_parts; i++) {
         const struct source_part *p = &s->part[i];
 
-        if (put_part(s, p, gguf_type_of(type, p->t), true, &k, e) || gguf_end_tensor(w, e))
+        if (put_part(s, p, gguf_type_of(s, type, p), true, &k, e) || gguf_end_tensor(w, e))
             return -1;
     }
     if (!s->rope_factors)
@@ -293,7 +335,7 @@ int convert_gguf(const struct source *s, const struct tok *tok, const char *path
     if (s->kind == SOURCE_GGUF) {
         copy_keys(&w, &s->g);
     } else {
-        put_hparam(&w, s);
+        hparam_put_gguf(&w, s);
         tokload_put_gguf(tok, s->vocab, &w);
     }
     put_file_type(&w, s, type);
@@ -306,120 +348,6 @@ int convert_gguf(const struct source *s, const struct tok *tok, const char *path
 }
 
 /* ---- Hugging Face ---- */
-
-/* Find Llama-3's parameters behind a GGUF's factors: from the keys that
- * convert_gguf adds, or the published ones. They must give the same factors. */
-static int find_llama3(const struct source *s, struct hparam *h, struct err *e)
-{
-    int n = h->rope_dims / 2;
-    float *factor = mem_new((size_t)n * sizeof(*factor)), top = 1;
-    int64_t original = 8192;
-    int rc = 0;
-
-    for (int i = 0; i < n; i++)
-        top = s->rope_factors[i] > top ? s->rope_factors[i] : top;
-    *h = s->h;
-    h->scaling = HPARAM_LLAMA3;
-    h->factor = top;
-    h->low_freq = 1;
-    h->high_freq = 4;
-    if (gguf_float(&s->g, "llmutils.rope.factor", &h->factor, e) < 0 ||
-        gguf_float(&s->g, "llmutils.rope.low_freq_factor", &h->low_freq, e) < 0 ||
-        gguf_float(&s->g, "llmutils.rope.high_freq_factor", &h->high_freq, e) < 0 ||
-        gguf_int(&s->g, "llmutils.rope.original_context_length", 1, HPARAM_CTX, &original, e) < 0)
-        rc = -1;
-    h->original_ctx = (int)original;
-    source_llama3(h, factor);
-    for (int i = 0; i < n && !rc; i++)
-        if (!(fabsf(factor[i] - s->rope_factors[i]) <= 1e-4f * factor[i]))
-            rc = err_set(e, ERR_DATA,
-                         "%s: rope_freqs.weight is not Llama-3's scaling, and "
-                         "config.json has no other form for it",
-                         s->path);
-    free(factor);
-    return rc;
-}
-
-/* A float that also looks like one: transformers warns of "factor": 8. */
-static void put_real(struct buf *b, const char *key, float v)
-{
-    size_t at;
-
-    json_put_key(b, key);
-    at = b->n;
-    json_put_float(b, v);
-    if (!strpbrk(b->p + at, ".e"))
-        buf_str(b, ".0");
-}
-
-static int put_rope(const struct source *s, struct buf *b, struct err *e)
-{
-    struct hparam h = s->h;
-
-    if (h.rope_dims != h.head_dim)
-        return err_set(e, ERR_DATA, "%s: %d of %d dimensions of a head rotate, which %s cannot say",
-                       s->path, h.rope_dims, h.head_dim, s->arch->hf_class);
-    if (s->rope_factors && find_llama3(s, &h, e))
-        return -1;
-    put_real(b, "rope_theta", h.rope_base);
-    json_put_key(b, "rope_scaling");
-    if (h.scaling == HPARAM_PLAIN) {
-        buf_str(b, "null");
-        return 0;
-    }
-    buf_str(b, "{\"rope_type\":");
-    buf_str(b, h.scaling == HPARAM_LINEAR ? "\"linear\"" : "\"llama3\"");
-    put_real(b, "factor", h.factor);
-    if (h.scaling == HPARAM_LLAMA3) {
-        put_real(b, "low_freq_factor", h.low_freq);
-        put_real(b, "high_freq_factor", h.high_freq);
-        json_put_key(b, "original_max_position_embeddings");
-        json_put_int(b, h.original_ctx);
-    }
-    buf_char(b, '}');
-    return 0;
-}
-
-static int put_config(const struct source *s, const struct tok *tok, enum tensor_type type,
-                      struct buf *b, struct err *e)
-{
-    const struct hparam *h = &s->h;
-    const struct {
-        const char *name;
-        int v;
-    } row[] = {
-        {"bos_token_id", tok_bos(tok)},
-        {"eos_token_id", tok_eos(tok)},
-        {"head_dim", h->head_dim},
-        {"hidden_size", h->dim},
-        {"intermediate_size", h->ffn_dim},
-        {"max_position_embeddings", h->ctx},
-        {"num_attention_heads", h->n_heads},
-        {"num_hidden_layers", h->n_layers},
-        {"num_key_value_heads", h->n_kv_heads},
-        {"vocab_size", s->vocab},
-    };
-
-    buf_fmt(b,
-            "{\"architectures\":[\"%s\"],\"model_type\":\"%s\",\"hidden_act\":\"silu\","
-            "\"attention_bias\":false,\"mlp_bias\":false",
-            s->arch->hf_class, h->arch);
-    for (size_t i = 0; i < sizeof(row) / sizeof(*row); i++) {
-        json_put_key(b, row[i].name);
-        if (row[i].v < 0)
-            buf_str(b, "null");
-        else
-            json_put_int(b, row[i].v);
-    }
-    put_real(b, "rms_norm_eps", h->eps);
-    if (put_rope(s, b, e))
-        return -1;
-    buf_fmt(b, ",\"tie_word_embeddings\":%s,\"torch_dtype\":\"%s\"}\n", h->tied ? "true" : "false",
-            type == T_F32    ? "float32"
-            : type == T_BF16 ? "bfloat16"
-                             : "float16");
-    return 0;
-}
 
 static int write_text(const char *dir, const char *name, const struct buf *b, bool force,
                       struct err *e)
@@ -444,6 +372,7 @@ static int write_weights(const struct source *s, const char *path, enum convert_
     struct st_writer w;
     struct sink k = {put_st, &w};
     char name[ARCH_NAME];
+    int64_t shape[TENSOR_DIMS];
     int rc = 0;
 
     if (st_create(&w, path, force, e))
@@ -452,12 +381,13 @@ static int write_weights(const struct source *s, const char *path, enum convert_
         const struct source_part *p = &s->part[i];
 
         arch_hf_name(s->arch, p->what, p->layer, name);
-        rc = st_put_tensor(&w, name, dir_type_of(s, type, p->t), p->t->n_dims, p->t->shape, e);
+        shape_of(s, p, false, shape);
+        rc = st_put_tensor(&w, name, dir_type_of(s, type, p), p->t->n_dims, shape, e);
     }
     if (!rc)
         rc = st_start_data(&w, e);
     for (int i = 0; i < s->n_parts && !rc; i++)
-        rc = put_part(s, &s->part[i], dir_type_of(s, type, s->part[i].t), false, &k, e);
+        rc = put_part(s, &s->part[i], dir_type_of(s, type, &s->part[i]), false, &k, e);
     if (!rc)
         rc = st_finish(&w, e);
     if (rc)
@@ -470,7 +400,7 @@ static int write_dir(const struct source *s, const struct tok *tok, const char *
 {
     char *weights = file_join(dir, "model.safetensors");
     struct buf b = {0};
-    int rc = put_config(s, tok, dir_type(s, type), &b, e);
+    int rc = hparam_put_config(s, tok, dir_type(s, type), &b, e);
 
     if (!rc)
         rc = write_text(dir, "config.json", &b, force, e);

@@ -514,6 +514,11 @@ void gguf_add_i32(struct gguf_writer *w, int32_t v)
     buf_add(&w->head, &v, sizeof(v));
 }
 
+void gguf_add_bool(struct gguf_writer *w, bool v)
+{
+    buf_char(&w->head, v);
+}
+
 void gguf_put_kv(struct gguf_writer *w, const struct gguf_kv *kv)
 {
     if (!strcmp(kv->key, "general.alignment")) // this file has its own

@@ -103,6 +103,7 @@ void gguf_put_array(struct gguf_writer *w, const char *key, enum gguf_type elem,
 void gguf_add_str(struct gguf_writer *w, const char *s, size_t n);
 void gguf_add_float(struct gguf_writer *w, float v);
 void gguf_add_i32(struct gguf_writer *w, int32_t v);
+void gguf_add_bool(struct gguf_writer *w, bool v);
 /* Copy a key as it is from a read file (general.alignment is not copied). */
 void gguf_put_kv(struct gguf_writer *w, const struct gguf_kv *kv);
 int gguf_put_tensor(struct gguf_writer *w, const char *name, enum tensor_type t, int n_dims,

@@ -133,8 +133,10 @@ static void put_parts(struct buf *b, const struct source *s)
     put_int(b, "head_dim", h->head_dim);
     put_int(b, "vocab", s->vocab);
     put_int(b, "context", h->ctx);
+    put_int(b, "window", h->window);
     put_bool(b, "tied", h->tied);
     put_float(b, "norm_eps", h->eps);
+    put_int(b, "rope_dims", h->rope_dims);
     put_float(b, "rope_base", h->rope_base);
     put_text(b, "rope_scaling",
              s->rope_factors && h->scaling == HPARAM_PLAIN ? "factors" : scaling[h->scaling]);

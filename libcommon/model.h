@@ -1,7 +1,8 @@
 /* model.h - hyperparameters and weights of a model, out of GGUF or an HF directory.
  *
- * Weights stay in the file's map; nothing is copied on the CPU. Families differ
- * by fields of struct model, never by copies of forward. */
+ * Weights stay in the file's map; nothing is copied on the CPU, but for the
+ * matrices of a GPT-2 directory, which lie transposed there (a GGUF's do not).
+ * Families differ by fields of struct model, never by copies of forward. */
 #ifndef MODEL_H
 #define MODEL_H
 
@@ -23,7 +24,7 @@ struct layer {
 };
 
 struct model {
-    char *path, *arch; // "llama"
+    char *path, *arch; // "llama", "qwen2", ...
     int dim, n_layers, vocab;
     int ctx; // positions it was made for
     struct attn_shape attn;

@@ -33,6 +33,7 @@ static const char *const bin_order[] = {
     "output.weight",
 };
 
+/* A row of the family's table. */
 static const struct arch_tensor *row_of(const struct arch *a, const char *gguf)
 {
     int i = 0;
@@ -50,11 +51,12 @@ static int bin_hparam(struct source *s, struct err *e)
                                 HPARAM_DIM, HPARAM_VOCAB, HPARAM_CTX};
     struct hparam *h = &s->h;
     int32_t v[7];
+    bool tied;
 
     if (s->bin.n < sizeof(v))
         return err_set(e, ERR_DATA, "%s: truncated: %zu bytes hold no header", s->path, s->bin.n);
     memcpy(v, s->bin.p, sizeof(v));
-    s->h.tied = v[5] > 0; // a negative size says that the head is a tensor of its own
+    tied = v[5] > 0; // a negative size says that the head is a tensor of its own
     if (v[5] < 0 && v[5] > -HPARAM_VOCAB)
         v[5] = -v[5];
     for (int i = 0; i < 7; i++)
@@ -64,19 +66,17 @@ static int bin_hparam(struct source *s, struct err *e)
     if (v[0] % v[3] || v[3] % v[4] || v[0] / v[3] % 2 || v[0] / v[3] > HPARAM_HEAD)
         return err_set(e, ERR_DATA, "%s: dim %d, n_heads %d and n_kv_heads %d do not fit together",
                        s->path, v[0], v[3], v[4]);
-    *h = (struct hparam){.arch = "llama",
-                         .dim = v[0],
-                         .ffn_dim = v[1],
-                         .n_layers = v[2],
-                         .n_heads = v[3],
-                         .n_kv_heads = v[4],
-                         .ctx = v[6],
-                         .tied = h->tied,
-                         .eps = 1e-5f,
-                         .rope_base = 10000.0f};
-    h->head_dim = h->rope_dims = h->dim / h->n_heads;
+    hparam_family(h, "llama", 5);
+    h->dim = v[0];
+    h->ffn_dim = v[1];
+    h->n_layers = v[2];
+    h->n_heads = v[3];
+    h->n_kv_heads = v[4];
+    h->ctx = v[6];
+    h->tied = tied;
+    h->eps = 1e-5f;
     s->vocab = v[5];
-    return 0;
+    return hparam_finish(h, e) ? err_wrap(e, "%s", s->path) : 0;
 }
 
 /* Bytes of one tensor of a kind; at most 2^24 * 2^18 * 4. NULL is the skipped tables. */
@@ -107,7 +107,7 @@ static int open_bin(struct source *s, struct err *e)
     s->arch = arch_find(s->h.arch);
     for (int i = 0; i < N; i++) {
         what[i] = bin_order[i] ? row_of(s->arch, bin_order[i]) : NULL;
-        if (!what[i] || !what[i]->optional || !s->h.tied)
+        if (!what[i] || what[i]->need != ARCH_TIED || !s->h.tied)
             need += bin_bytes(s, what[i], shape, &n_dims) *
                     (what[i] && what[i]->place == ARCH_LAYER ? (uint64_t)s->h.n_layers : 1);
     }
@@ -206,7 +206,11 @@ static const struct tensor *find(const struct source *s, const struct arch_tenso
                                  char name[ARCH_NAME])
 {
     if (s->kind == SOURCE_HF) {
+        size_t skip = s->no_prefix ? strlen(s->arch->hf_prefix) : 0;
+
         arch_hf_name(s->arch, what, layer, name);
+        if (skip && !strncmp(name, s->arch->hf_prefix, skip))
+            memmove(name, name + skip, strlen(name + skip) + 1);
         return st_tensor(&s->st, name);
     }
     arch_gguf_name(s->arch, what, layer, name);
@@ -221,13 +225,21 @@ static const struct tensor *find(const struct source *s, const struct arch_tenso
 static int check_shape(const struct source *s, const struct arch_tensor *what,
                        const struct tensor *t, struct err *e)
 {
-    int64_t shape[TENSOR_DIMS];
+    int64_t shape[TENSOR_DIMS], rows;
     int n = arch_shape(what, &s->h, s->vocab, shape);
     char want[100] = "", got[100] = "";
 
     if (!tensor_type_name(t->type) || t->type == T_I8 || t->type == T_I16 || t->type == T_I32 ||
         t->type == T_I64)
         return err_set(e, ERR_DATA, "tensor '%s': its type has no weights to read", t->name);
+    if (what->how == ARCH_TRANSPOSED && s->kind == SOURCE_HF) {
+        rows = shape[0];
+        shape[0] = shape[1];
+        shape[1] = rows;
+        if (tensor_block(t->type) != 1)
+            return err_set(e, ERR_DATA, "tensor '%s': blocks of %s cannot be transposed", t->name,
+                           tensor_type_name(t->type));
+    }
     if (n == t->n_dims && !memcmp(shape, t->shape, (size_t)n * sizeof(*shape)))
         return 0;
     for (int i = 0; i < TENSOR_DIMS; i++) {
@@ -249,12 +261,12 @@ static int add_part(struct source *s, const struct arch_tensor *what, int layer,
 
     if (t)
         used[t - s->tensor] = true;
-    if (what->optional && s->h.tied)
+    if (what->need == ARCH_TIED && s->h.tied)
         return 0;
-    if (!t && what->optional) {
+    if (!t && what->need == ARCH_TIED)
         s->h.tied = true;
+    if (!t && what->need != ARCH_MUST)
         return 0;
-    }
     if (!t)
         return err_set(e, ERR_DATA, "missing tensor '%s'", name);
     if (check_shape(s, what, t, e))
@@ -267,16 +279,24 @@ static int add_part(struct source *s, const struct arch_tensor *what, int layer,
     return 0;
 }
 
+/* What old checkpoints hold besides weights: angles, GPT-2's masks. */
+static bool is_constant(const char *name)
+{
+    return ends_with(name, ".rotary_emb.inv_freq") || ends_with(name, ".attn.masked_bias") ||
+           ends_with(name, ".attn.bias");
+}
+
 /* A tensor in a layer that the family does not know would be left out of the
  * computation: an error. One elsewhere is only counted. */
 static int check_unknown(struct source *s, const bool *used, struct err *e)
 {
     const char *prefix = s->kind == SOURCE_HF ? s->arch->hf_layer : s->arch->gguf_layer;
 
+    prefix += s->no_prefix ? strlen(s->arch->hf_prefix) : 0;
     for (int i = 0; i < s->n_tensors; i++) {
         const char *name = s->tensor[i].name;
 
-        if (used[i] || ends_with(name, ".rotary_emb.inv_freq") || !strcmp(name, rope_freqs))
+        if (used[i] || is_constant(name) || !strcmp(name, rope_freqs))
             continue;
         if (!strncmp(name, prefix, strlen(prefix)))
             return err_set(e, ERR_DATA, "tensor '%s' is not one that family '%s' has", name,
@@ -380,6 +400,10 @@ int source_parts(struct source *s, struct err *e)
     if (!s->arch)
         return err_set(e, ERR_DATA, "%s: family '%s' has no table of tensors", s->path, s->h.arch);
     t = find(s, &s->arch->tensor[0], -1, name);
+    if (!t && s->kind == SOURCE_HF && s->arch->hf_prefix) {
+        s->no_prefix = true;
+        t = find(s, &s->arch->tensor[0], -1, name);
+    }
     if (!t)
         return err_set(e, ERR_DATA, "%s: missing tensor '%s'", s->path, name);
     if (t->shape[0] < 1 || t->shape[0] > HPARAM_VOCAB)
@@ -389,6 +413,18 @@ int source_parts(struct source *s, struct err *e)
     if (find_parts(s, e) || read_factors(s, e))
         return err_wrap(e, "%s", s->path);
     return 0;
+}
+
+const struct source_part *source_part(const struct source *s, enum arch_slot slot, bool bias,
+                                      int layer)
+{
+    for (int i = 0; i < s->n_parts; i++) {
+        const struct source_part *p = &s->part[i];
+
+        if (p->what->slot == slot && p->what->bias == bias && p->layer == layer)
+            return p;
+    }
+    return NULL;
 }
 
 struct tok *source_tok(const struct source *s, const char *path, struct err *e)

@@ -12,6 +12,7 @@
 #include "file.h"
 #include "gguf.h"
 #include "hparam.h"
+#include "hparam_dir.h"
 #include "mem.h"
 #include "st.h"
 #include "tok.h"
@@ -23,7 +24,7 @@ enum source_kind { SOURCE_GGUF, SOURCE_HF, SOURCE_LLAMA2C };
 
 extern const char *const source_kinds[]; // "gguf", "huggingface", "llama2c"
 
-/* A tensor of the family, found. */
+/* A tensor of the family, found. Its shape is the file's own. */
 struct source_part {
     const struct arch_tensor *what;
     int layer; // -1 outside the layers
@@ -46,6 +47,7 @@ struct source {
     struct source_part *part; // (n_parts) in the order of the computation
     int n_parts;
     float *rope_factors; // (rope_dims / 2) that divide the rotary frequencies, or NULL
+    bool no_prefix;      // an HF directory whose names lack the family's prefix
     int n_unknown;       // tensors that the family does not know and that no layer holds
     const char *unknown; // the first of them
 
@@ -64,6 +66,10 @@ void source_close(struct source *s);
  * missing tensor, a wrong shape, a tensor in a layer that is not known (it
  * would be left out of the computation). */
 int source_parts(struct source *s, struct err *e);
+
+/* The part of this slot in a layer (-1: outside), or NULL. Linear. */
+const struct source_part *source_part(const struct source *s, enum arch_slot slot, bool bias,
+                                      int layer);
 
 /* The tokenizer; `path` is that of a llama2.c tokenizer.bin, needed for
  * SOURCE_LLAMA2C and ignored otherwise. Needs source_parts for llama2.c. */

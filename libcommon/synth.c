@@ -294,7 +294,8 @@ static int each_tensor(struct synth *m, struct gguf_writer *w, tensor_fn fn, str
                 int64_t shape[TENSOR_DIMS] = {1, 1, 1, 1};
                 char name[ARCH_NAME];
 
-                if ((int)t->place != place || (t->optional && (s->tied || place != ARCH_LAST)))
+                if ((int)t->place != place || t->need == ARCH_MAY ||
+                    (t->need == ARCH_TIED && s->tied))
                     continue;
                 arch_gguf_name(a, t, l, name);
                 if (fn(m, w, name, arch_shape(t, &h, s->vocab, shape), shape, e))

@@ -1,6 +1,6 @@
 /* hparam_test.c - hyperparameters out of config.json and GGUF keys: what is read,
  * what is refused and how the message names it, and the rotary frequencies. */
-#include "hparam.h"
+#include "hparam_dir.h"
 #include "test.h"
 
 #include <math.h>
@@ -56,7 +56,55 @@ static void test_config(void)
     CHECK(h.scaling == HPARAM_LLAMA3 && h.rope_base == 7.0f && h.original_ctx == 8192);
     CHECK(h.factor == 8.0f && h.low_freq == 1.0f && h.high_freq == 4.0f);
     CHECK(!read_config("{" GOOD ",\"sliding_window\":512,\"head_dim\":null}", &h, &e));
-    CHECK(h.ctx == 512); // within the window it has no effect
+    CHECK(h.ctx == 2048 && h.window == 0); // Llama has none
+}
+
+/* The same sizes in any family's words. */
+#define SIZES                                                                              \
+    "\"hidden_size\":64,\"num_hidden_layers\":3,\"intermediate_size\":96,\"head_dim\":16," \
+    "\"num_attention_heads\":4"
+#define TYPE(name) "{\"model_type\":\"" name "\"," SIZES
+
+static void test_families(void)
+{
+    struct hparam h;
+    struct err e = {0};
+
+    TEST("config.json: what each family fixes, and transformers' defaults");
+    CHECK(!read_config(TYPE("mistral") "}", &h, &e));
+    CHECK(!strcmp(h.arch, "llama") && h.window == 4096 && h.windowed[0] && h.windowed[2]);
+    CHECK(!read_config(TYPE("mistral") ",\"sliding_window\":null}", &h, &e) && h.window == 0);
+    CHECK(!read_config(TYPE("qwen2") ",\"sliding_window\":9}", &h, &e));
+    CHECK(!strcmp(h.arch, "qwen2") && h.window == 0 && h.ctx == 32768 && h.gated);
+    CHECK(!read_config(TYPE("qwen2") ",\"use_sliding_window\":true,\"max_window_layers\":2}", &h,
+                       &e));
+    CHECK(h.window == 4096 && !h.windowed[0] && !h.windowed[1] && h.windowed[2]);
+    CHECK(!read_config("{\"model_type\":\"qwen3\",\"hidden_size\":64,\"num_hidden_layers\":3,"
+                       "\"intermediate_size\":96,\"num_attention_heads\":4}",
+                       &h, &e));
+    CHECK(!strcmp(h.arch, "qwen3") && h.head_dim == 128 && h.norm == NORM_RMS);
+    CHECK(
+        !read_config("{\"model_type\":\"gpt2\",\"n_embd\":64,\"n_layer\":2,\"n_head\":4}", &h, &e));
+    CHECK(h.norm == NORM_LAYER && h.act == FFN_GELU && !h.gated && h.rope_dims == 0 && h.tied);
+    CHECK(h.ctx == 1024 && h.ffn_dim == 256 && h.eps == 1e-5f && h.n_kv_heads == 4);
+    CHECK(!read_config(TYPE("gemma2") "}", &h, &e));
+    CHECK(h.act == FFN_GELU && h.gated && h.norm == NORM_RMS && h.tied && h.embed_scale == 8.0f);
+    CHECK(h.attn_cap == 50.0f && h.logit_cap == 30.0f && h.attn_scale == 0.0625f);
+    CHECK(h.window == 4096 && h.windowed[0] && !h.windowed[1] && h.windowed[2]);
+    CHECK(
+        !read_config(TYPE("gemma2") ",\"attn_logit_softcapping\":null,\"final_logit_softcapping\":"
+                                    "null,\"query_pre_attn_scalar\":144,\"sliding_window\":null}",
+                     &h, &e));
+    CHECK(h.attn_cap == 0 && h.logit_cap == 0 && h.attn_scale == 1.0f / 12 && h.window == 0);
+    CHECK(!read_config(TYPE("gemma2") ",\"layer_types\":[\"full_attention\",\"full_attention\","
+                                      "\"sliding_attention\"]}",
+                       &h, &e));
+    CHECK(!h.windowed[0] && !h.windowed[1] && h.windowed[2]);
+    CHECK(!read_config(TYPE("nemotron") "}", &h, &e));
+    CHECK(h.norm == NORM_LAYER && h.act == FFN_RELU2 && !h.gated && h.rope_dims == 8);
+    CHECK(!read_config(TYPE("nemotron") ",\"rope_parameters\":{\"partial_rotary_factor\":0.25}}",
+                       &h, &e));
+    CHECK(h.rope_dims == 4 && h.head_dim == 16);
 }
 
 static void test_config_bad(void)
@@ -67,7 +115,37 @@ static void test_config_bad(void)
         {"{", "config.json"},
         {"[]", "not a JSON object"},
         {"{}", "model_type none"},
-        {"{\"model_type\":\"gpt2\"}", "\"gpt2\" is not supported"},
+        {"{\"model_type\":\"gpt9\"}", "\"gpt9\" is not supported"},
+        {"{\"model_type\":\"gpt2\"}", "'n_embd' is missing"},
+        {"{\"model_type\":\"gpt2\",\"n_embd\":8,\"n_layer\":1,\"n_head\":2,"
+         "\"activation_function\":\"relu\"}",
+         "activation_function is not \"gelu_new\""},
+        {"{\"model_type\":\"gpt2\",\"n_embd\":8,\"n_layer\":1,\"n_head\":2,"
+         "\"scale_attn_weights\":false}",
+         "'scale_attn_weights': false"},
+        {"{\"model_type\":\"gpt2\",\"n_embd\":8,\"n_layer\":1,\"n_head\":3}",
+         "8 dimensions are not divided by 3 heads"},
+        {"{\"model_type\":\"gpt2\",\"n_embd\":8,\"n_layer\":1,\"n_head\":2,\"n_positions\":0}",
+         "'n_positions': 0"},
+        {TYPE("mistral") ",\"sliding_window\":0}", "'sliding_window': 0"},
+        {TYPE("gemma2") ",\"sliding_window\":-4}", "'sliding_window': -4"},
+        {TYPE("gemma2") ",\"layer_types\":[\"full_attention\"]}", "not an array of 3 names"},
+        {TYPE("gemma2") ",\"layer_types\":3}", "not an array of 3 names"},
+        {TYPE("gemma2") ",\"layer_types\":[\"full_attention\",\"chunked\",\"x\"]}", "\"chunked\""},
+        {TYPE("gemma2") ",\"attn_logit_softcapping\":-1.0}", "soft cap of scores: -1"},
+        {TYPE("gemma2") ",\"final_logit_softcapping\":1e39}", "soft cap of logits: inf"},
+        {TYPE("gemma2") ",\"query_pre_attn_scalar\":0}", "query_pre_attn_scalar: 0"},
+        {TYPE("gemma2") ",\"query_pre_attn_scalar\":-3}", "query_pre_attn_scalar: -3"},
+        {TYPE("gemma2") ",\"hidden_activation\":\"gelu\"}", "hidden_activation is not"},
+        {TYPE("gemma2") ",\"use_bidirectional_attention\":true}", "use_bidirectional_attention"},
+        {TYPE("nemotron") ",\"partial_rotary_factor\":0.01}", "of 16 dimensions is none"},
+        {TYPE("nemotron") ",\"partial_rotary_factor\":2}", "partial_rotary_factor 2"},
+        {TYPE("nemotron") ",\"partial_rotary_factor\":0.2}", "3 rotating dimensions"},
+        {TYPE("nemotron") ",\"norm_eps\":-1}", "epsilon: -1"},
+        {TYPE("qwen3") ",\"partial_rotary_factor\":0.5}", "partial_rotary_factor 0.5"},
+        {TYPE("qwen3") ",\"hidden_act\":\"gelu\"}", "hidden_act"},
+        {TYPE("qwen2") ",\"use_sliding_window\":true,\"max_window_layers\":-1}",
+         "'max_window_layers': -1"},
         {"{\"model_type\":\"llama\"}", "'hidden_size' is missing"},
         {"{" GOOD ",\"num_key_value_heads\":3}", "4 heads cannot share 3"},
         {"{" GOOD ",\"num_key_value_heads\":8}", "8 is not an integer in 1..4"},
@@ -114,7 +192,7 @@ static void test_config_bad(void)
 
 struct change { // one key of a good file: replaced by an integer, a float, a text, or left out
     const char *key;
-    enum { LEAVE_OUT, INT, FLOAT, TEXT } how;
+    enum { LEAVE_OUT, INT, FLOAT, TEXT, FLAGS } how; // FLAGS: i of them, each 1
     int64_t i;
     double x;
     const char *s;
@@ -125,14 +203,15 @@ static const struct {
     const char *key;
     double value;
     bool whole;
-} keys[] = {{"llama.embedding_length", 64, true},
-            {"llama.block_count", 2, true},
-            {"llama.feed_forward_length", 96, true},
-            {"llama.context_length", 512, true},
-            {"llama.attention.head_count", 8, true},
-            {"llama.attention.head_count_kv", 4, true},
-            {"llama.attention.layer_norm_rms_epsilon", 1e-5, false},
-            {"llama.rope.freq_base", 10000, false}};
+} keys[] = {{"embedding_length", 64, true},
+            {"block_count", 2, true},
+            {"feed_forward_length", 96, true},
+            {"context_length", 512, true},
+            {"attention.head_count", 8, true},
+            {"attention.head_count_kv", 4, true},
+            {"attention.layer_norm_rms_epsilon", 1e-5, false},
+            {"attention.layer_norm_epsilon", 1e-4, false},
+            {"rope.freq_base", 10000, false}};
 
 static void put(struct gguf_writer *w, const struct change *c)
 {
@@ -142,11 +221,19 @@ static void put(struct gguf_writer *w, const struct change *c)
         gguf_put_float(w, c->key, (float)c->x);
     else if (c->how == TEXT)
         gguf_put_str(w, c->key, c->s, strlen(c->s));
+    else if (c->how == FLAGS) {
+        gguf_put_array(w, c->key, GGUF_BOOL, (uint64_t)c->i);
+        for (int i = 0; i < c->i; i++)
+            gguf_add_bool(w, true);
+    }
 }
 
+/* A good file of the family that the changed key begins with. */
 static int read_gguf(const struct change *c, struct hparam *h, struct err *e)
 {
-    char path[300];
+    const char *arch = strncmp(c->key, "general", 7) ? c->key : "llama";
+    int n = (int)strcspn(arch, ".");
+    char path[300], name[100];
     struct gguf_writer w;
     struct gguf g;
     bool done = false;
@@ -156,15 +243,16 @@ static int read_gguf(const struct change *c, struct hparam *h, struct err *e)
     if (gguf_create(&w, path, 1, e))
         return -1;
     if (strcmp(c->key, "general.architecture"))
-        gguf_put_str(&w, "general.architecture", "llama", 5);
+        gguf_put_str(&w, "general.architecture", arch, (size_t)n);
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        if (!strcmp(keys[i].key, c->key)) {
+        snprintf(name, sizeof(name), "%.*s.%s", n, arch, keys[i].key);
+        if (!strcmp(name, c->key)) {
             put(&w, c);
             done = true;
         } else if (keys[i].whole) {
-            gguf_put_int(&w, keys[i].key, GGUF_U32, (int64_t)keys[i].value);
+            gguf_put_int(&w, name, GGUF_U32, (int64_t)keys[i].value);
         } else {
-            gguf_put_float(&w, keys[i].key, (float)keys[i].value);
+            gguf_put_float(&w, name, (float)keys[i].value);
         }
     }
     if (!done)
@@ -208,6 +296,20 @@ static void test_gguf(void)
         {"llama.rope.scaling.type", TEXT, 0, 0, "none", NULL},
         {"llama.rope.scaling.type", INT, 1, 0, NULL, "rope.scaling.type"},
         {"llama.rope.scale_linear", FLOAT, 0, -1, NULL, "scaling factor"},
+        {"llama.attention.sliding_window", INT, -1, 0, NULL, "sliding_window"},
+        {"llama.attention.sliding_window", FLOAT, 0, 3, NULL, "sliding_window"},
+        {"llama.attention.sliding_window_pattern", FLAGS, 3, 0, NULL, "not an array of 2 flags"},
+        {"llama.attention.sliding_window_pattern", TEXT, 0, 0, "xx", "sliding_window_pattern"},
+        {"llama.attention.sliding_window_pattern", INT, -1, 0, NULL, "sliding_window_pattern"},
+        {"qwen2.attention.head_count", INT, 0, 0, NULL, "qwen2.attention.head_count"},
+        {"gpt2.attention.layer_norm_epsilon", LEAVE_OUT, 0, 0, NULL,
+         "layer_norm_epsilon' is missing"},
+        {"gpt2.attention.layer_norm_rms_epsilon", LEAVE_OUT, 0, 0, NULL, NULL},
+        {"nemotron.rope.dimension_count", INT, 3, 0, NULL, "3 rotating"},
+        {"gemma2.attn_logit_softcapping", FLOAT, 0, -2, NULL, "soft cap of scores: -2"},
+        {"gemma2.final_logit_softcapping", FLOAT, 0, NAN, NULL, "final_logit_softcapping"},
+        {"gemma2.attention.scale", FLOAT, 0, -1, NULL, "attention scale: -1"},
+        {"mistral.block_count", INT, 2, 0, NULL, "'mistral' is not supported (llama, qwen2,"},
     };
     struct hparam h;
 
@@ -229,6 +331,44 @@ static void test_gguf(void)
     CHECK(!read_gguf(&(struct change){"llama.rope.scale_linear", FLOAT, 0, 4, NULL, NULL}, &h,
                      &(struct err){0}));
     CHECK(h.scaling == HPARAM_LINEAR && h.factor == 4.0f);
+}
+
+/* A good file of a family with this key. */
+static void good_gguf(struct hparam *h, const char *key, int how, int64_t i, double x)
+{
+    struct change c = {.key = key, .i = i, .x = x};
+    struct err e = {0};
+
+    c.how = how;
+    CHECK(!read_gguf(&c, h, &e));
+    if (*e.msg)
+        printf("# %s: %s\n", key, e.msg);
+}
+
+static void test_gguf_families(void)
+{
+    struct hparam h;
+
+    TEST("GGUF keys: what each family fixes");
+    good_gguf(&h, "llama.attention.sliding_window", INT, 100, 0);
+    CHECK(h.window == 100 && h.windowed[0] && h.windowed[1]);
+    good_gguf(&h, "llama.attention.sliding_window_pattern", INT, 2, 0);
+    CHECK(h.window == 0 && h.windowed[0] && !h.windowed[1]);
+    good_gguf(&h, "gemma2.attention.sliding_window_pattern", FLAGS, 2, 0);
+    CHECK(h.windowed[0] && h.windowed[1] && h.rope_pairs_apart);
+    good_gguf(&h, "gemma2.attention.sliding_window", INT, 77, 0);
+    CHECK(h.window == 77 && h.windowed[0] && !h.windowed[1] && h.embed_scale == 8.0f);
+    CHECK(h.attn_cap == 50.0f && h.logit_cap == 30.0f && h.attn_scale == 1 / sqrtf(8));
+    good_gguf(&h, "gemma2.attention.scale", FLOAT, 0, 0.25);
+    CHECK(h.attn_scale == 0.25f && h.window == 4096);
+    good_gguf(&h, "gemma2.block_count", INT, 46, 0); // the model of 27 G parameters
+    CHECK(h.attn_scale == 1 / sqrtf(64 / 8));
+    good_gguf(&h, "gpt2.context_length", INT, 99, 0);
+    CHECK(h.rope_dims == 0 && h.norm == NORM_LAYER && h.eps == 1e-4f && h.ctx == 99);
+    good_gguf(&h, "nemotron.rope.dimension_count", INT, 4, 0);
+    CHECK(h.rope_dims == 4 && h.head_dim == 8 && h.rope_pairs_apart && h.act == FFN_RELU2);
+    good_gguf(&h, "qwen3.attention.key_length", INT, 12, 0);
+    CHECK(h.head_dim == 12 && h.rope_dims == 12 && h.rope_pairs_apart && h.act == FFN_SILU);
 }
 
 /* ---- frequencies ---- */
@@ -270,7 +410,9 @@ int main(void)
         return 1;
     test_config();
     test_config_bad();
+    test_families();
     test_gguf();
+    test_gguf_families();
     test_freqs();
     snprintf(path, sizeof(path), "%s/config.json", dir);
     unlink(path);

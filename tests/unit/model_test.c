@@ -152,28 +152,47 @@ static void test_good(void)
 static void test_changes(void)
 {
     static const struct change changes[] = {
-        {"blk.1.attn_q.weight", true, {0}, "tensor 'blk.1.attn_q.weight' is missing"},
-        {"token_embd.weight", true, {0}, "'token_embd.weight' is missing"},
-        {"output_norm.weight", true, {0}, "'output_norm.weight' is missing"},
-        {"blk.0.ffn_norm.weight", true, {0}, "'blk.0.ffn_norm.weight' is missing"},
-        {"blk.0.attn_k.weight", false, {0, T_F32, 2, {HEADS * HEAD, DIM}, 1}, "16x16, not 8x16"},
-        {"blk.0.ffn_down.weight", false, {0, T_F32, 2, {FFN, DIM}, 1}, "24x16, not 16x24"},
-        {"blk.1.attn_norm.weight", false, {0, T_F32, 1, {DIM + 1, 1}, 1}, "the shape 17, not 16"},
-        {"blk.1.attn_norm.weight", false, {0, T_F32, 2, {1, DIM}, 1}, "the shape 1x16, not 16"},
-        {"blk.0.ffn_up.weight", false, {0, T_I32, 2, {FFN, DIM}, 1}, "I32 are not supported"},
-        {"blk.0.ffn_norm.weight", false, {0, T_I8, 1, {DIM, 1}, 1}, "not of a type of numbers"},
+        {"blk.1.attn_q.weight", true, {0}, "missing tensor 'blk.1.attn_q.weight'"},
+        {"token_embd.weight", true, {0}, "missing tensor 'token_embd.weight'"},
+        {"output_norm.weight", true, {0}, "missing tensor 'output_norm.weight'"},
+        {"blk.0.ffn_norm.weight", true, {0}, "missing tensor 'blk.0.ffn_norm.weight'"},
+        {"blk.0.attn_k.weight",
+         false,
+         {0, T_F32, 2, {HEADS * HEAD, DIM}, 1},
+         "(16, 16), expected (8, 16)"},
+        {"blk.0.ffn_down.weight",
+         false,
+         {0, T_F32, 2, {FFN, DIM}, 1},
+         "(24, 16), expected (16, 24)"},
+        {"blk.1.attn_norm.weight", false, {0, T_F32, 1, {DIM + 1, 1}, 1}, "(17), expected (16)"},
+        {"blk.1.attn_norm.weight", false, {0, T_F32, 2, {1, DIM}, 1}, "(1, 16), expected (16)"},
+        {"blk.0.ffn_up.weight", false, {0, T_I32, 2, {FFN, DIM}, 1}, "no weights to read"},
+        {"blk.0.ffn_norm.weight", false, {0, T_I8, 1, {DIM, 1}, 1}, "no weights to read"},
         {"token_embd.weight", false, {0, T_F32, 2, {VOCAB - 1, DIM}, 1}, "261 tokens, but"},
-        {"token_embd.weight", false, {0, T_F32, 2, {VOCAB, DIM + 1}, 1}, "261x17, not 261x16"},
-        {"token_embd.weight", false, {0, T_F32, 1, {VOCAB, 1}, 1}, "no matrix"},
+        {"token_embd.weight",
+         false,
+         {0, T_F32, 2, {VOCAB, DIM + 1}, 1},
+         "(261, 17), expected (261, 16)"},
+        {"token_embd.weight", false, {0, T_F32, 1, {VOCAB, 1}, 1}, "(261), expected (261, 16)"},
         {"token_embd.weight", false, {0, T_F32, 2, {VOCAB + 3, DIM}, 1}, NULL}, // padded
         {"output.weight", false, {0, T_F32, 2, {VOCAB, DIM}, 2}, NULL},
-        {"output.weight", false, {0, T_F32, 2, {VOCAB + 1, DIM}, 2}, "262x16, not 261x16"},
+        {"output.weight",
+         false,
+         {0, T_F32, 2, {VOCAB + 1, DIM}, 2},
+         "(262, 16), expected (261, 16)"},
         {"blk.0.attn_q.bias", false, {0, T_F16, 1, {HEADS * HEAD, 1}, 1}, NULL},
-        {"blk.0.attn_k.bias", false, {0, T_F32, 1, {HEADS * HEAD, 1}, 1}, "the shape 16, not 8"},
+        {"blk.0.attn_k.bias", false, {0, T_F32, 1, {HEADS * HEAD, 1}, 1}, "(16), expected (8)"},
         {"rope_freqs.weight", false, {0, T_F32, 1, {HEAD / 2, 1}, 8}, NULL},
-        {"rope_freqs.weight", false, {0, T_F32, 1, {HEAD, 1}, 8}, "the shape 4, not 2"},
-        {"rope_freqs.weight", false, {0, T_F32, 1, {HEAD / 2, 1}, 0}, "value 0 is 0"},
-        {"rope_freqs.weight", false, {0, T_F32, 1, {HEAD / 2, 1}, NAN}, "not above 0"},
+        {"rope_freqs.weight", false, {0, T_F32, 1, {HEAD, 1}, 8}, "not 2 values"},
+        {"rope_freqs.weight",
+         false,
+         {0, T_F32, 1, {HEAD / 2, 1}, 0},
+         "value 0 is not a number above 0"},
+        {"rope_freqs.weight",
+         false,
+         {0, T_F32, 1, {HEAD / 2, 1}, NAN},
+         "value 0 is not a number above 0"},
+        {"blk.0.attn_scale", false, {0, T_F32, 1, {5, 1}, 1}, "not one that family 'llama' has"},
         {"something.else", false, {0, T_F32, 1, {5, 1}, 1}, NULL}, // not ours to judge
     };
 
@@ -234,7 +253,7 @@ static void test_absent(void)
 
     TEST("what is no model");
     CHECK(!model_open("tests/data/logits/none", backend, &e) && strstr(e.msg, "none"));
-    CHECK(!model_open("tests/data/logits", backend, &e) && strstr(e.msg, "config.json"));
+    CHECK(!model_open("tests/data/logits", backend, &e) && strstr(e.msg, "safetensors"));
     CHECK(!model_open("Makefile", backend, &e) && e.code == ERR_DATA);
 }
 

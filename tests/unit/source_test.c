@@ -177,7 +177,8 @@ static void test_gguf(void)
         {{.wrong = "blk.0.ffn_down.weight"}, "shape (8, 13), expected (8, 12)"},
         {{.wrong = "output_norm.weight"}, "tensor 'output_norm.weight': shape (9), expected (8)"},
         {{.wrong = "token_embd.weight"}, "tensor 'token_embd.weight': shape"},
-        {{.extra = "blk.1.attn_q.bias"}, "'blk.1.attn_q.bias' is not one that family 'llama' has"},
+        {{.extra = "blk.1.attn_q.scale"}, "blk.1.attn_q.scale' is not one that family 'llama' has"},
+        {{.extra = "blk.1.attn_k.bias"}, "tensor 'blk.1.attn_k.bias': shape (8), expected (4)"},
         {{.extra = "blk.2.attn_q.weight"}, "is not one that family 'llama' has"},
         {{.rope = true, .bad_rope = true}, "tensor 'rope_freqs.weight': not 2 values of F32"},
         {{.split = true}, "one of 3 parts of a model"},
@@ -191,6 +192,11 @@ static void test_gguf(void)
     CHECK(!source_open(&s, "m.gguf", &e) && !source_parts(&s, &e));
     CHECK(s.n_parts == 2 + 9 * LAYERS && s.h.tied && s.vocab == VOCAB && !s.n_unknown);
     source_close(&s);
+    source_close(&s);
+    put_gguf("m.gguf", &(struct spec){.extra = "blk.1.attn_q.bias"});
+    CHECK(!source_open(&s, "m.gguf", &e) && !source_parts(&s, &e));
+    CHECK(s.n_parts == 3 + 9 * LAYERS && source_part(&s, ARCH_Q, true, 1) &&
+          !source_part(&s, ARCH_Q, true, 0) && !source_part(&s, ARCH_POSITIONS, false, -1));
     source_close(&s);
     put_gguf("m.gguf", &(struct spec){.extra = "vision.proj"});
     CHECK(!source_open(&s, "m.gguf", &e) && !source_parts(&s, &e));

@@ -1,0 +1,337 @@
+/* hparam_dir.c - hyperparameters out of an HF directory's config.json. */
+#include "hparam_dir.h"
+
+#include "arena.h"
+#include "file.h"
+#include "json.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONFIG_BYTES = 1 << 20 };
+
+/* How a model_type's config.json differs: its family, its defaults, its names. */
+static const struct type {
+    const char *name, *arch;
+    int ctx, head_dim; // when absent; head_dim 0: the width by the heads
+    bool tied;
+    const char *eps_name;
+    float eps;
+    const char *act_name, *act; // what the family computes
+    float rotary_share;         // when absent; 1: the only one there is
+} types[] = {
+    {"llama", "llama", 2048, 0, false, "rms_norm_eps", 1e-6f, "hidden_act", "silu", 1},
+    {"mistral", "llama", 131072, 0, false, "rms_norm_eps", 1e-6f, "hidden_act", "silu", 1},
+    {"qwen2", "qwen2", 32768, 0, false, "rms_norm_eps", 1e-6f, "hidden_act", "silu", 1},
+    {"qwen3", "qwen3", 32768, 128, false, "rms_norm_eps", 1e-6f, "hidden_act", "silu", 1},
+    {"gpt2", "gpt2", 1024, 0, true, "layer_norm_epsilon", 1e-5f, "activation_function", "gelu_new",
+     1},
+    {"gemma2", "gemma2", 8192, 256, true, "rms_norm_eps", 1e-6f, "hidden_activation",
+     "gelu_pytorch_tanh", 1},
+    {"nemotron", "nemotron", 4096, 0, false, "norm_eps", 1e-5f, "hidden_act", "relu2", 0.5f},
+};
+
+enum { N_TYPES = sizeof(types) / sizeof(types[0]) };
+
+struct config {
+    struct json j;
+    struct arena mem;
+    const struct type *type;
+};
+
+/* ---- fields ---- */
+
+static bool absent(const struct config *c, int node)
+{
+    return node < 0 || json_is(&c->j, node, JSON_NULL);
+}
+
+static int wrong(const struct config *c, int node, const char *name, const char *what,
+                 struct err *e)
+{
+    size_t n;
+    const char *raw = json_raw(&c->j, node, &n);
+
+    return err_set(e, ERR_DATA, "field '%s': %.*s is not %s", name, n > 40 ? 40 : (int)n, raw,
+                   what);
+}
+
+/* none 0: the field must be there. */
+static int config_int(const struct config *c, const char *name, int lo, int hi, int none, int *out,
+                      struct err *e)
+{
+    int node = json_get(&c->j, 0, name);
+    int64_t v = none;
+
+    if (absent(c, node)) {
+        if (!none)
+            return err_set(e, ERR_DATA, "field '%s' is missing", name);
+    } else if (json_int(&c->j, node, &v) || v < lo || v > hi) {
+        size_t n;
+        const char *raw = json_raw(&c->j, node, &n);
+
+        return err_set(e, ERR_DATA, "field '%s': %.*s is not an integer in %d..%d", name,
+                       n > 40 ? 40 : (int)n, raw, lo, hi);
+    }
+    *out = (int)v;
+    return 0;
+}
+
+static int config_float(const struct config *c, int object, const char *name, float none,
+                        float *out, struct err *e)
+{
+    int node = json_get(&c->j, object, name);
+    double v = (double)none;
+
+    if (absent(c, node)) {
+        if (none == 0.0f)
+            return err_set(e, ERR_DATA, "field '%s' is missing", name);
+    } else if (json_num(&c->j, node, &v)) {
+        return err_set(e, ERR_DATA, "field '%s' is not a number", name);
+    }
+    *out = (float)v;
+    return 0;
+}
+
+/* A flag that must be what the family computes. */
+static int config_flag(const struct config *c, const char *name, bool want, struct err *e)
+{
+    int node = json_get(&c->j, 0, name);
+
+    if (absent(c, node) || json_true(&c->j, node) == want)
+        return 0;
+    return wrong(c, node, name, want ? "supported (true is)" : "supported (false is)", e);
+}
+
+/* ---- rotary positions ---- */
+
+/* "default", "linear" or "llama3" in object node `rope`; other kinds are refused. */
+static int config_scaling(struct hparam *h, struct config *c, int rope, struct err *e)
+{
+    int type = json_get(&c->j, rope, "rope_type");
+    double original = 0.0;
+
+    type = type < 0 ? json_get(&c->j, rope, "type") : type;
+    if (type < 0 || json_str_is(&c->j, type, "default"))
+        return 0;
+    if (config_float(c, rope, "factor", 0.0f, &h->factor, e))
+        return -1;
+    if (json_str_is(&c->j, type, "linear")) {
+        h->scaling = HPARAM_LINEAR;
+        return 0;
+    }
+    if (!json_str_is(&c->j, type, "llama3")) {
+        size_t n;
+        const char *raw = json_raw(&c->j, type, &n);
+
+        return err_set(e, ERR_DATA, "rope scaling %.*s is not supported", n > 40 ? 40 : (int)n,
+                       raw);
+    }
+    h->scaling = HPARAM_LLAMA3;
+    if (config_float(c, rope, "low_freq_factor", 0.0f, &h->low_freq, e) ||
+        config_float(c, rope, "high_freq_factor", 0.0f, &h->high_freq, e))
+        return -1;
+    if (json_num(&c->j, json_get(&c->j, rope, "original_max_position_embeddings"), &original) ||
+        !(original >= 1.0 && original <= HPARAM_CTX))
+        return err_set(e, ERR_DATA, "field 'original_max_position_embeddings' is not in 1..%d",
+                       HPARAM_CTX);
+    h->original_ctx = (int)original;
+    return 0;
+}
+
+/* transformers 5 writes rope_parameters; before it, rope_theta and rope_scaling. */
+static int config_rope(struct hparam *h, struct config *c, struct err *e)
+{
+    int rope = json_get(&c->j, 0, "rope_parameters"), partial;
+    float share, whole = c->type->rotary_share;
+
+    partial = json_get(&c->j, rope, "partial_rotary_factor") >= 0 ? rope : 0;
+    if (config_float(c, partial, "partial_rotary_factor", whole, &share, e))
+        return -1;
+    if (whole == 1.0f ? share != 1.0f : !(share > 0.0f && share <= 1.0f))
+        return err_set(e, ERR_DATA, "partial_rotary_factor %g is not supported", (double)share);
+    h->rope_dims = (int)((double)h->head_dim * (double)share);
+    if (h->rope_dims < 1)
+        return err_set(e, ERR_DATA, "partial_rotary_factor %g of %d dimensions is none",
+                       (double)share, h->head_dim);
+    if (config_float(c, json_get(&c->j, rope, "rope_theta") >= 0 ? rope : 0, "rope_theta", 10000.0f,
+                     &h->rope_base, e))
+        return -1;
+    if (!json_is(&c->j, rope, JSON_OBJECT))
+        rope = json_get(&c->j, 0, "rope_scaling");
+    return json_is(&c->j, rope, JSON_OBJECT) ? config_scaling(h, c, rope, e) : 0;
+}
+
+/* ---- windows ---- */
+
+/* "layer_types": a name a layer. */
+static int config_layers(struct hparam *h, const struct config *c, int list, struct err *e)
+{
+    if (!json_is(&c->j, list, JSON_ARRAY) || c->j.node[list].size != (uint32_t)h->n_layers)
+        return err_set(e, ERR_DATA, "field 'layer_types' is not an array of %d names", h->n_layers);
+    for (int i = 0; i < h->n_layers; i++) {
+        int node = json_at(&c->j, list, (uint32_t)i);
+
+        h->windowed[i] = json_str_is(&c->j, node, "sliding_attention");
+        if (!h->windowed[i] && !json_str_is(&c->j, node, "full_attention"))
+            return wrong(c, node, "layer_types", "supported", e);
+    }
+    return 0;
+}
+
+/* Of Mistral all layers are windowed, of Gemma 2 every second one, of Qwen those
+ * from max_window_layers on if use_sliding_window says so. */
+static int config_window(struct hparam *h, const struct config *c, struct err *e)
+{
+    bool mistral = !strcmp(c->type->name, "mistral"), gemma = !strcmp(h->arch, "gemma2");
+    bool qwen = !strncmp(h->arch, "qwen", 4);
+    int node = json_get(&c->j, 0, "sliding_window"), list = json_get(&c->j, 0, "layer_types");
+    int from = 0;
+
+    if (!mistral && !gemma && !(qwen && json_true(&c->j, json_get(&c->j, 0, "use_sliding_window"))))
+        return 0;
+    if (node >= 0 && json_is(&c->j, node, JSON_NULL))
+        return 0;
+    if (config_int(c, "sliding_window", 1, INT32_MAX, 4096, &h->window, e) ||
+        (qwen && config_int(c, "max_window_layers", 0, INT32_MAX, 28, &from, e)))
+        return -1;
+    if (!mistral && !absent(c, list))
+        return config_layers(h, c, list, e);
+    for (int i = 0; i < h->n_layers; i++)
+        h->windowed[i] = i >= from && hparam_window_default(h, i);
+    return 0;
+}
+
+/* ---- the rest ---- */
+
+/* Known model_type, and nothing that would change the computation and is not done here. */
+static int config_type(struct config *c, struct err *e)
+{
+    int type = json_get(&c->j, 0, "model_type"), act;
+    const char *raw;
+    size_t n = 4;
+
+    for (int i = 0; i < N_TYPES && !c->type; i++)
+        if (json_str_is(&c->j, type, types[i].name))
+            c->type = &types[i];
+    if (!c->type) {
+        raw = type < 0 ? "none" : json_raw(&c->j, type, &n);
+        return err_set(e, ERR_DATA,
+                       "model_type %.*s is not supported (llama, mistral, qwen2, qwen3, gpt2, "
+                       "gemma2 and nemotron are)",
+                       n > 40 ? 40 : (int)n, raw);
+    }
+    act = json_get(&c->j, 0, c->type->act_name);
+    // the one function has two names
+    if (!absent(c, act) && !json_str_is(&c->j, act, c->type->act) &&
+        !(c->type->act[0] == 'g' &&
+          (json_str_is(&c->j, act, "gelu_new") || json_str_is(&c->j, act, "gelu_pytorch_tanh"))))
+        return err_set(e, ERR_DATA, "%s is not \"%s\"", c->type->act_name, c->type->act);
+    if (json_is(&c->j, json_get(&c->j, 0, "quantization_config"), JSON_OBJECT))
+        return err_set(e, ERR_DATA,
+                       "a quantized checkpoint (quantization_config) cannot be run "
+                       "as it is; convert it first");
+    return 0;
+}
+
+static int config_sizes(struct hparam *h, const struct config *c, struct err *e)
+{
+    int head = c->type->head_dim ? c->type->head_dim : -1;
+
+    if (!strcmp(c->type->name, "gpt2")) {
+        if (config_int(c, "n_embd", 1, HPARAM_DIM, 0, &h->dim, e) ||
+            config_int(c, "n_layer", 1, HPARAM_LAYERS, 0, &h->n_layers, e) ||
+            config_int(c, "n_inner", 1, HPARAM_FFN, 4 * h->dim, &h->ffn_dim, e) ||
+            config_int(c, "n_positions", 1, HPARAM_CTX, c->type->ctx, &h->ctx, e) ||
+            config_int(c, "n_head", 1, HPARAM_DIM, 0, &h->n_heads, e) ||
+            config_flag(c, "scale_attn_weights", true, e) ||
+            config_flag(c, "scale_attn_by_inverse_layer_idx", false, e) ||
+            config_flag(c, "add_cross_attention", false, e))
+            return -1;
+        h->n_kv_heads = h->n_heads;
+        return 0;
+    }
+    return config_int(c, "hidden_size", 1, HPARAM_DIM, 0, &h->dim, e) ||
+                   config_int(c, "num_hidden_layers", 1, HPARAM_LAYERS, 0, &h->n_layers, e) ||
+                   config_int(c, "intermediate_size", 1, HPARAM_FFN, 0, &h->ffn_dim, e) ||
+                   config_int(c, "max_position_embeddings", 1, HPARAM_CTX, c->type->ctx, &h->ctx,
+                              e) ||
+                   config_int(c, "num_attention_heads", 1, HPARAM_DIM, 0, &h->n_heads, e) ||
+                   config_int(c, "num_key_value_heads", 1, h->n_heads, h->n_heads, &h->n_kv_heads,
+                              e) ||
+                   config_int(c, "head_dim", 1, HPARAM_HEAD, head, &h->head_dim, e)
+               ? -1
+               : 0;
+}
+
+/* null is no cap, absence the default. */
+static int config_cap(const struct config *c, const char *name, float none, float *out,
+                      struct err *e)
+{
+    int node = json_get(&c->j, 0, name);
+
+    *out = 0.0f;
+    return node >= 0 && json_is(&c->j, node, JSON_NULL) ? 0
+                                                        : config_float(c, 0, name, none, out, e);
+}
+
+static int config_gemma2(struct hparam *h, const struct config *c, struct err *e)
+{
+    float scalar;
+
+    if (config_cap(c, "attn_logit_softcapping", 50.0f, &h->attn_cap, e) ||
+        config_cap(c, "final_logit_softcapping", 30.0f, &h->logit_cap, e) ||
+        config_float(c, 0, "query_pre_attn_scalar", 256.0f, &scalar, e) ||
+        config_flag(c, "use_bidirectional_attention", false, e))
+        return -1;
+    if (!(scalar > 0.0f) || !isfinite(scalar))
+        return err_set(e, ERR_DATA, "query_pre_attn_scalar: %g is not a number above 0",
+                       (double)scalar);
+    h->attn_scale = 1.0f / sqrtf(scalar);
+    return 0;
+}
+
+static int config_read(struct hparam *h, struct config *c, struct err *e)
+{
+    int tied;
+
+    if (!json_is(&c->j, 0, JSON_OBJECT))
+        return err_set(e, ERR_DATA, "not a JSON object");
+    if (config_type(c, e))
+        return -1;
+    hparam_family(h, c->type->arch, strlen(c->type->arch));
+    if (config_sizes(h, c, e) || config_float(c, 0, c->type->eps_name, c->type->eps, &h->eps, e))
+        return -1;
+    tied = json_get(&c->j, 0, "tie_word_embeddings");
+    h->tied = absent(c, tied) ? c->type->tied : json_true(&c->j, tied);
+    h->rope_pairs_apart = true;
+    if (h->head_dim < 1) { // config_rope needs it
+        if (h->dim % h->n_heads)
+            return hparam_finish(h, e);
+        h->head_dim = h->dim / h->n_heads;
+    }
+    if ((strcmp(h->arch, "gpt2") && config_rope(h, c, e)) || config_window(h, c, e) ||
+        (!strcmp(h->arch, "gemma2") && config_gemma2(h, c, e)))
+        return -1;
+    return hparam_finish(h, e);
+}
+
+int hparam_dir(struct hparam *h, const char *dir, struct err *e)
+{
+    char *path = file_join(dir, "config.json"), *text;
+    struct config c = {0};
+    size_t n;
+    int rc = -1;
+
+    *h = (struct hparam){0};
+    text = file_text(path, CONFIG_BYTES, &n, e);
+    if (text) {
+        rc = json_parse(&c.j, &c.mem, text, n, e) || config_read(h, &c, e) ? err_wrap(e, "%s", path)
+                                                                           : 0;
+    }
+    arena_free(&c.mem);
+    free(text);
+    free(path);
+    return rc;
+}
