@@ -12,6 +12,7 @@ struct generate {
     struct cli_sample sample;
     struct stream_opt io;
     struct cli_notes notes;
+    const char *grammar; // file
     const struct cli *cli;
     struct session ses;
     struct stream *s;
@@ -26,7 +27,8 @@ struct work {
     struct record r;
     struct record *out; // (samples)
     int left;
-    bool failed;
+    bool failed;        // no finite logits
+    bool ungrammatical; // nowhere to go within the grammar
 };
 
 static struct work *work_new(struct generate *g)
@@ -79,6 +81,7 @@ static int submit(struct generate *g, struct work *w, struct err *e)
     q.key = w->r.key;
     q.token = ids.id;
     q.n_token = (int)ids.n;
+    q.grammar = g->ses.grammar;
     q.trim = templated && tok_adds_space(g->ses.pm.tok);
     q.user = w;
     for (int i = 0; i < g->sample.samples && !rc; i++) {
@@ -157,11 +160,17 @@ static int finish(struct generate *g, const struct engine_result *d, struct err 
     record_copy(&w->out[d->sample_index], &w->r);
     put_result(g, d, &w->out[d->sample_index]);
     w->failed = w->failed || d->finish == ENGINE_FAILED;
+    w->ungrammatical = w->ungrammatical || d->finish == ENGINE_GRAMMAR;
     if (--w->left)
         return 0;
     if (w->failed) {
         err_set(e, ERR_DATA, "the model gave no finite logits");
         return reject(g, w, "logits", e);
+    }
+    if (w->ungrammatical) {
+        err_set(e, ERR_DATA,
+                "no token of the vocabulary keeps to the grammar, or it is too ambiguous");
+        return reject(g, w, "grammar", e);
     }
     rc = stream_write_group(g->s, w->out, g->sample.samples, e);
     work_free(g, w);
@@ -187,6 +196,19 @@ static int take_in(struct generate *g, bool *more, struct err *e)
     return 0;
 }
 
+static int open_stream(struct generate *g, int n, char **file, struct err *e)
+{
+    struct buf more = {0};
+
+    if (g->grammar && g->sample.ignore_eos)
+        return err_set(e, ERR_ARG, "--ignore-eos cannot go on where the grammar ends");
+    if (session_constrain(&g->ses, g->grammar, &more, e) == 0)
+        g->s = session_stream(&g->ses, g->cli, &g->io, prompt_fields, g->sample.samples,
+                              more.n ? more.p : NULL, n, file, e);
+    buf_free(&more);
+    return g->s ? 0 : -1;
+}
+
 static int run(struct generate *g, int n, char **file, int *status, struct err *e)
 {
     struct engine_result d;
@@ -195,11 +217,7 @@ static int run(struct generate *g, int n, char **file, int *status, struct err *
 
     g->request = session_request(&g->sample, g->io.seed);
     if (session_open(&g->ses, g->cli, &g->model, !g->io.unordered, e) ||
-        session_sampling(&g->ses, &g->sample, &g->request, e))
-        return -1;
-    g->s =
-        session_stream(&g->ses, g->cli, &g->io, prompt_fields, g->sample.samples, NULL, n, file, e);
-    if (!g->s)
+        session_sampling(&g->ses, &g->sample, &g->request, e) || open_stream(g, n, file, e))
         return -1;
     cli_progress_begin(&g->progress, g->cli);
     while (more || engine_busy(g->ses.en)) {
@@ -226,7 +244,12 @@ int main(int argc, char **argv)
                          .io = cli_io_default,
                          .notes = cli_notes_default};
     const struct opt opts[] = {
-        CLI_MODEL(&g.model), CLI_SAMPLE(&g.sample), CLI_IO(&g.io), CLI_NOTES(&g.notes), OPT_END(),
+        CLI_MODEL(&g.model),
+        CLI_SAMPLE(&g.sample),
+        OPT_STR(0, "grammar", &g.grammar, "file", "keep the output to this grammar (GBNF)"),
+        CLI_IO(&g.io),
+        CLI_NOTES(&g.notes),
+        OPT_END(),
     };
     const struct cli cli = {"llm-generate", "[file ...]", "complete the prompt of every record",
                             opts, &g.notes};

@@ -31,7 +31,8 @@ const struct cli_sample cli_sample_unset = {.temp = -1,
 const struct stream_opt cli_io_default = {0};
 const struct cli_notes cli_notes_default = {0};
 
-/* Options that cannot change a record's bytes (design, section 5), or only say where they go. */
+/* Options that cannot change a record's bytes (design, section 5), or only say where they go, or
+ * name files whose content stands in the fingerprint. */
 static const char *const no_effect[] = {"model",
                                         "device",
                                         "threads",
@@ -50,6 +51,7 @@ static const char *const no_effect[] = {"model",
                                         "progress",
                                         "help",
                                         "version",
+                                        "grammar",
                                         NULL};
 
 static void usage(const struct cli *c, FILE *out)

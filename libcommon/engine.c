@@ -29,6 +29,7 @@ struct job {
     struct tok_stream stream;
     struct buf text;
     struct sample_seq seen; // what the sampler keeps of the job
+    struct grammar_state grammar;
     float *logprob;
     struct sample_top *top;
     size_t cap_logprob, cap_top;
@@ -64,6 +65,7 @@ static void job_free(struct engine *en, struct job *j)
     if (!j)
         return;
     sched_free(&j->seq, &en->kv);
+    grammar_leave(&j->grammar);
     buf_free(&j->text);
     free(j->logprob);
     free(j->top);
@@ -214,6 +216,8 @@ int engine_submit(struct engine *en, const struct engine_request *r, struct err 
     j->seq.n_prompt = r->n_slots ? INT32_MAX : r->n_token; // what slots add is prompt too
     j->noise = rng_stream(r->seed, name.hi, name.lo);
     j->stream.first = r->trim;
+    if (r->grammar)
+        grammar_enter(r->grammar, &j->grammar, r->trim);
     for (int i = 0; i < r->n_token; i++)
         push(j, r->token[i]);
     for (int i = 0; i < r->n_slots; i++)
@@ -230,6 +234,8 @@ static void finish(struct engine *en, struct job *j, enum engine_finish how)
 {
     j->done = true;
     j->finish = how;
+    if (j->r.grammar)
+        j->stream.n_held = 0; // part of a character that the grammar allows is no broken one
     tok_stream_end(&j->stream, &j->text);
     kv_release(&en->kv, &j->seq.kv);
 }
@@ -270,14 +276,20 @@ static void generate(struct engine *en, struct job *j, const float *logit)
 {
     const struct tok *tok = en->model->tok;
     size_t old = j->text.n;
+    const uint64_t *allow = NULL;
+    struct err why;
+    bool end;
     int32_t id;
 
     j->seen.token = j->seq.token;
     j->seen.n_prompt = j->r.n_token;
     j->seen.n = j->seq.n;
-    id = sample_draw(&en->work, &j->r.sample, &j->seen, NULL, &j->noise, logit, en->model->vocab,
+    if (j->r.grammar && !(allow = grammar_mask(&j->grammar, &why))) {
+        finish(en, j, why.code ? ENGINE_GRAMMAR : ENGINE_STOP);
+        return;
+    }
+    id = sample_draw(&en->work, &j->r.sample, &j->seen, allow, &j->noise, logit, en->model->vocab,
                      j->seq.n);
-
     if (id < 0) {
         finish(en, j, ENGINE_FAILED);
         return;
@@ -286,9 +298,12 @@ static void generate(struct engine *en, struct job *j, const float *logit)
         note_logprobs(en, j, logit, id);
     push(j, id);
     en->count.generated++;
-    if (id < tok_size(tok))
+    end = tok_is_end(tok, id);
+    if (j->r.grammar)
+        grammar_accept(&j->grammar, id);
+    if (id < tok_size(tok) && !(j->r.grammar && end)) // whatever text an end token has
         tok_stream_add(tok, &j->stream, id, false, &j->text);
-    if ((!j->r.ignore_eos && id < tok_size(tok) && tok_is_end(tok, id)) || cut_at_stop(j, old))
+    if ((!j->r.ignore_eos && end) || cut_at_stop(j, old))
         finish(en, j, ENGINE_STOP);
     else if (n_out(j) >= j->r.max_tokens || j->seq.n >= en->o.ctx)
         finish(en, j, ENGINE_LENGTH);

@@ -12,6 +12,7 @@
 #include "backend.h"
 #include "buf.h"
 #include "err.h"
+#include "grammar.h"
 #include "hash.h"
 #include "model.h"
 #include "sample.h"
@@ -54,12 +55,14 @@ struct engine_request {
     int n_logprobs; // likeliest tokens to report at each position; 0: no log-probabilities
     bool ignore_eos;
     bool trim; // drop one leading space of the output (SentencePiece after a template)
+    struct grammar *grammar; // that the text must keep to, or NULL; borrowed, outlives the engine
     const struct engine_slot *slot; // (n_slots) borrowed until polled; NULL: generate
     int n_slots;
     void *user;
 };
 
-enum engine_finish { ENGINE_STOP, ENGINE_LENGTH, ENGINE_SLOTS, ENGINE_FAILED };
+/* ENGINE_GRAMMAR: nothing that the grammar allows can come next, or it is too ambiguous. */
+enum engine_finish { ENGINE_STOP, ENGINE_LENGTH, ENGINE_SLOTS, ENGINE_FAILED, ENGINE_GRAMMAR };
 
 /* What came of a request; its pointers are valid until the next engine_poll. */
 struct engine_result {

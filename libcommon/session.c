@@ -2,6 +2,8 @@
 #include "session.h"
 
 #include "bias.h"
+#include "file.h"
+#include "gbnf.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +64,32 @@ void session_close(struct session *s)
     engine_close(s->en);
     free(s->bias);
     free(s->breaker);
+    grammar_free(s->grammar);
     *s = (struct session){0};
+}
+
+int session_constrain(struct session *s, const char *path, struct buf *more, struct err *e)
+{
+    struct cfg c = {0};
+    struct hash128 h;
+    char hex[33], *text;
+    size_t n;
+
+    if (!path)
+        return 0;
+    text = file_text(path, CFG_TEXT, &n, e);
+    if (!text)
+        return -1;
+    h = hash_bytes(text, n);
+    hash_hex(h, hex);
+    if (!gbnf_read(&c, text, n, e))
+        s->grammar = grammar_new(&c, s->pm.tok, engine_model(s->en)->vocab, e);
+    cfg_free(&c);
+    free(text);
+    if (!s->grammar)
+        return err_wrap(e, "%s", path);
+    buf_fmt(more, "%s\"grammar\":\"%s\"", more->n ? "," : "", hex);
+    return 0;
 }
 
 struct engine_request session_request(const struct cli_sample *o, uint64_t seed)

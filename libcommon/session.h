@@ -13,6 +13,7 @@ struct session {
     struct prompt_model pm;
     struct sample_bias *bias; // of session_sampling
     uint64_t *breaker;
+    struct grammar *grammar; // of session_constrain, or NULL
 };
 
 /* Open the model of the options (ERR_ARG without -m); says with -v what it runs on and the memory
@@ -20,6 +21,10 @@ struct session {
 int session_open(struct session *s, const struct cli *c, const struct cli_model *o, bool ordered,
                  struct err *e);
 void session_close(struct session *s); // zeroed is closed
+
+/* Keep all outputs to the grammar (GBNF) in a file, unless path is NULL. Appends a pair with the
+ * hash of its text to `more`, for session_stream. Errors name the file. */
+int session_constrain(struct session *s, const char *path, struct buf *more, struct err *e);
 
 /* A request with the sampling options, to which prompt, key and user are added. */
 struct engine_request session_request(const struct cli_sample *o, uint64_t seed);

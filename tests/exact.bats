@@ -182,3 +182,24 @@ has() {
         llm-generate "${cut[@]}" $how in.jsonl | cmp c.ref -
     done
 }
+
+@test "exact: within a grammar, over batch, chunk, threads and instruction sets" {
+    cd "$BATS_FILE_TMPDIR"
+    cat >list.gbnf <<'EOT'
+root ::= "{" ws "\"list\":" ws "[" ws (item ("," ws item){0,3}) "]" ws "}"
+item ::= "\"" [^"\\\x00-\x1f]{1,12} "\"" | "-"? [0-9]{1,5} | "(" item " " item ")"
+ws ::= | " " | "\n" " "{0,4}
+EOT
+    gen() {
+        llm-generate -m "$TINY" -n 40 -t 1 --seed 5 --grammar list.gbnf "$@"
+    }
+    gen --batch 1 -j 1 in.jsonl >grammar.ref
+    [ "$(grep -c '"finish_reason":"stop"' grammar.ref)" -gt 4 ]
+    gen --batch 7 -j 2 in.jsonl | cmp grammar.ref -
+    gen --batch 32 -j 3 --batch-tokens 7 in.jsonl | cmp grammar.ref -
+    gen --isa scalar --batch-tokens 1 in.jsonl | cmp grammar.ref -
+    ! has avx2 || gen --isa avx2 in.jsonl | cmp grammar.ref -
+    tac in.jsonl | gen --batch 6 | tac | cmp grammar.ref -
+    { gen --shard 1/2 in.jsonl && gen --shard 2/2 in.jsonl; } | sort >joined
+    sort grammar.ref | cmp - joined
+}

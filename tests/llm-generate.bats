@@ -225,3 +225,40 @@ EOT
     for i in $(seq 40); do echo "$task"; done | gen -t 1 -n 200 --batch 16 --ignore-eos --stats s.json >/dev/null
     jq -e '.peak_rss_bytes <= .model_bytes + .cache_bytes + 64 * 1048576' s.json
 }
+
+@test "llm-generate: --grammar: outputs match, or begin a text that does when they are cut" {
+    echo 'root ::= "yes" | "no" (", " [a-z]{3,5}){2}' >g.gbnf
+    for i in $(seq 20); do echo "{\"id\":$i,\"instruction\":\"Say $i.\"}"; done >in
+    run -0 --separate-stderr gen -t 2 --grammar g.gbnf in
+    [ -z "$stderr" ]
+    jq -e -s 'all(.[]; .finish_reason == "stop" and (.output | test("^(yes|no(, [a-z]{3,5}){2})$")))
+        and (map(.output == "yes") | any) and (map(.output == "yes") | all | not)' <<<"$output"
+    run -0 gen -t 2 --grammar g.gbnf -n 3 in
+    jq -e -s 'all(.[]; .finish_reason == "length" or .output == "yes")' <<<"$output"
+    jq -e -s 'all(.[]; .output | test("^(y(es?)?|no?(, ?([a-z]{0,5}(, ?[a-z]{0,5})?)?)?)$"))' <<<"$output"
+}
+
+@test "llm-generate: --grammar: the end is allowed only where the text is whole; characters stay whole" {
+    echo 'root ::= [\u00e9\u4e2d\U0001F600]{4} "."?' >g.gbnf
+    run -0 gen -t 0 --grammar g.gbnf -n 5 --samples 3 <<<"$task"
+    jq -e -s 'all(.[]; .output | test("^[é中😀]*[.]?$"))' <<<"$output"
+    run -0 gen -t 1 --grammar g.gbnf --samples 8 <<<"$task"
+    jq -e -s 'all(.[]; .finish_reason == "stop" and (.output | test("^[é中😀]{4}[.]?$")))' <<<"$output"
+}
+
+@test "llm-generate: --grammar: what cannot be used is refused and named, --resume knows the text" {
+    echo 'root ::= nix' >g.gbnf
+    run -2 --separate-stderr gen --grammar g.gbnf <<<"$task"
+    [ "$stderr" = "llm-generate: g.gbnf: line 1: rule 'nix' is not defined" ]
+    run -2 --separate-stderr gen --grammar nowhere.gbnf <<<"$task"
+    [[ "$stderr" == *nowhere.gbnf* ]]
+    echo 'root ::= "a" | "b"' >g.gbnf
+    run -2 --separate-stderr gen --grammar g.gbnf --ignore-eos <<<"$task"
+    [[ "$stderr" == *--ignore-eos* ]]
+    gen --grammar g.gbnf -o out.jsonl <<<"$task"
+    cp g.gbnf same.gbnf
+    gen --grammar same.gbnf -o out.jsonl --resume <<<"$task"
+    echo 'root ::= "a"' >g.gbnf
+    run -2 --separate-stderr gen --grammar g.gbnf -o out.jsonl --resume <<<"$task"
+    [[ "$stderr" == *grammar* ]]
+}
