@@ -473,12 +473,12 @@ static int run(struct make *g, int n, char **file, int *status, struct err *e)
     cli_progress_end(&g->progress);
     if (rc < 0)
         return -1;
+    if (!rc)
+        stream_unfinished(g->s);
     put_stats(g, &extra);
     *status = stream_close(g->s, extra.p, e);
     g->s = NULL;
     buf_free(&extra);
-    if (*status >= 0 && !rc)
-        *status = CLI_STOPPED;
     return *status < 0 ? -1 : 0;
 }
 

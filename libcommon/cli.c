@@ -2,6 +2,8 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,32 +35,89 @@ const struct cli_notes cli_notes_default = {0};
 
 /* Options that cannot change a record's bytes (design, section 5), or only say where they go, or
  * name files whose content stands in the fingerprint. */
-static const char *const no_effect[] = {"model",
-                                        "device",
-                                        "threads",
-                                        "batch",
-                                        "batch-tokens",
-                                        "kv-memory",
-                                        "no-prefix-cache",
-                                        "isa",
-                                        "output",
-                                        "rejects",
-                                        "resume",
-                                        "unordered",
-                                        "stats",
-                                        "quiet",
-                                        "verbose",
-                                        "progress",
-                                        "help",
-                                        "version",
-                                        "grammar",
-                                        NULL};
+static const char *const no_effect[] = {
+    "model",   "device",   "threads", "batch",   "batch-tokens", "kv-memory", "no-prefix-cache",
+    "isa",     "output",   "rejects", "resume",  "unordered",    "stats",     "quiet",
+    "verbose", "progress", "help",    "version", "grammar",      NULL};
 
 static void usage(const struct cli *c, FILE *out)
 {
     fprintf(out, "usage: %s [options]%s%s\n%s\n", c->name, *c->operands ? " " : "", c->operands,
             c->about);
     opt_help(c->opts, out);
+}
+
+static void say(const char *s, size_t n)
+{
+    while (n) {
+        ssize_t k = write(STDERR_FILENO, s, n);
+
+        if (k <= 0)
+            return;
+        s += k;
+        n -= (size_t)k;
+    }
+}
+
+/* "begin-end perms offset device inode   path": the path, when p is in this range. */
+static const char *mapped(const char *line, uintptr_t p)
+{
+    uintptr_t end[2] = {0};
+
+    for (int i = 0; i < 2; i++, line++)
+        for (; *line && *line != '-' && *line != ' '; line++)
+            end[i] = end[i] * 16 + (uintptr_t)(*line <= '9' ? *line - '0' : *line - 'a' + 10);
+    return p >= end[0] && p < end[1] ? strchr(line, '/') : NULL;
+}
+
+static void wait_for_exit(int sig)
+{
+    (void)sig;
+    for (;;)
+        pause();
+}
+
+/* A mapped file (that of a model) became shorter, or its disk failed: the kernel's own
+ * list says which one. Only what a signal handler may do: no allocation, no stdio. */
+static void on_bus(int sig, siginfo_t *info, void *context)
+{
+    static const char why[] = "' cannot be read any more: it was shortened or overwritten "
+                              "while in use, or its disk failed\n";
+    const struct sigaction wait = {.sa_handler = wait_for_exit};
+    const char *name = program_invocation_short_name, *path = NULL;
+    struct sigaction old;
+    char buf[8192];
+    size_t n = 0;
+    ssize_t got;
+    int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+
+    (void)context;
+    if (!sigaction(sig, &wait, &old) && old.sa_handler == wait_for_exit)
+        wait_for_exit(sig); // another thread was first
+    while (!path && fd >= 0 && (got = read(fd, buf + n, sizeof(buf) - 1 - n)) > 0) {
+        char *line = buf, *end;
+
+        n += (size_t)got;
+        buf[n] = 0;
+        for (; !path && (end = strchr(line, '\n')); line = end + 1) {
+            *end = 0;
+            path = mapped(line, (uintptr_t)info->si_addr);
+        }
+        if (!path) {
+            n = (size_t)(buf + n - line);
+            memmove(buf, line, n);
+        }
+    }
+    if (!path) { // no file: as if there were no handler
+        signal(sig, SIG_DFL);
+        raise(sig);
+        return;
+    }
+    say(name, strlen(name));
+    say(": '", 3);
+    say(path, strlen(path));
+    say(why, sizeof(why) - 1);
+    _exit(CLI_USAGE);
 }
 
 /* -h, -V and --help-mdoc act before anything else is looked at. */
@@ -77,9 +136,11 @@ static void early(const struct cli *c, const char *arg)
 
 int cli_begin(const struct cli *c, int argc, char **argv)
 {
+    const struct sigaction bus = {.sa_sigaction = on_bus, .sa_flags = SA_SIGINFO};
     struct err e;
     int n;
 
+    sigaction(SIGBUS, &bus, NULL);
     for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
         early(c, argv[i]);
     n = opt_parse(c->opts, argc, argv, &e);

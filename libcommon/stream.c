@@ -434,6 +434,11 @@ bool stream_stopped(struct stream *s)
     return stop_seen(&s->stop);
 }
 
+void stream_unfinished(struct stream *s)
+{
+    s->ended = false;
+}
+
 /* ---- writing ---- */
 
 int stream_write_group(struct stream *s, struct record *r, int n, struct err *e)

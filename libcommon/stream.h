@@ -76,6 +76,10 @@ bool stream_stopped(struct stream *s);
 
 enum { STREAM_RULES = 32 }; // rules of one command that are counted apart; later ones together
 
+/* The input has ended, but work is left that no record in hand stands for (further rounds): a
+ * signal that came is an early stop to stream_close then. */
+void stream_unfinished(struct stream *s);
+
 struct stream_counts {
     int64_t read;     // records given to the command
     int64_t written;  // output lines

@@ -218,6 +218,7 @@ static int start(struct thread_pool *p, int n, struct err *e)
     int rc = 0;
 
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); // of a mapped file: ends the program, see cli.c
     pthread_sigmask(SIG_SETMASK, &all, &old);
     for (; p->n < n && !rc; p->n += !rc) {
         struct worker *w = &p->worker[p->n];

@@ -262,3 +262,27 @@ EOT
     run -2 --separate-stderr gen --grammar g.gbnf -o out.jsonl --resume <<<"$task"
     [[ "$stderr" == *grammar* ]]
 }
+
+@test "llm-generate: a model file that becomes shorter while in use ends the run with its name" {
+    cd "$BATS_TEST_TMPDIR"
+    for how in 'truncate -s 8192 "the model.gguf"' 'echo other >"the model.gguf"'; do
+        for threads in 1 2; do
+            cp "$TINY" "the model.gguf"
+            mkfifo in
+            llm-generate -m "the model.gguf" -j "$threads" -n 3 --stop ' ' <in >out 2>err &
+            pid=$!
+            exec 4>in
+            echo '{"prompt":"a"}' >&4
+            while [ ! -s out ]; do sleep 0.02; done
+            eval "$how"
+            printf '{"prompt":"a b c d e f g h i j k l m n o p %s"}\n' 1 2 3 4 5 >&4 || :
+            exec 4>&-
+            rc=0
+            wait "$pid" || rc=$?
+            [ "$rc" = 2 ]
+            [ "$(wc -l <err)" = 1 ]
+            grep -q "^llm-generate: '.*/the model.gguf' cannot be read any more" err
+            rm in out err "the model.gguf"
+        done
+    done
+}

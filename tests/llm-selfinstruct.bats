@@ -187,12 +187,13 @@ setup() {
 }
 
 @test "llm-selfinstruct: a signal stops it with 75, and it goes on" {
-    "${CMD[@]}" -q -o out --rejects rej --count 2000 --resume "$SEEDS" &
+    "${CMD[@]}" -q -o out --rejects rej --count 2000 --resume --stats stats "$SEEDS" &
     pid=$!
     for i in $(seq 100); do [ -s rej ] && break; sleep 0.1; done
     kill -TERM $pid
     rc=0
     wait $pid || rc=$?
     [ "$rc" = 75 ]
+    [ "$(jq .status stats)" = 75 ] # the input has ended, the work has not
     tail -c 1 out | cmp - <(echo)
 }
