@@ -3,46 +3,86 @@
  * A job is announced by one 64-bit word: its number in the upper half, the next
  * chunk to take in the lower. A worker takes a chunk by compare-and-swap on the
  * whole word. The word is closed under a new number before the job's fields
- * change, so a worker that wakes late can never mix two jobs. The run ends when all chunks are
- * done, not when all workers have looked: a worker that the system does not schedule costs nothing.
- * Workers spin for some 30 us, then sleep on a condition. */
+ * change, so a worker that wakes late can never mix two jobs. The run ends when
+ * all chunks are done, not when all workers have looked: a worker that the system
+ * does not schedule costs nothing, unless it stands still amid a chunk.
+ *
+ * On a machine with other busy processes that is what costs: a worker that shares
+ * its processor is stopped for a time slice (3-4 ms) amid a chunk of some 10 us.
+ * So, while the pool has no more workers than there are processors:
+ *
+ *   apart   a worker that finds itself on the caller's processor leaves it before it
+ *           takes a chunk; the system, left alone, often wakes both on the same one
+ *   lend    a caller that has waited longer than a chunk takes moves the workers that
+ *           hold one to its own processor and sleeps: they run there at once
+ *
+ * Both are affinities of the pool's own threads; the caller's is never touched.
+ * Who waits spins for some 50 us, then sleeps on a futex; a pool with more workers
+ * than processors sleeps at once. */
 #include "thread.h"
 
+#include "cpus.h"
 #include "mem.h"
 
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
-enum { SPIN = 1000 };
-#define CLOSED UINT32_MAX // a chunk number: the job's fields are being written
+enum { SPIN = 50000, LINE = 64 }; // nanoseconds; bytes of a cache line
+#define CLOSED UINT32_MAX         // a chunk number: the job's fields are being written
 
 struct worker {
-    struct thread_pool *pool;
+    _Alignas(LINE) struct thread_pool *pool;
     pthread_t thread;
     int id;
+    bool lent;          // the caller's processor
+    _Atomic bool holds; // a chunk
 };
 
 struct thread_pool {
-    int n, spin;
+    int n;
+    bool spin;             // no more workers than processors
+    _Atomic bool apart;    // and workers can be moved
     struct worker *worker; // (n), the first is the caller
     /* The job: written while `state` is closed, unchanged until it is done. */
     _Atomic(thread_fn) fn;
     _Atomic(void *) ctx;
     _Atomic int64_t items, grain;
-    _Atomic uint64_t state; // job << 32 | next chunk
-    _Atomic int64_t left;   // chunks not yet done
-    _Atomic int asleep;     // workers that wait on `wake`
-    _Atomic bool waiting;   // the caller waits on `done`
+    _Atomic int home;                       // processor of the caller
+    _Alignas(LINE) _Atomic uint64_t state;  // job << 32 | next chunk
+    _Alignas(LINE) _Atomic int64_t left;    // chunks not yet done
+    _Alignas(LINE) _Atomic uint32_t number; // of the job: what idle workers sleep on
+    _Atomic int asleep;                     // of them
+    _Atomic uint32_t waiting;               // 1 while the caller sleeps
     _Atomic bool quit;
-    pthread_mutex_t mutex;
-    pthread_cond_t wake, done;
 };
+
+static void futex_wait(_Atomic uint32_t *at, uint32_t while_it_is)
+{
+    syscall(SYS_futex, at, FUTEX_WAIT_PRIVATE, while_it_is, NULL, NULL, 0);
+}
+
+static void futex_wake(_Atomic uint32_t *at, int n)
+{
+    syscall(SYS_futex, at, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+}
+
+static int64_t clock_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
 
 static void pause_briefly(void)
 {
@@ -53,10 +93,23 @@ static void pause_briefly(void)
 #endif
 }
 
-/* Take chunks of the job in `state` until none is left. */
-static void work(struct thread_pool *p, int id)
+/* Let a worker run where the process may, except on the caller's processor. False when it cannot.
+ */
+static bool keep_apart(struct thread_pool *p, const struct worker *w)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(getpid(), sizeof(set), &set))
+        return false;
+    CPU_CLR((size_t)atomic_load(&p->home), &set);
+    return CPU_COUNT(&set) && !pthread_setaffinity_np(w->thread, sizeof(set), &set);
+}
+
+/* Take chunks of the job in `state` until none is left. True: the caller slept and was woken. */
+static bool work(struct thread_pool *p, struct worker *w)
 {
     uint64_t s = atomic_load(&p->state);
+    bool woke = false;
 
     for (;;) {
         int64_t items = atomic_load(&p->items), grain = atomic_load(&p->grain), begin;
@@ -68,20 +121,33 @@ static void work(struct thread_pool *p, int id)
             uint64_t now = atomic_load(&p->state);
 
             if (now >> 32 == s >> 32)
-                return;
+                return woke;
             s = now;
             continue;
         }
-        if (!atomic_compare_exchange_weak(&p->state, &s, s + 1))
+        if (w->id && atomic_load(&p->apart) && sched_getcpu() == atomic_load(&p->home)) {
+            if (!keep_apart(p, w))
+                atomic_store(&p->apart, false);
+            s = atomic_load(&p->state);
             continue;
-        fn(ctx, begin, items - begin < grain ? items : begin + grain, id);
-        s++;
-        if (atomic_fetch_sub(&p->left, 1) == 1 && atomic_load(&p->waiting)) {
-            pthread_mutex_lock(&p->mutex);
-            pthread_cond_signal(&p->done);
-            pthread_mutex_unlock(&p->mutex);
         }
+        atomic_store(&w->holds, true);
+        if (atomic_compare_exchange_weak(&p->state, &s, s + 1)) {
+            fn(ctx, begin, items - begin < grain ? items : begin + grain, w->id);
+            s++;
+            if (atomic_fetch_sub(&p->left, 1) == 1 && atomic_exchange(&p->waiting, 0)) {
+                futex_wake(&p->waiting, 1);
+                woke = true;
+            }
+        }
+        atomic_store(&w->holds, false);
     }
+}
+
+/* Whether there is a job, or the end, that an idle worker has not seen. */
+static bool called(struct thread_pool *p, uint32_t seen)
+{
+    return atomic_load(&p->number) != seen || atomic_load(&p->quit);
 }
 
 static void *worker_main(void *arg)
@@ -89,31 +155,76 @@ static void *worker_main(void *arg)
     struct worker *w = arg;
     struct thread_pool *p = w->pool;
     uint32_t seen = 0;
+    bool spin = p->spin;
 
     for (;;) {
-        for (int i = 0; i < p->spin; i++) {
-            if ((uint32_t)(atomic_load(&p->state) >> 32) != seen || atomic_load(&p->quit))
-                break;
+        int64_t until = spin ? clock_ns() + SPIN : 0;
+
+        for (int i = 0; spin && !called(p, seen); i++) {
             pause_briefly();
+            spin = i % 16 || clock_ns() < until;
         }
-        if ((uint32_t)(atomic_load(&p->state) >> 32) == seen) {
-            pthread_mutex_lock(&p->mutex);
+        while (!called(p, seen)) {
             atomic_fetch_add(&p->asleep, 1);
-            while ((uint32_t)(atomic_load(&p->state) >> 32) == seen && !atomic_load(&p->quit))
-                pthread_cond_wait(&p->wake, &p->mutex);
+            futex_wait(&p->number, seen);
             atomic_fetch_sub(&p->asleep, 1);
-            pthread_mutex_unlock(&p->mutex);
         }
         if (atomic_load(&p->quit))
             return NULL;
-        seen = (uint32_t)(atomic_load(&p->state) >> 32);
-        work(p, w->id);
+        seen = atomic_load(&p->number);
+        /* who woke the caller makes room for it: they may be on one processor */
+        spin = !work(p, w) && p->spin;
     }
+}
+
+/* Sleep until all chunks are done; the workers that hold one get our processor. */
+static void lend(struct thread_pool *p)
+{
+    cpu_set_t here;
+    int cpu = sched_getcpu();
+    bool can = atomic_load(&p->apart) && cpu >= 0 && cpu < CPU_SETSIZE;
+
+    CPU_ZERO(&here);
+    if (can)
+        CPU_SET((size_t)cpu, &here);
+    for (int i = 1; can && i < p->n; i++) {
+        struct worker *w = &p->worker[i];
+
+        w->lent = atomic_load(&w->holds) && !pthread_setaffinity_np(w->thread, sizeof(here), &here);
+    }
+    while (atomic_load(&p->left)) {
+        atomic_store(&p->waiting, 1);
+        if (atomic_load(&p->left))
+            futex_wait(&p->waiting, 1);
+    }
+    atomic_store(&p->waiting, 0);
+    atomic_store(&p->home, sched_getcpu());
+    for (int i = 1; can && i < p->n; i++) {
+        if (p->worker[i].lent && !keep_apart(p, &p->worker[i]))
+            atomic_store(&p->apart, false);
+        p->worker[i].lent = false;
+    }
+}
+
+/* Wait for the chunks that others hold; one takes about `chunk` nanoseconds. */
+static void finish(struct thread_pool *p, int64_t chunk)
+{
+    if (p->spin) {
+        int64_t until = clock_ns() + SPIN + 2 * chunk;
+
+        for (int i = 1; atomic_load(&p->left); i++) {
+            pause_briefly();
+            if (i % 16 == 0 && clock_ns() > until)
+                break;
+        }
+    }
+    if (atomic_load(&p->left))
+        lend(p);
 }
 
 void thread_run(struct thread_pool *p, thread_fn fn, void *ctx, int64_t n, int64_t grain)
 {
-    int64_t chunks;
+    int64_t chunks, start;
     uint64_t job;
 
     if (grain < 1)
@@ -135,80 +246,14 @@ void thread_run(struct thread_pool *p, thread_fn fn, void *ctx, int64_t n, int64
     atomic_store(&p->items, n);
     atomic_store(&p->grain, grain);
     atomic_store(&p->left, chunks);
+    atomic_store(&p->home, sched_getcpu());
     atomic_store(&p->state, job << 32);
-    if (atomic_load(&p->asleep)) {
-        pthread_mutex_lock(&p->mutex);
-        pthread_cond_broadcast(&p->wake);
-        pthread_mutex_unlock(&p->mutex);
-    }
-    work(p, 0);
-    for (int i = 0; i < p->spin && atomic_load(&p->left); i++)
-        pause_briefly();
-    if (!atomic_load(&p->left))
-        return;
-    pthread_mutex_lock(&p->mutex);
-    atomic_store(&p->waiting, true);
-    while (atomic_load(&p->left))
-        pthread_cond_wait(&p->done, &p->mutex);
-    atomic_store(&p->waiting, false);
-    pthread_mutex_unlock(&p->mutex);
-}
-
-/* Processors that "QUOTA PERIOD" of one cgroup allows, or -1 without a limit. */
-static int quota_of(const char *path)
-{
-    char text[64];
-    long long quota, period;
-    FILE *f = fopen(path, "re");
-    bool got;
-
-    if (!f)
-        return -1;
-    got = fgets(text, sizeof(text), f) != NULL;
-    fclose(f);
-    if (!got || sscanf(text, "%lld %lld", &quota, &period) != 2 || quota < 1 || period < 1)
-        return -1; // "max 100000"
-    quota = quota / period + (quota % period != 0);
-    return quota > THREAD_MAX ? THREAD_MAX : (int)quota;
-}
-
-/* The tightest quota of our cgroup (version 2) and of those above it, or -1. */
-static int quota(void)
-{
-    char line[1024], path[1200];
-    FILE *f = fopen("/proc/self/cgroup", "re");
-    int best = -1, q;
-
-    if (!f)
-        return -1;
-    line[0] = 0;
-    while (fgets(line, sizeof(line), f) && strncmp(line, "0::/", 4))
-        line[0] = 0;
-    fclose(f);
-    if (strncmp(line, "0::/", 4))
-        return -1;
-    line[strcspn(line, "\n")] = 0;
-    for (char *dir = line + 3, *slash;; *slash = 0) {
-        snprintf(path, sizeof(path), "/sys/fs/cgroup%s/cpu.max", dir);
-        q = quota_of(path);
-        if (q > 0 && (best < 0 || q < best))
-            best = q;
-        slash = strrchr(dir, '/');
-        if (!slash)
-            return best;
-    }
-}
-
-int thread_available(void)
-{
-    cpu_set_t set;
-    int n = 1, q = quota();
-
-    if (!sched_getaffinity(0, sizeof(set), &set))
-        n = CPU_COUNT(&set);
-    if (q > 0 && q < n)
-        n = q;
-    return n < 1 ? 1 : n > THREAD_MAX ? THREAD_MAX : n;
+    atomic_store(&p->number, (uint32_t)job);
+    if (atomic_load(&p->asleep))
+        futex_wake(&p->number, chunks < p->n ? (int)chunks - 1 : INT_MAX);
+    start = clock_ns();
+    work(p, &p->worker[0]);
+    finish(p, (clock_ns() - start) * p->n / chunks);
 }
 
 /* Start workers 1..n-1 with all signals blocked: signals are the caller's. */
@@ -223,7 +268,8 @@ static int start(struct thread_pool *p, int n, struct err *e)
     for (; p->n < n && !rc; p->n += !rc) {
         struct worker *w = &p->worker[p->n];
 
-        *w = (struct worker){.pool = p, .id = p->n};
+        w->pool = p;
+        w->id = p->n;
         rc = pthread_create(&w->thread, NULL, worker_main, w);
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -235,20 +281,18 @@ static int start(struct thread_pool *p, int n, struct err *e)
 struct thread_pool *thread_open(int n, struct err *e)
 {
     struct thread_pool *p;
-    int available = thread_available();
+    int available = cpus_available();
 
     if (n < 0 || n > THREAD_MAX) {
         err_set(e, ERR_ARG, "%d threads: not in 0..%d", n, THREAD_MAX);
         return NULL;
     }
-    n = n ? n : available;
-    p = mem_zero(1, sizeof(*p));
-    p->worker = mem_zero((size_t)n, sizeof(*p->worker));
+    n = n ? n : available < THREAD_MAX ? available : THREAD_MAX;
+    p = mem_aligned(sizeof(*p));
+    p->worker = mem_aligned((size_t)n * sizeof(*p->worker));
     p->n = 1;
-    p->spin = n > available ? 0 : SPIN; // spinning would take the core from a worker
-    pthread_mutex_init(&p->mutex, NULL);
-    pthread_cond_init(&p->wake, NULL);
-    pthread_cond_init(&p->done, NULL);
+    p->spin = n <= available; // else spinning would take the processor from a worker
+    p->apart = p->spin && n > 1;
     if (start(p, n, e)) {
         thread_close(p);
         return NULL;
@@ -260,15 +304,11 @@ void thread_close(struct thread_pool *p)
 {
     if (!p)
         return;
-    pthread_mutex_lock(&p->mutex);
     atomic_store(&p->quit, true);
-    pthread_cond_broadcast(&p->wake);
-    pthread_mutex_unlock(&p->mutex);
+    atomic_fetch_add(&p->number, 1);
+    futex_wake(&p->number, INT_MAX);
     for (int i = 1; i < p->n; i++)
         pthread_join(p->worker[i].thread, NULL);
-    pthread_cond_destroy(&p->done);
-    pthread_cond_destroy(&p->wake);
-    pthread_mutex_destroy(&p->mutex);
     free(p->worker);
     free(p);
 }

@@ -1,11 +1,14 @@
 /* thread_test.c - the pool: every output once, whatever the sizes; reuse; limits. */
+#include "cpus.h"
 #include "test.h"
 #include "thread.h"
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { N = 10000 };
 
@@ -15,6 +18,7 @@ struct job {
     int workers;
     int64_t n, grain;
     bool slow;
+    unsigned sleep_us;
 };
 
 static void work(void *ctx, int64_t begin, int64_t end, int worker)
@@ -26,6 +30,8 @@ static void work(void *ctx, int64_t begin, int64_t end, int worker)
     atomic_fetch_add(&j->calls, 1);
     if (j->slow && worker)
         sched_yield();
+    if (j->sleep_us && worker)
+        usleep(j->sleep_us);
     for (int64_t i = begin; i < end; i++)
         atomic_fetch_add(&j->hit[i], 1);
 }
@@ -48,7 +54,7 @@ static void test_runs(int threads)
     int bad = 0;
 
     CHECK(p && thread_count(p) == threads);
-    for (int k = 0; k < 3000; k++) {
+    for (int k = 0; k < (threads > 100 ? 300 : 3000); k++) {
         memset((void *)&j, 0, sizeof(j));
         j.workers = threads;
         j.n = k % 7 == 0 ? N : k % 50;
@@ -62,6 +68,55 @@ static void test_runs(int threads)
     thread_close(p);
 }
 
+/* Chunks that others hold are waited for, however long they take, asleep. */
+static void test_waiting(int threads)
+{
+    struct err e;
+    struct thread_pool *p = thread_open(threads, &e);
+    static struct job j;
+    int bad = 0;
+
+    for (int k = 0; k < 40; k++) {
+        memset((void *)&j, 0, sizeof(j));
+        j.workers = threads;
+        j.n = 8;
+        j.grain = 1;
+        j.sleep_us = (unsigned)(k % 4) * 500;
+        thread_run(p, work, &j, j.n, j.grain);
+        bad += !once(&j);
+    }
+    CHECK(bad == 0);
+    thread_close(p);
+}
+
+static void *burn(void *stop)
+{
+    while (!atomic_load((_Atomic bool *)stop))
+        ;
+    return NULL;
+}
+
+/* As many busy threads as processors beside the pool: every output once, and the
+ * caller's affinity as it was. */
+static void test_busy(void)
+{
+    _Atomic bool stop = false;
+    pthread_t busy[64];
+    cpu_set_t before, after;
+    int n = 0, most = cpus_available();
+
+    sched_getaffinity(0, sizeof(before), &before);
+    while (n < most && n < 64 && !pthread_create(&busy[n], NULL, burn, &stop))
+        n++;
+    test_runs(2);
+    test_runs(most);
+    atomic_store(&stop, true);
+    while (n)
+        pthread_join(busy[--n], NULL);
+    sched_getaffinity(0, sizeof(after), &after);
+    CHECK(CPU_EQUAL(&before, &after));
+}
+
 static void test_limits(void)
 {
     struct err e = {0};
@@ -70,28 +125,10 @@ static void test_limits(void)
     TEST("sizes that cannot be, and the size by default");
     CHECK(!thread_open(-1, &e) && e.code == ERR_ARG && strstr(e.msg, "-1"));
     CHECK(!thread_open(THREAD_MAX + 1, &e) && e.code == ERR_ARG);
-    CHECK(thread_available() >= 1);
     p = thread_open(0, &e);
-    CHECK(p && thread_count(p) == thread_available());
+    CHECK(p && thread_count(p) == cpus_available());
     thread_close(p);
     thread_close(NULL);
-}
-
-static void test_affinity(void)
-{
-    cpu_set_t old, one;
-    size_t cpu = 0;
-
-    TEST("the affinity mask bounds the default");
-    if (sched_getaffinity(0, sizeof(old), &old))
-        return;
-    while (!CPU_ISSET(cpu, &old))
-        cpu++;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    CHECK(!sched_setaffinity(0, sizeof(one), &one));
-    CHECK(thread_available() == 1);
-    sched_setaffinity(0, sizeof(old), &old);
 }
 
 int main(void)
@@ -102,7 +139,13 @@ int main(void)
     test_runs(2);
     TEST("more workers than processors");
     test_runs(9);
+    TEST("many more");
+    test_runs(200);
+    TEST("chunks that take long");
+    test_waiting(2);
+    test_waiting(9);
+    TEST("beside busy threads");
+    test_busy();
     test_limits();
-    test_affinity();
     return test_end();
 }
