@@ -66,8 +66,9 @@ struct ffn_shape {
     } act;
 };
 
-/* The pages of a cache: (n_layers, n_pages, n_kv_heads, 2, PAGE, head_dim) f32,
- * keys (already rotated) at 0 and values at 1 of the fourth dimension. */
+/* The pages of a cache: (n_layers, n_pages, n_kv_heads, 2, PAGE * head_dim) f32: at 0 of the
+ * fourth dimension the keys (already rotated), on the CPU as (head_dim, PAGE) so that they are
+ * lanes of a vector; at 1 the values, as (PAGE, head_dim). Only rope_kv and attn look inside. */
 struct kv_pages {
     float *data_d;
     int n_layers, n_pages, n_kv_heads, head_dim;

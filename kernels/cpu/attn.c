@@ -1,54 +1,122 @@
-/* attn.c - attention over the pages on the CPU: work is split over runs of
- * tokens of one sequence x KV heads; attn_isa.h does the sums. */
+/* attn.c - attention over the pages on the CPU: work is split over blocks of
+ * neighbouring tokens of one sequence x KV heads and, where these are few, over
+ * ranges of keys; attn_isa.h does the sums. */
 #include "cpu.h"
+
+enum { PARTS_BYTES = 8 << 20 }; // of ranges that wait to be joined, at most
+
+struct block {
+    int32_t t0, n;
+};
 
 struct run {
     struct cpu *c;
     struct cpu_attn j;
+    const struct block *block;
+    int n_blocks;
+    size_t scratch; // bytes of a worker
 };
 
-/* Tokens from t0 on that share its sequence, at most to `stop`. */
-static int run_length(const struct step *s, int t0, int stop)
+/* Cut the step into blocks of one sequence and at most `most` tokens; the number of them. */
+static int make_blocks(struct block *b, const struct step *s, int most)
 {
-    int n = 1;
+    int n = 0;
 
-    while (t0 + n < stop && s->seq[t0 + n] == s->seq[t0])
-        n++;
+    for (int t = 0; t < s->n; t += b[n++].n) {
+        b[n] = (struct block){t, 1};
+        while (b[n].n < most && t + b[n].n < s->n && s->seq[t + b[n].n] == s->seq[t])
+            b[n].n++;
+    }
     return n;
 }
 
-/* Item i is KV head i % n_kv_heads of the run of tokens i / n_kv_heads. */
-static void items(void *ctx, int64_t begin, int64_t end, int worker)
+static void *scratch_of(const struct run *r, int worker)
+{
+    return (char *)r->c->attn[0].p + (size_t)worker * r->scratch;
+}
+
+/* Item i is KV head i % n_kv_heads of a block; late blocks see more keys and go first. */
+static void whole(void *ctx, int64_t begin, int64_t end, int worker)
 {
     const struct run *r = ctx;
     int heads = r->j.a->n_kv_heads;
 
-    (void)worker;
     for (int64_t i = begin; i < end; i++) {
-        int t = (int)(i / heads) * r->j.run, stop = t + r->j.run;
+        const struct block *b = &r->block[r->n_blocks - 1 - i / heads];
 
-        stop = stop > r->j.s->n ? r->j.s->n : stop;
-        while (t < stop) {
-            int n = run_length(r->j.s, t, stop);
-
-            r->c->k->attn(&r->j, t, n, (int)(i % heads));
-            t += n;
-        }
+        r->c->k->attn(&r->j, b->t0, b->n, (int)(i % heads), -1, scratch_of(r, worker));
     }
 }
 
-/* Neighbouring tokens of a prompt share a pass over the pages; where every token
- * is of its own sequence, each is an item. */
+/* The same, one range of keys at a time, into parts. */
+static void ranges(void *ctx, int64_t begin, int64_t end, int worker)
+{
+    const struct run *r = ctx;
+    int heads = r->j.a->n_kv_heads;
+
+    for (int64_t i = begin; i < end; i++) {
+        int range = (int)(i % r->j.n_ranges), head = (int)(i / r->j.n_ranges % heads);
+        const struct block *b = &r->block[i / r->j.n_ranges / heads];
+        int first = cpu_attn_first(r->j.a, r->j.s->pos[b->t0]);
+
+        if (range >= first / CPU_RANGE && range <= r->j.s->pos[b->t0 + b->n - 1] / CPU_RANGE)
+            r->c->k->attn(&r->j, b->t0, b->n, head, range, scratch_of(r, worker));
+    }
+}
+
+static void join(void *ctx, int64_t begin, int64_t end, int worker)
+{
+    const struct run *r = ctx;
+    int heads = r->j.a->n_heads;
+
+    (void)worker;
+    for (int64_t i = begin; i < end; i++)
+        r->c->k->attn_parts(&r->j, (int)(i / heads), (int)(i % heads));
+}
+
+/* Whether the blocks are too few to share fairly and the parts small enough to keep. */
+static bool split(const struct run *r, size_t *bytes)
+{
+    const struct attn_shape *a = r->j.a;
+
+    *bytes = (size_t)r->j.s->n * (size_t)a->n_heads * (size_t)r->j.n_ranges *
+             (size_t)(a->head_dim + 2) * sizeof(float);
+    return r->c->n_threads > 1 && r->j.n_ranges > 1 && *bytes <= PARTS_BYTES &&
+           (int64_t)r->n_blocks * a->n_kv_heads < (int64_t)8 * r->c->n_threads;
+}
+
 void cpu_attn(struct backend *b, float *y, const float *qkv, const struct attn_shape *a,
               const struct kv_pages *kv, int layer, const struct step *s)
 {
-    struct run r = {cpu_of(b), {a, kv, s, qkv, y, layer, s->n_seq < s->n ? CPU_GROUP : 1}};
-    int64_t runs = (s->n + r.j.run - 1) / r.j.run, keys = 0;
+    struct cpu *c = cpu_of(b);
+    struct run r = {.c = c, .j = {.a = a, .kv = kv, .s = s, .qkv = qkv, .y = y, .layer = layer}};
+    int group = a->n_heads / a->n_kv_heads, most = group < CPU_QUERIES ? CPU_QUERIES / group : 1;
+    int64_t keys = 0, items, work;
+    size_t bytes;
+    int last = 0;
 
-    if (r.c->failed.code != ERR_NONE || s->n < 1)
+    r.scratch = cpu_attn_bytes(a->head_dim);
+    if (c->failed.code != ERR_NONE || s->n < 1 ||
+        !cpu_buf_grow(c, &c->attn[0], r.scratch * (size_t)c->n_threads) ||
+        !cpu_buf_grow(c, &c->attn[1], (size_t)s->n * sizeof(*r.block)))
         return;
-    for (int i = 0; i < s->n; i++)
-        keys += s->pos[i] + 1;
-    thread_run(r.c->pool, items, &r, runs * a->n_kv_heads,
-               cpu_grain(keys * a->n_heads * a->head_dim * 2 / (runs * a->n_kv_heads)));
+    r.block = c->attn[1].p;
+    r.n_blocks = make_blocks(c->attn[1].p, s, most);
+    for (int i = 0; i < s->n; i++) {
+        keys += s->pos[i] + 1 - cpu_attn_first(a, s->pos[i]);
+        last = s->pos[i] > last ? s->pos[i] : last;
+    }
+    r.j.n_ranges = last / CPU_RANGE + 1;
+    items = (int64_t)r.n_blocks * a->n_kv_heads;
+    work = keys * a->n_heads * a->head_dim * 2 / items;
+    if (!split(&r, &bytes)) {
+        thread_run(c->pool, whole, &r, items, cpu_grain(work));
+        return;
+    }
+    if (!cpu_buf_grow(c, &c->attn[2], bytes))
+        return;
+    r.j.part = c->attn[2].p;
+    thread_run(c->pool, ranges, &r, items * r.j.n_ranges, cpu_grain(work / r.j.n_ranges));
+    thread_run(c->pool, join, &r, (int64_t)s->n * a->n_heads,
+               cpu_grain((int64_t)r.j.n_ranges * a->head_dim));
 }

@@ -1,47 +1,148 @@
-/* attn_isa.h - attention of a few tokens and one KV head. Included by isa_*.c.
+/* attn_isa.h - attention of a block of queries to the keys of one KV head. Included by isa_*.c.
  *
- * Dao 2023 (FlashAttention-2), algorithm 1, with tiles of one page of 64 keys
- * counted from position 0. Per (token, head): running maximum m, sum l, and
- * output o; a tile rescales l and o by e^(m_old - m_new), then adds its keys in
- * ascending order. Which tokens share a pass over a page does not show. A token's
- * keys of a tile are [from, to): those before its window and after itself are no
- * part of any sum, and a tile without any of them is skipped. */
+ * Dao 2023 (FlashAttention-2), algorithm 1, over pages of 64 keys, in ranges of
+ * 512 keys counted from position 0. Per query (a head of a token):
+ *
+ *   score     one fma chain over head_dim; keys are lanes, so pages hold them transposed
+ *   range     running maximum m, sum l (16 strided parts and v16_sum's tree), output o; a page
+ *             that raises m scales l and o by e^(m_old - m), then its keys are added in order
+ *   query     ranges joined in order, each scaled by e^(m_range - m); last, o / l
+ *
+ * A query's keys of a page are [from, to): those before its window and after itself are no
+ * part of any sum, and pages and ranges without any of them are skipped. So neither which
+ * queries share a pass nor who takes which range shows in the result. */
 #ifndef ATTN_ISA_H
 #define ATTN_ISA_H
 
 #include "glu_isa.h"
 #include "vec.h"
 
-struct attn_row { // one query: a head of a token
-    const float *q;
-    float *o;
-    int first, pos; // keys that it sees
-    float m, l;
+#if defined(__AVX512F__)
+enum { ATTN_QUERIES = 4, ATTN_VECS = 4 }; // 16 sums, 4 keys and 1 query in 32 registers
+#else
+enum { ATTN_QUERIES = 2, ATTN_VECS = 2 }; // 8 sums, 2 keys and 1 query in 16 registers
+#endif
+enum { ATTN_PASS = 16 }; // queries of a pass over a page: their scores fit the nearest cache
+
+struct attn_block {
+    const struct attn_shape *a;
+    int n;
+    int first[CPU_QUERIES], pos[CPU_QUERIES]; // keys that a query sees
+    float m[CPU_QUERIES];
+    float *l; // (n, 16)
+    float *q; // (n, head_dim), scaled
+    float *o; // (n, head_dim)
+    float *p; // (ATTN_PASS, PAGE) scores, then their exponentials
 };
 
-INLINE float attn_dot(const float *a, const float *b, int n)
+/* Scores of n_q queries with 16 * n_v keys; both counts are constants. */
+INLINE void attn_scores(float *p, const float *q, const float *key, int dim, int n_q, int n_v)
 {
-    struct v16 s = v16_set(0.0f);
+    struct v16 s[ATTN_QUERIES * 4], k[4];
+
+    UNROLL
+    for (int i = 0; i < n_q * n_v; i++)
+        s[i] = v16_set(0.0f);
+    for (int d = 0; d < dim; d++) {
+        UNROLL
+        for (int v = 0; v < n_v; v++)
+            k[v] = v16_load(key + (size_t)d * BACKEND_PAGE + 16 * v);
+        UNROLL
+        for (int i = 0; i < n_q; i++) {
+            struct v16 x = v16_set(q[(size_t)i * (size_t)dim + (size_t)d]);
+
+            UNROLL
+            for (int v = 0; v < n_v; v++)
+                s[i * n_v + v] = v16_fma(x, k[v], s[i * n_v + v]);
+        }
+    }
+    UNROLL
+    for (int i = 0; i < n_q; i++)
+        UNROLL
+    for (int v = 0; v < n_v; v++)
+        v16_store(p + i * BACKEND_PAGE + 16 * v, s[i * n_v + v]);
+}
+
+/* Scores of n queries with the first `keys` keys of a page, rounded up to a vector. */
+static void attn_page_scores(float *p, const float *q, const float *key, int dim, int n, int keys)
+{
+    int i = 0;
+
+    for (; i + ATTN_QUERIES <= n; i += ATTN_QUERIES)
+        for (int v = 0; v < keys; v += 16 * ATTN_VECS)
+            attn_scores(p + i * BACKEND_PAGE + v, q + i * dim, key + v, dim, ATTN_QUERIES,
+                        ATTN_VECS);
+    for (; i < n; i++)
+        attn_scores(p + i * BACKEND_PAGE, q + i * dim, key, dim, 1, 4);
+}
+
+/* o += p V of n_q queries over the keys [from, to), 16 * n_v values each. */
+INLINE void attn_values(float *o, const float *p, const float *value, int from, int to, int dim,
+                        int n_q, int n_v)
+{
+    struct v16 s[ATTN_QUERIES * 4], x[4];
+
+    UNROLL
+    for (int i = 0; i < n_q; i++)
+        UNROLL
+    for (int v = 0; v < n_v; v++)
+        s[i * n_v + v] = v16_load(o + (size_t)i * (size_t)dim + 16 * v);
+    for (int j = from; j < to; j++) {
+        UNROLL
+        for (int v = 0; v < n_v; v++)
+            x[v] = v16_load(value + (size_t)j * (size_t)dim + 16 * v);
+        UNROLL
+        for (int i = 0; i < n_q; i++) {
+            struct v16 w = v16_set(p[i * BACKEND_PAGE + j]);
+
+            UNROLL
+            for (int v = 0; v < n_v; v++)
+                s[i * n_v + v] = v16_fma(w, x[v], s[i * n_v + v]);
+        }
+    }
+    UNROLL
+    for (int i = 0; i < n_q; i++)
+        UNROLL
+    for (int v = 0; v < n_v; v++)
+        v16_store(o + (size_t)i * (size_t)dim + 16 * v, s[i * n_v + v]);
+}
+
+/* The same of all values; n_q is ATTN_QUERIES or 1. */
+INLINE void attn_page_values(float *o, const float *p, const float *value, int from, int to,
+                             int dim, int n_q)
+{
+    const int n_v = n_q == 1 ? 4 : ATTN_VECS;
+    int d = 0;
+
+    for (; d + 16 * n_v <= dim; d += 16 * n_v)
+        attn_values(o + d, p, value + d, from, to, dim, n_q, n_v);
+    for (; d + 16 <= dim; d += 16)
+        attn_values(o + d, p, value + d, from, to, dim, n_q, 1);
+    for (; d < dim; d++)
+        for (int i = 0; i < n_q; i++)
+            for (int j = from; j < to; j++)
+                o[i * dim + d] = fmaf(p[i * BACKEND_PAGE + j],
+                                      value[(size_t)j * (size_t)dim + (size_t)d], o[i * dim + d]);
+}
+
+static void attn_scale(float *x, float by, int n)
+{
     int i = 0;
 
     for (; i + 16 <= n; i += 16)
-        s = v16_fma(v16_load(a + i), v16_load(b + i), s);
-    if (i < n)
-        s = v16_fma(v16_load_n(a + i, n - i), v16_load_n(b + i, n - i), s);
-    return v16_sum(s);
+        v16_store(x + i, v16_mul(v16_load(x + i), v16_set(by)));
+    for (; i < n; i++)
+        x[i] *= by;
 }
 
-/* p[0..64) = e^(score - m) of the keys [from, to) of a tile, 0 for the others. */
-static void attn_scores(struct attn_row *r, const float *key, int from, int to,
-                        const struct attn_shape *a, float p[BACKEND_PAGE])
+/* Scores p[from, to) of query i to e^(score - m), 0 for the other keys; l and o follow m. */
+static void attn_softmax(struct attn_block *b, int i, float *p, int from, int to)
 {
-    float m = r->m, rescale;
-    struct v16 sum = v16_set(0.0f), top;
+    float *l = b->l + i * 16, m;
+    struct v16 top, sum;
 
-    for (int j = from; j < to; j++)
-        p[j] = attn_dot(r->q, key + (size_t)j * (size_t)a->head_dim, a->head_dim) * a->scale;
-    if (a->softcap > 0.0f)
-        glu_softcap(p + from, a->softcap, to - from);
+    if (b->a->softcap > 0.0f)
+        glu_softcap(p + from, b->a->softcap, to - from);
     for (int j = 0; j < from; j++)
         p[j] = -INFINITY;
     for (int j = to; j < BACKEND_PAGE; j++)
@@ -50,117 +151,221 @@ static void attn_scores(struct attn_row *r, const float *key, int from, int to,
     for (int j = 16; j < BACKEND_PAGE; j += 16)
         top = v16_max(top, v16_load(p + j));
     m = v16_max_lane(top);
-    m = m > r->m ? m : r->m;
-    rescale = num_exp(r->m - m);
+    if (m > b->m[i]) {
+        float by = num_exp(b->m[i] - m);
+
+        attn_scale(l, by, 16);
+        attn_scale(b->o + (size_t)i * (size_t)b->a->head_dim, by, b->a->head_dim);
+        b->m[i] = m;
+    }
+    m = b->m[i];
+    sum = v16_load(l);
+    UNROLL
     for (int j = 0; j < BACKEND_PAGE; j += 16) {
         struct v16 e = v16_exp(v16_sub(v16_load(p + j), v16_set(m)));
 
         v16_store(p + j, e);
         sum = v16_add(sum, e);
     }
-    r->l = fmaf(r->l, rescale, v16_sum(sum));
-    r->m = m;
-    for (int i = 0; i < a->head_dim; i++)
-        r->o[i] *= rescale;
+    v16_store(l, sum);
 }
 
-INLINE void attn_values_16(float *o, const float *p, const float *value, int from, int to, int dim,
-                           int chunks)
+/* Keys [from, to) of the page at `start` that query i sees; false when there is none. */
+static inline bool attn_sees(const struct attn_block *b, int i, int start, int *from, int *to)
 {
-    struct v16 s[4];
+    *from = b->first[i] > start ? b->first[i] - start : 0;
+    *to = b->pos[i] - start + 1 < BACKEND_PAGE ? b->pos[i] - start + 1 : BACKEND_PAGE;
+    return *from < *to;
+}
 
-    UNROLL
-    for (int c = 0; c < chunks; c++)
-        s[c] = v16_load(o + 16 * c);
-    for (int j = from; j < to; j++) {
-        const float *v = value + (size_t)j * (size_t)dim;
+/* Add the page at position `start` to queries [i0, i0 + n), n <= ATTN_PASS. */
+static void attn_page(struct attn_block *b, const float *key, const float *value, int start, int i0,
+                      int n)
+{
+    int dim = b->a->head_dim, from[ATTN_PASS], to[ATTN_PASS], keys = 0, i = 0;
+    float *p = b->p, *o = b->o + (size_t)i0 * (size_t)dim;
+    bool whole = true;
 
-        UNROLL
-        for (int c = 0; c < chunks; c++)
-            s[c] = v16_fma(v16_set(p[j]), v16_load(v + 16 * c), s[c]);
+    for (i = 0; i < n; i++) {
+        if (!attn_sees(b, i0 + i, start, &from[i], &to[i]))
+            to[i] = from[i];
+        else
+            keys = to[i] > keys ? to[i] : keys;
+        whole = whole && to[i] - from[i] == BACKEND_PAGE;
     }
-    UNROLL
-    for (int c = 0; c < chunks; c++)
-        v16_store(o + 16 * c, s[c]);
+    if (!keys)
+        return;
+    attn_page_scores(p, b->q + (size_t)i0 * (size_t)dim, key, dim, n, keys);
+    for (i = 0; i < n; i++)
+        if (from[i] < to[i])
+            attn_softmax(b, i0 + i, p + i * BACKEND_PAGE, from[i], to[i]);
+    for (i = 0; whole && i + ATTN_QUERIES <= n; i += ATTN_QUERIES)
+        attn_page_values(o + i * dim, p + i * BACKEND_PAGE, value, 0, BACKEND_PAGE, dim,
+                         ATTN_QUERIES);
+    for (; i < n; i++)
+        if (from[i] < to[i])
+            attn_page_values(o + i * dim, p + i * BACKEND_PAGE, value, from[i], to[i], dim, 1);
 }
 
-/* o += p V over the keys [from, to) of a tile, in order. */
-static void attn_values(float *o, const float *p, const float *value, int from, int to, int dim)
+/* m, l and o of all queries over the keys of one range. */
+static void attn_range(const struct cpu_attn *j, struct attn_block *b, int seq, int kv_head,
+                       int range)
 {
-    int i = 0;
-
-    for (; i + 64 <= dim; i += 64)
-        attn_values_16(o + i, p, value + i, from, to, dim, 4);
-    for (; i + 16 <= dim; i += 16)
-        attn_values_16(o + i, p, value + i, from, to, dim, 1);
-    for (; i < dim; i++)
-        for (int j = from; j < to; j++)
-            o[i] = fmaf(p[j], value[(size_t)j * (size_t)dim + (size_t)i], o[i]);
-}
-
-static void attn_rows(const struct cpu_attn *j, struct attn_row *row, int n, int seq, int kv_head)
-{
-    const struct attn_shape *a = j->a;
     const int32_t *page = j->s->page + (size_t)seq * (size_t)j->s->max_pages;
-    float p[BACKEND_PAGE];
-    int first = row[0].first, last = row[0].pos;
+    int begin = range * CPU_RANGE, end = begin + CPU_RANGE, first = end, last = 0;
 
-    for (int i = 0; i < n; i++) {
-        first = row[i].first < first ? row[i].first : first;
-        last = row[i].pos > last ? row[i].pos : last;
-        memset(row[i].o, 0, (size_t)a->head_dim * sizeof(*row[i].o));
+    memset(b->l, 0, (size_t)b->n * 16 * sizeof(*b->l));
+    memset(b->o, 0, (size_t)b->n * (size_t)b->a->head_dim * sizeof(*b->o));
+    for (int i = 0; i < b->n; i++) {
+        b->m[i] = -INFINITY;
+        first = b->first[i] < first ? b->first[i] : first;
+        last = b->pos[i] > last ? b->pos[i] : last;
     }
-    for (int start = first - first % BACKEND_PAGE; start <= last; start += BACKEND_PAGE) {
+    begin = first > begin ? first - first % BACKEND_PAGE : begin;
+    end = last < end ? last + 1 : end;
+    for (int start = begin; start < end; start += BACKEND_PAGE) {
         int at = page[start / BACKEND_PAGE];
         const float *key = cpu_page(j->kv, j->layer, at, kv_head, 0);
         const float *value = cpu_page(j->kv, j->layer, at, kv_head, 1);
 
-        for (int i = 0; i < n; i++) {
-            int from = row[i].first - start, to = row[i].pos - start + 1;
-
-            from = from < 0 ? 0 : from;
-            to = to > BACKEND_PAGE ? BACKEND_PAGE : to;
-            if (from >= to)
-                continue;
-            attn_scores(&row[i], key, from, to, a, p);
-            attn_values(row[i].o, p, value, from, to, a->head_dim);
-        }
+        for (int i = 0; i < b->n; i += ATTN_PASS)
+            attn_page(b, key, value, start, i, b->n - i < ATTN_PASS ? b->n - i : ATTN_PASS);
     }
-    for (int i = 0; i < n; i++)
-        for (int d = 0; d < a->head_dim; d++)
-            row[i].o[d] /= row[i].l;
 }
 
-/* The first position that a token at `pos` sees. */
-static inline int attn_first(const struct attn_shape *a, int pos)
+/* What is known of a query after some ranges; o is its output. */
+struct attn_sum {
+    float m, l;
+};
+
+/* Join the next range's m, l, o. */
+static void attn_join(struct attn_sum *t, float *y, float m, float l, const float *o, int dim)
 {
-    return a->window > 0 && pos >= a->window ? pos - a->window + 1 : 0;
+    float top = m > t->m ? m : t->m, old = num_exp(t->m - top), new = num_exp(m - top);
+    int i = 0;
+
+    t->m = top;
+    t->l = fmaf(l, new, t->l * old);
+    for (; i + 16 <= dim; i += 16)
+        v16_store(y + i,
+                  v16_fma(v16_load(o + i), v16_set(new), v16_mul(v16_load(y + i), v16_set(old))));
+    for (; i < dim; i++)
+        y[i] = fmaf(o[i], new, y[i] * old);
 }
 
-static void attn_tokens(const struct cpu_attn *j, int t0, int n, int kv_head)
+/* y /= l */
+static void attn_divide(float *y, float l, int dim)
+{
+    int i = 0;
+
+    for (; i + 16 <= dim; i += 16)
+        v16_store(y + i, v16_div(v16_load(y + i), v16_set(l)));
+    for (; i < dim; i++)
+        y[i] /= l;
+}
+
+/* The queries of tokens [t0, t0 + n) and of heads [h0, h0 + heads). */
+static void attn_gather(const struct cpu_attn *j, struct attn_block *b, int t0, int n, int h0,
+                        int heads, float *scratch)
 {
     const struct attn_shape *a = j->a;
-    int group = a->n_heads / a->n_kv_heads;
-    size_t dim = (size_t)a->head_dim, q_row = (size_t)a->n_heads * dim;
-    size_t qkv_row = q_row + 2 * (size_t)a->n_kv_heads * dim;
-    struct attn_row row[CPU_GROUP * CPU_GROUP];
+    size_t dim = (size_t)a->head_dim, room = CPU_QUERIES * dim;
+    size_t row = (size_t)(a->n_heads + 2 * a->n_kv_heads) * dim;
 
-    for (int g0 = 0; g0 < group; g0 += CPU_GROUP) {
-        int heads = group - g0 < CPU_GROUP ? group - g0 : CPU_GROUP, k = 0;
+    b->a = a;
+    b->n = 0;
+    b->p = scratch;
+    b->l = b->p + ATTN_PASS * BACKEND_PAGE;
+    b->q = b->l + CPU_QUERIES * 16;
+    b->o = b->q + room;
+    for (int t = t0; t < t0 + n; t++)
+        for (int h = h0; h < h0 + heads; h++, b->n++) {
+            float *q = b->q + (size_t)b->n * dim;
 
-        for (int t = t0; t < t0 + n; t++)
-            for (int g = g0; g < g0 + heads; g++) {
-                int pos = j->s->pos[t];
-                size_t head = (size_t)(kv_head * group + g) * dim;
+            memcpy(q, j->qkv + (size_t)t * row + (size_t)h * dim, dim * sizeof(*q));
+            attn_scale(q, a->scale, a->head_dim);
+            b->pos[b->n] = j->s->pos[t];
+            b->first[b->n] = cpu_attn_first(a, j->s->pos[t]);
+        }
+}
 
-                row[k++] = (struct attn_row){.q = j->qkv + (size_t)t * qkv_row + head,
-                                             .o = j->y + (size_t)t * q_row + head,
-                                             .first = attn_first(a, pos),
-                                             .pos = pos,
-                                             .m = -INFINITY};
-            }
-        attn_rows(j, row, k, j->s->seq[t0], kv_head);
+/* One range into its place among the parts. */
+static void attn_part(const struct cpu_attn *j, struct attn_block *b, int t0, int h0, int heads,
+                      int kv_head, int range)
+{
+    attn_range(j, b, j->s->seq[t0], kv_head, range);
+    for (int i = 0; i < b->n; i++) {
+        float *part = cpu_attn_part(j, t0 + i / heads, h0 + i % heads, range);
+
+        part[0] = b->m[i];
+        part[1] = v16_sum(v16_load(b->l + i * 16));
+        memcpy(part + 2, b->o + (size_t)i * (size_t)b->a->head_dim,
+               (size_t)b->a->head_dim * sizeof(*part));
     }
+}
+
+/* All ranges, joined. */
+static void attn_whole(const struct cpu_attn *j, struct attn_block *b, int t0, int h0, int heads,
+                       int kv_head)
+{
+    int dim = b->a->head_dim, first = INT32_MAX, last = 0;
+    struct attn_sum sum[CPU_QUERIES];
+
+    for (int i = 0; i < b->n; i++) {
+        sum[i] = (struct attn_sum){-INFINITY, 0.0f};
+        first = b->first[i] < first ? b->first[i] : first;
+        last = b->pos[i] > last ? b->pos[i] : last;
+    }
+    for (int range = first / CPU_RANGE; range <= last / CPU_RANGE; range++) {
+        attn_range(j, b, j->s->seq[t0], kv_head, range);
+        for (int i = 0; i < b->n; i++) {
+            float *y = cpu_attn_y(j, t0 + i / heads, h0 + i % heads);
+            float l = v16_sum(v16_load(b->l + i * 16));
+            const float *o = b->o + i * dim;
+
+            if (range < b->first[i] / CPU_RANGE || range > b->pos[i] / CPU_RANGE)
+                continue;
+            if (range > b->first[i] / CPU_RANGE)
+                attn_join(&sum[i], y, b->m[i], l, o, dim);
+            else
+                sum[i] = (struct attn_sum){b->m[i], l}, memcpy(y, o, (size_t)dim * sizeof(*y));
+            if (range == b->pos[i] / CPU_RANGE)
+                attn_divide(y, sum[i].l, dim);
+        }
+    }
+}
+
+static void attn_tokens(const struct cpu_attn *j, int t0, int n, int kv_head, int range,
+                        void *scratch)
+{
+    int group = j->a->n_heads / j->a->n_kv_heads, most = CPU_QUERIES / n;
+    struct attn_block b;
+
+    for (int g = 0; g < group; g += most) {
+        int heads = group - g < most ? group - g : most, h0 = kv_head * group + g;
+
+        attn_gather(j, &b, t0, n, h0, heads, scratch);
+        if (range >= 0)
+            attn_part(j, &b, t0, h0, heads, kv_head, range);
+        else
+            attn_whole(j, &b, t0, h0, heads, kv_head);
+    }
+}
+
+/* y of one token's head out of its ranges' parts. */
+static void attn_parts(const struct cpu_attn *j, int t, int head)
+{
+    int pos = j->s->pos[t], range = cpu_attn_first(j->a, pos) / CPU_RANGE, dim = j->a->head_dim;
+    const float *part = cpu_attn_part(j, t, head, range);
+    struct attn_sum sum = {part[0], part[1]};
+    float *y = cpu_attn_y(j, t, head);
+
+    memcpy(y, part + 2, (size_t)dim * sizeof(*y));
+    while (++range <= pos / CPU_RANGE) {
+        part = cpu_attn_part(j, t, head, range);
+        attn_join(&sum, y, part[0], part[1], part + 2, dim);
+    }
+    attn_divide(y, sum.l, dim);
 }
 
 #endif

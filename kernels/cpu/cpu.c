@@ -160,6 +160,8 @@ static void cpu_close(struct backend *b)
     thread_close(c->pool);
     for (int i = 0; i < 2; i++)
         free(c->act[i].p);
+    for (int i = 0; i < 3; i++)
+        free(c->attn[i].p);
     free(c->rope.p);
     free(c->scratch);
     free(c);

@@ -18,7 +18,8 @@
 enum {
     CPU_LANES = 16,      // partial sums of a float dot; tokens of a quantized tile
     CPU_PANEL_ROWS = 16, // rows of weights that are unpacked at once
-    CPU_GROUP = 8,       // query heads and tokens that share one pass over a page
+    CPU_QUERIES = 64,    // heads of tokens that share one pass over the pages
+    CPU_RANGE = 512,     // keys that are summed before they are joined with those before them
 };
 
 /* Activations as int8, for weights of one block size (32 or 256). In rows:
@@ -55,8 +56,34 @@ struct cpu_attn {
     const float *qkv;
     float *y;
     int layer;
-    int run; // tokens of an item at most
+    float *part; // (n, n_heads, n_ranges, 2 + head_dim): m, l and o of ranges, or NULL
+    int n_ranges;
 };
+
+/* The first position that a token at `pos` sees. */
+static inline int cpu_attn_first(const struct attn_shape *a, int pos)
+{
+    return a->window > 0 && pos >= a->window ? pos - a->window + 1 : 0;
+}
+
+/* Where the output, and the part of a range, of one head of token t stands. */
+static inline float *cpu_attn_y(const struct cpu_attn *j, int t, int head)
+{
+    return j->y + ((size_t)t * (size_t)j->a->n_heads + (size_t)head) * (size_t)j->a->head_dim;
+}
+
+static inline float *cpu_attn_part(const struct cpu_attn *j, int t, int head, int range)
+{
+    size_t i = (size_t)t * (size_t)j->a->n_heads + (size_t)head;
+
+    return j->part + (i * (size_t)j->n_ranges + (size_t)range) * (size_t)(j->a->head_dim + 2);
+}
+
+/* Bytes of scratch that a worker of attn needs: scores, sums, queries and outputs. */
+static inline size_t cpu_attn_bytes(int head_dim)
+{
+    return (16 * BACKEND_PAGE + CPU_QUERIES * (16 + 2 * (size_t)head_dim)) * sizeof(float);
+}
 
 /* Loops at the machine's limits; their values are there to be needed. */
 struct cpu_probe {
@@ -81,8 +108,10 @@ struct cpu_kernels {
     void (*softcap)(float *x, float cap, int n);
     /* Rotate n_heads heads; cs holds cosines, then sines, of the rope_dims / 2 pairs. */
     void (*rope)(float *x, const float *cs, const struct attn_shape *a, int n_heads);
-    /* Tokens t0 .. t0 + n - 1 (n <= CPU_GROUP, one sequence) and one KV head. */
-    void (*attn)(const struct cpu_attn *j, int t0, int n, int kv_head);
+    /* Tokens t0 .. t0 + n - 1 (one sequence; n <= CPU_QUERIES / heads of a group, or 1) and one
+     * KV head: y, or with range >= 0 the part of that range. attn_parts: y of a head from parts. */
+    void (*attn)(const struct cpu_attn *j, int t0, int n, int kv_head, int range, void *scratch);
+    void (*attn_parts)(const struct cpu_attn *j, int t, int head);
     void (*row_max)(float *max, const float *x, int n);
     void (*row_exp)(float *e, float *sum, const float *x, int n, float temp, float shift);
 };
@@ -105,8 +134,9 @@ struct cpu {
     struct cpu_buf { // grown on demand
         void *p;
         size_t bytes;
-    } act[2], rope;       // int8 activations for blocks of 32 and of 256; cosines and sines
-    const float *rope_of; // inv_freq that `rope` was computed from in this step
+    } act[2], rope, attn[3]; // int8 activations for blocks of 32 and of 256; cosines and sines;
+                             // attention's scratch, blocks, and parts of ranges
+    const float *rope_of;    // inv_freq that `rope` was computed from in this step
 };
 
 /* Types that every instruction set computes as the oracle does. */
@@ -135,7 +165,8 @@ static inline struct cpu *cpu_of(struct backend *b)
     return (struct cpu *)b;
 }
 
-/* Address of one KV head's keys (which = 0) or values (1) in a page: (BACKEND_PAGE, head_dim). */
+/* Address of one KV head's keys (which = 0) (head_dim, BACKEND_PAGE), or values (1)
+ * (BACKEND_PAGE, head_dim), in a page. */
 static inline float *cpu_page(const struct kv_pages *kv, int layer, int page, int head, int which)
 {
     size_t at = ((size_t)layer * (size_t)kv->n_pages + (size_t)page) * (size_t)kv->n_kv_heads;

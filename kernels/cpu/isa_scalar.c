@@ -21,6 +21,7 @@ const struct cpu_kernels cpu_kernels_scalar = {
     .softcap = glu_softcap,
     .rope = rope_row,
     .attn = attn_tokens,
+    .attn_parts = attn_parts,
     .row_max = row_max,
     .row_exp = row_exp,
 };

@@ -57,14 +57,17 @@ static void tokens(void *ctx, int64_t begin, int64_t end, int worker)
         const float *k = q + (size_t)a->n_heads * dim, *v = q + (size_t)heads * dim;
         int page =
             s->page[(size_t)s->seq[t] * (size_t)s->max_pages + (size_t)(s->pos[t] / BACKEND_PAGE)];
-        size_t at = (size_t)(s->pos[t] % BACKEND_PAGE) * dim;
+        size_t at = (size_t)(s->pos[t] % BACKEND_PAGE);
 
         norm_heads(r, q);
         if (a->rope_dims)
             r->c->k->rope(q, (const float *)r->c->rope.p + t * a->rope_dims, a, heads);
         for (int h = 0; h < a->n_kv_heads; h++, k += dim, v += dim) {
-            memcpy(cpu_page(r->kv, r->layer, page, h, 0) + at, k, dim * sizeof(*k));
-            memcpy(cpu_page(r->kv, r->layer, page, h, 1) + at, v, dim * sizeof(*v));
+            float *key = cpu_page(r->kv, r->layer, page, h, 0) + at;
+
+            for (size_t i = 0; i < dim; i++)
+                key[i * BACKEND_PAGE] = k[i];
+            memcpy(cpu_page(r->kv, r->layer, page, h, 1) + at * dim, v, dim * sizeof(*v));
         }
     }
 }

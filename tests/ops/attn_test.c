@@ -1,0 +1,276 @@
+/* attn_test.c - rope_kv and attn on the CPU: against doubles, and all backends by their bytes.
+ *
+ * Several sequences over shuffled pages that hold NaN where nothing was written. */
+#include "num.h"
+#include "ops.h"
+
+/* Is y within `slack` of `exact`? */
+static bool near(double exact, float y, double slack)
+{
+    return fabs(exact - (double)y) <= slack;
+}
+
+enum { LAYERS = 2, SEQS = 3, MOST = 1100, PAGES = SEQS * (MOST / BACKEND_PAGE + 1) + 3 };
+
+/* What a scene is made of: group query heads a KV head; window 0: none. */
+struct plan {
+    int dim, kv_heads, group, longest, window;
+    float softcap;
+    bool norms;
+};
+
+struct scene {
+    struct attn_shape a;
+    struct kv_pages kv;
+    size_t kv_floats;
+    float *qkv; // (SEQS, longest, row), before rotation
+    int row;    // floats of q, k and v of one token
+    int32_t page[PAGES];
+    int max_pages, longest, len[SEQS];
+    float freq[128], head_norm[512]; // of q, then of k
+};
+
+static void shuffle(struct ops *o, int32_t *page, int n)
+{
+    for (int i = 0; i < n; i++)
+        page[i] = i;
+    for (int i = n - 1; i > 0; i--) {
+        int j = ops_pick(o, 0, i);
+        int32_t swap = page[i];
+
+        page[i] = page[j];
+        page[j] = swap;
+    }
+}
+
+static void scene_open(struct ops *o, struct scene *c, const struct plan *p)
+{
+    int dim = p->dim;
+
+    *c = (struct scene){.max_pages = p->longest / BACKEND_PAGE + 1, .longest = p->longest};
+    c->a = (struct attn_shape){.n_heads = p->kv_heads * p->group,
+                               .n_kv_heads = p->kv_heads,
+                               .head_dim = dim,
+                               .rope_dims = ops_pick(o, 0, 2) ? dim : dim / 2,
+                               .rope_pairs_apart = ops_pick(o, 0, 1),
+                               .inv_freq = c->freq,
+                               .scale = 1.0f / sqrtf((float)dim),
+                               .softcap = p->softcap,
+                               .window = p->window};
+    for (int i = 0; i < 512; i++)
+        c->head_norm[i] = 1.0f + 0.5f * ops_float(o);
+    if (p->norms) {
+        c->a.q_norm = (struct norm_weight){NORM_RMS, 1e-5f, c->head_norm, NULL};
+        c->a.k_norm = (struct norm_weight){NORM_RMS, 1e-5f, c->head_norm + 256, NULL};
+    }
+    for (int i = 0; i < c->a.rope_dims / 2; i++)
+        c->freq[i] = num_pow(10000.0f, -2.0 * i / c->a.rope_dims);
+    c->row = (c->a.n_heads + 2 * c->a.n_kv_heads) * dim;
+    c->qkv = ops_floats(o, (size_t)c->row * (size_t)p->longest * SEQS);
+    for (int i = 0; i < c->row * p->longest * SEQS; i++)
+        c->qkv[i] *= 3.0f;
+    c->kv_floats = (size_t)LAYERS * PAGES * 2 * BACKEND_PAGE * (size_t)(c->a.n_kv_heads * dim);
+    c->kv = (struct kv_pages){mem_zero(c->kv_floats, 4), LAYERS, PAGES, c->a.n_kv_heads, dim};
+    shuffle(o, c->page, PAGES);
+    for (int i = 0; i < SEQS; i++)
+        c->len[i] = i ? ops_pick(o, 1, p->longest) : p->longest;
+}
+
+static void scene_close(struct scene *c)
+{
+    free(c->qkv);
+    free(c->kv.data_d);
+}
+
+/* Feed tokens in steps of at most `chunk`, sequences mixed; y gets (SEQS, longest, heads * dim). */
+static void scene_run(struct scene *c, struct backend *b, int chunk, int layer, float *y)
+{
+    static int32_t pos[SEQS * MOST], seq[SEQS * MOST];
+    int done[SEQS] = {0}, left = 1, wide = c->a.n_heads * c->a.head_dim;
+    float *qkv = mem_new((size_t)(c->row * SEQS * c->longest) * sizeof(*qkv));
+    float *out = mem_new((size_t)(wide * SEQS * c->longest) * sizeof(*out));
+
+    for (size_t i = 0; i < c->kv_floats; i++)
+        c->kv.data_d[i] = NAN; // nobody may read what was not written
+    while (left) {
+        struct step s = {.n_seq = SEQS, .max_pages = c->max_pages, .pos = pos, .seq = seq};
+
+        left = 0;
+        s.page = c->page;
+        for (int q = 0; q < SEQS; q++)
+            for (int i = 0; i < chunk && done[q] < c->len[q]; i++, s.n++) {
+                pos[s.n] = done[q]++;
+                seq[s.n] = q;
+                memcpy(qkv + (size_t)s.n * (size_t)c->row,
+                       c->qkv + (size_t)(q * c->longest + pos[s.n]) * (size_t)c->row,
+                       (size_t)c->row * sizeof(*qkv));
+                left = 1;
+            }
+        ops_begin(b, &s);
+        b->ops->rope_kv(b, qkv, &c->a, &c->kv, layer, &s);
+        b->ops->attn(b, out, qkv, &c->a, &c->kv, layer, &s);
+        ops_end(b);
+        for (int i = 0; i < s.n; i++)
+            memcpy(y + (size_t)(seq[i] * c->longest + pos[i]) * (size_t)wide,
+                   out + (size_t)i * (size_t)wide, (size_t)wide * sizeof(*y));
+    }
+    free(qkv);
+    free(out);
+}
+
+/* A head of a token, normed and rotated in double. */
+static void exact_head(const struct scene *c, int q, int pos, int head, bool rotate, double *out)
+{
+    const float *x =
+        c->qkv + (size_t)(q * c->longest + pos) * (size_t)c->row + head * c->a.head_dim;
+    const struct norm_weight *w = head < c->a.n_heads ? &c->a.q_norm : &c->a.k_norm;
+    int half = c->a.rope_dims / 2;
+    double s = 0;
+
+    for (int i = 0; i < c->a.head_dim; i++)
+        s += (double)x[i] * (double)x[i];
+    s = w->w_d && rotate ? 1 / sqrt(s / c->a.head_dim + (double)w->eps) : 1;
+    for (int i = 0; i < c->a.head_dim; i++)
+        out[i] = (double)x[i] * s * (w->w_d && rotate ? (double)w->w_d[i] : 1);
+    for (int i = 0; rotate && i < half; i++) {
+        int p = c->a.rope_pairs_apart ? i : 2 * i, q2 = c->a.rope_pairs_apart ? i + half : p + 1;
+        double angle = (double)((float)pos * c->freq[i]), u = out[p], v = out[q2];
+
+        out[p] = u * cos(angle) - v * sin(angle);
+        out[q2] = u * sin(angle) + v * cos(angle);
+    }
+}
+
+/* Attention of one head of one token in double; |values| <= 3, so 1e-5 is 2^-18 of them. */
+static int exact_attn(const struct scene *c, int q, int pos, int head, const float *y)
+{
+    int dim = c->a.head_dim, kv = c->a.n_heads + head / (c->a.n_heads / c->a.n_kv_heads), bad = 0;
+    double query[256], key[256], p[MOST], top = -1e300, sum = 0, cap = (double)c->a.softcap;
+    int first = c->a.window && pos >= c->a.window ? pos - c->a.window + 1 : 0;
+
+    exact_head(c, q, pos, head, true, query);
+    for (int j = first; j <= pos; j++) {
+        exact_head(c, q, j, kv, true, key);
+        p[j] = 0;
+        for (int i = 0; i < dim; i++)
+            p[j] += query[i] * key[i];
+        p[j] *= (double)c->a.scale;
+        p[j] = cap > 0 ? cap * tanh(p[j] / cap) : p[j];
+        top = fmax(top, p[j]);
+    }
+    for (int j = first; j <= pos; j++)
+        sum += p[j] = exp(p[j] - top);
+    for (int i = 0; i < dim; i++) {
+        double exact = 0;
+
+        for (int j = first; j <= pos; j++) {
+            const float *row = c->qkv + (size_t)(q * c->longest + j) * (size_t)c->row;
+
+            exact += p[j] / sum * (double)row[(kv + c->a.n_kv_heads) * dim + i];
+        }
+        bad += !near(exact, y[head * dim + i], 1e-5);
+    }
+    return bad;
+}
+
+/* What rope_kv put into the pages: keys rotated, by dims; values as they were, by positions. */
+static int exact_pages(const struct scene *c, int layer)
+{
+    int dim = c->a.head_dim, bad = 0;
+    double key[256];
+
+    for (int q = 0; q < SEQS; q++)
+        for (int pos = 0; pos < c->len[q]; pos += 7)
+            for (int h = 0; h < c->a.n_kv_heads; h++) {
+                size_t page = (size_t)c->page[q * c->max_pages + pos / BACKEND_PAGE];
+                const float *k =
+                    c->kv.data_d +
+                    (((size_t)layer * PAGES + page) * (size_t)c->a.n_kv_heads + (size_t)h) * 2 *
+                        BACKEND_PAGE * (size_t)dim;
+                const float *v = k + (BACKEND_PAGE + pos % BACKEND_PAGE) * dim;
+
+                exact_head(c, q, pos, c->a.n_heads + h, true, key);
+                for (int i = 0; i < dim; i++)
+                    bad += !near(key[i], k[i * BACKEND_PAGE + pos % BACKEND_PAGE], 2e-6);
+                exact_head(c, q, pos, c->a.n_heads + c->a.n_kv_heads + h, false, key);
+                for (int i = 0; i < dim; i++)
+                    bad += key[i] != (double)v[i];
+            }
+    return bad;
+}
+
+/* The oracle against doubles, and every backend in every cut of the tokens against the oracle. */
+static void check(struct ops *o, const struct plan *p, const int *chunks, int n_chunks)
+{
+    struct scene c;
+    float *y, *z;
+    size_t all;
+    int bad = 0, wide;
+
+    scene_open(o, &c, p);
+    wide = c.a.n_heads * c.a.head_dim;
+    all = (size_t)wide * (size_t)(c.longest * SEQS);
+    y = mem_zero(all, sizeof(*y));
+    z = mem_zero(all, sizeof(*z));
+    scene_run(&c, o->b[0], c.longest, 1, y);
+    CHECK(exact_pages(&c, 1) == 0);
+    for (int q = 0; q < SEQS; q++)
+        for (int pos = 0; pos < c.len[q]; pos += 1 + pos / 3)
+            bad += exact_attn(&c, q, pos, ops_pick(o, 0, c.a.n_heads - 1),
+                              y + (size_t)(q * c.longest + pos) * (size_t)wide);
+    bad += exact_attn(&c, 0, c.longest - 1, 0, y + (size_t)(c.longest - 1) * (size_t)wide);
+    CHECK(bad == 0);
+    for (int i = 0; i < o->n; i++) {
+        scene_run(&c, o->b[i], chunks[(p->dim / 8 + p->group + i) % n_chunks], i % LAYERS, z);
+        CHECK(ops_differs(y, z, all) < 0);
+    }
+    free(y);
+    free(z);
+    scene_close(&c);
+}
+
+static void test_shapes(struct ops *o)
+{
+    static const int dims[] = {8, 20, 32, 64, 80, 96, 128, 256}, windows[] = {1, 17, 64, 100};
+    static const int chunks[] = {1, 7, 64, 100, 300};
+
+    TEST("rope_kv and attn: head sizes, groups, windows, caps, norms, chunks, mixed sequences");
+    for (int i = 0; i < 16; i++) {
+        struct plan p = {.dim = dims[i % 8], .kv_heads = 1 + i % 3, .group = 1 + i % 8};
+
+        p.group = i == 15 ? 70 : i > 8 ? 9 - p.group : p.group;
+        p.kv_heads = i == 15 ? 1 : p.kv_heads;
+        p.longest = i == 15 ? 40 : 2 * BACKEND_PAGE + ops_pick(o, 0, BACKEND_PAGE);
+        p.window = i & 1 ? windows[ops_pick(o, 0, 3)] : 0;
+        p.softcap = i & 2 ? 2.0f : 0.0f;
+        p.norms = i & 4;
+        check(o, &p, chunks, 5);
+    }
+}
+
+/* Ranges of 512 keys: cut over threads in steps of few tokens, walked in one go in others. */
+static void test_ranges(struct ops *o)
+{
+    static const struct plan plan[] = {
+        {32, 2, 1, MOST, 0, 0, false},
+        {64, 1, 2, 600, 0, 0, true},
+        {20, 1, 3, MOST, 530, 3.0f, false},
+        {80, 1, 1, 513, 512, 0, false},
+    };
+    static const int chunks[] = {1, 512, 37, 1};
+
+    TEST("attn: contexts over several ranges of keys");
+    for (int i = 0; i < 4; i++)
+        check(o, &plan[i], chunks, 4);
+}
+
+int main(void)
+{
+    struct ops o;
+
+    ops_open(&o);
+    test_shapes(&o);
+    test_ranges(&o);
+    ops_close(&o);
+    return test_end();
+}
