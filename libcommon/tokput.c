@@ -65,7 +65,7 @@ static void put_pieces(const struct tok *t, int rows, struct gguf_writer *w)
     gguf_put_array(w, KEY "token_type", GGUF_I32, (uint64_t)rows);
     for (int id = 0; id < rows; id++)
         gguf_add_i32(w, id < s->n ? (int32_t)s->piece[id].type : TOK_UNUSED);
-    if (s->n_merges) {
+    if (s->n_merges || s->kind == TOK_BPE) { // there, if empty, for those who ask for it
         gguf_put_array(w, KEY "merges", GGUF_STR, s->n_merges);
         for (size_t i = 0; i < s->n_merges; i++) {
             buf_reset(&b);

@@ -133,6 +133,35 @@ has() {
     ! has avx2 || llm-generate -m q8.gguf -n 16 -t 0 --batch 9 --isa avx2 --batch-tokens 5 in.jsonl | cmp q8.ref -
 }
 
+@test "exact: windows, soft caps and the other families over chunks, batch, threads, caches and instruction sets" {
+    cd "$BATS_FILE_TMPDIR"
+    # prompts of 20 to 80 tokens, some with common beginnings; windows of 20, 24 and 70
+    awk 'BEGIN {
+        for (i = 0; i < 12; i++) {
+            s = ""
+            for (k = 0; k < 20 + i * 37 % 61; k++) s = s sprintf("%c", 97 + (k < 40 ? k : k * (i + 3)) % 26)
+            printf "{\"prompt\":\"%s\"}\n", s
+        }
+    }' >family.jsonl
+    for m in gemma2 window qwen2window qwen3 gpt2 nemotron; do
+        M=$BATS_TEST_DIRNAME/data/logits/$m
+        run_family() {
+            llm-generate -m "$M" -n 40 -t 0.9 --seed 3 --ignore-eos "$@" family.jsonl
+        }
+        run_family --batch 1 -j 1 --isa scalar --no-prefix-cache >family.ref
+        [ "$(wc -l <family.ref)" = 12 ]
+        run_family --batch 5 --batch-tokens 1 | cmp family.ref -
+        run_family --batch 12 --batch-tokens 7 -j 2 | cmp family.ref -
+        run_family --batch 12 --batch-tokens 64 | cmp family.ref -
+        run_family --batch 7 --batch-tokens 4096 -j 3 | cmp family.ref -
+        ! has avx2 || run_family --batch 3 --isa avx2 --batch-tokens 9 | cmp family.ref -
+        ! has avx512 || run_family --batch 9 --isa avx512 | cmp family.ref -
+        ! has avx512vnni || run_family --batch 9 --isa avx512vnni --no-prefix-cache | cmp family.ref -
+    done
+    # a file in other converters' way: the same text
+    llm-generate -m "$M/peer.gguf" -n 40 -t 0.9 --seed 3 --ignore-eos family.jsonl | cmp family.ref -
+}
+
 @test "exact: shards joined are the whole" {
     cd "$BATS_FILE_TMPDIR"
     for i in 1 2 3; do

@@ -163,6 +163,26 @@ only() {
     llm-convert --check q
 }
 
+@test "llm-convert: a GPT-2 whose names lack the class's prefix is the same model" {
+    cp -r "$BATS_TEST_DIRNAME/data/logits/gpt2" bare
+    LC_ALL=C sed -i 's/"transformer\./            "/g' bare/model.safetensors # JSON takes the spaces
+    llm-convert "$BATS_TEST_DIRNAME/data/logits/gpt2" -o a.gguf
+    llm-convert bare -o b.gguf
+    cmp a.gguf b.gguf
+    run ! grep -q transformer.h bare/model.safetensors
+}
+
+@test "llm-convert: a tokenizer that merges nothing goes through GGUF" {
+    cp -r "$BATS_TEST_DIRNAME/data/logits/mha" bytes
+    jq -c '.model.merges = []' bytes/tokenizer.json >t.json
+    mv t.json bytes/tokenizer.json
+    llm-convert bytes -o b.gguf
+    llm-convert --check b.gguf
+    llm-convert b.gguf -o back
+    jq -e '.model.merges == []' back/tokenizer.json
+    [ "$(echo '{"text":"the the"}' | llm-tokenize -m bytes | md5sum)" = "$(echo '{"text":"the the"}' | llm-tokenize -m b.gguf | md5sum)" ]
+}
+
 @test "llm-convert: what transformers' class cannot say is an error" {
     D=$BATS_TEST_DIRNAME/data/logits
     llm-convert "$D/bias" -o b.gguf

@@ -120,6 +120,25 @@ static size_t write_seed(const char *path, const struct tok *tok)
     return n_head;
 }
 
+/* The other families: files of the logits test, whose hyperparameters come first. */
+static void families(void)
+{
+    static const char *const name[] = {"window", "qwen2", "qwen3", "gpt2", "gemma2", "nemotron"};
+    char path[80], what[80];
+    struct gguf g;
+    struct err e;
+
+    for (size_t i = 0; i < sizeof(name) / sizeof(name[0]); i++) {
+        snprintf(path, sizeof(path), "tests/data/logits/%s/peer.gguf", name[i]);
+        CHECK(!gguf_open(&g, path, &e) && !LLVMFuzzerTestOneInput(g.map.p, g.map.n));
+        snprintf(what, sizeof(what), "model, %s, hyperparameters", name[i]);
+        fuzz_run(what, g.map.p, g.map.n, 1000, 600);
+        snprintf(what, sizeof(what), "model, %s, names and shapes of tensors", name[i]);
+        fuzz_run(what, g.map.p, g.map.n, g.data_start, 300);
+        gguf_close(&g);
+    }
+}
+
 int main(void)
 {
     struct err e;
@@ -141,6 +160,7 @@ int main(void)
     gguf_close(&g);
     unlink(path);
     tok_close(tok);
+    families();
     return test_end();
 }
 #endif

@@ -111,15 +111,22 @@ static void change(const char *seed, const char *as, size_t head, int times)
 
 int main(void)
 {
-    char dir[] = "/tmp/source_fuzz.XXXXXX";
+    static const char *const family[] = {"qwen2window", "gpt2", "gemma2", "nemotron"};
+    char dir[] = "/tmp/source_fuzz.XXXXXX", config[4200], *data;
 
-    if (!mkdtemp(dir) || chdir(dir))
+    data = realpath("tests/data/logits", NULL);
+    if (!data || !mkdtemp(dir) || chdir(dir))
         return 1;
     TEST("seeds");
     make_seeds();
     change("m.gguf", "f.gguf", 2500, 3000);
     change("m.bin", "f.bin", 28, 1000);
     change("dir/config.json", "dir/config.json", 0, 2000);
+    for (size_t i = 0; i < sizeof(family) / sizeof(family[0]); i++) { // beside foreign weights
+        snprintf(config, sizeof(config), "%s/%s/config.json", data, family[i]);
+        change(config, "dir/config.json", 0, 500);
+    }
+    free(data);
     if (system("rm -rf ./*") || chdir("/") || rmdir(dir))
         return 1;
     return test_end();

@@ -190,6 +190,7 @@ def peer(path, family, config, weights, dtype):
     w.add_token_merges([" ".join(pair) for pair in MERGES])
     w.add_bos_token_id(VOCAB - 2)
     w.add_eos_token_id(VOCAB - 1)
+    w.add_add_bos_token(True)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[arch.upper()], config.num_hidden_layers)
     for name, x in weights.items():
         x = x.float()

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Small tokenizers of every kind, and what Hugging Face's tokenizers makes of nasty texts with them.
 
-usage: tests/goldens/tok.py          (needs the Python packages tokenizers and sentencepiece)
+usage: tests/goldens/tok.py [NAME ...]   (needs the Python packages tokenizers and sentencepiece)
 
 Writes tests/data/tok/NAME.json, one tokenizer each, and expect.jsonl, a line for each tokenizer and text: ids with
 special tokens recognized ("special"), those without where they differ ("plain"), and for some texts those with the
 tokens around a text ("all").
-The texts are ours; the tokenizers are trained on them here.
+The texts are ours; the tokenizers are trained on them here. With names, the other tokenizers stay as they are
+(training a Unigram model does not give the same file twice).
 """
 import io
 import json
@@ -126,6 +127,46 @@ def gemma():
     return unmark_bytes(tok)
 
 
+def gemma2():
+    """As Gemma 2's file: spaces replaced, words cut after them, no prefix, byte fallback, bytes below the pieces."""
+    tok = bpe(570, pre_tokenizers.Split(" ", "merged_with_previous"), norm=normalizers.Replace(" ", "▁"), byte_fallback=True, fuse_unk=True, unk_token="<unk>",
+              specials=["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"])
+    tok.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    around(tok, "<bos>")
+    added(tok)
+    return unmark_bytes(tok)
+
+
+def qwen():
+    """As Qwen 2's and 3's files: NFC, one digit at a time, no merges of added tokens, nothing around a text."""
+    pat = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    tok = bpe(500, pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(pat), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]),
+              norm=normalizers.NFC(), alphabet=True, specials=["<|endoftext|>", "<|im_start|>", "<|im_end|>"])
+    tok.post_processor = processors.ByteLevel(add_prefix_space=False, use_regex=False, trim_offsets=False)
+    tok.decoder = decoders.ByteLevel(add_prefix_space=False, use_regex=False, trim_offsets=False)
+    added(tok)
+    return tok
+
+
+def nemotron():
+    """As Nemotron-4's and Minitron's files: SentencePiece's BPE with a prefix space and byte fallback, nothing fused."""
+    tok = bpe(560, pre_tokenizers.Metaspace(prepend_scheme="first"), byte_fallback=True, fuse_unk=False, unk_token="<unk>", specials=["<unk>", "<s>", "</s>", "<extra_id_0>"])
+    tok.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    tok.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+    around(tok)
+    added(tok)
+    return unmark_bytes(tok)
+
+
+def bytes_only():
+    """Byte-level BPE that merges nothing: a token a byte."""
+    tok = bpe(257, pre_tokenizers.ByteLevel(add_prefix_space=False), alphabet=True, specials=["<s>"])
+    tok.decoder = decoders.ByteLevel()
+    around(tok)
+    added(tok)
+    return tok
+
+
 def chars():
     """Characters with an unknown token: punctuation, digits and words apart; accents dropped."""
     tok = bpe(220, pre_tokenizers.Sequence([pre_tokenizers.Whitespace(), pre_tokenizers.Punctuation("merged_with_previous"), pre_tokenizers.Digits(False)]),
@@ -175,7 +216,7 @@ def t5():
     return tok
 
 
-KINDS = {"gpt2": gpt2, "gpt2-holes": gpt2_holes, "llama3": llama3, "llama2": llama2, "gemma": gemma, "chars": chars, "unigram": unigram,
+KINDS = {"gpt2": gpt2, "gpt2-holes": gpt2_holes, "llama3": llama3, "llama2": llama2, "gemma": gemma, "gemma2": gemma2, "qwen": qwen, "nemotron": nemotron, "bytes": bytes_only, "chars": chars, "unigram": unigram,
          "unigram-bytes": lambda: unigram(True), "t5": t5}
 
 
@@ -202,8 +243,14 @@ def shorter(tok):
 def main():
     os.makedirs(OUT, exist_ok=True)
     random.seed(1)
-    with open(os.path.join(OUT, "expect.jsonl"), "w", encoding="utf8") as f:
+    path = os.path.join(OUT, "expect.jsonl")
+    with open(path, encoding="utf8") as f:
+        lines = f.readlines()
+    with open(path, "w", encoding="utf8") as f:
         for name, make in KINDS.items():
+            if sys.argv[1:] and name not in sys.argv[1:]:
+                f.writelines(x for x in lines if x.startswith('{"tokenizer":"%s",' % name))
+                continue
             tok = make()
             with open(os.path.join(OUT, name + ".json"), "w", encoding="utf8") as g:
                 g.write(shorter(tok) + "\n")
