@@ -1,15 +1,23 @@
 /* llm-generate.c - complete the prompt of every record. See llm-generate(1). */
 #include "cli.h"
 #include "mem.h"
+#include "num.h"
 #include "session.h"
 #include "utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+enum { SCORE_ROWS = 64 }; // of logits in a step: few enough for a large vocabulary
+
+/* What ids of records are made of when outputs are scored: one prompt may have many. */
+static const char *const score_fields[] = {"messages", "conversations", "instruction", "input",
+                                           "system",   "prompt",        "output",      NULL};
+
 struct generate {
     struct cli_model model;
     struct cli_sample sample;
+    bool score;
     struct stream_opt io;
     struct cli_notes notes;
     const char *grammar; // file
@@ -66,17 +74,41 @@ static int reject(struct generate *g, struct work *w, const char *rule, struct e
     return rc;
 }
 
+/* Append the tokens of the record's output: returns how many, or -1. */
+static int add_output(const struct generate *g, struct record *r, bool templated,
+                      struct tok_ids *ids, struct err *e)
+{
+    size_t n, before = ids->n;
+    const char *text = record_str(r, "output", &n);
+
+    if (!text)
+        return err_set(e, ERR_DATA,
+                       record_has(r, "output") ? "field 'output' is not a string"
+                                               : "no field 'output'");
+    if (prompt_answer(&g->ses.pm, text, n, templated, ids, e))
+        return -1;
+    if (ids->n == before)
+        return err_set(e, ERR_DATA, "field 'output' has no tokens");
+    return (int)(ids->n - before);
+}
+
 /* Submit all samples of a record, or reject it. Takes w over. */
 static int submit(struct generate *g, struct work *w, struct err *e)
 {
     struct engine_request q = g->request;
     struct tok_ids ids = {0};
+    const char *rule = "prompt";
     bool templated;
     int rc = prompt_record(&g->ses.pm, &w->r, &ids, &templated, e);
 
+    if (!rc && g->score) {
+        rule = "output";
+        q.n_given = add_output(g, &w->r, templated, &ids, e);
+        rc = q.n_given < 0 ? -1 : 0;
+    }
     if (rc) {
         tok_ids_free(&ids);
-        return reject(g, w, "prompt", e);
+        return reject(g, w, rule, e);
     }
     q.key = w->r.key;
     q.token = ids.id;
@@ -135,6 +167,27 @@ static void put_logprobs(const struct tok *tok, const struct engine_result *d, i
     buf_free(&b);
 }
 
+static void put_float(struct record *r, const char *field, float x)
+{
+    struct buf b = {0};
+
+    json_put_float(&b, x);
+    record_set(r, field, b.p, b.n);
+    buf_free(&b);
+}
+
+/* What the model thinks of the given output. */
+static void put_score(const struct engine_result *d, struct record *r)
+{
+    double sum = 0, mean;
+
+    for (int i = 0; i < d->n_tokens; i++)
+        sum += (double)d->logprob[i];
+    mean = sum / d->n_tokens;
+    put_float(r, "logprob_sum", (float)sum);
+    put_float(r, "perplexity", (float)num_exp_d(mean > -88 ? -mean : 88)); // within a float
+}
+
 static void put_result(const struct generate *g, const struct engine_result *d, struct record *r)
 {
     const char *why = d->finish == ENGINE_STOP ? "stop" : "length";
@@ -142,8 +195,12 @@ static void put_result(const struct generate *g, const struct engine_result *d, 
 
     if (g->sample.samples > 1)
         record_set_int(r, "sample", d->sample_index);
-    record_set_str(r, "output", d->text, d->n_text);
-    record_set_str(r, "finish_reason", why, strlen(why));
+    if (g->score) {
+        put_score(d, r);
+    } else {
+        record_set_str(r, "output", d->text, d->n_text);
+        record_set_str(r, "finish_reason", why, strlen(why));
+    }
     buf_fmt(&b, "{\"prompt_tokens\":%d,\"completion_tokens\":%d}", d->n_prompt, d->n_tokens);
     record_set(r, "usage", b.p, b.n);
     buf_free(&b);
@@ -196,15 +253,26 @@ static int take_in(struct generate *g, bool *more, struct err *e)
     return 0;
 }
 
+/* Options that do not go together. */
+static int check(const struct generate *g, struct err *e)
+{
+    if (g->grammar && g->sample.ignore_eos)
+        return err_set(e, ERR_ARG, "--ignore-eos cannot go on where the grammar ends");
+    if (g->score && g->grammar)
+        return err_set(e, ERR_ARG, "--score: nothing is generated that --grammar could constrain");
+    if (g->score && g->sample.samples > 1)
+        return err_set(e, ERR_ARG, "--score: there is nothing to sample, --samples is %d",
+                       g->sample.samples);
+    return 0;
+}
+
 static int open_stream(struct generate *g, int n, char **file, struct err *e)
 {
     struct buf more = {0};
 
-    if (g->grammar && g->sample.ignore_eos)
-        return err_set(e, ERR_ARG, "--ignore-eos cannot go on where the grammar ends");
     if (session_constrain(&g->ses, g->grammar, &more, e) == 0)
-        g->s = session_stream(&g->ses, g->cli, &g->io, prompt_fields, g->sample.samples,
-                              more.n ? more.p : NULL, n, file, e);
+        g->s = session_stream(&g->ses, g->cli, &g->io, g->score ? score_fields : prompt_fields,
+                              g->sample.samples, more.n ? more.p : NULL, n, file, e);
     buf_free(&more);
     return g->s ? 0 : -1;
 }
@@ -216,7 +284,8 @@ static int run(struct generate *g, int n, char **file, int *status, struct err *
     bool more = true;
 
     g->request = session_request(&g->sample, g->io.seed);
-    if (session_open(&g->ses, g->cli, &g->model, !g->io.unordered, e) ||
+    g->model.rows = g->score ? SCORE_ROWS : 0;
+    if (check(g, e) || session_open(&g->ses, g->cli, &g->model, !g->io.unordered, e) ||
         session_sampling(&g->ses, &g->sample, &g->request, e) || open_stream(g, n, file, e))
         return -1;
     cli_progress_begin(&g->progress, g->cli);
@@ -247,6 +316,8 @@ int main(int argc, char **argv)
         CLI_MODEL(&g.model),
         CLI_SAMPLE(&g.sample),
         OPT_STR(0, "grammar", &g.grammar, "file", "keep the output to this grammar (GBNF)"),
+        OPT_FLAG(0, "score", &g.score,
+                 "generate nothing: add the log-probability of the output that a record has"),
         CLI_IO(&g.io),
         CLI_NOTES(&g.notes),
         OPT_END(),

@@ -29,6 +29,7 @@ struct cli_model {
     int threads;        // 0 = as many as this process may use
     int ctx;            // positions a sequence may have; 0 = the model's, at most 4096
     int batch;          // records in flight
+    int rows;           // of logits in one step, no option; 0 = batch
     int batch_tokens;   // tokens computed in one step
     uint64_t kv_memory; // bytes of the KV cache; 0 = what batch and ctx need
     bool no_prefix_cache;

@@ -14,6 +14,7 @@
 #include "sched.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -46,7 +47,7 @@ struct engine {
     struct sched sched;
     struct plan plan;
     struct sample_work work;
-    float *logits;        // (batch, vocab)
+    float *logits;        // (rows, vocab)
     struct job **job;     // (n_jobs) in the order of submission; done ones wait for poll
     int n_jobs, max_jobs; // engine_room is true below max_jobs
     size_t cap_jobs;
@@ -81,20 +82,23 @@ static int make(struct engine *en, struct err *e)
     if (o->ctx > m->ctx)
         return err_set(e, ERR_ARG, "--ctx %d is more than the model's %d positions", o->ctx,
                        m->ctx);
+    if (en->o.rows < o->batch)
+        en->o.rows = o->batch;
     if (!en->o.ctx)
         en->o.ctx = m->ctx < CTX_DEFAULT ? m->ctx : CTX_DEFAULT;
     en->plan = (struct plan){.ctx = o->ctx,
                              .batch = o->batch,
                              .batch_tokens = o->batch_tokens,
+                             .rows = o->rows,
                              .kv_bytes = o->kv_bytes,
                              .available = ram_available("")};
     if (plan_make(&en->plan, m, e) || kv_open(&en->kv, m, en->backend, en->plan.pages, e) ||
-        forward_open(&en->act, m, en->backend, o->batch_tokens, o->batch, e))
+        forward_open(&en->act, m, en->backend, o->batch_tokens, o->rows, e))
         return -1;
     if (!o->no_cache)
         kv_cache(&en->kv);
-    sched_open(&en->sched, &en->kv, o->batch_tokens, o->batch);
-    en->logits = mem_zero((size_t)o->batch * (size_t)m->vocab, sizeof(*en->logits));
+    sched_open(&en->sched, &en->kv, o->batch_tokens, o->batch, o->rows);
+    en->logits = mem_zero((size_t)o->rows * (size_t)m->vocab, sizeof(*en->logits));
     en->max_jobs = WAITING * o->batch;
     en->count.pages = en->plan.pages;
     return 0;
@@ -179,9 +183,9 @@ bool engine_busy(const struct engine *en)
 /* Everything of a request that can be refused. */
 static int check(const struct engine *en, const struct engine_request *r, struct err *e)
 {
-    int64_t need = 1;
+    int64_t need = r->n_given == 0;
 
-    if (r->n_token < 1)
+    if (r->n_token - r->n_given < 1)
         return err_set(e, ERR_ARG, "the prompt is empty");
     for (int i = 0; i < r->n_token; i++)
         if (r->token[i] < 0 || r->token[i] >= en->model->vocab)
@@ -190,8 +194,9 @@ static int check(const struct engine *en, const struct engine_request *r, struct
     for (int i = 0; i < r->n_slots; i++)
         need += r->slot[i].n_then + (i > 0);
     if (r->n_token + need > en->o.ctx)
-        return err_set(e, ERR_ARG, "the prompt has %d tokens and leaves no room in a context of %d",
-                       r->n_token, en->o.ctx);
+        return err_set(e, ERR_ARG, "the %s %d tokens and leaves no room in a context of %d",
+                       r->n_given ? "prompt with the output has" : "prompt has", r->n_token,
+                       en->o.ctx);
     return 0;
 }
 
@@ -213,7 +218,7 @@ int engine_submit(struct engine *en, const struct engine_request *r, struct err 
     j->r = *r;
     j->r.token = NULL;
     j->seq.group = en->submitted++;
-    j->seq.n_prompt = r->n_slots ? INT32_MAX : r->n_token; // what slots add is prompt too
+    j->seq.n_prompt = r->n_slots ? INT32_MAX : r->n_token; // what slots add is prompt, and given
     j->noise = rng_stream(r->seed, name.hi, name.lo);
     j->stream.first = r->trim;
     if (r->grammar)
@@ -225,6 +230,11 @@ int engine_submit(struct engine *en, const struct engine_request *r, struct err 
     if (j->n_p)
         j->p = mem_zero((size_t)j->n_p, sizeof(*j->p));
     j->n_p = 0;
+    if (r->n_given) { // nothing is asked behind the last token: it stands beyond the end
+        j->r.n_token = j->seq.want = r->n_token - r->n_given;
+        j->seq.want--;
+        j->seq.n--;
+    }
     mem_grow(&en->job, &en->cap_jobs, (size_t)en->n_jobs + 1, sizeof(struct job *));
     en->job[en->n_jobs++] = j;
     return 0;
@@ -261,14 +271,16 @@ static bool cut_at_stop(struct job *j, size_t old)
     return true;
 }
 
-static void note_logprobs(struct engine *en, struct job *j, const float *logit, int32_t id)
+/* Of the i-th token of the output. */
+static void note_logprobs(struct engine *en, struct job *j, const float *logit, int32_t id,
+                          size_t i)
 {
-    size_t i = (size_t)n_out(j), n = (size_t)j->r.n_logprobs;
+    size_t n = (size_t)j->r.n_logprobs;
 
     mem_grow(&j->logprob, &j->cap_logprob, i + 1, sizeof(*j->logprob));
     mem_grow(&j->top, &j->cap_top, (i + 1) * n, sizeof(*j->top));
-    j->logprob[i] =
-        sample_logprobs(&en->work, logit, en->model->vocab, id, j->top + i * n, j->r.n_logprobs);
+    j->logprob[i] = sample_logprobs(&en->work, logit, en->model->vocab, id,
+                                    n ? j->top + i * n : NULL, j->r.n_logprobs);
 }
 
 /* The next token of a job that generates. */
@@ -295,7 +307,7 @@ static void generate(struct engine *en, struct job *j, const float *logit)
         return;
     }
     if (j->r.n_logprobs)
-        note_logprobs(en, j, logit, id);
+        note_logprobs(en, j, logit, id, (size_t)n_out(j));
     push(j, id);
     en->count.generated++;
     end = tok_is_end(tok, id);
@@ -323,6 +335,37 @@ static void read_slot(struct engine *en, struct job *j, const float *logit)
     push(j, s->choice[top]);
     for (int i = 0; i < s->n_then; i++)
         push(j, s->then[i]);
+}
+
+/* The log-probabilities of tokens that are given: row i is behind token `at` + i. */
+static void read_given(struct engine *en, struct job *j, const float *logit)
+{
+    int at = j->seq.want - j->seq.n_rows;
+
+    for (int i = 0; i < j->seq.n_rows; i++, at++) {
+        int k = at + 1 - j->r.n_token; // of the output
+
+        note_logprobs(en, j, logit + (size_t)i * (size_t)en->model->vocab, j->seq.token[at + 1],
+                      (size_t)k);
+        if (!isfinite(j->logprob[k])) {
+            finish(en, j, ENGINE_FAILED);
+            return;
+        }
+    }
+    if (j->seq.want == j->seq.n)
+        finish(en, j, ENGINE_GIVEN);
+}
+
+static void read_rows(struct engine *en, struct job *j)
+{
+    const float *logit = en->logits + (size_t)j->seq.row * (size_t)en->model->vocab;
+
+    if (j->r.n_slots)
+        read_slot(en, j, logit);
+    else if (j->r.n_given)
+        read_given(en, j, logit);
+    else
+        generate(en, j, logit);
 }
 
 static double now(void)
@@ -362,7 +405,7 @@ static int compute(struct engine *en, const struct step *s, struct err *e)
 
 int engine_step(struct engine *en, struct err *e)
 {
-    size_t most = (size_t)en->o.batch, row = (size_t)en->model->vocab;
+    size_t most = (size_t)en->o.batch;
     struct job **active = mem_new(most * sizeof(struct job *));
     struct sched_seq **seq = mem_new(most * sizeof(struct sched_seq *));
     const struct step *s;
@@ -381,8 +424,7 @@ int engine_step(struct engine *en, struct err *e)
         rc = -1;
     for (int i = 0; s && !rc && i < n; i++)
         if (seq[i]->n_rows)
-            (active[i]->r.n_slots ? read_slot : generate)(en, active[i],
-                                                          en->logits + (size_t)seq[i]->row * row);
+            read_rows(en, active[i]);
     if (s && !rc) {
         sched_done(&en->sched, now() - t0);
         count(en);
@@ -415,7 +457,9 @@ int engine_poll(struct engine *en, struct engine_result *out)
         .text = buf_cstr(&j->text),
         .n_text = j->text.n,
         .token = j->seq.token + j->r.n_token,
-        .n_tokens = j->r.n_slots ? 0 : n_out(j),
+        .n_tokens = j->r.n_slots   ? 0
+                    : j->r.n_given ? j->r.n_given
+                                   : n_out(j),
         .n_prompt = j->r.n_token,
         .logprob = j->logprob,
         .top = j->top,

@@ -24,6 +24,7 @@ struct engine_opt {
     int batch;         // sequences in flight at most
     int ctx;           // positions of a sequence; 0: the model's, at most 4096
     int batch_tokens;  // tokens in one step at most
+    int rows;          // of logits in one step at most; 0: batch
     uint64_t kv_bytes; // memory of the cache; 0: see plan.h
     bool no_cache;     // compute every prompt whole, also what was computed before
     int threads;       // 0: as many as this process may use
@@ -58,11 +59,19 @@ struct engine_request {
     struct grammar *grammar; // that the text must keep to, or NULL; borrowed, outlives the engine
     const struct engine_slot *slot; // (n_slots) borrowed until polled; NULL: generate
     int n_slots;
+    int n_given; // the last tokens are an output whose log-probabilities are all that is asked for
     void *user;
 };
 
 /* ENGINE_GRAMMAR: nothing that the grammar allows can come next, or it is too ambiguous. */
-enum engine_finish { ENGINE_STOP, ENGINE_LENGTH, ENGINE_SLOTS, ENGINE_FAILED, ENGINE_GRAMMAR };
+enum engine_finish {
+    ENGINE_STOP,
+    ENGINE_LENGTH,
+    ENGINE_SLOTS,
+    ENGINE_GIVEN,
+    ENGINE_FAILED,
+    ENGINE_GRAMMAR
+};
 
 /* What came of a request; its pointers are valid until the next engine_poll. */
 struct engine_result {
@@ -70,7 +79,7 @@ struct engine_result {
     enum engine_finish finish;
     const char *text; // (n_text) UTF-8, without stop text and end token
     size_t n_text;
-    const int32_t *token; // (n_tokens) as drawn, the end token included
+    const int32_t *token; // (n_tokens) as drawn, the end token included; or as given
     int n_tokens, n_prompt;
     const float *logprob;         // (n_tokens), or NULL
     const struct sample_top *top; // (n_tokens, n_logprobs), or NULL
@@ -94,8 +103,8 @@ void engine_describe(const struct engine *en, struct buf *out);
 bool engine_room(const struct engine *en);
 bool engine_busy(const struct engine *en); // something is submitted and not polled
 
-/* ERR_ARG when the prompt is empty, has ids outside the vocabulary or leaves no room
- * for one token within ctx: the request is refused, the engine goes on. */
+/* ERR_ARG when the prompt (without what is given) is empty, has ids outside the vocabulary or
+ * leaves no room for one token within ctx: the request is refused, the engine goes on. */
 int engine_submit(struct engine *en, const struct engine_request *r, struct err *e);
 int engine_step(struct engine *en, struct err *e);             // -1: the device failed
 int engine_poll(struct engine *en, struct engine_result *out); // 1 or 0

@@ -12,6 +12,7 @@
 
 struct plan {
     int ctx, batch, batch_tokens; // given: positions of a sequence, sequences, tokens of a step
+    int rows;                     // given: of logits in a step, at least batch
     uint64_t kv_bytes;            // given: of the cache; 0: batch sequences of ctx positions, but
                                   // at most half of what is left, and at least one sequence
     int64_t available;            // given: -1 when not known

@@ -187,6 +187,17 @@ static int encode(const struct prompt_model *pm, const struct chat_message *m, i
     return rc;
 }
 
+int prompt_answer(const struct prompt_model *pm, const char *text, size_t n, bool templated,
+                  struct tok_ids *out, struct err *e)
+{
+    /* Behind a template a tokenizer that puts a space before text did so in training as well. */
+    bool begins = templated && tok_adds_space(pm->tok);
+
+    if (fits(pm, n, e))
+        return -1;
+    return tok_encode(pm->tok, text, n, begins ? 0 : TOK_INSIDE, out, e);
+}
+
 int prompt_encode(const struct prompt *p, const struct prompt_model *pm, const struct prompt_var *v,
                   int n, struct tok_ids *out, struct err *e)
 {

@@ -64,6 +64,10 @@ int prompt_encode(const struct prompt *p, const struct prompt_model *pm, const s
  * space of a SentencePiece output is to be trimmed). ERR_DATA names what is missing or wrong. */
 int prompt_record(const struct prompt_model *pm, struct record *r, struct tok_ids *out,
                   bool *templated, struct err *e);
+/* Append the tokens of an answer that is given, as the model would write them behind such a prompt:
+ * control tokens in it are text. ERR_ARG when it is longer than any context. */
+int prompt_answer(const struct prompt_model *pm, const char *text, size_t n, bool templated,
+                  struct tok_ids *out, struct err *e);
 /* Fields that prompt_record reads, for ids; NULL-terminated. */
 extern const char *const prompt_fields[];
 

@@ -10,10 +10,10 @@
 
 #include <stdlib.h>
 
-void sched_open(struct sched *s, struct kv *kv, int budget, int batch)
+void sched_open(struct sched *s, struct kv *kv, int budget, int batch, int rows)
 {
-    *s = (struct sched){.kv = kv, .budget = budget, .batch = batch};
-    step_init(&s->build, budget, batch, batch);
+    *s = (struct sched){.kv = kv, .budget = budget, .most_rows = rows};
+    step_init(&s->build, budget, rows, batch);
 }
 
 void sched_close(struct sched *s)
@@ -160,7 +160,7 @@ const struct step *sched_step(struct sched *s, struct sched_seq *const *q, int n
 
     step_reset(&s->build);
     s->room = s->budget;
-    s->rows = s->batch;
+    s->rows = s->most_rows;
     s->prefill = false;
     for (int i = 0; i < n; i++) {
         q[i]->plan = q[i]->n_rows = 0;

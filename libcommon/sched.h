@@ -45,7 +45,7 @@ struct sched_counts {
 struct sched {
     struct kv *kv;
     struct step_build build;
-    int budget, batch;
+    int budget, most_rows;
     int room, rows; // left in the step being built
     bool prefill;   // it has chunks of prompts
     int held;       // pages of its sequences
@@ -53,8 +53,9 @@ struct sched {
     struct sched_counts count;
 };
 
-/* Steps of at most `budget` tokens and `batch` sequences; kv is lent. */
-void sched_open(struct sched *s, struct kv *kv, int budget, int batch);
+/* Steps of at most `budget` tokens, `batch` sequences and `rows` (at least batch) rows of logits;
+ * kv is lent. */
+void sched_open(struct sched *s, struct kv *kv, int budget, int batch, int rows);
 void sched_close(struct sched *s);
 
 /* Append a token; the logits after it, and none before it, are wanted. */

@@ -29,6 +29,7 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
         .batch = o->batch,
         .ctx = o->ctx,
         .batch_tokens = o->batch_tokens,
+        .rows = o->rows,
         .kv_bytes = o->kv_memory,
         .no_cache = o->no_prefix_cache,
         .threads = o->threads,

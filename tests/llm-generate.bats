@@ -135,6 +135,40 @@ EOT
     [ "$output" = " goat" ]
 }
 
+@test "llm-generate: --score: the log-probabilities of what was generated, again" {
+    gen -t 1.2 -n 40 --samples 12 --logprobs 2 <<<"$task" | jq -c 'select(.finish_reason == "stop") | del(.logprobs[-1])' >made
+    gen --score --logprobs 2 made >scored
+    jq -s -e --slurpfile m made '
+        def same: [., $m] | transpose | map(select((.[0].logprobs | map(.id)) == (.[1].logprobs | map(.id))));
+        length == ($m | length) and (same | length) >= 6 and all(same[];
+            .[0].logprobs == .[1].logprobs and .[0].usage.prompt_tokens == .[1].usage.prompt_tokens
+            and (.[0].logprob_sum - ([.[1].logprobs[].logprob] | add) | fabs) < 0.0001
+            and (.[0].perplexity - (-.[0].logprob_sum / .[0].usage.completion_tokens | exp) | fabs) < 0.001)' scored
+    gen --score --batch 1 --batch-tokens 1 made | jq -c .logprob_sum >one
+    gen --score --batch 32 -j 3 --batch-tokens 7 made | jq -c .logprob_sum | cmp one -
+    jq -c .logprob_sum scored | cmp one -
+}
+
+@test "llm-generate: --score: as Hugging Face transformers' log-probabilities" {
+    while read -r line; do
+        name=$(jq -r .model <<<"$line")
+        run -0 llm-generate -m "$BATS_TEST_DIRNAME/data/logits/$name" --score <<<"$line"
+        jq -e '(.logprob_sum - .want | fabs) < 0.001' <<<"$output"
+    done <"$BATS_TEST_DIRNAME/data/score.jsonl"
+}
+
+@test "llm-generate: --score: records without an output, and what does not fit" {
+    printf '%s\n' '{"prompt":"a"}' '{"prompt":"a","output":3}' '{"prompt":"a","output":""}' \
+        '{"prompt":"a fox","output":" plum goat plum goat plum goat"}' '{"prompt":"a","output":" fox"}' >in.jsonl
+    run -1 --separate-stderr gen --score --ctx 8 in.jsonl
+    [ "${#lines[@]}" = 1 ]
+    [[ "${stderr_lines[0]}" == *"in.jsonl:1: no field 'output'" ]]
+    [[ "${stderr_lines[1]}" == *"in.jsonl:2: field 'output' is not a string" ]]
+    [[ "${stderr_lines[2]}" == *"in.jsonl:3: field 'output' has no tokens" ]]
+    [[ "${stderr_lines[3]}" == *"in.jsonl:4: the prompt with the output has "*" tokens and leaves no room in a context of 8" ]]
+    run -2 gen --score --samples 2 in.jsonl
+}
+
 @test "llm-generate: a record that cannot be used is reported, kept and does not end the run" {
     printf '%s\n' '{"id":"a","instruction":"Reverse the list."}' '{bad' '{"id":"c"}' '' '{"id":"d","prompt":7}' \
         '{"id":"e","instruction":"Reverse the list."}' >in.jsonl

@@ -18,8 +18,12 @@ static struct model small(void)
 
 static struct plan given(uint64_t kv_bytes, int64_t available)
 {
-    return (struct plan){
-        .ctx = 1000, .batch = 4, .batch_tokens = 32, .kv_bytes = kv_bytes, .available = available};
+    return (struct plan){.ctx = 1000,
+                         .batch = 4,
+                         .batch_tokens = 32,
+                         .rows = 4,
+                         .kv_bytes = kv_bytes,
+                         .available = available};
 }
 
 static void test_pages(void)

@@ -16,7 +16,7 @@ static void begin(struct backend *b, int pages, int budget, bool cache)
     CHECK(!kv_open(&kv, &m, b, pages, &e));
     if (cache)
         kv_cache(&kv);
-    sched_open(&s, &kv, budget, 4);
+    sched_open(&s, &kv, budget, 4, 4);
     for (int i = 0; i < 4; i++)
         seq[i] = (struct sched_seq){.group = i};
 }
