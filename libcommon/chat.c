@@ -27,6 +27,7 @@ const char *const chat_names[] = {"none",
                                   "vicuna-lines",
                                   "vicuna-orca",
                                   "deepseek-r1",
+                                  "nemotron",
                                   NULL};
 
 /* In the strings below. */
@@ -46,6 +47,8 @@ struct style {
     bool trim;   // white space around texts is dropped
     bool begins; // the template begins with BOS
 };
+
+#define NEMOTRON_SYSTEM "<extra_id_0>System"
 
 #define IM(role)     "<|im_start|>" role "\n"
 #define HEADER(role) "<|start_header_id|>" role "<|end_header_id|>\n\n"
@@ -172,6 +175,14 @@ static const struct style styles[CHAT_NKINDS] = {
                           TURN,
                           false,
                           true},
+    [CHAT_NEMOTRON] = {{NEMOTRON_SYSTEM "\n", "\n\n"},
+                       {"<extra_id_1>User\n", "\n"},
+                       {"<extra_id_1>Assistant\n", "\n"},
+                       "<extra_id_1>Assistant\n",
+                       "",
+                       TURN,
+                       true,
+                       false},
 };
 
 static const char vicuna_system[] =
@@ -231,6 +242,8 @@ static enum chat_kind kind_of(const char *t)
     }
     if (has(t, "[INST]"))
         return mistral(t);
+    if (has(t, NEMOTRON_SYSTEM) && has(t, "<extra_id_1>User"))
+        return CHAT_NEMOTRON;
     if (has(t, "<|assistant|>") && lines && has(t, "<|end|>"))
         return CHAT_PHI3;
     if (has(t, "<|assistant|>") && lines && near(t, "<|user|>", "eos_token", 50) &&
@@ -375,6 +388,8 @@ static void default_system(struct chat_text *t, enum chat_kind kind)
         add_own(t, styles[kind].system[0]);
         add_own(t, text);
         add_own(t, styles[kind].system[1]);
+    } else if (kind == CHAT_NEMOTRON) {
+        add_own(t, NEMOTRON_SYSTEM "\n\n");
     }
 }
 

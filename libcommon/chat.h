@@ -35,6 +35,7 @@ enum chat_kind {
     CHAT_VICUNA_LINES,      // each turn on a line of its own
     CHAT_VICUNA_ORCA,       // and "SYSTEM: s"
     CHAT_DEEPSEEK_R1,       // the answer begins with "<think>\n"
+    CHAT_NEMOTRON,          // Nemotron-4 and Minitron: always a system turn
     CHAT_NKINDS
 };
 

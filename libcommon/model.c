@@ -131,6 +131,7 @@ static void *transposed(struct load *l, const struct tensor *t)
     const uint8_t *from = t->data;
     uint8_t *to = arena_new(&l->f->mem, t->bytes);
 
+    l->m->copy_bytes += t->bytes;
     for (size_t r0 = 0; r0 < rows; r0 += 64) // so that both sides stay in the cache
         for (size_t c = 0; c < cols; c++)
             for (size_t r = r0; r < rows && r < r0 + 64; r++)

@@ -39,6 +39,7 @@ struct model {
     struct tok *tok;
     int64_t n_params;
     uint64_t file_bytes;
+    uint64_t copy_bytes;     // of matrices that had to be transposed
     struct hash128 hash;     // of the header, and of the ends of every tensor
     struct model_file *file; // what keeps the weights mapped
     struct backend *backend; // borrowed
