@@ -37,11 +37,12 @@ struct bench {
     char *made, *dir; // of a model for this run only: file and directory
     struct session ses;
     struct record out;
-    struct machine_ticks ticks;
+    struct machine_time time;
     double load, load_s, start_s;
     int64_t peak_rss;
     struct spread read, int8, floats;
     struct spread prefill, decode, first, step, tok, request, prompt;
+    struct spread of_read, of_peak;
     struct workload_lengths lengths;
     struct workload work;          // of a pass
     int64_t n_prompt, n_generated; // of a pass
@@ -105,14 +106,16 @@ static void put_rates(struct bench *g, struct buf *b)
     put_spread(g, b, "float_gop_s", &g->floats);
 }
 
-/* What the machine did meanwhile. */
+/* What else the machine did meanwhile. */
 static void put_noise(struct bench *g)
 {
-    struct machine_ticks t = machine_ticks();
-    uint64_t all = t.all - g->ticks.all;
+    struct machine_time t = machine_time();
+    double all = t.all - g->time.all, own = t.own - g->time.own;
+    double other = t.busy - g->time.busy - own;
 
     put_num(g, "load_average", g->load);
-    put_num(g, "steal_percent", all ? 100 * (double)(t.steal - g->ticks.steal) / (double)all : 0);
+    put_num(g, "other_percent", all > 0 && other > 0 ? 100 * other / all : 0);
+    put_num(g, "steal_percent", all > 0 ? 100 * (t.steal - g->time.steal) / all : 0);
 }
 
 /* One line of JSON, or a line for each field. */
@@ -138,17 +141,13 @@ static void print(struct bench *g)
 
 /* ---- the machine ---- */
 
-static int probe(struct bench *g, struct backend *b, struct err *e)
+static int probe(struct bench *g, struct backend *b, struct backend_rates *r, struct err *e)
 {
-    struct backend_rates r;
-
-    if (g->no_probe)
-        return 0;
-    if (backend_cpu_probe(b, &r, e))
+    if (backend_cpu_probe(b, r, e))
         return -1;
-    spread_add(&g->read, r.read_bytes * 1e-9);
-    spread_add(&g->int8, r.int8_ops * 1e-9);
-    spread_add(&g->floats, r.float_ops * 1e-9);
+    spread_add(&g->read, r->read_bytes * 1e-9);
+    spread_add(&g->int8, r->int8_ops * 1e-9);
+    spread_add(&g->floats, r->float_ops * 1e-9);
     return 0;
 }
 
@@ -156,11 +155,12 @@ static int probe_only(struct bench *g, struct err *e)
 {
     struct backend *b = backend_cpu_open(g->model.threads, (enum backend_isa)g->model.isa, e);
     struct buf spread = {0};
+    struct backend_rates rates;
     int rc = b ? 0 : -1;
 
-    g->no_probe = false;
+    g->time = machine_time();
     for (int i = 0; i < (g->repeat ? g->repeat : LATENCY_REPEAT) && !rc; i++)
-        rc = probe(g, b, e);
+        rc = probe(g, b, &rates, e);
     if (!rc) {
         put_machine(g, b);
         buf_char(&spread, '{');
@@ -314,7 +314,9 @@ static int step(struct bench *g, struct err *e)
 
 /* ---- latency ---- */
 
-static int latency_pass(struct bench *g, bool counts, struct err *e)
+/* One repetition: what it measured goes to *prefill and *decode, tokens a second. */
+static int latency_pass(struct bench *g, bool counts, double *prefill, double *decode,
+                        struct err *e)
 {
     const struct engine_counts *n = engine_counts(g->ses.en);
     int64_t want = 0, before = n->prompt;
@@ -340,41 +342,50 @@ static int latency_pass(struct bench *g, bool counts, struct err *e)
         if (counts)
             spread_add(&g->step, 1e3 * (t - last));
     }
+    *prefill = (double)want / (t1 - t0);
+    *decode = g->work.n * (g->lengths.output - 1) / (t > t1 ? t - t1 : 1);
     if (!counts)
         return 0;
     spread_add(&g->first, t1 - t0);
-    spread_add(&g->prefill, (double)want / (t1 - t0));
+    spread_add(&g->prefill, *prefill);
     if (g->lengths.output > 1)
-        spread_add(&g->decode, g->work.n * (g->lengths.output - 1) / (t - t1));
+        spread_add(&g->decode, *decode);
     return 0;
+}
+
+/* A value of a spread as a part of the machine's rate, which was measured right after it. */
+static void add_parts(struct bench *g, const struct backend_rates *r, double prefill, double decode)
+{
+    struct cost c = cost_of(engine_model(g->ses.en));
+    double depth = g->lengths.input + g->lengths.output / 2.0;
+    double bytes = (double)c.weight_bytes + g->work.n * depth * (double)c.cache_bytes;
+    double ops = 2 * ((double)c.layer_products + (double)c.head_products / g->lengths.input);
+
+    spread_add(&g->of_peak, 100 * ops * prefill / (c.floats ? r->float_ops : r->int8_ops));
+    if (g->lengths.output > 1)
+        spread_add(&g->of_read, 100 * bytes * decode / g->work.n / r->read_bytes);
 }
 
 static void put_latency(struct bench *g)
 {
-    struct cost c = cost_of(engine_model(g->ses.en));
-    double read = spread_at(&g->read, 0.5), int8 = spread_at(&g->int8, 0.5);
-    double floats = spread_at(&g->floats, 0.5), prefill = spread_at(&g->prefill, 0.5);
-    double depth = g->lengths.input + g->lengths.output / 2.0, bytes, ops;
     struct buf b = {0};
 
     record_set_int(&g->out, "input", g->lengths.input);
     record_set_int(&g->out, "output", g->lengths.output);
     put_num(g, "load_s", g->load_s);
     put_num(g, "start_s", g->start_s);
+    if (g->of_peak.n)
+        put_str(g, "prefill_peak",
+                cost_of(engine_model(g->ses.en)).floats ? "float_gop_s" : "int8_gop_s");
     buf_char(&b, '{');
     put_spread(g, &b, "first_token_s", &g->first);
     put_spread(g, &b, "prefill_tok_s", &g->prefill);
     put_spread(g, &b, "decode_tok_s", &g->decode);
     put_spread(g, &b, "step_ms", &g->step);
     put_rates(g, &b);
+    put_spread(g, &b, "prefill_peak_percent", &g->of_peak);
+    put_spread(g, &b, "decode_read_percent", &g->of_read);
     buf_char(&b, '}');
-    bytes = (double)c.weight_bytes + g->work.n * depth * (double)c.cache_bytes;
-    ops = 2 * ((double)c.layer_products + (double)c.head_products / g->lengths.input);
-    if (g->decode.n && g->read.n)
-        put_num(g, "decode_read_percent",
-                1e-7 * bytes * spread_at(&g->decode, 0.5) / g->work.n / read);
-    if (g->read.n)
-        put_num(g, "prefill_peak_percent", 1e-7 * ops * prefill / (c.floats ? floats : int8));
     record_set(&g->out, "spread", b.p, b.n);
     buf_free(&b);
 }
@@ -382,18 +393,23 @@ static void put_latency(struct bench *g)
 static int latency(struct bench *g, struct err *e)
 {
     int repeat = g->repeat ? g->repeat : LATENCY_REPEAT;
+    struct backend_rates rates;
+    double prefill, decode;
 
     if (open_model(g, g->lengths.input + g->lengths.output, e))
         return -1;
-    g->ticks = machine_ticks();
+    g->time = machine_time();
     for (int i = -g->warmup; i < repeat; i++) {
         ask_random(g, g->model.batch, i);
-        if (latency_pass(g, i >= 0, e))
+        if (latency_pass(g, i >= 0, &prefill, &decode, e))
             return -1;
         if (!g->peak_rss) // before the probe needs memory of its own
             g->peak_rss = machine_peak_rss();
-        if (i >= 0 && probe(g, engine_model(g->ses.en)->backend, e))
+        if (i < 0 || g->no_probe)
+            continue;
+        if (probe(g, engine_model(g->ses.en)->backend, &rates, e))
             return -1;
+        add_parts(g, &rates, prefill, decode);
     }
     put_latency(g);
     return 0;
@@ -448,10 +464,11 @@ static void put_throughput(struct bench *g)
 static int throughput(struct bench *g, int n, char **file, int *status, struct err *e)
 {
     int most = g->lengths.spread > 0 ? WORKLOAD_LONGEST : 1, repeat = g->repeat ? g->repeat : 1;
+    struct backend_rates rates;
 
     if (open_model(g, n ? 0 : g->lengths.shared + most * (g->lengths.input + g->lengths.output), e))
         return -1;
-    g->ticks = machine_ticks();
+    g->time = machine_time();
     if (n && ask_files(g, n, file, status, e))
         return -1;
     for (int i = 0; i < repeat; i++) {
@@ -461,7 +478,7 @@ static int throughput(struct bench *g, int n, char **file, int *status, struct e
             return -1;
         if (!g->peak_rss)
             g->peak_rss = machine_peak_rss();
-        if (probe(g, engine_model(g->ses.en)->backend, e))
+        if (!g->no_probe && probe(g, engine_model(g->ses.en)->backend, &rates, e))
             return -1;
     }
     put_throughput(g);
@@ -497,8 +514,9 @@ static int run(struct bench *g, const char *mode, int n, char **file, int *statu
 
 static void finish(struct bench *g)
 {
-    struct spread *const all[] = {&g->read,  &g->int8, &g->floats, &g->prefill, &g->decode,
-                                  &g->first, &g->step, &g->tok,    &g->request, &g->prompt};
+    struct spread *const all[] = {&g->read,    &g->int8,   &g->floats,  &g->prefill,
+                                  &g->decode,  &g->first,  &g->step,    &g->tok,
+                                  &g->request, &g->prompt, &g->of_read, &g->of_peak};
 
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
         spread_free(all[i]);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 void machine_cpu(char *out, size_t size)
 {
@@ -42,20 +43,27 @@ double machine_load(void)
     return getloadavg(&x, 1) == 1 ? x : -1;
 }
 
-struct machine_ticks machine_ticks(void)
+struct machine_time machine_time(void)
 {
+    enum { USER, NICE, SYSTEM, IDLE, WAIT, IRQ, SOFT, STEAL, N };
     FILE *f = fopen("/proc/stat", "re");
-    unsigned long long x[8] = {0}; // user nice system idle iowait irq softirq steal
-    struct machine_ticks t = {0};
+    unsigned long long x[N] = {0};
+    double tick = 1 / (double)sysconf(_SC_CLK_TCK);
+    struct machine_time t = {0};
+    struct rusage use;
 
-    if (f && fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &x[0], &x[1], &x[2], &x[3],
-                    &x[4], &x[5], &x[6], &x[7]) == 8) {
-        for (int i = 0; i < 8; i++)
-            t.all += x[i];
-        t.steal = x[7];
+    if (f && fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &x[USER], &x[NICE],
+                    &x[SYSTEM], &x[IDLE], &x[WAIT], &x[IRQ], &x[SOFT], &x[STEAL]) == N) {
+        for (int i = 0; i < N; i++)
+            t.all += tick * (double)x[i];
+        t.steal = tick * (double)x[STEAL];
+        t.busy = t.all - t.steal - tick * (double)(x[IDLE] + x[WAIT]);
     }
     if (f)
         fclose(f);
+    getrusage(RUSAGE_SELF, &use);
+    t.own = (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+            1e-6 * (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
     return t;
 }
 

@@ -14,12 +14,13 @@ double machine_now(void);
 /* Processes that ran or waited for a processor, over the last minute; -1 when unknown. */
 double machine_load(void);
 
-/* Processor time of all processors since the start: in all, and what the host of
- * a virtual machine gave to others. Zeros when unknown. */
-struct machine_ticks {
-    uint64_t all, steal;
+/* Processor time in seconds: of all processors since the start, idle or not; of what ran
+ * on them; of what the host of a virtual machine gave to others; and of this process.
+ * Zeros where unknown. */
+struct machine_time {
+    double all, busy, steal, own;
 };
-struct machine_ticks machine_ticks(void);
+struct machine_time machine_time(void);
 
 /* The most memory of this process that was resident at once. */
 int64_t machine_peak_rss(void);

@@ -19,7 +19,7 @@ setup() {
         and .decode_read_percent > 0 and .prefill_peak_percent > 0
         and .peak_rss_bytes > .model_bytes / 2 and .peak_rss_bytes < 100e6
         and .cpu != "" and .isa != "" and .version != "" and has("commit")
-        and has("load_average") and has("steal_percent")' <<<"$output"
+        and has("load_average") and has("steal_percent") and .other_percent >= 0' <<<"$output"
 }
 
 @test "llm-bench: what is asked for is what is measured" {
