@@ -45,6 +45,7 @@ all: $(CMDS:%=$B/%) $(MANS)
 
 # One instruction set a file: the rest of the program runs on any x86-64.
 $B/kernels/cpu/%_avx2.o: ISA = -mavx2 -mfma -mf16c
+$B/kernels/cpu/%_avxvnni.o: ISA = -mavx2 -mfma -mf16c -mavxvnni
 $B/kernels/cpu/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c
 $B/kernels/cpu/%_vnni.o: ISA = -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
 

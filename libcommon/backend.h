@@ -156,13 +156,13 @@ struct backend {
 };
 
 /* Instruction sets of the CPU backend: all with the same bytes. */
-enum backend_isa { ISA_AUTO, ISA_SCALAR, ISA_AVX2, ISA_AVX512, ISA_VNNI };
+enum backend_isa { ISA_AUTO, ISA_SCALAR, ISA_AVX2, ISA_AVXVNNI, ISA_AVX512, ISA_VNNI };
 
 /* The CPU. threads 0: as many as the affinity mask and the cgroup's quota
  * allow. ERR_ARG when this CPU lacks the instruction set asked for. */
 struct backend *backend_cpu_open(int threads, enum backend_isa isa, struct err *e);
 void backend_close(struct backend *b);
-/* What was chosen, for -v: "scalar", "avx2", "avx512" or "avx512vnni". */
+/* What was chosen, for -v: "scalar", "avx2", "avxvnni", "avx512" or "avx512vnni". */
 const char *backend_cpu_isa(const struct backend *b);
 int backend_cpu_threads(const struct backend *b);
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 const char *const cli_devices[] = {"auto", "cpu", "cuda", NULL};
-const char *const cli_isas[] = {"auto", "scalar", "avx2", "avx512", "avx512vnni", NULL};
+const char *const cli_isas[] = {"auto", "scalar", "avx2", "avxvnni", "avx512", "avx512vnni", NULL};
 const char *const cli_progress_when[] = {"auto", "always", "never", NULL};
 
 const struct cli_model cli_model_default = {.batch = 16, .batch_tokens = 256};

@@ -79,7 +79,7 @@ extern const struct cli_notes cli_notes_default;
     OPT_INT(0, "batch-tokens", &(p)->batch_tokens, "n", 1, 8192, "tokens computed in one step, prompts in chunks"), \
     OPT_SIZE(0, "kv-memory", &(p)->kv_memory, "size", "memory of the KV cache, such as 2G, instead of what --batch and --ctx need"), \
     OPT_FLAG(0, "no-prefix-cache", &(p)->no_prefix_cache, "compute beginnings of prompts again that were computed before"), \
-    OPT_ENUM(0, "isa", &(p)->isa, cli_isas, "name", "instruction set of the CPU kernels: auto, scalar, avx2, avx512 or avx512vnni"), \
+    OPT_ENUM(0, "isa", &(p)->isa, cli_isas, "name", "instruction set of the CPU kernels: auto, scalar, avx2, avxvnni, avx512 or avx512vnni"), \
     OPT_STR(0, "chat-template", &(p)->chat_template, "name", "template name or file, or none, instead of the model's own")
 #define CLI_DRAW(p) \
     OPT_HEAD("Sampling"), \

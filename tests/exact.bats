@@ -45,6 +45,7 @@ has() {
     case $1 in
     avx512) grep -q avx512dq /proc/cpuinfo ;;
     avx512vnni) grep -q avx512_vnni /proc/cpuinfo ;;
+    avxvnni) grep -q avx_vnni /proc/cpuinfo ;;
     avx2) grep -q avx2 /proc/cpuinfo && grep -q fma /proc/cpuinfo ;;
     esac
 }
@@ -63,6 +64,7 @@ has() {
 @test "exact: instruction sets" {
     same --isa scalar --batch 4
     ! has avx2 || same --isa avx2 --batch 4
+    ! has avxvnni || same --isa avxvnni --batch 4
     ! has avx512 || same --isa avx512 --batch 4
     ! has avx512vnni || same --isa avx512vnni --batch 4
 }

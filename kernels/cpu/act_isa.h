@@ -7,11 +7,11 @@
 
 #include "vec.h"
 
-/* Scale and q of one block; q at stride bytes. */
+/* Scale and q of one block. */
 INLINE float act_block(const float *x, int block, int8_t q[QUANT_K])
 {
     struct v16 top = v16_set(0.0f), scale;
-    float t[16], max;
+    float max;
 
     for (int i = 0; i < block; i += 16) {
         struct v16 v = v16_load(x + i);
@@ -20,84 +20,56 @@ INLINE float act_block(const float *x, int block, int8_t q[QUANT_K])
     }
     max = v16_max_lane(top);
     scale = v16_set(max >= 1e-30f ? 127.0f / max : 0.0f);
-    for (int i = 0; i < block; i += 16) {
-        v16_store(t, v16_add(v16_mul(v16_load(x + i), scale), v16_set(NUM_ROUND)));
-        for (int j = 0; j < 16; j++)
-            q[i + j] = (int8_t)(uint8_t)num_bits(t[j]);
-    }
+    for (int i = 0; i < block; i += 16)
+        v16_low_bytes(q + i, v16_add(v16_mul(v16_load(x + i), scale), v16_set(NUM_ROUND)));
     return max >= 1e-30f ? max / 127.0f : 0.0f;
 }
 
-static void act_token(struct cpu_act *a, const float *x, int cols, int token)
+/* Sums of two times 16 values. */
+INLINE void act_sums(const int8_t *q, int16_t s[2])
 {
-    size_t row = (size_t)token * (size_t)cols;
-    int8_t *q = a->q + row;
-    float *d = a->d + row / (size_t)a->block;
-    int32_t *s = a->s + row / QUANT_32;
+#if defined(__AVX2__)
+    __m256i v = _mm256_loadu_si256((const __m256i *)q), zero = _mm256_setzero_si256();
+    __m256i t = _mm256_sad_epu8(_mm256_xor_si256(v, _mm256_set1_epi8(-128)), zero);
+    __m128i a = _mm256_castsi256_si128(t), b = _mm256_extracti128_si256(t, 1);
 
-    x += row;
-    for (int i = 0; i < cols; i += a->block)
-        *d++ = act_block(x + i, a->block, q + i);
-    for (int i = 0; i < cols; i += QUANT_32) {
-        int32_t sum = 0;
+    s[0] = (int16_t)(_mm_cvtsi128_si32(a) + _mm_extract_epi16(a, 4) - 16 * 128);
+    s[1] = (int16_t)(_mm_cvtsi128_si32(b) + _mm_extract_epi16(b, 4) - 16 * 128);
+#else
+    for (int k = 0; k < 2; k++, q += 16) {
+        int sum = 0;
 
-        for (int j = 0; j < QUANT_32; j++)
-            sum += q[i + j];
-        *s++ = sum;
+        for (int i = 0; i < 16; i++)
+            sum += q[i];
+        s[k] = (int16_t)sum;
     }
-}
-
-/* Values of one token of a tile, four by four; plus 128 for VNNI. */
-INLINE void act_interleave(int8_t *to, const int8_t *q, int n)
-{
-    for (int j = 0; j < n; j += 4) {
-        uint32_t four;
-
-        memcpy(&four, q + j, sizeof(four));
-#if defined(__AVX512VNNI__)
-        four ^= 0x80808080u;
 #endif
-        memcpy(to + (size_t)j * 16, &four, sizeof(four));
-    }
 }
 
-/* Sixteen tokens into a tile; tokens from n on are zeros. */
-static void act_tile(struct cpu_act *a, const float *x, int n, int cols, int tile)
+static void act_quantize(struct cpu_act *a, const float *x, int n, int cols, int token)
 {
-    size_t at = (size_t)tile * 16 * (size_t)cols;
-    int8_t q[QUANT_K];
+    int first, of = cpu_act_group(n, token, a->group, &first), k = token - first;
+    size_t t = (size_t)first, width = (size_t)cols;
+    int8_t *to = a->q + t * width, q[QUANT_K];
+    float *d = a->d + t * (width / (size_t)a->block) + k;
+    int16_t *s16 = a->s16 + t * (width / 16) + 2 * k, s[2];
+    int16_t *s32 = a->s32 + t * ((width / 32 + 1) / 2 * 2) + 2 * k;
 
-    for (int k = 0; k < 16; k++) {
-        int token = tile * 16 + k;
-        const float *row = x + (size_t)token * (size_t)cols;
+    x += (size_t)token * width;
+    for (int i = 0; i < cols; i += a->block) {
+        *d = act_block(x + i, a->block, q);
+        d += of;
+        for (int j = 0; j < a->block; j += QUANT_32) {
+            int group = (i + j) / QUANT_32;
 
-        for (int i = 0; i < cols; i += a->block) {
-            size_t block = at + (size_t)i * 16;
-            float d = 0.0f;
-
-            if (token < n)
-                d = act_block(row + i, a->block, q);
-            else
-                memset(q, 0, sizeof(q));
-            a->d[block / (size_t)a->block + (size_t)k] = d;
-            for (int j = 0; j < a->block; j += QUANT_32) {
-                int32_t sum = 0;
-
-                for (int c = 0; c < QUANT_32; c++)
-                    sum += q[j + c];
-                a->s[(block + (size_t)j * 16) / QUANT_32 + (size_t)k] = sum;
-            }
-            act_interleave(a->q + block + (size_t)k * 4, q, a->block);
+            act_sums(q + j, s);
+            memcpy(s16 + (size_t)group * 2 * (size_t)of, s, sizeof(s));
+            s32[(size_t)(group / 2) * 2 * (size_t)of + (size_t)(group % 2)] =
+                (int16_t)(s[0] + s[1]);
         }
+        for (int j = 0; j < a->block; j += 4)
+            memcpy(to + ((size_t)(i + j) * (size_t)of + (size_t)(4 * k)), q + j, 4);
     }
-}
-
-static void act_quantize(struct cpu_act *a, const float *x, int n, int cols, int i)
-{
-    if (a->tiled)
-        act_tile(a, x, n, cols, i);
-    else
-        act_token(a, x, cols, i);
 }
 
 #endif

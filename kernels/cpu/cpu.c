@@ -1,6 +1,9 @@
 /* cpu.c - the CPU backend: its table of operations, memory, choice of instruction set. */
 #include "cpu.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,6 +196,16 @@ static const struct backend_ops cpu_ops = {
     .close = cpu_close,
 };
 
+#if defined(__x86_64__)
+/* AVX-VNNI: VNNI in 256 bits, without AVX-512. CPUID leaf 7, subleaf 1, EAX bit 4. */
+static bool has_avxvnni(void)
+{
+    unsigned a, b, c, d;
+
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1);
+}
+#endif
+
 /* The best kernels of the instruction set asked for, or NULL when this CPU lacks it. */
 static const struct cpu_kernels *cpu_choose(enum backend_isa isa)
 {
@@ -207,6 +220,8 @@ static const struct cpu_kernels *cpu_choose(enum backend_isa isa)
         return &cpu_kernels_vnni;
     if (avx512 && (isa == ISA_AUTO || isa == ISA_AVX512))
         return &cpu_kernels_avx512;
+    if (avx2 && has_avxvnni() && (isa == ISA_AUTO || isa == ISA_AVXVNNI))
+        return &cpu_kernels_avxvnni;
     if (avx2 && (isa == ISA_AUTO || isa == ISA_AVX2))
         return &cpu_kernels_avx2;
 #endif
@@ -215,15 +230,18 @@ static const struct cpu_kernels *cpu_choose(enum backend_isa isa)
 
 struct backend *backend_cpu_open(int threads, enum backend_isa isa, struct err *e)
 {
+    static const char *const names[] = {
+        [ISA_AVX2] = "AVX2",
+        [ISA_AVXVNNI] = "AVX-VNNI",
+        [ISA_AVX512] = "AVX-512",
+        [ISA_VNNI] = "AVX-512 VNNI",
+    };
     const struct cpu_kernels *k = cpu_choose(isa);
     struct thread_pool *pool;
     struct cpu *c;
 
     if (!k) {
-        err_set(e, ERR_ARG, "this CPU has no %s",
-                isa == ISA_AVX2     ? "AVX2"
-                : isa == ISA_AVX512 ? "AVX-512"
-                                    : "AVX-512 VNNI");
+        err_set(e, ERR_ARG, "this CPU has no %s", names[isa]);
         return NULL;
     }
     pool = thread_open(threads, e);

@@ -16,23 +16,37 @@
 #include <stdint.h>
 
 enum {
-    CPU_LANES = 16,      // partial sums of a float dot; tokens of a quantized tile
+    CPU_LANES = 16,      // partial sums of a float dot; rows of a quantized panel
     CPU_PANEL_ROWS = 16, // rows of weights that are unpacked at once
     CPU_QUERIES = 64,    // heads of tokens that share one pass over the pages
     CPU_RANGE = 512,     // keys that are summed before they are joined with those before them
 };
 
-/* Activations as int8, for weights of one block size (32 or 256). In rows:
- * q (n, cols), d (n, cols / block), s (n, cols / 32). In tiles of 16 tokens, the
- * last one padded with zeros: q (tiles, cols / 4, 16, 4), d (tiles, cols / block, 16),
- * s (tiles, cols / 32, 16), so that tokens are lanes of a vector. */
+/* Activations as int8, for weights of one block size (32 or 256), in groups of up
+ * to `group` tokens that are computed together. A group of n tokens lies at its
+ * first token's place in arrays of
+ *   q    (cols / 4, n, 4)        x = d * q
+ *   d    (cols / block, n)
+ *   s16  (cols / 32, n, 2)       sums of 16 values of q
+ *   s32  (cols / 64, n, 2)       of 32 values; cols / 64 rounded up */
 struct cpu_act {
-    int block;
-    bool tiled;
+    int block, group;
     int8_t *q;
-    float *d;   // x = d * q
-    int32_t *s; // sums of 32 values of q
+    float *d;
+    int16_t *s16, *s32;
 };
+
+/* Tokens of the group that token t of n is in, and its first one. Groups are of equal
+ * size, give or take one. */
+static inline int cpu_act_group(int n, int t, int group, int *first)
+{
+    int64_t groups = (n + group - 1) / group, i = (((int64_t)t + 1) * groups - 1) / n;
+    int from = (int)(i * n / groups);
+
+    if (first)
+        *first = from;
+    return (int)((i + 1) * n / groups) - from;
+}
 
 /* y = W x over one part of a weight. */
 struct cpu_linear {
@@ -96,11 +110,11 @@ struct cpu_probe {
 struct cpu_kernels {
     const char *name;
     const struct cpu_probe *probe;
-    int tile_from; // tokens from which linear_quant wants its activations in tiles
+    int group; // tokens that linear_quant computes together
     /* Rows [begin, end) of one part for all tokens; scratch is cpu_scratch_bytes. */
     void (*linear_float)(const struct cpu_linear *l, int begin, int end, void *scratch);
     void (*linear_quant)(const struct cpu_linear *l, int begin, int end, void *scratch);
-    /* Quantize token (or tile) i of x (n, cols) into a. */
+    /* Quantize token i of x (n, cols) into a. */
     void (*quantize)(struct cpu_act *a, const float *x, int n, int cols, int i);
     /* One row; add: y += instead of y =. */
     void (*norm)(float *y, const float *x, const struct norm_weight *w, int dim, bool add);
@@ -118,7 +132,8 @@ struct cpu_kernels {
 
 extern const struct cpu_kernels cpu_kernels_scalar;
 #if defined(__x86_64__)
-extern const struct cpu_kernels cpu_kernels_avx2, cpu_kernels_avx512, cpu_kernels_vnni;
+extern const struct cpu_kernels cpu_kernels_avx2, cpu_kernels_avxvnni, cpu_kernels_avx512,
+    cpu_kernels_vnni;
 #endif
 
 struct cpu {
@@ -138,12 +153,6 @@ struct cpu {
                              // attention's scratch, blocks, and parts of ranges
     const float *rope_of;    // inv_freq that `rope` was computed from in this step
 };
-
-/* Types that every instruction set computes as the oracle does. */
-static inline bool cpu_is_plain(enum tensor_type t)
-{
-    return t == T_Q2_K || t == T_Q3_K || t == T_IQ4_NL || t == T_MXFP4 || t == T_NVFP4;
-}
 
 /* Bytes of scratch that a worker of linear needs for rows of `cols` values. */
 size_t cpu_scratch_bytes(int cols);

@@ -12,7 +12,7 @@
 const struct cpu_kernels cpu_kernels_avx2 = {
     .name = "avx2",
     .probe = &probe_loops,
-    .tile_from = DOT_TILE_FROM,
+    .group = DOT_TOKENS,
     .linear_float = float_linear,
     .linear_quant = dot_linear,
     .quantize = act_quantize,

@@ -6,6 +6,12 @@
 
 #include <string.h>
 
+/* How rows are cut: three quarters in one piece for each worker, so that it reads
+ * far in one direction, and the rest in small pieces for who is done first. */
+struct cut {
+    int large, small, n_large, n; // sizes in rows; numbers of pieces
+};
+
 struct run {
     struct cpu *c;
     const struct weight *w;
@@ -13,7 +19,7 @@ struct run {
     float *y;
     int n;
     bool add;
-    bool rows;             // activations in rows, never in tiles
+    struct cut cut;
     struct cpu_act act[2]; // for blocks of 32, of 256
 };
 
@@ -32,9 +38,26 @@ size_t cpu_scratch_bytes(int cols)
     return (panel + 64 + 63) / 64 * 64;
 }
 
-static void rows(void *ctx, int64_t begin, int64_t end, int worker)
+static struct cut cut(int rows, int workers, int64_t least)
 {
-    const struct run *r = ctx;
+    const int panel = CPU_PANEL_ROWS;
+    struct cut c = {0};
+    int rest;
+
+    least = (least + panel - 1) / panel * panel;
+    c.large = rows / 4 * 3 / workers / panel * panel;
+    if (c.large >= least)
+        c.n_large = workers;
+    rest = rows - c.large * c.n_large;
+    c.small = (rest / (2 * workers) + panel - 1) / panel * panel;
+    if (c.small < least)
+        c.small = least < rest ? (int)least : rest;
+    c.n = c.n_large + (c.small ? (rest + c.small - 1) / c.small : 0);
+    return c;
+}
+
+static void rows(const struct run *r, int64_t begin, int64_t end, int worker)
+{
     const struct weight *w = r->w;
     void *scratch = r->c->scratch + (size_t)worker * r->c->scratch_bytes;
     int first = 0;
@@ -67,6 +90,20 @@ static void rows(void *ctx, int64_t begin, int64_t end, int worker)
     }
 }
 
+static void pieces(void *ctx, int64_t begin, int64_t end, int worker)
+{
+    const struct run *r = ctx;
+    const struct cut *c = &r->cut;
+
+    for (int i = (int)begin; i < end; i++) {
+        int from =
+            i < c->n_large ? i * c->large : c->n_large * c->large + (i - c->n_large) * c->small;
+        int to = from + (i < c->n_large ? c->large : c->small);
+
+        rows(r, from, to < r->w->rows ? to : r->w->rows, worker);
+    }
+}
+
 struct quantize {
     struct cpu *c;
     struct cpu_act *act;
@@ -90,20 +127,20 @@ static bool prepare(struct run *r, int block)
     struct cpu_act *a = &r->act[block == 256];
     struct cpu_buf *buf = &c->act[block == 256];
     struct quantize q = {c, a, r->x, r->n, r->w->cols};
-    bool tiled = !r->rows && r->n >= c->k->tile_from;
-    int items = tiled ? (r->n + CPU_LANES - 1) / CPU_LANES : r->n;
-    size_t n = (size_t)items * (tiled ? CPU_LANES : 1) * (size_t)r->w->cols;
+    size_t cols = (size_t)r->w->cols, n = (size_t)r->n, s32 = n * ((cols / 32 + 1) / 2 * 2);
 
     if (a->q)
         return true;
-    if (!cpu_buf_grow(c, buf, n + n / (size_t)block * sizeof(float) + n / 32 * sizeof(int32_t)))
+    if (!cpu_buf_grow(c, buf,
+                      n * cols + n * cols / (size_t)block * 4 + n * cols / 16 * 2 + s32 * 2))
         return false;
     a->block = block;
-    a->tiled = tiled;
-    a->s = buf->p;
-    a->d = (float *)(a->s + n / 32);
-    a->q = (int8_t *)(a->d + n / (size_t)block);
-    thread_run(c->pool, quantize, &q, items, cpu_grain((int64_t)r->w->cols * (tiled ? 64 : 4)));
+    a->group = c->k->group;
+    a->d = buf->p;
+    a->s16 = (int16_t *)(a->d + n * cols / (size_t)block);
+    a->s32 = a->s16 + n * cols / 16;
+    a->q = (int8_t *)(a->s32 + s32);
+    thread_run(c->pool, quantize, &q, r->n, cpu_grain((int64_t)cols * 4));
     return true;
 }
 
@@ -112,20 +149,16 @@ static void run(struct backend *b, float *y, const struct weight *w, const float
 {
     struct cpu *c = cpu_of(b);
     struct run r = {.c = c, .w = w, .x = x, .y = y, .n = n, .add = add};
-    int64_t grain;
 
     if (c->failed.code != ERR_NONE || n < 1)
         return;
-    for (int i = 0; i < w->n_parts; i++)
-        r.rows |= cpu_is_plain(w->part[i].type);
     for (int i = 0, block; i < w->n_parts; i++) {
         block = act_block(w->part[i].type);
         if (block && !prepare(&r, block))
             return;
     }
-    grain = cpu_grain((int64_t)w->cols * n) + CPU_PANEL_ROWS - 1;
-    grain -= grain % CPU_PANEL_ROWS;
-    thread_run(c->pool, rows, &r, w->rows, grain);
+    r.cut = cut(w->rows, c->n_threads, cpu_grain((int64_t)w->cols * n));
+    thread_run(c->pool, pieces, &r, r.cut.n, 1);
 }
 
 void cpu_linear(struct backend *b, float *y, const struct weight *w, const float *x, int n)

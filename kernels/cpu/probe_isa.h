@@ -55,6 +55,13 @@ INLINE probe_int probe_dot(probe_int x, probe_int a)
 
     return _mm512_add_epi32(x, _mm512_madd_epi16(_mm512_maddubs_epi16(a, a), one));
 }
+#elif defined(__AVXVNNI__)
+typedef __m256i probe_int;
+
+INLINE probe_int probe_dot(probe_int x, probe_int a)
+{
+    return _mm256_dpbusd_avx_epi32(x, a, a);
+}
 #elif defined(__AVX2__)
 typedef __m256i probe_int;
 

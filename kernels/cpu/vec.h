@@ -130,6 +130,12 @@ INLINE float v16_sum(struct v16 a)
     return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
 }
 
+/* The lowest byte of each lane's bits. */
+INLINE void v16_low_bytes(int8_t *p, struct v16 a)
+{
+    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_castps_si512(a.v)));
+}
+
 #elif defined(__AVX2__)
 #include <immintrin.h>
 
@@ -234,6 +240,18 @@ INLINE float v16_sum(struct v16 a)
     return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
 }
 
+/* The lowest byte of each lane's bits. */
+INLINE void v16_low_bytes(int8_t *p, struct v16 a)
+{
+    const __m256i low = _mm256_set1_epi32(255);
+    __m256i v = _mm256_and_si256(_mm256_castps_si256(a.v), low);
+    __m256i w = _mm256_and_si256(_mm256_castps_si256(a.w), low);
+
+    v = _mm256_permute4x64_epi64(_mm256_packus_epi32(v, w), 0xd8);
+    _mm_storeu_si128((__m128i *)p,
+                     _mm_packus_epi16(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
+}
+
 #else /* scalar C: what the others must equal */
 
 struct v16 {
@@ -336,6 +354,13 @@ INLINE float v16_sum(struct v16 a)
     for (int i = 0; i < 4; i++)
         t[i] = t[i] + t[i + 4];
     return (t[0] + t[2]) + (t[1] + t[3]);
+}
+
+/* The lowest byte of each lane's bits. */
+INLINE void v16_low_bytes(int8_t *p, struct v16 a)
+{
+    for (int i = 0; i < 16; i++)
+        p[i] = (int8_t)(uint8_t)num_bits(a.x[i]);
 }
 
 #endif

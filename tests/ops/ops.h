@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPS_BACKENDS = 8 };
+enum { OPS_BACKENDS = 10 };
 
 struct ops {
     struct backend *b[OPS_BACKENDS]; // the first is scalar, one thread: the oracle
@@ -24,11 +24,11 @@ struct ops {
 /* Every instruction set that this machine has, with 1 and with 7 threads. */
 static inline void ops_open(struct ops *o)
 {
-    static const enum backend_isa isa[] = {ISA_SCALAR, ISA_AVX2, ISA_AVX512, ISA_VNNI};
+    static const enum backend_isa isa[] = {ISA_SCALAR, ISA_AVX2, ISA_AVXVNNI, ISA_AVX512, ISA_VNNI};
     struct err e;
 
     *o = (struct ops){.random = 1};
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         for (int threads = 1; threads <= 7; threads += 6) {
             o->b[o->n] = backend_cpu_open(threads, isa[i], &e);
             if (!o->b[o->n])

@@ -1,0 +1,27 @@
+/* isa_avxvnni.c - the kernels in AVX2 with VNNI in 256 bits. */
+#include "act_isa.h"
+#include "attn_isa.h"
+#include "dot_isa.h"
+#include "float_isa.h"
+#include "glu_isa.h"
+#include "norm_isa.h"
+#include "probe_isa.h"
+#include "rope_isa.h"
+#include "row_isa.h"
+
+const struct cpu_kernels cpu_kernels_avxvnni = {
+    .name = "avxvnni",
+    .probe = &probe_loops,
+    .group = DOT_TOKENS,
+    .linear_float = float_linear,
+    .linear_quant = dot_linear,
+    .quantize = act_quantize,
+    .norm = norm_row,
+    .glu = glu_row,
+    .softcap = glu_softcap,
+    .rope = rope_row,
+    .attn = attn_tokens,
+    .attn_parts = attn_parts,
+    .row_max = row_max,
+    .row_exp = row_exp,
+};
