@@ -444,6 +444,7 @@ static int throughput_pass(struct bench *g, struct err *e)
 
 static void put_throughput(struct bench *g)
 {
+    const struct engine_counts *n = engine_counts(g->ses.en);
     struct buf b = {0};
 
     record_set_int(&g->out, "records", g->work.n);
@@ -451,6 +452,9 @@ static void put_throughput(struct bench *g)
     record_set_int(&g->out, "generated_tokens", g->n_generated);
     put_str(g, "batching", g->fixed ? "static" : "continuous");
     put_num(g, "load_s", g->load_s);
+    record_set_int(&g->out, "prefix_hit_tokens", n->hits);
+    record_set_int(&g->out, "preemptions", n->preemptions);
+    put_num(g, "kv_waste", n->unused);
     buf_char(&b, '{');
     put_spread(g, &b, "tok_s", &g->tok);
     put_spread(g, &b, "prompt_tok_s", &g->prompt);

@@ -15,6 +15,7 @@
 #include "err.h"
 #include "tensor.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -153,6 +154,7 @@ struct backend_ops {
 
 struct backend {
     const struct backend_ops *ops;
+    bool host; // device memory is host memory: it may be read after step_end
 };
 
 /* Instruction sets of the CPU backend: all with the same bytes. */

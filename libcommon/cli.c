@@ -13,7 +13,7 @@ const char *const cli_devices[] = {"auto", "cpu", "cuda", NULL};
 const char *const cli_isas[] = {"auto", "scalar", "avx2", "avxvnni", "avx512", "avx512vnni", NULL};
 const char *const cli_progress_when[] = {"auto", "always", "never", NULL};
 
-const struct cli_model cli_model_default = {.batch = 16, .batch_tokens = 256};
+const struct cli_model cli_model_default = {.batch = 32, .batch_tokens = 256};
 const char *const cli_dry_breakers[4] = {"\n", ":", "\"", "*"};
 const struct cli_sample cli_sample_default = {.max_tokens = 256,
                                               .temp = 1.0f,

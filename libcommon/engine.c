@@ -19,7 +19,9 @@
 #include <string.h>
 #include <time.h>
 
-enum { CTX_DEFAULT = 4096, WAITING = 4 }; // batches that may be submitted and not polled
+/* Batches that are submitted at most: unfinished, and in all. Results wait for one that was
+ * submitted before them and takes longer, while others take their places in the steps. */
+enum { CTX_DEFAULT = 4096, UNFINISHED = 2, SUBMITTED = 64 };
 
 struct job {
     struct engine_request r;
@@ -47,9 +49,9 @@ struct engine {
     struct sched sched;
     struct plan plan;
     struct sample_work work;
-    float *logits;        // (rows, vocab)
-    struct job **job;     // (n_jobs) in the order of submission; done ones wait for poll
-    int n_jobs, max_jobs; // engine_room is true below max_jobs
+    float *copy;        // (rows, vocab) of the logits; NULL when the device's can be read
+    struct job **job;   // (n_jobs) in the order of submission; done ones wait for poll
+    int n_jobs, n_left; // of them, unfinished
     size_t cap_jobs;
     int64_t submitted;
     struct job *polled; // its memory is lent to the caller until the next poll
@@ -98,8 +100,8 @@ static int make(struct engine *en, struct err *e)
     if (!o->no_cache)
         kv_cache(&en->kv);
     sched_open(&en->sched, &en->kv, o->batch_tokens, o->batch, o->rows);
-    en->logits = mem_zero((size_t)o->rows * (size_t)m->vocab, sizeof(*en->logits));
-    en->max_jobs = WAITING * o->batch;
+    if (!en->backend->host)
+        en->copy = mem_zero((size_t)o->rows * (size_t)m->vocab, sizeof(*en->copy));
     en->count.pages = en->plan.pages;
     return 0;
 }
@@ -127,7 +129,7 @@ void engine_close(struct engine *en)
         job_free(en, en->job[i]);
     job_free(en, en->polled);
     free(en->job);
-    free(en->logits);
+    free(en->copy);
     sample_free(&en->work);
     sched_close(&en->sched);
     if (en->model)
@@ -172,7 +174,7 @@ void engine_describe(const struct engine *en, struct buf *out)
 
 bool engine_room(const struct engine *en)
 {
-    return en->n_jobs < en->max_jobs;
+    return en->n_left < UNFINISHED * en->o.batch && en->n_jobs < SUBMITTED * en->o.batch;
 }
 
 bool engine_busy(const struct engine *en)
@@ -237,12 +239,14 @@ int engine_submit(struct engine *en, const struct engine_request *r, struct err 
     }
     mem_grow(&en->job, &en->cap_jobs, (size_t)en->n_jobs + 1, sizeof(struct job *));
     en->job[en->n_jobs++] = j;
+    en->n_left++;
     return 0;
 }
 
 static void finish(struct engine *en, struct job *j, enum engine_finish how)
 {
     j->done = true;
+    en->n_left--;
     j->finish = how;
     if (j->r.grammar)
         j->stream.n_held = 0; // part of a character that the grammar allows is no broken one
@@ -356,10 +360,8 @@ static void read_given(struct engine *en, struct job *j, const float *logit)
         finish(en, j, ENGINE_GIVEN);
 }
 
-static void read_rows(struct engine *en, struct job *j)
+static void read_rows(struct engine *en, struct job *j, const float *logit)
 {
-    const float *logit = en->logits + (size_t)j->seq.row * (size_t)en->model->vocab;
-
     if (j->r.n_slots)
         read_slot(en, j, logit);
     else if (j->r.n_given)
@@ -392,25 +394,28 @@ static void count(struct engine *en)
     n->unused = c->page_seconds > 0 ? c->unused_seconds / c->page_seconds : 0;
 }
 
-/* Compute a step and bring its logits home. */
-static int compute(struct engine *en, const struct step *s, struct err *e)
+/* Compute a step. Returns its logits, or NULL. */
+static const float *compute(struct engine *en, const struct step *s, struct err *e)
 {
     struct backend *b = en->backend;
     size_t bytes = (size_t)s->n_out * (size_t)en->model->vocab * sizeof(float);
 
     if (forward(en->model, b, &en->kv.pages, &en->act, s, e))
-        return -1;
-    return s->n_out ? b->ops->download(b, en->logits, en->act.logits_d, bytes, e) : 0;
+        return NULL;
+    if (!en->copy)
+        return en->act.logits_d;
+    return b->ops->download(b, en->copy, en->act.logits_d, bytes, e) ? NULL : en->copy;
 }
 
 int engine_step(struct engine *en, struct err *e)
 {
-    size_t most = (size_t)en->o.batch;
+    size_t most = (size_t)en->o.batch, row = (size_t)en->model->vocab;
     struct job **active = mem_new(most * sizeof(struct job *));
     struct sched_seq **seq = mem_new(most * sizeof(struct sched_seq *));
     const struct step *s;
+    const float *logit = NULL;
     double t0 = now();
-    int n = 0, rc = 0;
+    int n = 0;
 
     for (int i = 0; i < en->n_jobs && n < en->o.batch; i++)
         if (!en->job[i]->done) {
@@ -420,18 +425,18 @@ int engine_step(struct engine *en, struct err *e)
         }
     s = n ? sched_step(&en->sched, seq, n) : NULL;
     assert(s || !n);
-    if (s && compute(en, s, e))
-        rc = -1;
-    for (int i = 0; s && !rc && i < n; i++)
+    if (s)
+        logit = compute(en, s, e);
+    for (int i = 0; logit && i < n; i++)
         if (seq[i]->n_rows)
-            read_rows(en, active[i]);
-    if (s && !rc) {
+            read_rows(en, active[i], logit + (size_t)seq[i]->row * row);
+    if (logit) {
         sched_done(&en->sched, now() - t0);
         count(en);
     }
     free(active);
     free(seq);
-    return rc;
+    return s && !logit ? -1 : 0;
 }
 
 int engine_poll(struct engine *en, struct engine_result *out)

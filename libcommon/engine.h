@@ -99,7 +99,7 @@ size_t engine_cache_bytes(const struct engine *en); // of the whole pool, reside
 /* What it runs on and the memory plan, one line each, for -v. */
 void engine_describe(const struct engine *en, struct buf *out);
 
-/* True when another request may be submitted (a few batches wait at most). */
+/* True when another request may be submitted (a batch waits besides the one at work). */
 bool engine_room(const struct engine *en);
 bool engine_busy(const struct engine *en); // something is submitted and not polled
 

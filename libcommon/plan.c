@@ -29,8 +29,7 @@ int plan_make(struct plan *p, const struct model *m, struct err *e)
     int64_t each = ((int64_t)p->ctx + BACKEND_PAGE - 1) / BACKEND_PAGE, pages;
 
     p->weights = m->file_bytes + m->copy_bytes;
-    p->scratch = forward_bytes(m, p->batch_tokens, p->rows) +
-                 (uint64_t)p->rows * (uint64_t)m->vocab * sizeof(float);
+    p->scratch = forward_bytes(m, p->batch_tokens, p->rows);
     pages = p->kv_bytes ? (int64_t)(p->kv_bytes / page) : pages_of(p, each, page);
     if (pages < each)
         return err_set(e, ERR_ARG,

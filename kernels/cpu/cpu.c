@@ -254,6 +254,7 @@ struct backend *backend_cpu_open(int threads, enum backend_isa isa, struct err *
         return NULL;
     }
     c->b.ops = &cpu_ops;
+    c->b.host = true;
     c->k = k;
     c->pool = pool;
     c->n_threads = thread_count(pool);
