@@ -1,0 +1,484 @@
+/* quality.c - measures of running text: the rules of Gopher, C4 and FineWeb. */
+#include "quality.h"
+
+#include "buf.h"
+#include "hash.h"
+#include "mem.h"
+#include "parts.h"
+#include "repeat.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+// clang-format off
+const struct quality_rule quality_rules[QUALITY_N] = {
+    {"gopher-min-words", "gopher-quality", true, 50, "drop texts with fewer words"},
+    {"gopher-max-words", "gopher-quality", false, 100000, "drop texts with more words"},
+    {"gopher-min-mean", "gopher-quality", true, 3, "drop texts whose mean word is shorter, in characters"},
+    {"gopher-max-mean", "gopher-quality", false, 10, "drop texts whose mean word is longer"},
+    {"gopher-hashes", "gopher-quality", false, 0.1, "drop texts with more '#' a word"},
+    {"gopher-ellipses", "gopher-quality", false, 0.1, "drop texts with more ellipses a word"},
+    {"gopher-bullets", "gopher-quality", false, 0.9, "drop texts with a larger share of lines that begin with a bullet"},
+    {"gopher-end-ellipses", "gopher-quality", false, 0.3, "drop texts with a larger share of lines that end in an ellipsis"},
+    {"gopher-letters", "gopher-quality", true, 0.8, "drop texts with a smaller share of words that have a letter"},
+    {"gopher-stop-words", "gopher-quality", true, 2, "drop texts with fewer of: the be to of and that have with"},
+    {"gopher-dup-paras", "gopher-repetition", false, 0.3, "drop texts with a larger share of repeated paragraphs"},
+    {"gopher-dup-para-chars", "gopher-repetition", false, 0.2, "drop texts with a larger share of characters in them"},
+    {"gopher-dup-lines", "gopher-repetition", false, 0.3, "drop texts with a larger share of repeated lines"},
+    {"gopher-dup-line-chars", "gopher-repetition", false, 0.2, "drop texts with a larger share of characters in them"},
+    {"gopher-top-2-gram", "gopher-repetition", false, 0.20, "drop texts with more of their characters in the most frequent pair of words"},
+    {"gopher-top-3-gram", "gopher-repetition", false, 0.18, "the same for runs of 3 words"},
+    {"gopher-top-4-gram", "gopher-repetition", false, 0.16, "the same for runs of 4 words"},
+    {"gopher-dup-5-grams", "gopher-repetition", false, 0.15, "drop texts with more of their characters in runs of 5 words that stood before"},
+    {"gopher-dup-6-grams", "gopher-repetition", false, 0.14, "the same for runs of 6 words"},
+    {"gopher-dup-7-grams", "gopher-repetition", false, 0.13, "the same for runs of 7 words"},
+    {"gopher-dup-8-grams", "gopher-repetition", false, 0.12, "the same for runs of 8 words"},
+    {"gopher-dup-9-grams", "gopher-repetition", false, 0.11, "the same for runs of 9 words"},
+    {"gopher-dup-10-grams", "gopher-repetition", false, 0.10, "the same for runs of 10 words"},
+    {"c4-sentences", "c4", true, 5, "drop texts with fewer sentences in the lines that C4 keeps"},
+    {"c4-lorem", "c4", false, 0, "drop texts with more such lines that hold 'lorem ipsum'"},
+    {"c4-curly", "c4", false, 0, "drop texts with more such lines that hold '{'"},
+    {"fineweb-line-ends", "fineweb", true, 0.12, "drop texts with a smaller share of lines that end a sentence"},
+    {"fineweb-short-lines", "fineweb", false, 0.67, "drop texts with a larger share of lines of at most 30 characters"},
+    {"fineweb-dup-chars", "fineweb", false, 0.01, "drop texts with a larger share of characters in repeated lines"},
+    {"fineweb-newlines", "fineweb", false, 0.3, "drop texts with more newlines a word"},
+};
+
+static const char *const stop_words[] = {"the", "be", "to", "of", "and", "that", "have", "with"};
+
+static const char *const policies[] = {"terms of use", "privacy policy", "cookie policy",
+                                       "uses cookies", "use of cookies", "use cookies"};
+
+/* Unicode's Sentence_Terminal, the characters of the basic plane. */
+static const uint16_t terminals[][2] = {
+    {0x0021, 0x0021}, {0x002E, 0x002E}, {0x003F, 0x003F}, {0x0589, 0x0589}, {0x061D, 0x061F},
+    {0x06D4, 0x06D4}, {0x0700, 0x0702}, {0x07F9, 0x07F9}, {0x0837, 0x0839}, {0x083D, 0x083E},
+    {0x0964, 0x0965}, {0x104A, 0x104B}, {0x1362, 0x1362}, {0x1367, 0x1368}, {0x166E, 0x166E},
+    {0x1735, 0x1736}, {0x17D4, 0x17D6}, {0x1803, 0x1803}, {0x1809, 0x1809}, {0x1944, 0x1945},
+    {0x1AA8, 0x1AAB}, {0x1B5A, 0x1B5B}, {0x1B5E, 0x1B5F}, {0x1C3B, 0x1C3C}, {0x1C7E, 0x1C7F},
+    {0x203C, 0x203D}, {0x2047, 0x2049}, {0x2E2E, 0x2E2E}, {0x2E3C, 0x2E3C}, {0x3002, 0x3002},
+    {0xA4FF, 0xA4FF}, {0xA60E, 0xA60F}, {0xA6F3, 0xA6F3}, {0xA6F7, 0xA6F7}, {0xA876, 0xA877},
+    {0xA8CE, 0xA8CF}, {0xA92F, 0xA92F}, {0xA9C8, 0xA9C9}, {0xAA5D, 0xAA5F}, {0xAAF0, 0xAAF1},
+    {0xABEB, 0xABEB}, {0xFE52, 0xFE52}, {0xFE56, 0xFE57}, {0xFF01, 0xFF01}, {0xFF0E, 0xFF0E},
+    {0xFF1F, 0xFF1F}, {0xFF61, 0xFF61}};
+/* With those, with ASCII's punctuation and with the controls: what makes no word by itself. */
+static const uint16_t marks[] = {
+    0x00AB, 0x00B4, 0x00BB, 0x2013, 0x2014, 0x2019, 0x201C, 0x201D, 0x201E, 0x2026,
+    0x2236, 0x2501, 0x25BA, 0x3001, 0x3008, 0x3009, 0x300A, 0x300B, 0x300C, 0x300D,
+    0x3010, 0x3011, 0xFF05, 0xFF08, 0xFF09, 0xFF0C, 0xFF11, 0xFF1A, 0xFF1B, 0xFF5E};
+// clang-format on
+
+enum { SHORT_LINE = 30, LONG_WORD = 1000 }; // characters
+
+struct quality {
+    const char *s; // (n) the text at hand
+    size_t n;
+    double v[QUALITY_N];
+    bool has_words, has_lines, has_parts, has_grams, has_c4, has_fineweb;
+    size_t n_chars;
+    struct repeat_words words;
+    struct repeat repeat;
+    struct parts lines;
+    struct buf text;
+};
+
+struct quality *quality_open(void)
+{
+    return mem_zero(1, sizeof(struct quality));
+}
+
+void quality_close(struct quality *q)
+{
+    if (!q)
+        return;
+    repeat_words_free(&q->words);
+    repeat_free(&q->repeat);
+    parts_free(&q->lines);
+    buf_free(&q->text);
+    free(q);
+}
+
+void quality_text(struct quality *q, const char *s, size_t n)
+{
+    q->s = s;
+    q->n = n;
+    q->has_words = q->has_lines = q->has_parts = q->has_grams = q->has_c4 = q->has_fineweb = false;
+    q->n_chars = parts_chars(s, n);
+}
+
+static double ratio(double a, double b)
+{
+    return b > 0 ? a / b : 0;
+}
+
+/* ---- words ---- */
+
+static bool is_punct(uint32_t cp)
+{
+    if (cp < 0x80)
+        return cp < 33 || cp == 127 ||
+               !((cp >= '0' && cp <= '9') || ((cp | 32) >= 'a' && (cp | 32) <= 'z'));
+    const char *c = utf8proc_category_string((utf8proc_int32_t)cp);
+    return *c == 'P' || (c[0] == 'C' && c[1] == 'c');
+}
+
+static bool is_terminal(uint32_t cp)
+{
+    for (size_t i = 0; i < sizeof(terminals) / sizeof(*terminals) && cp >= terminals[i][0]; i++)
+        if (cp <= terminals[i][1])
+            return true;
+    return false;
+}
+
+static bool is_mark(uint32_t cp)
+{
+    if (cp < 0xA0)
+        return cp < 0x80 ? is_punct(cp) : true;
+    for (size_t i = 0; i < sizeof(marks) / sizeof(*marks) && cp >= marks[i]; i++)
+        if (cp == marks[i])
+            return true;
+    return is_terminal(cp);
+}
+
+static bool is_letter(uint32_t cp)
+{
+    if (cp < 0x80)
+        return (cp | 32) >= 'a' && (cp | 32) <= 'z';
+    return *utf8proc_category_string((utf8proc_int32_t)cp) == 'L';
+}
+
+struct counts {
+    size_t solid, solid_chars, lettered;
+    unsigned stops; // bits
+};
+
+static void add_word(struct quality *q, struct counts *c, const char *p, size_t n)
+{
+    bool solid = false, letter = false;
+    size_t chars = 0;
+    uint32_t cp;
+
+    for (size_t i = 0; i < n; chars++) {
+        i += (size_t)parts_char(p + i, n - i, &cp);
+        solid = solid || !is_mark(cp);
+        letter = letter || is_letter(cp);
+    }
+    repeat_words_add(&q->words, hash_bytes(p, n).lo, chars);
+    c->solid += solid;
+    c->solid_chars += solid ? chars : 0;
+    c->lettered += letter;
+    for (unsigned i = 0; n >= 2 && n <= 4 && i < 8; i++)
+        if (strlen(stop_words[i]) == n && !memcmp(stop_words[i], p, n))
+            c->stops |= 1u << i;
+}
+
+/* Bytes of the punctuation at the front of s[0..n) that make one word: a run of full stops or
+ * one character; 0 when there is none. */
+static size_t front(const char *s, size_t n)
+{
+    uint32_t cp;
+    size_t k = 0;
+    int len = parts_char(s, n, &cp);
+
+    if (!is_punct(cp))
+        return 0;
+    while (k < n && s[k] == '.')
+        k++;
+    return k ? k : (size_t)len;
+}
+
+/* The same at the end. */
+static size_t back(const char *s, size_t n)
+{
+    size_t k = 0, len = 1;
+    uint32_t cp;
+
+    while (len < n && ((unsigned char)s[n - len] & 0xC0) == 0x80)
+        len++;
+    parts_char(s + n - len, len, &cp);
+    if (!is_punct(cp))
+        return 0;
+    while (k < n && s[n - 1 - k] == '.')
+        k++;
+    return k ? k : len;
+}
+
+/* What stands between two spaces, as words. */
+static void add_chunk(struct quality *q, struct counts *c, const char *p, size_t n)
+{
+    size_t k, end;
+
+    while (n && (k = front(p, n))) {
+        add_word(q, c, p, k);
+        p += k;
+        n -= k;
+    }
+    for (end = n; end && (k = back(p, end));)
+        end -= k;
+    if (end)
+        add_word(q, c, p, end);
+    for (p += end, n -= end; n; p += k, n -= k) {
+        k = front(p, n);
+        add_word(q, c, p, k);
+    }
+}
+
+static void look_words(struct quality *q)
+{
+    struct counts c = {0};
+    size_t start = 0, at = 0;
+    double words;
+
+    repeat_words_clear(&q->words);
+    while (at < q->n) {
+        uint32_t cp;
+        size_t len = (size_t)parts_char(q->s + at, q->n - at, &cp);
+
+        if (parts_is_space(cp)) {
+            if (at > start)
+                add_chunk(q, &c, q->s + start, at - start);
+            start = at + len;
+        }
+        at += len;
+    }
+    if (at > start)
+        add_chunk(q, &c, q->s + start, at - start);
+    words = (double)q->words.n;
+    q->v[QUALITY_MIN_WORDS] = q->v[QUALITY_MAX_WORDS] = (double)c.solid;
+    q->v[QUALITY_MIN_MEAN] = q->v[QUALITY_MAX_MEAN] =
+        c.solid ? (double)c.solid_chars / (double)c.solid : NAN;
+    q->v[QUALITY_HASHES] = ratio((double)parts_count(q->s, q->n, "#"), words);
+    q->v[QUALITY_ELLIPSES] =
+        ratio((double)(parts_count(q->s, q->n, "...") + parts_count(q->s, q->n, "…")), words);
+    q->v[QUALITY_LETTERS] = ratio((double)c.lettered, words);
+    q->v[QUALITY_STOP_WORDS] = (double)__builtin_popcount(c.stops);
+    q->has_words = true;
+}
+
+/* ---- lines ---- */
+
+static void look_lines(struct quality *q)
+{
+    size_t bullets = 0, ellipses = 0;
+
+    parts_lines(&q->lines, q->s, q->n);
+    for (size_t i = 0; i < q->lines.n; i++) {
+        struct part x = parts_strip(q->lines.v[i]);
+
+        bullets += parts_begin(x, "•") || parts_begin(x, "-");
+        ellipses += parts_end(x, "...") || parts_end(x, "…");
+    }
+    q->v[QUALITY_BULLETS] = ratio((double)bullets, (double)q->lines.n);
+    q->v[QUALITY_END_ELLIPSES] = ratio((double)ellipses, (double)q->lines.n);
+    q->has_lines = true;
+}
+
+/* ---- what is repeated ---- */
+
+/* Lines that stood before: their number and their characters. */
+static void repeated(struct quality *q, double *number, double *chars)
+{
+    *number = *chars = 0;
+    repeat_clear(&q->repeat, q->lines.n);
+    for (size_t i = 0; i < q->lines.n; i++)
+        if (repeat_add(&q->repeat, hash_bytes(q->lines.v[i].p, q->lines.v[i].n).lo, 0)) {
+            *number += 1;
+            *chars += (double)parts_chars(q->lines.v[i].p, q->lines.v[i].n);
+        }
+}
+
+static void look_parts(struct quality *q)
+{
+    struct part all = parts_strip((struct part){q->s, q->n});
+    double number, chars;
+
+    parts_split(&q->lines, all.p, all.n, 2);
+    repeated(q, &number, &chars);
+    q->v[QUALITY_DUP_PARAS] = ratio(number, (double)q->lines.n);
+    q->v[QUALITY_DUP_PARA_CHARS] = ratio(chars, (double)q->n_chars);
+    parts_split(&q->lines, q->s, q->n, 1);
+    repeated(q, &number, &chars);
+    q->v[QUALITY_DUP_LINES] = ratio(number, (double)q->lines.n);
+    q->v[QUALITY_DUP_LINE_CHARS] = ratio(chars, (double)q->n_chars);
+    q->has_parts = true;
+}
+
+static void look_grams(struct quality *q)
+{
+    const struct repeat_words *w = &q->words;
+    uint32_t most = 2;
+    bool any = true;
+
+    for (size_t run = 2; run <= 4; run++) {
+        size_t chars = 0;
+
+        // where no run is repeated, no longer one is: the first is the most frequent
+        if (most > 1)
+            chars = repeat_top(&q->repeat, w, run, &most);
+        else if (w->n >= run)
+            chars = w->chars[run] + run - 1;
+        q->v[QUALITY_TOP_2_GRAM + run - 2] = ratio((double)chars, (double)q->n_chars);
+    }
+    for (size_t run = 5; run <= 10; run++) {
+        size_t chars = any ? repeat_runs(&q->repeat, w, run, &any) : 0;
+
+        q->v[QUALITY_DUP_5_GRAMS + run - 5] = ratio((double)chars, (double)q->n_chars);
+    }
+    q->has_grams = true;
+}
+
+/* ---- C4 ---- */
+
+static bool has_long_word(struct part x, size_t *words)
+{
+    size_t at = 0, chars = 0, longest = 0;
+    uint32_t cp;
+
+    *words = 0;
+    while (at < x.n) {
+        at += (size_t)parts_char(x.p + at, x.n - at, &cp);
+        chars = parts_is_space(cp) ? 0 : chars + 1;
+        *words += chars == 1;
+        longest = chars > longest ? chars : longest;
+    }
+    return longest > LONG_WORD;
+}
+
+/* The line without "[12]", "[edit]" and "[citation needed]", lower-cased (ASCII). */
+static void clean(struct part x, struct buf *out)
+{
+    static const char *const notes[] = {"[edit]", "[citation needed]"};
+
+    buf_reset(out);
+    for (size_t i = 0, k; i < x.n; i += k) {
+        struct part rest = {x.p + i, x.n - i};
+
+        k = 1;
+        if (x.p[i] == '[') {
+            while (i + k < x.n && x.p[i + k] >= '0' && x.p[i + k] <= '9')
+                k++;
+            k = i + k < x.n && x.p[i + k] == ']' ? k + 1 : 1;
+            for (int m = 0; m < 2 && k == 1; m++)
+                k = parts_begin(rest, notes[m]) ? strlen(notes[m]) : 1;
+        }
+        if (k == 1)
+            buf_char(out, x.p[i] >= 'A' && x.p[i] <= 'Z' ? (char)(x.p[i] + 32) : x.p[i]);
+    }
+}
+
+static bool holds(const struct buf *b, const char *what)
+{
+    return b->n && memmem(b->p, b->n, what, strlen(what));
+}
+
+/* Ends of sentences in a line: . ! ? and closing marks before a space or the end. */
+static size_t sentences(const struct buf *b)
+{
+    size_t n = 0, at = 0;
+    bool open = false;
+
+    while (at < b->n) {
+        size_t k = strcspn(b->p + at, ".!?");
+
+        open = open || k;
+        at += k;
+        if (at >= b->n)
+            break;
+        at += strspn(b->p + at, ".!?\"')]");
+        if (at >= b->n || b->p[at] == ' ' || b->p[at] == '\t') {
+            n++;
+            open = false;
+            at += at < b->n;
+        }
+    }
+    return n + open;
+}
+
+static void look_c4(struct quality *q)
+{
+    size_t n = 0, lorem = 0, curly = 0;
+    struct buf *b = &q->text;
+
+    parts_lines(&q->lines, q->s, q->n);
+    for (size_t i = 0; i < q->lines.n; i++) {
+        struct part x = parts_strip(q->lines.v[i]), y;
+        size_t words;
+        bool policy = false;
+
+        if (has_long_word(x, &words))
+            continue;
+        clean(x, b);
+        y = (struct part){buf_cstr(b), b->n};
+        if (!b->n || !strchr(".?!\"'", b->p[b->n - 1]) || parts_end(y, "...") || words < 3)
+            continue;
+        lorem += holds(b, "lorem ipsum");
+        if (holds(b, "javascript"))
+            continue;
+        curly += holds(b, "{");
+        for (size_t k = 0; k < sizeof(policies) / sizeof(*policies) && !policy; k++)
+            policy = holds(b, policies[k]);
+        n += policy ? 0 : sentences(b);
+    }
+    q->v[QUALITY_C4_SENTENCES] = (double)n;
+    q->v[QUALITY_C4_LOREM] = (double)lorem;
+    q->v[QUALITY_C4_CURLY] = (double)curly;
+    q->has_c4 = true;
+}
+
+/* ---- FineWeb ---- */
+
+static bool ends_sentence(struct part x)
+{
+    size_t len = 1;
+    uint32_t cp;
+
+    while (len < x.n && ((unsigned char)x.p[x.n - len] & 0xC0) == 0x80)
+        len++;
+    parts_char(x.p + x.n - len, len, &cp);
+    return is_terminal(cp);
+}
+
+static void look_fineweb(struct quality *q)
+{
+    size_t out = 0, ended = 0, brief = 0, newlines = parts_count(q->s, q->n, "\n");
+    double number, chars;
+
+    parts_split(&q->lines, q->s, q->n, 1);
+    for (size_t i = 0; i < q->lines.n; i++) {
+        if (!parts_strip(q->lines.v[i]).n)
+            continue;
+        ended += ends_sentence(q->lines.v[i]);
+        brief += parts_chars(q->lines.v[i].p, q->lines.v[i].n) <= SHORT_LINE;
+        q->lines.v[out++] = q->lines.v[i];
+    }
+    q->lines.n = out;
+    repeated(q, &number, &chars);
+    q->v[QUALITY_LINE_ENDS] = ratio((double)ended, (double)out);
+    q->v[QUALITY_SHORT_LINES] = ratio((double)brief, (double)out);
+    q->v[QUALITY_DUP_CHARS] = ratio(chars, (double)(q->n_chars - newlines));
+    q->v[QUALITY_NEWLINES] = ratio((double)newlines, (double)q->words.n);
+    q->has_fineweb = true;
+}
+
+double quality_value(struct quality *q, enum quality_id id)
+{
+    bool words = id <= QUALITY_ELLIPSES || id == QUALITY_LETTERS || id == QUALITY_STOP_WORDS;
+    bool grams = id >= QUALITY_TOP_2_GRAM && id <= QUALITY_DUP_10_GRAMS;
+
+    if ((words || grams || id >= QUALITY_LINE_ENDS) && !q->has_words)
+        look_words(q);
+    if ((id == QUALITY_BULLETS || id == QUALITY_END_ELLIPSES) && !q->has_lines)
+        look_lines(q);
+    if (id >= QUALITY_DUP_PARAS && id <= QUALITY_DUP_LINE_CHARS && !q->has_parts)
+        look_parts(q);
+    if (grams && !q->has_grams)
+        look_grams(q);
+    if (id >= QUALITY_C4_SENTENCES && id <= QUALITY_C4_CURLY && !q->has_c4)
+        look_c4(q);
+    if (id >= QUALITY_LINE_ENDS && !q->has_fineweb)
+        look_fineweb(q);
+    return q->v[id];
+}
