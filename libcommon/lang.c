@@ -1,0 +1,136 @@
+/* lang.c - the language of a text, by script and function words. */
+#include "lang.h"
+
+#include "buf.h"
+#include "script.h"
+#include "words.h"
+
+#include <string.h>
+
+enum { WORD = 32, WORDS_MIN = 2 };
+
+/* Frequent function words of languages that share a script; spaces around each. */
+// clang-format off
+static const struct {
+    const char *name;
+    enum script script;
+    const char *words;
+} languages[] = {
+    {"en", SCRIPT_LATIN,
+     " the of and to in is that it for was on are as with be this have from or by not but what all were when your can said there an they which their will "},
+    {"de", SCRIPT_LATIN,
+     " der die und das ist nicht ein ich zu sie den mit von auf dem eine sich für im auch als dass wird aus bei nach wie oder aber sind haben wir einen war "},
+    {"fr", SCRIPT_LATIN,
+     " le la les et des est que une dans qui pas pour sur au ce avec il plus sont par du ne vous je elle mais nous ou cette son être ont sa aux ces "},
+    {"es", SCRIPT_LATIN,
+     " el los las que del por con una para es como más pero sus su al lo esta ser son también cuando hay porque entre muy sin sobre este ya todo esa fue y "},
+    {"it", SCRIPT_LATIN,
+     " il che di per non una sono con del della gli nel alla più dei le anche come ma questo è ha si nella suo essere quando dal loro cosa ci lo ho delle "},
+    {"pt", SCRIPT_LATIN,
+     " o que não uma para com os do da em mais como mas dos das ao foi ele são pelo também seu sua isso nos você está ou quando muito já eu ser tem pela "},
+    {"nl", SCRIPT_LATIN,
+     " de het een van en dat niet zijn op te voor met aan er maar om ook als bij dan naar uit wordt nog heeft hebben worden deze ze die wat hij kan geen "},
+    {"sv", SCRIPT_LATIN,
+     " och att det som en på är av för med den till inte om ett han men var jag sig från vi så kan när hon eller har ska detta vid också år mycket hade "},
+    {"da", SCRIPT_LATIN,
+     " og det at en den til er som på de med han af for ikke der var mig sig men et har om vi min havde fra hun eller når efter også hvad blev skal være "},
+    {"pl", SCRIPT_LATIN,
+     " nie się na jest do to że jak ale co za od po przez czy dla są tak był oraz tego jego które który może lub przy już tylko bardzo by być jej ich w z i "},
+    {"cs", SCRIPT_LATIN,
+     " je se na že to jako ale by za pro jsem jsou byl nebo také jeho když podle tak po od který není až jen ještě která které může být při jsme však už "},
+    {"tr", SCRIPT_LATIN,
+     " ve bir bu için ile çok da de gibi daha olarak kadar sonra ne var ama olan değil o mi en her şey ben ya içinde onun diye bunu ise veya göre hem "},
+    {"fi", SCRIPT_LATIN,
+     " ja on ei että se oli hän mutta ovat kun niin myös kuin tai joka jos minä mitä sen nyt ole vain sitä olla hänen tämä voi siitä mukaan kanssa "},
+    {"hu", SCRIPT_LATIN,
+     " a az és hogy nem is egy van volt meg csak de mint ez már ha vagy el még azt kell lehet nagyon minden akkor ezt ki itt sem mert volna lesz pedig "},
+    {"ro", SCRIPT_LATIN,
+     " și în de la cu nu care este pe din ce mai că un o sunt au fost pentru sau dar prin după să el ea acest această când foarte fi ale lor fără "},
+    {"id", SCRIPT_LATIN,
+     " yang dan di itu dengan untuk tidak ini dari dalam akan pada juga saya ke karena ada mereka oleh sudah bisa atau telah seperti kami kita adalah lebih "},
+    {"vi", SCRIPT_LATIN,
+     " và của là có không được cho một các người trong những với này đã để khi từ đến cũng như tôi nhưng về ra sẽ phải nếu rất nhiều đó hay ở vào "},
+    {"ru", SCRIPT_CYRILLIC,
+     " и в не на что с я он как это по но из за то все был его она так от для же мы вы бы или мне если уже когда только ещё были есть их нет до "},
+    {"uk", SCRIPT_CYRILLIC,
+     " і в не на що з я він як це по але із за та її для бути був вона від ми ви або якщо вже коли тільки ще були є їх немає до також який цей у й "},
+    {"bg", SCRIPT_CYRILLIC,
+     " и в не на се да е от за с той са че по като но как това до тя или още много бъде когато само беше аз ще ни има след към трябва при които съм "},
+};
+
+/* Languages that have a script to themselves, as far as this goes. */
+static const struct {
+    enum script script;
+    const char *name;
+} alone[] = {
+    {SCRIPT_GREEK, "el"}, {SCRIPT_ARMENIAN, "hy"}, {SCRIPT_HEBREW, "he"}, {SCRIPT_ARABIC, "ar"},
+    {SCRIPT_DEVANAGARI, "hi"}, {SCRIPT_BENGALI, "bn"}, {SCRIPT_GURMUKHI, "pa"}, {SCRIPT_GUJARATI, "gu"},
+    {SCRIPT_TAMIL, "ta"}, {SCRIPT_TELUGU, "te"}, {SCRIPT_KANNADA, "kn"}, {SCRIPT_MALAYALAM, "ml"},
+    {SCRIPT_SINHALA, "si"}, {SCRIPT_THAI, "th"}, {SCRIPT_LAO, "lo"}, {SCRIPT_TIBETAN, "bo"},
+    {SCRIPT_MYANMAR, "my"}, {SCRIPT_GEORGIAN, "ka"}, {SCRIPT_ETHIOPIC, "am"}, {SCRIPT_KHMER, "km"},
+    {SCRIPT_MONGOLIAN, "mn"}, {SCRIPT_HANGUL, "ko"}};
+// clang-format on
+
+enum { N_LANGUAGES = sizeof(languages) / sizeof(*languages) };
+
+/* The language with most function words in the text; of equals the first in the table. */
+static const char *by_words(const char *s, size_t n, enum script script)
+{
+    int count[N_LANGUAGES] = {0}, best = -1;
+    struct buf w = {0}, key = {0};
+    size_t at = 0, all = 0;
+
+    while (words_next(s, n, &at, &w)) {
+        all++;
+        if (w.n > WORD)
+            continue;
+        buf_reset(&key);
+        buf_fmt(&key, " %s ", w.p);
+        for (int i = 0; i < N_LANGUAGES; i++)
+            if (languages[i].script == script && strstr(languages[i].words, key.p))
+                count[i]++;
+    }
+    for (int i = 0; i < N_LANGUAGES; i++)
+        if (count[i] && (best < 0 || count[i] > count[best]))
+            best = i;
+    buf_free(&w);
+    buf_free(&key);
+    if (best < 0 || count[best] < WORDS_MIN || (size_t)count[best] * 12 < all)
+        return "und";
+    return languages[best].name;
+}
+
+const char *lang_of(const char *s, size_t n)
+{
+    size_t count[SCRIPT_N] = {0}, all = script_count(s, n, count), han = 0;
+    enum script most = SCRIPT_OTHER;
+
+    for (int i = 0; i < SCRIPT_N; i++)
+        if (count[i] > count[most])
+            most = (enum script)i;
+    han = count[SCRIPT_HAN] + count[SCRIPT_HIRAGANA] + count[SCRIPT_KATAKANA];
+    if (han > count[most] || most == SCRIPT_HAN)
+        return count[SCRIPT_HIRAGANA] * 20 >= han ? "ja" : count[SCRIPT_HAN] ? "zh" : "ja";
+    if (!all || most == SCRIPT_OTHER)
+        return "und";
+    for (size_t i = 0; i < sizeof(alone) / sizeof(*alone); i++)
+        if (alone[i].script == most)
+            return alone[i].name;
+    return by_words(s, n, most);
+}
+
+int lang_known(const char *name)
+{
+    static const char *const more[] = {"ja", "zh", "und", NULL};
+
+    for (int i = 0; i < N_LANGUAGES; i++)
+        if (!strcmp(languages[i].name, name))
+            return 1;
+    for (size_t i = 0; i < sizeof(alone) / sizeof(*alone); i++)
+        if (!strcmp(alone[i].name, name))
+            return 1;
+    for (int i = 0; more[i]; i++)
+        if (!strcmp(more[i], name))
+            return 1;
+    return 0;
+}
