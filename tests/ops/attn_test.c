@@ -51,7 +51,7 @@ static void scene_open(struct ops *o, struct scene *c, const struct plan *p)
     c->a = (struct attn_shape){.n_heads = p->kv_heads * p->group,
                                .n_kv_heads = p->kv_heads,
                                .head_dim = dim,
-                               .rope_dims = ops_pick(o, 0, 2) ? dim : dim / 2,
+                               .rope_dims = (const int[]){0, dim / 2, dim, dim}[ops_pick(o, 0, 3)],
                                .rope_pairs_apart = ops_pick(o, 0, 1),
                                .inv_freq = c->freq,
                                .scale = 1.0f / sqrtf((float)dim),
