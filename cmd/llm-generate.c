@@ -20,7 +20,7 @@ struct generate {
     bool score;
     struct stream_opt io;
     struct cli_notes notes;
-    const char *grammar; // file
+    const char *grammar, *schema; // files
     const struct cli *cli;
     struct session ses;
     struct stream *s;
@@ -256,10 +256,12 @@ static int take_in(struct generate *g, bool *more, struct err *e)
 /* Options that do not go together. */
 static int check(const struct generate *g, struct err *e)
 {
-    if (g->grammar && g->sample.ignore_eos)
+    bool constrained = g->grammar || g->schema;
+
+    if (constrained && g->sample.ignore_eos)
         return err_set(e, ERR_ARG, "--ignore-eos cannot go on where the grammar ends");
-    if (g->score && g->grammar)
-        return err_set(e, ERR_ARG, "--score: nothing is generated that --grammar could constrain");
+    if (g->score && constrained)
+        return err_set(e, ERR_ARG, "--score: nothing is generated that a grammar could constrain");
     if (g->score && g->sample.samples > 1)
         return err_set(e, ERR_ARG, "--score: there is nothing to sample, --samples is %d",
                        g->sample.samples);
@@ -270,7 +272,7 @@ static int open_stream(struct generate *g, int n, char **file, struct err *e)
 {
     struct buf more = {0};
 
-    if (session_constrain(&g->ses, g->grammar, &more, e) == 0)
+    if (session_constrain(&g->ses, g->grammar, g->schema, &more, e) == 0)
         g->s = session_stream(&g->ses, g->cli, &g->io, g->score ? score_fields : prompt_fields,
                               g->sample.samples, more.n ? more.p : NULL, n, file, e);
     buf_free(&more);
@@ -316,6 +318,7 @@ int main(int argc, char **argv)
         CLI_MODEL(&g.model),
         CLI_SAMPLE(&g.sample),
         OPT_STR(0, "grammar", &g.grammar, "file", "keep the output to this grammar (GBNF)"),
+        OPT_STR(0, "json-schema", &g.schema, "file", "keep the output to JSON of this schema"),
         OPT_FLAG(0, "score", &g.score,
                  "generate nothing: add the log-probability of the output that a record has"),
         CLI_IO(&g.io),

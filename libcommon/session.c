@@ -4,6 +4,7 @@
 #include "bias.h"
 #include "file.h"
 #include "gbnf.h"
+#include "schema.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -69,27 +70,29 @@ void session_close(struct session *s)
     *s = (struct session){0};
 }
 
-int session_constrain(struct session *s, const char *path, struct buf *more, struct err *e)
+int session_constrain(struct session *s, const char *grammar, const char *schema, struct buf *more,
+                      struct err *e)
 {
+    const char *path = grammar ? grammar : schema;
     struct cfg c = {0};
-    struct hash128 h;
     char hex[33], *text;
     size_t n;
 
     if (!path)
         return 0;
+    if (grammar && schema)
+        return err_set(e, ERR_ARG, "--grammar and --json-schema exclude each other");
     text = file_text(path, CFG_TEXT, &n, e);
     if (!text)
         return -1;
-    h = hash_bytes(text, n);
-    hash_hex(h, hex);
-    if (!gbnf_read(&c, text, n, e))
+    hash_hex(hash_bytes(text, n), hex);
+    if (!(grammar ? gbnf_read : schema_read)(&c, text, n, e))
         s->grammar = grammar_new(&c, s->pm.tok, engine_model(s->en)->vocab, e);
     cfg_free(&c);
     free(text);
     if (!s->grammar)
         return err_wrap(e, "%s", path);
-    buf_fmt(more, "%s\"grammar\":\"%s\"", more->n ? "," : "", hex);
+    buf_fmt(more, "%s\"%s\":\"%s\"", more->n ? "," : "", grammar ? "grammar" : "json-schema", hex);
     return 0;
 }
 

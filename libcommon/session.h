@@ -22,9 +22,10 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
                  struct err *e);
 void session_close(struct session *s); // zeroed is closed
 
-/* Keep all outputs to the grammar (GBNF) in a file, unless path is NULL. Appends a pair with the
- * hash of its text to `more`, for session_stream. Errors name the file. */
-int session_constrain(struct session *s, const char *path, struct buf *more, struct err *e);
+/* Keep all outputs to the GBNF grammar or the JSON schema in a file; NULL: none, and not both.
+ * Appends a pair with the hash of its text to `more`, for session_stream. Errors name the file. */
+int session_constrain(struct session *s, const char *grammar, const char *schema, struct buf *more,
+                      struct err *e);
 
 /* A request with the sampling options, to which prompt, key and user are added. */
 struct engine_request session_request(const struct cli_sample *o, uint64_t seed);

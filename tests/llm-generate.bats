@@ -320,3 +320,49 @@ EOT
         done
     done
 }
+
+@test "llm-generate: --json-schema: 200 outputs of the embedded model parse and keep to it" {
+    cat >person.json <<'EOT'
+{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"object","additionalProperties":false,
+ "properties":{"name":{"type":"string","minLength":1,"maxLength":12},"age":{"type":"integer","minimum":-3,"maximum":130},
+  "score":{"type":"number","minimum":-1.5,"exclusiveMaximum":2.25},
+  "tags":{"type":"array","items":{"enum":["red","a \"b\"",7,null]},"minItems":1,"maxItems":3},
+  "born":{"type":"string","format":"date"},"code":{"type":"string","pattern":"^[A-Z]{2}-[0-9]{1,4}$"},
+  "kind":{"anyOf":[{"const":"a"},{"type":"boolean"},{"$ref":"#/$defs/pair"}]}},
+ "required":["name","age","tags"],
+ "$defs":{"pair":{"prefixItems":[{"type":"null"},{"type":"integer","minimum":0,"maximum":9}],"minItems":2}}}
+EOT
+    for i in $(seq 200); do echo "{\"id\":$i,\"instruction\":\"Say $i.\"}"; done >in
+    run -0 --separate-stderr gen -t 1 -n 600 --json-schema person.json in
+    [ -z "$stderr" ]
+    jq -e -s 'length == 200 and all(.[]; .finish_reason == "stop")' <<<"$output"
+    jq -e -s 'all(.[].output | fromjson; type == "object"
+        and (keys - ["name", "age", "score", "tags", "born", "code", "kind"] == [])
+        and (.name | type == "string" and length >= 1 and length <= 12)
+        and (.age | . == floor and . >= -3 and . <= 130)
+        and (.score == null or (.score >= -1.5 and .score < 2.25))
+        and (.tags | type == "array" and length >= 1 and length <= 3)
+        and (.tags - ["red", "a \"b\"", 7, null] == [])
+        and (.born == null or (.born | test("^[0-9]{4}-(0[1-9]|1[0-2])-[0-3][0-9]$")))
+        and (.code == null or (.code | test("^[A-Z]{2}-[0-9]{1,4}$")))
+        and (.kind | . == null or . == "a" or type == "boolean" or (.[0] == null and .[1] >= 0 and .[1] <= 9 and length == 2)))' <<<"$output"
+    jq -e -s '[.[].output | fromjson | keys[]] | unique | length == 7' <<<"$output"
+}
+
+@test "llm-generate: --json-schema: what is not supported is named with its place" {
+    no() {
+        echo "$1" >s.json
+        run -2 --separate-stderr gen --json-schema s.json <<<"$task"
+        [ "$stderr" = "llm-generate: s.json: $2" ]
+    }
+    no '{"properties":{"a/b":{"items":[{"not":{}}]}}}' "/properties/a~1b/items: a schema must be an object, true or false"
+    no '{"properties":{"a":{"not":{}}}}' "/properties/a: keyword 'not' is not supported"
+    no '{"$ref":"http://x/y"}' "/\$ref: only references within the schema ('#...') are supported"
+    no '{"$ref":"#"}' "the schema: references lead back to where they began"
+    no '{"type":"string","enum":[1]}' "no text matches the grammar"
+    no '{"type":"number","multipleOf":0.1}' "/multipleOf: 'multipleOf' is supported for 1 only"
+    no '{"a":' "byte 6: text ends too early"
+    echo '{}' >s.json
+    run -2 --separate-stderr gen --json-schema s.json --grammar s.json <<<"$task"
+    [ "$stderr" = "llm-generate: --grammar and --json-schema exclude each other" ]
+}

@@ -1,13 +1,16 @@
 /* grammar_bench.c - what masks cost with a real vocabulary, by the thread's own clock.
  *
- * usage: grammar_bench MODEL GRAMMAR [TEXTS [SEED]]   random texts of at most 1000 tokens are drawn
- * from the masks, a random allowed token at a time; prints the times of grammar_mask and
- * grammar_accept together: of all tokens, and of those whose mask was made anew. */
+ * usage: grammar_bench MODEL FILE.gbnf|FILE.json [TEXTS [SEED]]
+ *
+ * Random texts of at most 1000 tokens are drawn from the masks, a random allowed token at a time;
+ * prints the times of grammar_mask and grammar_accept together: of all tokens, and of those whose
+ * mask was made anew. */
 #include "file.h"
 #include "gbnf.h"
 #include "grammar.h"
 #include "mem.h"
 #include "rng.h"
+#include "schema.h"
 #include "tokload.h"
 
 #include <stdio.h>
@@ -125,7 +128,7 @@ int main(int argc, char **argv)
         return 2;
     }
     start = now();
-    if (!gbnf_read(&c, s, len, &e))
+    if (!(strstr(argv[2], ".json") ? schema_read : gbnf_read)(&c, s, len, &e))
         g = grammar_new(&c, tok, tok_size(tok), &e);
     if (!g) {
         fprintf(stderr, "grammar_bench: %s\n", e.msg);
