@@ -20,7 +20,7 @@
 #if defined(__AVX512F__)
 enum { ATTN_QUERIES = 4, ATTN_VECS = 4 }; // 16 sums, 4 keys and 1 query in 32 registers
 #else
-enum { ATTN_QUERIES = 2, ATTN_VECS = 2 }; // 8 sums, 2 keys and 1 query in 16 registers
+enum { ATTN_QUERIES = 1, ATTN_VECS = 4 }; // 8 sums and 1 query in 16 registers; keys are operands
 #endif
 enum { ATTN_PASS = 16 }; // queries of a pass over a page: their scores fit the nearest cache
 
