@@ -17,6 +17,7 @@ static const char *const score_fields[] = {"messages", "conversations", "instruc
 struct generate {
     struct cli_model model;
     struct cli_sample sample;
+    struct cli_beam beam;
     bool score;
     struct stream_opt io;
     struct cli_notes notes;
@@ -37,6 +38,7 @@ struct work {
     int left;
     bool failed;        // no finite logits
     bool ungrammatical; // nowhere to go within the grammar
+    bool few;           // a search with fewer outputs than samples
 };
 
 static struct work *work_new(struct generate *g)
@@ -116,7 +118,7 @@ static int submit(struct generate *g, struct work *w, struct err *e)
     q.grammar = g->ses.grammar;
     q.trim = templated && tok_adds_space(g->ses.pm.tok);
     q.user = w;
-    for (int i = 0; i < g->sample.samples && !rc; i++) {
+    for (int i = 0; i < (g->beam.beams > 1 ? 1 : g->sample.samples) && !rc; i++) {
         q.sample_index = i;
         rc = engine_submit(g->ses.en, &q, e);
     }
@@ -201,6 +203,10 @@ static void put_result(const struct generate *g, const struct engine_result *d, 
         record_set_str(r, "output", d->text, d->n_text);
         record_set_str(r, "finish_reason", why, strlen(why));
     }
+    if (g->beam.beams > 1) {
+        put_float(r, "logprob_sum", (float)d->sum);
+        put_float(r, "beam_score", (float)d->score);
+    }
     buf_fmt(&b, "{\"prompt_tokens\":%d,\"completion_tokens\":%d}", d->n_prompt, d->n_tokens);
     record_set(r, "usage", b.p, b.n);
     buf_free(&b);
@@ -208,18 +214,8 @@ static void put_result(const struct generate *g, const struct engine_result *d, 
         put_logprobs(g->ses.pm.tok, d, g->sample.logprobs, r);
 }
 
-/* One sample is done; with the record's last one, write or reject the record. */
-static int finish(struct generate *g, const struct engine_result *d, struct err *e)
+static int reject_result(struct generate *g, struct work *w, struct err *e)
 {
-    struct work *w = d->user;
-    int rc;
-
-    record_copy(&w->out[d->sample_index], &w->r);
-    put_result(g, d, &w->out[d->sample_index]);
-    w->failed = w->failed || d->finish == ENGINE_FAILED;
-    w->ungrammatical = w->ungrammatical || d->finish == ENGINE_GRAMMAR;
-    if (--w->left)
-        return 0;
     if (w->failed) {
         err_set(e, ERR_DATA, "the model gave no finite logits");
         return reject(g, w, "logits", e);
@@ -229,6 +225,26 @@ static int finish(struct generate *g, const struct engine_result *d, struct err 
                 "no token of the vocabulary keeps to the grammar, or it is too ambiguous");
         return reject(g, w, "grammar", e);
     }
+    err_set(e, ERR_DATA, "the search found fewer than %d outputs", g->sample.samples);
+    return reject(g, w, "beams", e);
+}
+
+/* One sample is done; with the record's last one, write or reject the record. */
+static int finish(struct generate *g, const struct engine_result *d, struct err *e)
+{
+    struct work *w = d->user;
+    int rc;
+
+    record_copy(&w->out[d->sample_index], &w->r);
+    if (d->finish != ENGINE_FAILED && d->finish != ENGINE_GRAMMAR && d->finish != ENGINE_FEW)
+        put_result(g, d, &w->out[d->sample_index]);
+    w->failed = w->failed || d->finish == ENGINE_FAILED;
+    w->ungrammatical = w->ungrammatical || d->finish == ENGINE_GRAMMAR;
+    w->few = w->few || d->finish == ENGINE_FEW;
+    if (--w->left)
+        return 0;
+    if (w->failed || w->ungrammatical || w->few)
+        return reject_result(g, w, e);
     rc = stream_write_group(g->s, w->out, g->sample.samples, e);
     work_free(g, w);
     return rc;
@@ -253,6 +269,25 @@ static int take_in(struct generate *g, bool *more, struct err *e)
     return 0;
 }
 
+static int check_beams(const struct generate *g, struct err *e)
+{
+    const struct cli_sample *o = &g->sample;
+    const struct cli_beam *b = &g->beam;
+
+    if (b->beams % b->groups)
+        return err_set(e, ERR_ARG, "--beam-groups: %d beams do not make %d groups", b->beams,
+                       b->groups);
+    if (o->samples > b->beams)
+        return err_set(e, ERR_ARG, "--samples: %d beams cannot find %d outputs", b->beams,
+                       o->samples);
+    if (o->top_k > 0 || o->top_p < 1 || o->min_p > 0 || o->typical_p < 1 || o->top_n_sigma > 0 ||
+        o->mirostat_tau > 0)
+        return err_set(e, ERR_ARG, "--beams: a search draws nothing that truncation could act on");
+    if (g->score || o->logprobs)
+        return err_set(e, ERR_ARG, "--beams does not go with --score and --logprobs");
+    return 0;
+}
+
 /* Options that do not go together. */
 static int check(const struct generate *g, struct err *e)
 {
@@ -265,7 +300,7 @@ static int check(const struct generate *g, struct err *e)
     if (g->score && g->sample.samples > 1)
         return err_set(e, ERR_ARG, "--score: there is nothing to sample, --samples is %d",
                        g->sample.samples);
-    return 0;
+    return g->beam.beams > 1 ? check_beams(g, e) : 0;
 }
 
 static int open_stream(struct generate *g, int n, char **file, struct err *e)
@@ -286,6 +321,15 @@ static int run(struct generate *g, int n, char **file, int *status, struct err *
     bool more = true;
 
     g->request = session_request(&g->sample, g->io.seed);
+    g->request.beam = (struct beam_opt){.beams = g->beam.beams,
+                                        .groups = g->beam.groups,
+                                        .diversity = g->beam.diversity,
+                                        .length_penalty = g->beam.length_penalty,
+                                        .stop = (enum beam_stop)g->beam.early};
+    g->request.n_best = g->sample.samples;
+    g->model.beams = g->beam.beams;
+    if (g->model.batch < g->beam.beams)
+        g->model.batch = g->beam.beams;
     g->model.rows = g->score ? SCORE_ROWS : 0;
     if (check(g, e) || session_open(&g->ses, g->cli, &g->model, !g->io.unordered, e) ||
         session_sampling(&g->ses, &g->sample, &g->request, e) || open_stream(g, n, file, e))
@@ -312,6 +356,7 @@ int main(int argc, char **argv)
 {
     struct generate g = {.model = cli_model_default,
                          .sample = cli_sample_default,
+                         .beam = cli_beam_default,
                          .io = cli_io_default,
                          .notes = cli_notes_default};
     const struct opt opts[] = {
@@ -321,6 +366,7 @@ int main(int argc, char **argv)
         OPT_STR(0, "json-schema", &g.schema, "file", "keep the output to JSON of this schema"),
         OPT_FLAG(0, "score", &g.score,
                  "generate nothing: add the log-probability of the output that a record has"),
+        CLI_BEAM(&g.beam),
         CLI_IO(&g.io),
         CLI_NOTES(&g.notes),
         OPT_END(),

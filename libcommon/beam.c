@@ -79,7 +79,8 @@ void beam_close(struct beam *b)
 void beam_offer(struct beam *b, int i, const struct sample_top *top, int n)
 {
     assert(i < b->n_running && n <= beam_want(b));
-    memcpy(b->offer + (size_t)i * (size_t)beam_want(b), top, (size_t)n * sizeof(*top));
+    if (n > 0)
+        memcpy(b->offer + (size_t)i * (size_t)beam_want(b), top, (size_t)n * sizeof(*top));
     b->run[i].n_offer = n;
 }
 
@@ -105,6 +106,8 @@ static int candidates(struct beam *b, int group)
 
         if (b->n_step > 1 && r->group != group)
             continue; // at the beginning there is one hypothesis for all
+        if (r->n_offer == BEAM_WHOLE)
+            b->cand[n++] = (struct beam_cand){r->sum, i, -1};
         for (int k = 0; k < r->n_offer; k++) {
             double x = (double)top[k].logprob;
 
@@ -133,8 +136,11 @@ static double score(const struct beam *b, double sum, int length)
 static void finish(struct beam *b, int group, const struct beam_cand *c, bool ended)
 {
     struct beam_hyp *pool = b->pool + group * per_group(b);
-    struct beam_hyp h = {c->sum, score(b, c->sum, b->n_step), -1, b->n_step, ended};
-    int n = b->n_pool[group], i = n;
+    int n = b->n_pool[group], i = n, length = b->n_step - (c->id < 0);
+    struct beam_hyp h = {c->sum, 0, b->run[c->from].node, length, ended};
+
+    if (length > 0)
+        h.score = score(b, c->sum, length);
 
     while (i > 0 && pool[i - 1].score < h.score)
         i--;
@@ -142,7 +148,8 @@ static void finish(struct beam *b, int group, const struct beam_cand *c, bool en
         return;
     n = n < per_group(b) ? n + 1 : n;
     memmove(pool + i + 1, pool + i, (size_t)(n - 1 - i) * sizeof(*pool));
-    h.node = node(b, c);
+    if (c->id >= 0)
+        h.node = node(b, c);
     pool[i] = h;
     b->n_pool[group] = n;
 }
@@ -174,7 +181,7 @@ int beam_advance(struct beam *b, bool (*ends)(void *ctx, int from, int32_t id), 
 
         for (int k = 0; k < n && n_running - first < per_group(b); k++) {
             const struct beam_cand *c = &b->cand[k];
-            bool ended = ends(ctx, c->from, c->id);
+            bool ended = c->id < 0 || ends(ctx, c->from, c->id);
 
             if ((ended || last) && k < per_group(b))
                 finish(b, g, c, ended);

@@ -22,6 +22,8 @@
  * present length; at once; when none could be better at any length (up to max_tokens). */
 enum beam_stop { BEAM_HEURISTIC, BEAM_EARLY, BEAM_NEVER };
 
+enum { BEAM_WHOLE = -1 }; // offered by a hypothesis that is finished as it stands
+
 struct beam_opt {
     int beams, groups; // groups divides beams
     float length_penalty, diversity;
@@ -39,7 +41,7 @@ struct beam_next {
 struct beam_hyp {
     double sum, score; // of log-probabilities; sum / length^length_penalty
     int node, n;       // last token's; tokens
-    bool ended;        // by a token or text that ends it, not by max_tokens
+    bool ended;        // by a token or text that ends it or as a whole, not by max_tokens
 };
 
 struct beam {
@@ -63,7 +65,7 @@ void beam_close(struct beam *b); // zeroed is closed
 
 /* How many of the likeliest tokens each running hypothesis is to offer. */
 int beam_want(const struct beam *b);
-/* Offer n <= beam_want tokens after running hypothesis i, likeliest first. */
+/* Offer n <= beam_want tokens after running hypothesis i, likeliest first; or BEAM_WHOLE. */
 void beam_offer(struct beam *b, int i, const struct sample_top *top, int n);
 
 /* All have offered: choose who runs on. `ends` says whether a token ends hypothesis `from`.

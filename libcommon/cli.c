@@ -14,6 +14,8 @@ const char *const cli_isas[] = {"auto", "scalar", "avx2", "avxvnni", "avx512", "
 const char *const cli_progress_when[] = {"auto", "always", "never", NULL};
 
 const struct cli_model cli_model_default = {.batch = 32, .batch_tokens = 256};
+const char *const cli_early[] = {"no", "yes", "never", NULL};
+const struct cli_beam cli_beam_default = {.beams = 1, .groups = 1, .length_penalty = 1.0f};
 const char *const cli_dry_breakers[4] = {"\n", ":", "\"", "*"};
 const struct cli_sample cli_sample_default = {.max_tokens = 256,
                                               .temp = 1.0f,

@@ -29,7 +29,7 @@ struct cli_model {
     int threads;        // 0 = as many as this process may use
     int ctx;            // positions a sequence may have; 0 = the model's, at most 4096
     int batch;          // records in flight
-    int rows;           // of logits in one step, no option; 0 = batch
+    int rows, beams;    // no options: see engine.h
     int batch_tokens;   // tokens computed in one step
     uint64_t kv_memory; // bytes of the KV cache; 0 = what batch and ctx need
     bool no_prefix_cache;
@@ -55,6 +55,12 @@ struct cli_sample {
     bool ignore_eos;
 };
 
+struct cli_beam {
+    int beams, groups;
+    float diversity, length_penalty;
+    int early; // index into cli_early
+};
+
 struct cli_notes {
     bool quiet, verbose;
     int progress; // index into cli_progress_when
@@ -63,6 +69,8 @@ struct cli_notes {
 extern const char *const cli_dry_breakers[4];
 
 extern const struct cli_model cli_model_default;
+extern const char *const cli_early[]; // in the order of enum beam_stop
+extern const struct cli_beam cli_beam_default;
 extern const struct cli_sample cli_sample_default;
 extern const struct cli_sample cli_sample_unset; // every value outside its range: not given
 extern const struct stream_opt cli_io_default;
@@ -107,6 +115,13 @@ extern const struct cli_notes cli_notes_default;
     OPT_INT(0, "samples", &(p)->samples, "n", 1, 4096, "completions of each record"), \
     OPT_INT(0, "logprobs", &(p)->logprobs, "n", 0, 100, "write the log-probability of each token and of the n likeliest, 0 for none"), \
     OPT_FLAG(0, "ignore-eos", &(p)->ignore_eos, "go on after the end-of-sequence token")
+#define CLI_BEAM(p) \
+    OPT_HEAD("Beam search"), \
+    OPT_INT(0, "beams", &(p)->beams, "n", 1, 256, "search for the likeliest output with n hypotheses, 1 for none"), \
+    OPT_INT(0, "beam-groups", &(p)->groups, "n", 1, 256, "groups of hypotheses that keep away from each other"), \
+    OPT_FLOAT(0, "diversity", &(p)->diversity, "x", 0, 1000, "subtract for each hypothesis of an earlier group with the same token"), \
+    OPT_FLOAT(0, "length-penalty", &(p)->length_penalty, "x", -10, 10, "a hypothesis scores log-probability / length^x"), \
+    OPT_ENUM(0, "early-stopping", &(p)->early, cli_early, "when", "stop when all hypotheses have ended: yes, no (if none could be better now) or never (at any length)")
 #define CLI_IO(p) \
     OPT_HEAD("Records"), \
     OPT_STR('o', "output", &(p)->output, "file", "write here instead of standard output"), \

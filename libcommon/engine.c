@@ -6,12 +6,14 @@
  * ones are active, and sched says which of them run in a step. */
 #include "engine.h"
 
+#include "answer.h"
 #include "forward.h"
 #include "kv.h"
 #include "mem.h"
 #include "plan.h"
 #include "ram.h"
 #include "sched.h"
+#include "search.h"
 
 #include <assert.h>
 #include <math.h>
@@ -29,8 +31,9 @@ struct job {
     struct sched_seq seq; // prompt, then output
     bool done;
     enum engine_finish finish;
-    struct tok_stream stream;
-    struct buf text;
+    struct answer answer;
+    struct search search;   // with beams; seq is empty until a result is asked for
+    int n_polled;           // results that were asked for
     struct sample_seq seen; // what the sampler keeps of the job
     struct grammar_state grammar;
     float *logprob;
@@ -69,7 +72,8 @@ static void job_free(struct engine *en, struct job *j)
         return;
     sched_free(&j->seq, &en->kv);
     grammar_leave(&j->grammar);
-    buf_free(&j->text);
+    answer_free(&j->answer);
+    search_close(&j->search, &en->kv);
     free(j->logprob);
     free(j->top);
     free(j->p);
@@ -84,6 +88,7 @@ static int make(struct engine *en, struct err *e)
     if (o->ctx > m->ctx)
         return err_set(e, ERR_ARG, "--ctx %d is more than the model's %d positions", o->ctx,
                        m->ctx);
+    assert(o->beams <= o->batch);
     if (en->o.rows < o->batch)
         en->o.rows = o->batch;
     if (!en->o.ctx)
@@ -92,6 +97,7 @@ static int make(struct engine *en, struct err *e)
                              .batch = o->batch,
                              .batch_tokens = o->batch_tokens,
                              .rows = o->rows,
+                             .beams = o->beams,
                              .kv_bytes = o->kv_bytes,
                              .available = ram_available("")};
     if (plan_make(&en->plan, m, e) || kv_open(&en->kv, m, en->backend, en->plan.pages, e) ||
@@ -193,6 +199,8 @@ static int check(const struct engine *en, const struct engine_request *r, struct
         if (r->token[i] < 0 || r->token[i] >= en->model->vocab)
             return err_set(e, ERR_ARG, "token id %d is outside the vocabulary of %d", r->token[i],
                            en->model->vocab);
+    if (r->beam.beams > 1 && r->beam.beams > en->o.beams)
+        return err_set(e, ERR_ARG, "%d beams are more than %d", r->beam.beams, en->o.beams);
     for (int i = 0; i < r->n_slots; i++)
         need += r->slot[i].n_then + (i > 0);
     if (r->n_token + need > en->o.ctx)
@@ -207,6 +215,26 @@ static void push(struct job *j, int32_t id)
     sched_push(&j->seq, id);
 }
 
+static void open_search(struct engine *en, struct job *j, const int32_t *token)
+{
+    const struct engine_request *r = &j->r;
+    int room = en->o.ctx - r->n_token;
+    struct search_opt o = {
+        .beam = r->beam,
+        .sample = &r->sample,
+        .grammar = r->grammar,
+        .tok = en->model->tok,
+        .stop = {r->stop, r->n_stop},
+        .ignore_eos = r->ignore_eos,
+        .trim = r->trim,
+        .n_vocab = en->model->vocab,
+        .n_prompt = r->n_token,
+    };
+
+    o.beam.max_tokens = r->max_tokens < room ? r->max_tokens : room;
+    search_open(&j->search, &o, token, j->seq.group);
+}
+
 int engine_submit(struct engine *en, const struct engine_request *r, struct err *e)
 {
     struct job *j;
@@ -219,10 +247,17 @@ int engine_submit(struct engine *en, const struct engine_request *r, struct err 
     j = mem_zero(1, sizeof(*j));
     j->r = *r;
     j->r.token = NULL;
+    mem_grow(&en->job, &en->cap_jobs, (size_t)en->n_jobs + 1, sizeof(struct job *));
+    en->job[en->n_jobs++] = j;
+    en->n_left++;
     j->seq.group = en->submitted++;
     j->seq.n_prompt = r->n_slots ? INT32_MAX : r->n_token; // what slots add is prompt, and given
     j->noise = rng_stream(r->seed, name.hi, name.lo);
-    j->stream.first = r->trim;
+    j->answer.stream.first = r->trim;
+    if (r->beam.beams > 1) {
+        open_search(en, j, r->token);
+        return 0;
+    }
     if (r->grammar)
         grammar_enter(r->grammar, &j->grammar, r->trim);
     for (int i = 0; i < r->n_token; i++)
@@ -237,9 +272,6 @@ int engine_submit(struct engine *en, const struct engine_request *r, struct err 
         j->seq.want--;
         j->seq.n--;
     }
-    mem_grow(&en->job, &en->cap_jobs, (size_t)en->n_jobs + 1, sizeof(struct job *));
-    en->job[en->n_jobs++] = j;
-    en->n_left++;
     return 0;
 }
 
@@ -248,31 +280,8 @@ static void finish(struct engine *en, struct job *j, enum engine_finish how)
     j->done = true;
     en->n_left--;
     j->finish = how;
-    if (j->r.grammar)
-        j->stream.n_held = 0; // part of a character that the grammar allows is no broken one
-    tok_stream_end(&j->stream, &j->text);
+    answer_end(&j->answer, !j->r.grammar); // part of a character that it allows is not broken
     kv_release(&en->kv, &j->seq.kv);
-}
-
-/* Cut the text before the first stop text in it; only what is new can end one. */
-static bool cut_at_stop(struct job *j, size_t old)
-{
-    const char *first = NULL;
-
-    for (int i = 0; i < j->r.n_stop; i++) {
-        size_t n = strlen(j->r.stop[i]), from = old > n ? old - n : 0;
-        const char *at =
-            n ? memmem(buf_cstr(&j->text) + from, j->text.n - from, j->r.stop[i], n) : NULL;
-
-        if (at && (!first || at < first))
-            first = at;
-    }
-    if (!first)
-        return false;
-    j->text.n = (size_t)(first - j->text.p);
-    j->text.p[j->text.n] = 0;
-    j->stream.n_held = 0;
-    return true;
 }
 
 /* Of the i-th token of the output. */
@@ -291,10 +300,10 @@ static void note_logprobs(struct engine *en, struct job *j, const float *logit, 
 static void generate(struct engine *en, struct job *j, const float *logit)
 {
     const struct tok *tok = en->model->tok;
-    size_t old = j->text.n;
+    const struct answer_stop stop = {j->r.stop, j->r.n_stop};
     const uint64_t *allow = NULL;
     struct err why;
-    bool end;
+    bool end, stopped = false;
     int32_t id;
 
     j->seen.token = j->seq.token;
@@ -318,8 +327,8 @@ static void generate(struct engine *en, struct job *j, const float *logit)
     if (j->r.grammar)
         grammar_accept(&j->grammar, id);
     if (id < tok_size(tok) && !(j->r.grammar && end)) // whatever text an end token has
-        tok_stream_add(tok, &j->stream, id, false, &j->text);
-    if ((!j->r.ignore_eos && end) || cut_at_stop(j, old))
+        stopped = answer_add(&j->answer, tok, id, &stop);
+    if ((!j->r.ignore_eos && end) || stopped)
         finish(en, j, ENGINE_STOP);
     else if (n_out(j) >= j->r.max_tokens || j->seq.n >= en->o.ctx)
         finish(en, j, ENGINE_LENGTH);
@@ -360,14 +369,46 @@ static void read_given(struct engine *en, struct job *j, const float *logit)
         finish(en, j, ENGINE_GIVEN);
 }
 
+static bool searches(const struct job *j)
+{
+    return j->r.beam.beams > 1;
+}
+
+/* The rows of a search: those of all its lines, in whichever step they come. */
+static void read_search(struct engine *en, struct job *j, const float *logit)
+{
+    bool any = false;
+
+    for (int i = 0; i < j->search.beam.n_running; i++) {
+        const struct sched_seq *q = search_seq(&j->search, i);
+
+        if (!q->n_rows)
+            continue;
+        search_offer(&j->search, i, &en->work, logit + (size_t)q->row * (size_t)en->model->vocab);
+        en->count.generated++;
+        any = true;
+    }
+    if (any && search_go(&j->search, &en->kv)) {
+        j->done = true;
+        en->n_left--;
+    }
+}
+
+/* What a step's logits mean to a job. */
 static void read_rows(struct engine *en, struct job *j, const float *logit)
 {
-    if (j->r.n_slots)
-        read_slot(en, j, logit);
+    const float *row = logit + (size_t)j->seq.row * (size_t)en->model->vocab;
+
+    if (searches(j))
+        read_search(en, j, logit);
+    else if (!j->seq.n_rows)
+        return;
+    else if (j->r.n_slots)
+        read_slot(en, j, row);
     else if (j->r.n_given)
-        read_given(en, j, logit);
+        read_given(en, j, row);
     else
-        generate(en, j, logit);
+        generate(en, j, row);
 }
 
 static double now(void)
@@ -407,36 +448,91 @@ static const float *compute(struct engine *en, const struct step *s, struct err 
     return b->ops->download(b, en->copy, en->act.logits_d, bytes, e) ? NULL : en->copy;
 }
 
+/* The jobs that are worked on, the oldest, and their sequences: batch of these at most, a search
+ * counted with all its beams. */
+static int active(struct engine *en, struct job **job, struct sched_seq **seq, int *n_seq)
+{
+    int n = 0, left = en->o.batch;
+
+    *n_seq = 0;
+    for (int i = 0; i < en->n_jobs; i++) {
+        struct job *j = en->job[i];
+
+        if (j->done)
+            continue;
+        left -= searches(j) ? j->r.beam.beams : 1;
+        if (left < 0)
+            break;
+        job[n++] = j;
+        for (int k = 0; searches(j) && k < j->search.beam.n_running; k++)
+            seq[(*n_seq)++] = search_seq(&j->search, k);
+        if (!searches(j))
+            seq[(*n_seq)++] = &j->seq;
+    }
+    return n;
+}
+
 int engine_step(struct engine *en, struct err *e)
 {
-    size_t most = (size_t)en->o.batch, row = (size_t)en->model->vocab;
-    struct job **active = mem_new(most * sizeof(struct job *));
+    size_t most = (size_t)en->o.batch;
+    struct job **job = mem_new(most * sizeof(struct job *));
     struct sched_seq **seq = mem_new(most * sizeof(struct sched_seq *));
     const struct step *s;
     const float *logit = NULL;
     double t0 = now();
-    int n = 0;
+    int n, n_seq;
 
-    for (int i = 0; i < en->n_jobs && n < en->o.batch; i++)
-        if (!en->job[i]->done) {
-            active[n] = en->job[i];
-            seq[n] = &active[n]->seq;
-            n++;
-        }
-    s = n ? sched_step(&en->sched, seq, n) : NULL;
+    n = active(en, job, seq, &n_seq);
+    s = n ? sched_step(&en->sched, seq, n_seq) : NULL;
     assert(s || !n);
     if (s)
         logit = compute(en, s, e);
     for (int i = 0; logit && i < n; i++)
-        if (seq[i]->n_rows)
-            read_rows(en, active[i], logit + (size_t)seq[i]->row * row);
+        read_rows(en, job[i], logit);
     if (logit) {
         sched_done(&en->sched, now() - t0);
         count(en);
     }
-    free(active);
+    free(job);
     free(seq);
     return s && !logit ? -1 : 0;
+}
+
+/* The next best of a search, as the job's own tokens and text. */
+static void take_best(struct engine *en, struct job *j, struct engine_result *out)
+{
+    const struct beam_hyp *h;
+
+    sched_free(&j->seq, &en->kv);
+    answer_free(&j->answer);
+    j->answer = (struct answer){0};
+    h = search_best(&j->search, j->n_polled, &j->seq, &j->answer);
+    *out = (struct engine_result){
+        .finish = h                ? h->ended ? ENGINE_STOP : ENGINE_LENGTH
+                  : j->n_polled    ? ENGINE_FEW
+                  : j->search.lost ? ENGINE_GRAMMAR
+                                   : ENGINE_FAILED,
+        .token = j->seq.token,
+        .n_tokens = j->seq.n,
+        .sample_index = j->n_polled,
+        .sum = h ? h->sum : 0,
+        .score = h ? h->score : 0,
+    };
+}
+
+static void take(struct job *j, struct engine_result *out)
+{
+    *out = (struct engine_result){
+        .finish = j->finish,
+        .token = j->seq.token + j->r.n_token,
+        .n_tokens = j->r.n_slots   ? 0
+                    : j->r.n_given ? j->r.n_given
+                                   : n_out(j),
+        .logprob = j->logprob,
+        .top = j->top,
+        .p = j->p,
+        .sample_index = j->r.sample_index,
+    };
 }
 
 int engine_poll(struct engine *en, struct engine_result *out)
@@ -453,23 +549,19 @@ int engine_poll(struct engine *en, struct engine_result *out)
     }
     if (i == en->n_jobs)
         return 0;
-    j = en->polled = en->job[i];
+    j = en->job[i];
+    if (searches(j))
+        take_best(en, j, out);
+    else
+        take(j, out);
+    out->user = j->r.user;
+    out->n_prompt = j->r.n_token;
+    out->text = buf_cstr(&j->answer.text);
+    out->n_text = j->answer.text.n;
+    if (++j->n_polled < (searches(j) ? j->r.n_best : 1))
+        return 1;
+    en->polled = j;
     en->n_jobs--;
     memmove(en->job + i, en->job + i + 1, (size_t)(en->n_jobs - i) * sizeof(struct job *));
-    *out = (struct engine_result){
-        .user = j->r.user,
-        .finish = j->finish,
-        .text = buf_cstr(&j->text),
-        .n_text = j->text.n,
-        .token = j->seq.token + j->r.n_token,
-        .n_tokens = j->r.n_slots   ? 0
-                    : j->r.n_given ? j->r.n_given
-                                   : n_out(j),
-        .n_prompt = j->r.n_token,
-        .logprob = j->logprob,
-        .top = j->top,
-        .p = j->p,
-        .sample_index = j->r.sample_index,
-    };
     return 1;
 }

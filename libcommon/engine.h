@@ -10,6 +10,7 @@
 #define ENGINE_H
 
 #include "backend.h"
+#include "beam.h"
 #include "buf.h"
 #include "err.h"
 #include "grammar.h"
@@ -25,6 +26,7 @@ struct engine_opt {
     int ctx;           // positions of a sequence; 0: the model's, at most 4096
     int batch_tokens;  // tokens in one step at most
     int rows;          // of logits in one step at most; 0: batch
+    int beams;         // of one request at most; at most batch
     uint64_t kv_bytes; // memory of the cache; 0: see plan.h
     bool no_cache;     // compute every prompt whole, also what was computed before
     int threads;       // 0: as many as this process may use
@@ -59,18 +61,23 @@ struct engine_request {
     struct grammar *grammar; // that the text must keep to, or NULL; borrowed, outlives the engine
     const struct engine_slot *slot; // (n_slots) borrowed until polled; NULL: generate
     int n_slots;
+    struct beam_opt
+        beam;    // beams > 1: beam search (max_tokens and n_end are not looked at, nor what
+    int n_best;  // in sample is for draws), which has n_best results
     int n_given; // the last tokens are an output whose log-probabilities are all that is asked for
     void *user;
 };
 
-/* ENGINE_GRAMMAR: nothing that the grammar allows can come next, or it is too ambiguous. */
+/* ENGINE_GRAMMAR: nothing that the grammar allows can come next, or it is too ambiguous;
+ * ENGINE_FEW: the search has found fewer outputs than n_best. */
 enum engine_finish {
     ENGINE_STOP,
     ENGINE_LENGTH,
     ENGINE_SLOTS,
     ENGINE_GIVEN,
     ENGINE_FAILED,
-    ENGINE_GRAMMAR
+    ENGINE_GRAMMAR,
+    ENGINE_FEW
 };
 
 /* What came of a request; its pointers are valid until the next engine_poll. */
@@ -84,7 +91,8 @@ struct engine_result {
     const float *logprob;         // (n_tokens), or NULL
     const struct sample_top *top; // (n_tokens, n_logprobs), or NULL
     const float *p;               // slots' distributions one after the other, or NULL
-    int sample_index;
+    int sample_index;             // with beams: 0 is the best
+    double sum, score;            // with beams: log-probability; see beam.h
 };
 
 struct engine;
@@ -104,7 +112,8 @@ bool engine_room(const struct engine *en);
 bool engine_busy(const struct engine *en); // something is submitted and not polled
 
 /* ERR_ARG when the prompt (without what is given) is empty, has ids outside the vocabulary or
- * leaves no room for one token within ctx: the request is refused, the engine goes on. */
+ * leaves no room for one token within ctx, or when it has more beams than the engine was opened
+ * for: the request is refused, the engine goes on. */
 int engine_submit(struct engine *en, const struct engine_request *r, struct err *e);
 int engine_step(struct engine *en, struct err *e);             // -1: the device failed
 int engine_poll(struct engine *en, struct engine_result *out); // 1 or 0

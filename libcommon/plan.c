@@ -10,8 +10,8 @@ static double mib(uint64_t bytes)
 }
 
 /* Pages that nobody asked for by a number: as many as all sequences at their longest need, but
- * half of what is left stays free for others, as long as one sequence fits. */
-static int64_t pages_of(const struct plan *p, int64_t each, uint64_t page)
+ * half of what is left stays free for others, as long as one request fits. */
+static int64_t pages_of(const struct plan *p, int64_t each, int64_t least, uint64_t page)
 {
     uint64_t rest = p->weights + p->scratch, most;
 
@@ -19,7 +19,7 @@ static int64_t pages_of(const struct plan *p, int64_t each, uint64_t page)
         return each * p->batch;
     rest = (uint64_t)p->available > rest ? (uint64_t)p->available - rest : 0;
     most = rest / 2 / page;
-    most = most > (uint64_t)each ? most : (uint64_t)each;
+    most = most > (uint64_t)least ? most : (uint64_t)least;
     return most < (uint64_t)(each * p->batch) ? (int64_t)most : each * p->batch;
 }
 
@@ -27,15 +27,16 @@ int plan_make(struct plan *p, const struct model *m, struct err *e)
 {
     uint64_t page = kv_page_bytes(m), all;
     int64_t each = ((int64_t)p->ctx + BACKEND_PAGE - 1) / BACKEND_PAGE, pages;
+    int64_t least = each * (p->beams > 1 ? p->beams : 1);
 
     p->weights = m->file_bytes + m->copy_bytes;
     p->scratch = forward_bytes(m, p->batch_tokens, p->rows);
-    pages = p->kv_bytes ? (int64_t)(p->kv_bytes / page) : pages_of(p, each, page);
-    if (pages < each)
+    pages = p->kv_bytes ? (int64_t)(p->kv_bytes / page) : pages_of(p, each, least, page);
+    if (pages < least)
         return err_set(e, ERR_ARG,
-                       "--kv-memory: %.1f MiB are less than one sequence of --ctx %d needs, %.1f "
-                       "MiB",
-                       mib(p->kv_bytes), p->ctx, mib((uint64_t)each * page));
+                       "--kv-memory: %.1f MiB are less than %s of --ctx %d needs, %.1f MiB",
+                       mib(p->kv_bytes), p->beams > 1 ? "a search" : "one sequence", p->ctx,
+                       mib((uint64_t)least * page));
     if (pages > INT32_MAX)
         return err_set(e, ERR_ARG, "--ctx %d with --batch %d: too many pages", p->ctx, p->batch);
     p->pages = (int)pages;

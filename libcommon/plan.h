@@ -13,14 +13,15 @@
 struct plan {
     int ctx, batch, batch_tokens; // given: positions of a sequence, sequences, tokens of a step
     int rows;                     // given: of logits in a step, at least batch
+    int beams;                    // given: sequences that one request may need at once
     uint64_t kv_bytes;            // given: of the cache; 0: batch sequences of ctx positions, but
-                                  // at most half of what is left, and at least one sequence
+                                  // at most half of what is left, and at least beams sequences
     int64_t available;            // given: -1 when not known
     int pages;                    // of the cache
     uint64_t weights, cache, scratch;
 };
 
-/* Fill the rest. ERR_ARG when the cache cannot hold one sequence of ctx positions, ERR_MEM with
+/* Fill the rest. ERR_ARG when the cache cannot hold beams sequences of ctx positions, ERR_MEM with
  * the numbers when it all is more than what is available. */
 int plan_make(struct plan *p, const struct model *m, struct err *e);
 void plan_print(const struct plan *p, struct buf *out); // one line, without its end

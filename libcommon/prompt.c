@@ -187,15 +187,45 @@ static int encode(const struct prompt_model *pm, const struct chat_message *m, i
     return rc;
 }
 
+/* The tokens of text in the middle of a text, for tokenizers that put a space before what they
+ * take for a beginning: those behind a newline. */
+static int encode_inside(const struct tok *tok, const char *text, size_t n, struct tok_ids *out,
+                         struct err *e)
+{
+    struct tok_ids line = {0}, whole = {0};
+    struct buf b = {0};
+    size_t skip = 0;
+    int rc;
+
+    buf_char(&b, '\n');
+    buf_add(&b, text, n);
+    rc = tok_encode(tok, "\n", 1, 0, &line, e) || tok_encode(tok, b.p, b.n, 0, &whole, e) ? -1 : 0;
+    while (!rc && skip < line.n && skip < whole.n && line.id[skip] == whole.id[skip])
+        skip++;
+    if (!rc && skip < line.n) { // the newline became part of another token
+        rc = tok_encode(tok, text, n, TOK_INSIDE, out, e);
+    } else if (!rc) {
+        mem_grow(&out->id, &out->cap, out->n + whole.n, sizeof(*out->id));
+        for (; skip < whole.n; skip++)
+            out->id[out->n++] = whole.id[skip];
+    }
+    tok_ids_free(&line);
+    tok_ids_free(&whole);
+    buf_free(&b);
+    return rc;
+}
+
 int prompt_answer(const struct prompt_model *pm, const char *text, size_t n, bool templated,
                   struct tok_ids *out, struct err *e)
 {
-    /* Behind a template a tokenizer that puts a space before text did so in training as well. */
-    bool begins = templated && tok_adds_space(pm->tok);
-
     if (fits(pm, n, e))
         return -1;
-    return tok_encode(pm->tok, text, n, begins ? 0 : TOK_INSIDE, out, e);
+    if (!tok_adds_space(pm->tok))
+        return tok_encode(pm->tok, text, n, TOK_INSIDE, out, e);
+    /* Behind a template the space is what the model says first, and what is trimmed of its output.
+     */
+    return templated ? tok_encode(pm->tok, text, n, 0, out, e)
+                     : encode_inside(pm->tok, text, n, out, e);
 }
 
 int prompt_encode(const struct prompt *p, const struct prompt_model *pm, const struct prompt_var *v,

@@ -23,6 +23,7 @@ void sample_free(struct sample_work *w)
     free(w->logit);
     free(w->count);
     free(w->order);
+    free(w->logprob);
     *w = (struct sample_work){.rank.backend = w->rank.backend};
 }
 
@@ -33,6 +34,8 @@ static void room(struct sample_work *w, int n)
     free(w->logit);
     free(w->count);
     free(w->order);
+    free(w->logprob);
+    w->logprob = mem_new((size_t)n * sizeof(*w->logprob));
     w->logit = mem_new((size_t)n * sizeof(*w->logit));
     w->count = mem_zero((size_t)n, sizeof(*w->count));
     w->order = mem_new((size_t)n * sizeof(*w->order));
@@ -82,24 +85,35 @@ static void penalties(struct sample_work *w, const struct sample_opt *o,
     }
 }
 
+static bool counts(const struct sample_opt *o, const struct sample_seq *seq)
+{
+    return seq && seq->n &&
+           (o->repeat_penalty != 1 || o->presence_penalty != 0 || o->frequency_penalty != 0);
+}
+
+static bool repeats(const struct sample_opt *o, const struct sample_seq *seq)
+{
+    return seq && seq->n && o->dry.multiplier > 0;
+}
+
+static bool changes(const struct sample_opt *o, const struct sample_seq *seq, const uint64_t *allow)
+{
+    return allow || o->n_bias || counts(o, seq) || repeats(o, seq);
+}
+
 const float *sample_adjust(struct sample_work *w, const struct sample_opt *o,
                            const struct sample_seq *seq, const uint64_t *allow, const float *logit,
                            int n_vocab)
 {
-    bool counts = o->repeat_penalty != 1 || o->presence_penalty != 0 || o->frequency_penalty != 0;
-    bool repeats = o->dry.multiplier > 0;
-
-    counts = counts && seq && seq->n;
-    repeats = repeats && seq && seq->n;
-    if (!allow && !o->n_bias && !counts && !repeats)
+    if (!changes(o, seq, allow))
         return logit;
     room(w, n_vocab);
     copy_allowed(w->logit, logit, allow, n_vocab);
     for (int i = 0; i < o->n_bias; i++)
         w->logit[o->bias[i].id] += o->bias[i].x;
-    if (counts)
+    if (counts(o, seq))
         penalties(w, o, seq);
-    if (repeats) {
+    if (repeats(o, seq)) {
         dry_find(&w->dry, &o->dry, seq->token, seq->n);
         for (int i = 0; i < w->dry.n_hits; i++)
             w->logit[w->dry.hit[i].id] -= w->dry.hit[i].penalty;
@@ -303,6 +317,34 @@ float sample_logprobs(struct sample_work *w, const float *logit, int n_vocab, in
         top[i] = (struct sample_top){r->item[i].id,
                                      (float)((double)(r->item[i].x - r->best.x) - log_sum)};
     return (float)((double)(r->row[id] - r->best.x) - log_sum);
+}
+
+int sample_likeliest(struct sample_work *w, const struct sample_opt *o,
+                     const struct sample_seq *seq, const uint64_t *allow, const float *logit,
+                     int n_vocab, struct sample_top *top, int n)
+{
+    struct rank *r = &w->rank;
+    double log_sum;
+    int found = 0;
+
+    if (!changes(o, seq, allow)) {
+        sample_logprobs(w, logit, n_vocab, 0, top, n);
+        while (found < n && top[found].id >= 0)
+            found++;
+        return found;
+    }
+    if (!rank_row(r, logit, n_vocab))
+        return 0;
+    log_sum = num_log_d(rank_mass(r));
+    room(w, n_vocab);
+    for (int i = 0; i < n_vocab; i++)
+        w->logprob[i] = (float)((double)(r->row[i] - r->best.x) - log_sum);
+    if (!rank_row(r, sample_adjust(w, o, seq, allow, w->logprob, n_vocab), n_vocab))
+        return 0;
+    rank_front(r, n);
+    for (int i = 0; i < r->n_items; i++)
+        top[i] = (struct sample_top){r->item[i].id, r->item[i].x};
+    return r->n_items;
 }
 
 int sample_choice(const float *logit, const int32_t *choice, int n, float *p)

@@ -59,6 +59,7 @@ struct sample_top {
 struct sample_work {
     struct rank rank;
     struct dry dry;
+    float *logprob;          // (cap)
     float *logit;            // (cap) a row with masks, biases and penalties in it
     uint32_t *count;         // (cap) zero between calls
     struct rank_item *order; // (cap)
@@ -91,6 +92,13 @@ const float *sample_adjust(struct sample_work *w, const struct sample_opt *o,
  * {-1, -infinity} where there are no more. */
 float sample_logprobs(struct sample_work *w, const float *logit, int n_vocab, int32_t id,
                       struct sample_top *top, int n);
+
+/* The n likeliest that are allowed, for a search: biases and penalties act on the
+ * log-probabilities of the plain softmax here, and nothing else does. Returns how many there are.
+ */
+int sample_likeliest(struct sample_work *w, const struct sample_opt *o,
+                     const struct sample_seq *seq, const uint64_t *allow, const float *logit,
+                     int n_vocab, struct sample_top *top, int n);
 
 /* Softmax over the chosen tokens' logits only: p (n). Returns the index of the largest. */
 int sample_choice(const float *logit, const int32_t *choice, int n, float *p);

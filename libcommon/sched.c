@@ -101,13 +101,15 @@ static int64_t reach(struct sched *s, struct sched_seq *q, int k)
     return old > len - k ? smaller(old - (len - k), k) : 0;
 }
 
-/* Are there pages for all that a sequence holds, and one for each that runs? */
-static bool fits(const struct sched *s, const struct sched_seq *q, int running)
+/* Are there pages for all that a sequence holds, and one for each that runs? Not so many for
+ * another sequence of the oldest group: nothing behind it holds any when it begins again, and the
+ * pool holds what a group can need, but no more. */
+static bool fits(const struct sched *s, const struct sched_seq *q, int running, bool oldest)
 {
     int64_t need = ((int64_t)q->n + 1 + BACKEND_PAGE - 1) / BACKEND_PAGE - q->kv.n_pages;
 
     need += q->kv.len % BACKEND_PAGE != 0; // a copy
-    return !running || need + running <= s->kv->n_free;
+    return !running || need + (oldest ? 0 : running) <= s->kv->n_free;
 }
 
 /* Chunks of prompts, oldest first, while there is room. */
@@ -121,7 +123,7 @@ static void plan_prompts(struct sched *s, struct sched_seq *const *q, int n, int
         if (x->plan || !left(x))
             continue;
         wait = kv_match(s->kv, &x->kv, x->token, x->want); // the next step is better
-        if (begins && !fits(s, x, running)) {
+        if (begins && !fits(s, x, running, x->group == q[0]->group)) {
             kv_release(s->kv, &x->kv);
             return; // nobody overtakes it
         }

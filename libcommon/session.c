@@ -31,6 +31,7 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
         .ctx = o->ctx,
         .batch_tokens = o->batch_tokens,
         .rows = o->rows,
+        .beams = o->beams,
         .kv_bytes = o->kv_memory,
         .no_cache = o->no_prefix_cache,
         .threads = o->threads,

@@ -234,3 +234,35 @@ EOT
     { gen --shard 1/2 in.jsonl && gen --shard 2/2 in.jsonl; } | sort >joined
     sort grammar.ref | cmp - joined
 }
+
+@test "exact: beams over batch, chunks, threads, instruction sets, prefix cache and preemption" {
+    cd "$BATS_FILE_TMPDIR"
+    beams=(-m "$TINY" -n 24 --beams 4 --samples 3 --beam-groups 2 --diversity 0.7 --stop done --repeat-penalty 1.05
+        --length-penalty 0.6 --early-stopping never)
+    llm-generate "${beams[@]}" --batch 4 -j 1 in.jsonl >beams.ref
+    [ "$(wc -l <beams.ref)" = 72 ]
+    for how in "--batch 7 -j 2" "--batch 32 -j 3" "--batch 6 --batch-tokens 7" "--batch 9 --batch-tokens 1 --isa scalar" \
+        "--batch 32 --no-prefix-cache"; do
+        # shellcheck disable=SC2086
+        llm-generate "${beams[@]}" $how in.jsonl | cmp beams.ref -
+    done
+    head -16 in.jsonl >few.jsonl
+    beams=(-m "$TINY" -n 140 --ignore-eos --ctx 256 --beams 4 --samples 3 --dry-multiplier 0.5 few.jsonl)
+    llm-generate "${beams[@]}" --batch 4 >beams.ref
+    for how in "--batch 16 --kv-memory 3M" "--batch 16 --kv-memory 4M -j 2" "--batch 12 --kv-memory 3M --no-prefix-cache --batch-tokens 20"; do
+        # shellcheck disable=SC2086
+        llm-generate "${beams[@]}" $how --stats st | cmp beams.ref -
+        [ "$(jq .preemptions st)" -gt 0 ]
+    done
+}
+
+@test "exact: beams within a grammar over batch, chunks and preemption" {
+    cd "$BATS_FILE_TMPDIR"
+    echo 'root ::= item (", " item){3,9} "."
+item ::= [a-z]{2,6} | [0-9]+' >beams.gbnf
+    beams=(-m "$TINY" -n 60 --ctx 192 --beams 6 --samples 2 --grammar beams.gbnf few.jsonl)
+    llm-generate "${beams[@]}" --batch 6 -j 1 >beams.ref
+    llm-generate "${beams[@]}" --batch 18 --batch-tokens 9 -j 2 | cmp beams.ref -
+    llm-generate "${beams[@]}" --batch 24 --kv-memory 3.5M --stats st | cmp beams.ref -
+    [ "$(jq .preemptions st)" -gt 0 ]
+}

@@ -135,6 +135,57 @@ EOT
     [ "$output" = " goat" ]
 }
 
+@test "llm-generate: beams: the best first, with scores, as many as samples" {
+    gen --beams 5 --samples 5 -n 24 <<<"$task" >out
+    jq -s -e 'map(.sample) == [0,1,2,3,4] and (map(.output) | unique | length) == 5 and .[0].output == "goat fox plum"
+        and ([.[].beam_score] | . == (sort | reverse))
+        and all(.[]; (.beam_score - .logprob_sum / .usage.completion_tokens | fabs) < 0.0001)' out
+    [ "$(gen --beams 5 -n 24 <<<"$task")" = "$(sed -n 1p out | jq -c 'del(.sample)')" ]
+    # what the search says of an output is what the model says of it (which counts no end token)
+    gen --beams 4 --samples 4 -n 3 <<<"$task" >cut
+    gen --score cut | jq -c '[.output, (.logprob_sum * 1000 | round)]' >again
+    jq -c '[.output, (.logprob_sum * 1000 | round)]' cut | cmp again -
+}
+
+@test "llm-generate: beams find what greedy misses, groups find other outputs" {
+    printf '{"prompt":"As"}\n{"prompt":"plum"}\n' >in.jsonl
+    gen -t 0 -n 8 in.jsonl >greedy
+    gen --score greedy | jq .logprob_sum >g
+    gen --beams 8 -n 8 in.jsonl | jq .logprob_sum >b
+    paste g b | awk '$2 < $1 - 1e-4 {bad = 1} $2 > $1 + 1e-4 {more = 1} END {exit bad || !more}'
+    gen --beams 4 --samples 4 -n 8 in.jsonl | jq -r '.output[:4]' | sort -u | wc -l >plain
+    gen --beams 4 --beam-groups 4 --diversity 5 --samples 4 -n 8 in.jsonl | jq -r '.output[:4]' | sort -u | wc -l >groups
+    [ "$(cat groups)" -gt "$(cat plain)" ]
+}
+
+@test "llm-generate: beams end at stop texts, keep to grammars, mind biases and penalties" {
+    run -0 gen --beams 4 --samples 4 -n 24 --stop fox <<<"$task"
+    jq -s -e 'length == 4 and all(.[]; .output | contains("fox") | not) and .[0].output == "goat " and .[0].finish_reason == "stop"' <<<"$output"
+    echo 'root ::= ("pig" | "cow" | "hen") " " [a-z]{2,5} "."' >g.gbnf
+    gen --beams 6 --samples 6 --grammar g.gbnf <<<"$task" >out
+    [ "$(jq -r .output out | sort -u | grep -cE '^(pig|cow|hen) [a-z]{2,5}\.$')" = 6 ]
+    [ "$(gen --beams 3 -n 8 --logit-bias ' goat:ban' <<<"$task" | jq -r .output | grep -c '^goat')" = 0 ]
+    echo 'root ::= "yes" | "no"' >two.gbnf
+    run -0 gen --beams 4 --samples 2 --grammar two.gbnf <<<"$task"
+    [ "$(jq -r .output <<<"$output" | sort | xargs)" = "no yes" ]
+    # a grammar of fewer texts than samples: a record is written whole or rejected
+    echo 'root ::= "x"' >one.gbnf
+    run -1 --separate-stderr gen --beams 8 --samples 8 -n 1 --grammar one.gbnf <<<"$task"
+    [ -z "$output" ]
+    [ "$stderr" = "llm-generate: <stdin>:1: the search found fewer than 8 outputs" ]
+}
+
+@test "llm-generate: beams: what cannot be is refused with 2" {
+    for bad in '--beams 0' '--beams 300' '--beams 4 --beam-groups 3' '--beams 2 --samples 3' '--beams 2 -k 5' '--beams 2 -p 0.9' \
+        '--beams 2 --mirostat-tau 3' '--beams 2 --score' '--beams 2 --logprobs 1' '--beams 2 --early-stopping maybe' \
+        '--beams 8 --ctx 256 --kv-memory 5.9M' '--length-penalty 11'; do
+        # shellcheck disable=SC2086
+        run -2 --separate-stderr gen $bad <<<"$task"
+        [[ "$stderr" == "llm-generate: --"* ]]
+    done
+    run -0 gen --beams 8 --ctx 256 --kv-memory 6.1M -n 4 <<<"$task"
+}
+
 @test "llm-generate: --score: the log-probabilities of what was generated, again" {
     gen -t 1.2 -n 40 --samples 12 --logprobs 2 <<<"$task" | jq -c 'select(.finish_reason == "stop") | del(.logprobs[-1])' >made
     gen --score --logprobs 2 made >scored

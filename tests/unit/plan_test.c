@@ -42,6 +42,11 @@ static void test_pages(void)
     CHECK(!plan_make(&p, &m, &e) && p.pages == 30); // half of what is left
     p = given(0, (int64_t)(p.weights + p.scratch + 17 * PAGE));
     CHECK(!plan_make(&p, &m, &e) && p.pages == 16); // one sequence
+    p = given(0, (int64_t)(p.weights + p.scratch + 60 * PAGE));
+    p.beams = 3;
+    CHECK(!plan_make(&p, &m, &e) && p.pages == 48); // one search
+    p = given(0, (int64_t)(p.weights + p.scratch + 17 * PAGE));
+    CHECK(!plan_make(&p, &m, &e) && p.pages == 16);
     plan_print(&p, &b);
     CHECK(strstr(b.p, "weights 1.0 MiB") && strstr(b.p, "cache up to 1.0 MiB (1024 positions)"));
     buf_free(&b);
@@ -57,6 +62,9 @@ static void test_refused(void)
 
     TEST("refused with the numbers");
     CHECK(plan_make(&p, &m, &e) < 0 && e.code == ERR_ARG && strstr(e.msg, "--kv-memory: 1.0 MiB"));
+    p = given(47 * PAGE, -1);
+    p.beams = 3;
+    CHECK(plan_make(&p, &m, &e) < 0 && strstr(e.msg, "a search of --ctx 1000 needs, 3.0 MiB"));
     p = given(0, (int64_t)(p.weights + p.scratch + 15 * PAGE));
     CHECK(plan_make(&p, &m, &e) < 0 && e.code == ERR_MEM);
     CHECK(strstr(e.msg, "weights 1.0, cache 1.0") && strstr(e.msg, "MiB are available"));
