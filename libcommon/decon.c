@@ -146,20 +146,14 @@ static void add_record(struct decon *d, int file, long line, const struct json *
         size_t n;
         const char *s;
 
-        if (j->node[k].type != JSON_STRING)
-            continue;
-        // a key is a string with a colon after it
-        const char *p = j->text + j->node[k].end + 1, *end = j->text + j->n_text;
-
-        while (p < end && (*p == ' ' || *p == '\t'))
-            p++;
-        if (p < end && *p == ':') {
+        if (json_is_key(j, (int)k)) {
             if (json_str_is(j, (int)k, "id"))
                 k = j->node[k + 1].next - 1;
             continue;
         }
         s = json_str(j, (int)k, mem, &n);
-        decon_add(d, file, line, s, n);
+        if (s)
+            decon_add(d, file, line, s, n);
     }
 }
 

@@ -555,3 +555,15 @@ const char *json_raw(const struct json *j, int node, size_t *n)
     *n = x->end - x->start + 2 * (size_t)quote;
     return j->text + x->start - quote;
 }
+
+bool json_is_key(const struct json *j, int node)
+{
+    size_t at;
+
+    if (!json_is(j, node, JSON_STRING))
+        return false;
+    at = (size_t)j->node[node].end + 1; // a colon comes after it
+    while (at < j->n_text && strchr(" \t\r\n", j->text[at]))
+        at++;
+    return at < j->n_text && j->text[at] == ':';
+}

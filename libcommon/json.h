@@ -66,6 +66,9 @@ int json_num(const struct json *j, int node, double *out);
 int json_int(const struct json *j, int node, int64_t *out);
 bool json_true(const struct json *j, int node); // node is the literal true
 
+/* True for a string that is the key of a member, in a walk over all nodes. */
+bool json_is_key(const struct json *j, int node);
+
 /* The node's own bytes in the text, quotes included. */
 const char *json_raw(const struct json *j, int node, size_t *n);
 

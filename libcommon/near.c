@@ -1,264 +1,362 @@
-/* near.c - near-duplicate texts: MinHash signatures, LSH bands, exact Jaccard. */
+/* near.c - near-duplicate texts: an index of MinHash bands, in memory or in files.
+ *
+ *   head    one struct head
+ *   texts   (n_text) struct text: where its runs and its id are
+ *   runs    u32, the texts' sets one behind the other
+ *   ids     bytes
+ *   table   (mask + 1) struct slot, open addressing, one slot a band of a text
+ *
+ * A text is in the index once head.n_text says so. Slots may name texts beyond it
+ * that a kill kept from being counted: they only lead to a comparison that fails. */
 #include "near.h"
 
-#include "arena.h"
 #include "buf.h"
+#include "grow.h"
 #include "hash.h"
 #include "mem.h"
-#include "rng.h"
-#include "words.h"
+#include "minhash.h"
 
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-enum { STREAM_NAME = 0x6e656172 }; // "near": the stream of the hash functions' constants
+static const char MAGIC[8] = "llmnear1";
+
+struct head {
+    char magic[8], boot[40];
+    double threshold;
+    int32_t bands, rows;
+    uint64_t n_text, mask;
+    uint32_t open, spare; // open: not closed since
+};
 
 struct text {
-    uint32_t *run; // (n) ascending, without repeats
-    uint32_t n;
+    uint64_t run_at, id_at; // in `runs`, counted in u32, and in `ids`
+    uint64_t run;           // which run added it
+    uint64_t check;         // hash of its runs and its id
+    uint32_t n_run, n_id;
 };
 
 struct slot {
-    uint64_t key;
-    uint32_t head; // entry + 1; 0: free
-};
-
-struct entry {
-    uint32_t text, next; // next: entry + 1; 0: last
+    uint32_t tag, text; // upper half of the band's key; text + 1, 0: free
 };
 
 struct near {
     double threshold;
-    int bands, rows;
-    uint64_t mul[NEAR_MAX], add[NEAR_MAX];
-    struct text *text; // (n_text)
-    size_t n_text, cap_text;
-    struct entry *entry; // (n_entry)
-    size_t n_entry, cap_entry;
-    struct slot *slot; // (cap_slot) open addressing, a power of two
-    size_t n_slot, cap_slot;
-    struct arena mem; // the texts' runs
-    uint32_t *run;    // (cap_run) of the text at hand
-    size_t n_run, cap_run;
-    uint32_t *seen; // (cap_seen) stamp: text compared already
-    size_t cap_seen;
+    struct minhash m;
+    struct grow head, texts, runs, ids, table;
+    struct minhash_set set; // of the text at hand
+    uint32_t *seen;         // (cap_seen) stamp: text compared already
+    size_t cap_seen, n_slot;
     uint32_t stamp;
 };
 
-static double power(double x, int n)
+static struct head *head(const struct near *x)
 {
-    double p = 1;
-
-    while (n-- > 0)
-        p *= x;
-    return p;
-}
-
-static double recall(double s, int bands, int rows)
-{
-    return 1 - power(1 - power(s, rows), bands);
-}
-
-struct near *near_open(double threshold)
-{
-    struct near *x = mem_zero(1, sizeof(*x));
-    struct rng g = rng_stream(0, 0, STREAM_NAME);
-
-    x->threshold = threshold;
-    x->rows = 1;
-    /* The most rows, which is the fewest false candidates, that still find enough. */
-    for (int r = 2; r <= 32; r++)
-        if (recall(threshold, NEAR_MAX / r, r) >= 0.995)
-            x->rows = r;
-    x->bands = NEAR_MAX / x->rows;
-    while (x->bands > 1 && recall(threshold, x->bands - 1, x->rows) >= 0.995)
-        x->bands--;
-    for (int i = 0; i < NEAR_MAX; i++) {
-        uint32_t w[4];
-
-        rng_quad(&g, (uint64_t)i, 0, w);
-        x->mul[i] = ((uint64_t)w[0] << 32) | w[1] | 1;
-        x->add[i] = ((uint64_t)w[2] << 32) | w[3];
-    }
-    return x;
-}
-
-void near_close(struct near *x)
-{
-    if (!x)
-        return;
-    arena_free(&x->mem);
-    free(x->text);
-    free(x->entry);
-    free(x->slot);
-    free(x->run);
-    free(x->seen);
-    free(x);
+    return x->head.p;
 }
 
 int near_bands(const struct near *x)
 {
-    return x->bands;
+    return x->m.bands;
 }
 
 int near_rows(const struct near *x)
 {
-    return x->rows;
+    return x->m.rows;
 }
 
 double near_recall(const struct near *x)
 {
-    return recall(x->threshold, x->bands, x->rows);
+    return minhash_recall(&x->m, x->threshold);
 }
 
-static int ascending(const void *a, const void *b)
+size_t near_size(const struct near *x)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-    return (x > y) - (x < y);
+    return head(x)->n_text;
 }
 
-/* The text's set of runs into x->run, sorted. */
-static void take_runs(struct near *x, const char *s, size_t n)
-{
-    struct buf all = {0}, w = {0};
-    size_t at = 0, k = 0, begin[NEAR_WORDS] = {0};
-    size_t out = 0;
+/* ---- texts ---- */
 
-    x->n_run = 0;
-    while (words_next(s, n, &at, &w)) {
-        begin[k++ % NEAR_WORDS] = all.n;
-        buf_add(&all, buf_cstr(&w), w.n);
-        buf_char(&all, ' ');
-        if (k < NEAR_WORDS)
-            continue;
-        size_t from = begin[k % NEAR_WORDS]; // the oldest of the last NEAR_WORDS words
-        mem_grow(&x->run, &x->cap_run, x->n_run + 1, sizeof(*x->run));
-        x->run[x->n_run++] = (uint32_t)hash_bytes(all.p + from, all.n - from).lo;
+/* Text i, or NULL when it does not lie in the files (they may have been tampered with). */
+static const struct text *text_at(const struct near *x, uint64_t i)
+{
+    const struct text *t = (const struct text *)x->texts.p + i;
+
+    if (i >= head(x)->n_text || i >= x->texts.cap / sizeof(*t))
+        return NULL;
+    if (t->run_at > x->runs.cap / 4 || t->n_run > x->runs.cap / 4 - t->run_at ||
+        t->id_at > x->ids.cap || t->n_id > x->ids.cap - t->id_at || !t->n_run)
+        return NULL;
+    return t;
+}
+
+static const uint32_t *runs_of(const struct near *x, const struct text *t)
+{
+    return (const uint32_t *)x->runs.p + t->run_at;
+}
+
+static const char *id_of(const struct near *x, const struct text *t)
+{
+    return (const char *)x->ids.p + t->id_at;
+}
+
+static uint64_t check_of(const struct near *x, const struct text *t)
+{
+    struct hash128 h = hash_bytes(runs_of(x, t), 4 * (size_t)t->n_run);
+
+    return hash_add(h, id_of(x, t), t->n_id).lo;
+}
+
+/* ---- table ---- */
+
+static void put(struct near *x, uint64_t key, uint32_t text)
+{
+    struct slot *slot = x->table.p;
+    uint64_t mask = head(x)->mask, i = key & mask;
+
+    while (slot[i].text && (slot[i].text != text + 1 || slot[i].tag != (uint32_t)(key >> 32)))
+        i = (i + 1) & mask;
+    x->n_slot += !slot[i].text;
+    slot[i] = (struct slot){(uint32_t)(key >> 32), text + 1};
+}
+
+/* All texts into an empty table of at least twice as many slots. */
+static int rebuild(struct near *x, struct err *e)
+{
+    uint64_t n = head(x)->n_text + 1, slots = 1024, key[MINHASH_MAX];
+
+    while (slots < 3 * n * (uint64_t)x->m.bands)
+        slots *= 2;
+    if (grow_room(&x->table, slots * sizeof(struct slot), e))
+        return -1;
+    memset(x->table.p, 0, slots * sizeof(struct slot));
+    head(x)->mask = slots - 1;
+    x->n_slot = 0;
+    for (uint64_t i = 0; i + 1 < n; i++) {
+        const struct text *t = text_at(x, i);
+
+        if (!t)
+            return err_set(e, ERR_DATA, "text %llu of the index does not lie in its files",
+                           (unsigned long long)i);
+        minhash_keys(&x->m, runs_of(x, t), t->n_run, key);
+        for (int b = 0; b < x->m.bands; b++)
+            put(x, key[b], (uint32_t)i);
     }
-    if (!x->n_run) { // fewer words than a run has: all of them, or the text itself without any
-        mem_grow(&x->run, &x->cap_run, 1, sizeof(*x->run));
-        x->run[x->n_run++] =
-            k ? (uint32_t)hash_bytes(all.p, all.n).lo : (uint32_t)hash_bytes(s, n).lo;
-    }
-    qsort(x->run, x->n_run, sizeof(*x->run), ascending);
-    for (size_t i = 0; i < x->n_run; i++)
-        if (!i || x->run[i] != x->run[i - 1])
-            x->run[out++] = x->run[i];
-    x->n_run = out;
-    buf_free(&all);
-    buf_free(&w);
+    return 0;
 }
 
-static void sign(const struct near *x, uint32_t *sig)
+/* ---- opening ---- */
+
+/* Names this boot of the machine: what was mapped and stored since it began is not lost. */
+static void boot_name(char out[40])
 {
-    int n = x->bands * x->rows;
+    FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
 
-    for (int i = 0; i < n; i++)
-        sig[i] = UINT32_MAX;
-    for (size_t k = 0; k < x->n_run; k++)
-        for (int i = 0; i < n; i++) {
-            uint32_t h = (uint32_t)((x->mul[i] * x->run[k] + x->add[i]) >> 32);
+    memset(out, 0, 40);
+    if (f && !fgets(out, 38, f))
+        *out = 0;
+    if (f)
+        fclose(f);
+}
 
-            sig[i] = h < sig[i] ? h : sig[i];
+static int open_files(struct near *x, const char *dir, struct err *e)
+{
+    static const char *const names[] = {"head", "texts", "runs", "ids", "table"};
+    struct grow *const file[] = {&x->head, &x->texts, &x->runs, &x->ids, &x->table};
+    struct buf path = {0};
+    int rc = 0;
+
+    if (dir && mkdir(dir, 0777) && errno != EEXIST)
+        return err_set(e, ERR_IO, "cannot make '%s': %s", dir, strerror(errno));
+    for (int i = 0; i < 5 && !rc; i++) {
+        buf_reset(&path);
+        if (dir)
+            buf_fmt(&path, "%s/%s", dir, names[i]);
+        rc = grow_open(file[i], dir ? path.p : NULL, e);
+        // file systems that know no locks are taken as they are
+        if (!rc && !i && dir && flock(file[0]->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+            rc = err_set(e, ERR_ARG, "'%s' is in use by another process", dir);
+    }
+    buf_free(&path);
+    return rc;
+}
+
+/* What the machine lost when it went down is cut off. */
+static int recover(struct near *x, struct err *e)
+{
+    uint64_t n = 0;
+
+    for (const struct text *t; (t = text_at(x, n)) && t->check == check_of(x, t);)
+        n++;
+    head(x)->n_text = n;
+    return rebuild(x, e);
+}
+
+/* Slots in use, so that the table grows in time; every slot names a text. */
+static size_t count_slots(const struct near *x)
+{
+    return head(x)->n_text * (size_t)x->m.bands;
+}
+
+static int check_head(struct near *x, const char *dir, struct err *e)
+{
+    struct head *h = head(x);
+
+    if (x->head.cap < sizeof(*h) || memcmp(h->magic, MAGIC, sizeof(MAGIC)) != 0)
+        return err_set(e, ERR_DATA, "'%s/head' is no index of near duplicates", dir);
+    if (h->threshold < x->threshold || h->threshold > x->threshold || h->bands != x->m.bands ||
+        h->rows != x->m.rows)
+        return err_set(e, ERR_ARG, "'%s' was made with --near %g, not %g", dir, h->threshold,
+                       x->threshold);
+    if (h->n_text > x->texts.cap / sizeof(struct text) || h->n_text >= UINT32_MAX ||
+        (h->mask & (h->mask + 1)) || h->mask >= x->table.cap / sizeof(struct slot))
+        return err_set(e, ERR_DATA, "'%s': the head does not fit the other files", dir);
+    return 0;
+}
+
+static int open_all(struct near *x, const char *dir, struct err *e)
+{
+    char boot[40];
+    bool fresh, lost;
+
+    if (open_files(x, dir, e))
+        return -1;
+    fresh = !x->head.cap;
+    if (grow_room(&x->head, sizeof(struct head), e))
+        return -1;
+    boot_name(boot);
+    if (fresh) {
+        *head(x) = (struct head){.threshold = x->threshold, .bands = x->m.bands, .rows = x->m.rows};
+        memcpy(head(x)->magic, MAGIC, sizeof(MAGIC));
+        if (rebuild(x, e))
+            return -1;
+    } else if (check_head(x, dir, e)) {
+        return -1;
+    }
+    lost = head(x)->open && memcmp(head(x)->boot, boot, sizeof(boot)) != 0;
+    if (lost && recover(x, e))
+        return -1;
+    x->n_slot = count_slots(x);
+    memcpy(head(x)->boot, boot, sizeof(boot));
+    head(x)->open = 1;
+    return dir ? grow_sync(&x->head, e) : 0;
+}
+
+struct near *near_open(double threshold, const char *dir, struct err *e)
+{
+    struct near *x = mem_zero(1, sizeof(*x));
+    struct err why;
+
+    x->threshold = threshold;
+    minhash_init(&x->m, threshold);
+    if (!open_all(x, dir, e))
+        return x;
+    if (x->head.cap) // not as it should be: leave it so
+        x->threshold = -1;
+    near_close(x, &why);
+    return NULL;
+}
+
+int near_close(struct near *x, struct err *e)
+{
+    int rc = 0;
+
+    if (!x)
+        return 0;
+    if (x->threshold > 0 && x->head.cap) {
+        rc = grow_sync(&x->runs, e) || grow_sync(&x->ids, e) || grow_sync(&x->texts, e) ||
+             grow_sync(&x->table, e);
+        if (!rc) {
+            head(x)->open = 0;
+            rc = grow_sync(&x->head, e);
         }
-}
-
-/* Jaccard similarity of the text at hand with an earlier one: one merge. */
-static double similarity(const struct near *x, const struct text *t)
-{
-    size_t i = 0, j = 0, both = 0;
-
-    while (i < x->n_run && j < t->n) {
-        both += x->run[i] == t->run[j];
-        uint32_t a = x->run[i], b = t->run[j];
-        i += a <= b;
-        j += b <= a;
     }
-    return (double)both / (double)(x->n_run + t->n - both);
+    grow_close(&x->head);
+    grow_close(&x->texts);
+    grow_close(&x->runs);
+    grow_close(&x->ids);
+    grow_close(&x->table);
+    minhash_set_free(&x->set);
+    free(x->seen);
+    free(x);
+    return rc ? -1 : 0;
 }
 
-static struct slot *find(const struct near *x, uint64_t key)
-{
-    size_t i = (size_t)key & (x->cap_slot - 1);
+/* ---- meeting ---- */
 
-    while (x->slot[i].head && x->slot[i].key != key)
-        i = (i + 1) & (x->cap_slot - 1);
-    return &x->slot[i];
+static int add(struct near *x, const uint64_t *key, const char *id, uint64_t run, struct err *e)
+{
+    struct head *h = head(x);
+    uint64_t n = h->n_text;
+    const struct text *last = n ? (const struct text *)x->texts.p + n - 1 : NULL;
+    struct text t = {.run = run, .n_run = (uint32_t)x->set.n, .n_id = (uint32_t)strlen(id)};
+
+    t.run_at = last ? last->run_at + last->n_run : 0;
+    t.id_at = last ? last->id_at + last->n_id : 0;
+    if (n >= UINT32_MAX - 1)
+        return err_set(e, ERR_MEM, "more than %u texts in the index", UINT32_MAX - 1);
+    if (grow_room(&x->runs, 4 * (t.run_at + t.n_run), e) ||
+        grow_room(&x->ids, t.id_at + t.n_id, e) || grow_room(&x->texts, (n + 1) * sizeof(t), e))
+        return -1;
+    memcpy((uint32_t *)x->runs.p + t.run_at, x->set.run, 4 * x->set.n);
+    memcpy((char *)x->ids.p + t.id_at, id, t.n_id);
+    t.check = check_of(x, &t);
+    ((struct text *)x->texts.p)[n] = t;
+    if (4 * (x->n_slot + (size_t)x->m.bands) > 3 * (h->mask + 1) && rebuild(x, e))
+        return -1;
+    for (int b = 0; b < x->m.bands; b++)
+        put(x, key[b], (uint32_t)n);
+    h->n_text = n + 1;
+    return 0;
 }
 
-static void room(struct near *x)
+/* The text `i` of a slot compared with the one at hand: is it the best so far? */
+static void compare(struct near *x, uint32_t i, uint32_t *best, double *most)
 {
-    struct slot *old = x->slot;
-    size_t cap = x->cap_slot;
+    const struct text *t = text_at(x, i);
+    double j;
 
-    if ((x->n_slot + NEAR_MAX) * 2 <= cap)
+    if (!t || x->seen[i] == x->stamp)
         return;
-    x->cap_slot = cap ? cap * 2 : 1024;
-    x->slot = mem_zero(x->cap_slot, sizeof(*x->slot));
-    for (size_t i = 0; i < cap; i++)
-        if (old[i].head)
-            *find(x, old[i].key) = old[i];
-    free(old);
-}
-
-static uint64_t band_key(const struct near *x, const uint32_t *sig, int band)
-{
-    struct hash128 h = hash_bytes(sig + band * x->rows, (size_t)x->rows * sizeof(*sig));
-
-    return h.lo + (uint64_t)band * 0x9e3779b97f4a7c15u;
-}
-
-static void add(struct near *x, const uint64_t *key)
-{
-    struct text t = {arena_new(&x->mem, x->n_run * sizeof(*t.run)), (uint32_t)x->n_run};
-
-    memcpy(t.run, x->run, x->n_run * sizeof(*t.run));
-    mem_grow(&x->entry, &x->cap_entry, x->n_entry + (size_t)x->bands, sizeof(*x->entry));
-    for (int b = 0; b < x->bands; b++) {
-        struct slot *s = find(x, key[b]);
-
-        x->n_slot += !s->head;
-        x->entry[x->n_entry] = (struct entry){(uint32_t)x->n_text, s->head};
-        s->key = key[b];
-        s->head = (uint32_t)++x->n_entry;
+    x->seen[i] = x->stamp;
+    j = minhash_jaccard(x->set.run, x->set.n, runs_of(x, t), t->n_run);
+    if (j >= x->threshold && (j > *most || (j >= *most && i < *best))) {
+        *most = j;
+        *best = i;
     }
-    mem_grow(&x->text, &x->cap_text, x->n_text + 1, sizeof(*x->text));
-    x->text[x->n_text++] = t;
 }
 
-int64_t near_add(struct near *x, const char *s, size_t n, double *sim)
+int near_meet(struct near *x, const char *s, size_t n, const char *id, uint64_t run,
+              struct near_hit *hit, struct err *e)
 {
-    uint32_t sig[NEAR_MAX];
-    uint64_t key[NEAR_MAX];
+    const struct slot *slot = x->table.p;
+    uint64_t key[MINHASH_MAX], mask = head(x)->mask;
+    uint32_t best = UINT32_MAX;
     size_t seen = x->cap_seen;
-    int64_t best = -1;
+    double most = 0;
 
-    take_runs(x, s, n);
-    sign(x, sig);
-    room(x);
-    mem_grow(&x->seen, &x->cap_seen, x->n_text + 1, sizeof(*x->seen));
+    minhash_take(&x->set, s, n);
+    minhash_keys(&x->m, x->set.run, x->set.n, key);
+    mem_grow(&x->seen, &x->cap_seen, head(x)->n_text + 1, sizeof(*x->seen));
     if (x->cap_seen > seen)
         memset(x->seen + seen, 0, (x->cap_seen - seen) * sizeof(*x->seen));
     x->stamp++;
-    *sim = 0;
-    for (int b = 0; b < x->bands; b++) {
-        key[b] = band_key(x, sig, b);
-        for (uint32_t i = find(x, key[b])->head; i; i = x->entry[i - 1].next) {
-            uint32_t t = x->entry[i - 1].text;
-            double j;
-
-            if (x->seen[t] == x->stamp)
-                continue;
-            x->seen[t] = x->stamp;
-            j = similarity(x, &x->text[t]);
-            if (j >= x->threshold && (j > *sim || (j == *sim && (int64_t)t < best))) {
-                *sim = j;
-                best = t;
-            }
-        }
-    }
-    if (best < 0)
-        add(x, key);
-    return best;
+    for (int b = 0; b < x->m.bands; b++)
+        for (uint64_t i = key[b] & mask, k = 0; slot[i].text && k <= mask; i = (i + 1) & mask, k++)
+            if (slot[i].tag == (uint32_t)(key[b] >> 32))
+                compare(x, slot[i].text - 1, &best, &most);
+    if (best == UINT32_MAX)
+        return add(x, key, id, run, e);
+    const struct text *t = text_at(x, best);
+    if (run && t->run == run && most >= 1 && t->n_id == strlen(id) &&
+        !memcmp(id_of(x, t), id, t->n_id))
+        return 0;
+    *hit = (struct near_hit){id_of(x, t), t->n_id, most};
+    return 1;
 }

@@ -1,34 +1,46 @@
-/* near.h - near-duplicate texts: MinHash signatures, LSH bands, exact Jaccard.
+/* near.h - near-duplicate texts: an index of MinHash bands, in memory or in files.
  *
- * A text is the set of its runs of NEAR_WORDS lower-cased words (one run for a
- * shorter text), each run a 32-bit hash. A signature holds, for bands x rows
- * functions, the least value over the set; two texts that agree in all rows of a
- * band are compared exactly. Two texts of similarity s meet with probability
- * 1 - (1 - s^rows)^bands; bands and rows are chosen so that at the threshold
- * this is at least 0.995. Memory a text: 4 bytes a run, and about 32 bytes a band.
- * Sources: Broder 1997 (resemblance), Indyk and Motwani 1998 (LSH), Dietzfelbinger
- * 1996 (multiply-add-shift, the hash functions). */
+ * Texts that share a band with one in the index are compared with it exactly (minhash.h), so no
+ * pair below the threshold is ever called near. Memory, or bytes in the files, a text that is kept:
+ * 4 a word, the id, 48, and 11 to 21 a band.
+ *
+ * The files (head, texts, runs, ids, table) lie in a directory of their own, which is locked.
+ * They are mapped, so that what is used of them is in the page cache and can be let go again. What
+ * is added is there after a kill; after the machine went down, what cannot be read
+ * again as it was written is cut off, and the table is made again. */
 #ifndef NEAR_H
 #define NEAR_H
+
+#include "err.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum { NEAR_WORDS = 3, NEAR_MAX = 128 };
-
 struct near;
 
-/* threshold in (0, 1]: the Jaccard similarity from which texts are near. */
-struct near *near_open(double threshold);
-void near_close(struct near *x);
+/* threshold in (0, 1]: the Jaccard similarity from which texts are near. dir: where the files are
+ * or will be made; NULL for memory. Errors: ERR_IO; ERR_ARG an index of another threshold or in
+ * use; ERR_DATA no index. */
+struct near *near_open(double threshold, const char *dir, struct err *e);
+/* Bring files to the disk and close; ERR_OUT when that fails. NULL-safe. */
+int near_close(struct near *x, struct err *e);
 
 int near_bands(const struct near *x);
 int near_rows(const struct near *x);
 double near_recall(const struct near *x); // probability to meet at the threshold
+size_t near_size(const struct near *x);   // texts in the index
 
-/* The number (from 0, in order of near_add) of the most similar earlier text
- * whose similarity is at least the threshold, the earliest of equals, with the
- * similarity in *sim; or -1, and the text is added under the next number. */
-int64_t near_add(struct near *x, const char *s, size_t n, double *sim);
+struct near_hit {
+    const char *id; // (n_id) of the text in the index; until the next call
+    size_t n_id;
+    double similarity;
+};
+
+/* 1 = an earlier text is at least as similar as the threshold: the most similar, of
+ * equals the first. 0 = there is none, and the text is in the index now. -1 = error.
+ * `run`, when not 0, says which run adds the text: the same text, id and run that are in the index
+ * already are not its own duplicates, so that a run that was killed can be repeated. */
+int near_meet(struct near *x, const char *s, size_t n, const char *id, uint64_t run,
+              struct near_hit *hit, struct err *e);
 
 #endif

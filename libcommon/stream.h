@@ -74,7 +74,7 @@ int stream_drop(struct stream *s, struct record *r, const char *rule, const char
 /* True once SIGINT or SIGTERM came: finish what is in hand, read no more. */
 bool stream_stopped(struct stream *s);
 
-enum { STREAM_RULES = 32 }; // rules of one command that are counted apart; later ones together
+enum { STREAM_RULES = 96 }; // rules of one command that are counted apart; later ones together
 
 /* The input has ended, but work is left that no record in hand stands for (further rounds): a
  * signal that came is an early stop to stream_close then. */

@@ -92,6 +92,16 @@ static bool equal_text(const char *a, size_t n, const char *b)
     return n == strlen(b) && !memcmp(a, b, n);
 }
 
+bool where_compare(const struct where *w, double x)
+{
+    return w->op == WHERE_GE   ? x >= w->x
+           : w->op == WHERE_LE ? x <= w->x
+           : w->op == WHERE_EQ ? x == w->x
+           : w->op == WHERE_NE ? x != w->x
+           : w->op == WHERE_GT ? x > w->x
+                               : x < w->x;
+}
+
 bool where_holds(const struct where *w, struct record *r)
 {
     size_t n = 0;
@@ -109,10 +119,5 @@ bool where_holds(const struct where *w, struct record *r)
     }
     if (json_num(&j, 0, &x))
         return false;
-    return w->op == WHERE_GE   ? x >= w->x
-           : w->op == WHERE_LE ? x <= w->x
-           : w->op == WHERE_EQ ? x == w->x
-           : w->op == WHERE_NE ? x != w->x
-           : w->op == WHERE_GT ? x > w->x
-                               : x < w->x;
+    return where_compare(w, x);
 }

@@ -27,4 +27,7 @@ const char *where_get(struct record *r, const char *field, size_t *n);
 /* True when the record has the field, of the value's type, and it compares so. */
 bool where_holds(const struct where *w, struct record *r);
 
+/* The same for a number that is no field. */
+bool where_compare(const struct where *w, double x);
+
 #endif

@@ -144,3 +144,155 @@ kept() {
     run -2 llm-filter none.jsonl
     [[ "$output" == *none.jsonl* ]]
 }
+
+@test "llm-filter: a rules file and flags are one mechanism" {
+    printf '%s\n' '{"id":1,"instruction":"one","output":"a b c"}' '{"id":2,"instruction":"one two three","output":"a"}' \
+        '{"id":3,"instruction":"one two three","output":"a b c","score":0.2}' '{"id":4,"instruction":"one two three","output":"a b c d","score":1}' >in
+    cat >rules.yaml <<'Y'
+field: output
+rules:
+  - min-words: 2
+    field: instruction
+  - min-words: 3
+  - where: score >= 0.5
+  - refusals
+  - exact: no
+Y
+    llm-filter --rules rules.yaml --rejects r in >out
+    [ "$(jq -r .id out)" = 4 ]
+    [ "$(jq -r '"\(.id)=\(.reject.rule)"' r | tr '\n' ' ')" = "1=min-words 2=min-words 3=where " ]
+    # what is given on the command line replaces the same rule on the same field
+    [ "$(kept --rules rules.yaml --min-words 1 in)" = "4 " ]
+    [ "$(kept --rules rules.yaml --min-words 4 in)" = "4 " ]
+    [ "$(kept --rules rules.yaml --max-words 3 in)" = "" ]
+    # the same rules, written the other way, give the same rejects
+    llm-filter --min-words 3 --where 'score >= 0.5' --refusals --rejects r1 in >out1
+    printf 'rules: [{where: "score >= 0.5"}, refusals, {min-words: 3}]\n' >same.yaml
+    llm-filter --rules same.yaml --rejects r2 in >out2
+    cmp out1 out2
+    cmp r1 r2
+    for bad in 'rules: [{no-such: 1}]' 'rules: [{min-words: x}]' 'rules: [{min-words: 1, max-words: 2}]' 'other: 1' \
+        'rules: [{near: 0.5, field: output}]' 'rules: [{preset: none}]' 'rules: [{pii: wipe}]' 'rules: [{field: output}]'; do
+        printf '%s\n' "$bad" >bad.yaml
+        run -2 llm-filter --rules bad.yaml in
+        echo "$output"
+        [[ "$output" == *"llm-filter: --"* ]]
+    done
+}
+
+@test "llm-filter: presets of Gopher, C4 and FineWeb, and their rules one by one" {
+    printf '%s\n' '{"id":1,"output":"Short."}' '{"id":2,"output":"the fox the fox the fox the fox"}' >in
+    llm-filter --preset gopher --rejects r in
+    [ "$(jq -c '[.reject.rule,.reject.value,.reject.limit]' r | sort -u)" = '["gopher-min-words",1,50]
+["gopher-min-words",8,50]' ]
+    [ "$(kept --gopher-min-words 8 in)" = "2 " ]
+    [ "$(kept --preset gopher-repetition --gopher-top-2-gram 2 --gopher-top-3-gram 2 --gopher-top-4-gram 2 in)" = "1 " ]
+    [ "$(kept --gopher-top-2-gram 1 in)" = "2 " ]
+    [ "$(kept --preset c4 in)" = "" ]
+    [ "$(kept --c4-sentences 1 in)" = "" ]
+    run -2 llm-filter --preset web in
+    [[ "$output" == *"--preset: 'web' is none of gopher-quality"* ]]
+}
+
+@test "llm-filter: languages and scripts" {
+    printf '%s\n' '{"id":1,"output":"The fox sat by the river and waited for the goat."}' '{"id":2,"output":"Der Fuchs wartete auf die Ziege und sie kam nicht."}' \
+        '{"id":3,"output":"여우는 강가에 앉아 염소를 기다렸다."}' >in
+    [ "$(kept --lang en in)" = "1 " ]
+    [ "$(kept --lang ko,de in)" = "2 3 " ]
+    [ "$(kept --script 'Hangul>=0.9' in)" = "3 " ]
+    [ "$(kept --script 'Latin>0' --script 'hangul==0' in)" = "1 2 " ]
+    run -2 llm-filter --lang xx in
+    [[ "$output" == *"--lang: 'xx' is no language"* ]]
+    run -2 llm-filter --script 'Klingon>0' in
+    [[ "$output" == *"--script: 'Klingon' is no script"* ]]
+}
+
+@test "llm-filter: personal data dropped or masked, in messages too, the rest byte for byte" {
+    printf '%s\n' '{"id":1,"n":1.00,"output":"Write to joe@example.org\n","x":"kim@example.org"}' \
+        '{"id":2,"messages":[{"role":"user","content":"\ud55c\ncall 010-1234-5678 or \"8.8.8.8\""}]}' '{"id":3,"output":"nothing"}' >in
+    [ "$(kept --pii drop in)" = "3 " ]
+    [ "$(kept --pii drop --pii-kinds phone,card in)" = "1 3 " ]
+    llm-filter --pii mask --stats s in >out
+    diff out - <<'J'
+{"id":1,"n":1.00,"output":"Write to <EMAIL>\n","x":"kim@example.org"}
+{"id":2,"messages":[{"role":"user","content":"한\ncall <PHONE> or \"<IP>\""}]}
+{"id":3,"output":"nothing"}
+J
+    jq -e '.masked == 3' s
+    run -2 llm-filter --pii wipe in
+    [[ "$output" == *"--pii: 'wipe' is neither drop nor mask"* ]]
+}
+
+@test "llm-filter: decontamination by runs of words, with file, line and the run" {
+    printf '%s\n' '{"id":1,"instruction":"Tell me, how many LEGS has a fox on a hill?","output":"4"}' '{"id":2,"instruction":"How many legs?","output":"4"}' >in
+    printf '%s\n' 'nothing' '{"id":9,"question":"How many legs has a fox on the moon?","answer":"four"}' >bench
+    echo 'how many legs' >lines
+    llm-filter --decontaminate lines --decontaminate bench --ngram 6 --rejects r in >out
+    [ ! -s out ]
+    [ "$(jq -c 'select(.id == 1).reject | [.rule,.value,.limit]' r)" = '["decontaminate",{"file":1,"line":1,"words":"how many LEGS"},6]' ]
+    [ "$(kept --decontaminate bench --ngram 6 in)" = "2 " ]
+    [ "$(kept --decontaminate bench --ngram 13 in)" = "1 2 " ]
+    run -2 llm-filter --decontaminate none in
+    [[ "$output" == *"--decontaminate: cannot open 'none'"* ]]
+}
+
+@test "llm-filter: ROUGE-L against a reference set" {
+    printf '%s\n' '{"id":1,"output":"the fox is in the list of animals"}' '{"id":2,"output":"goats eat plums"}' >in
+    printf '%s\n' '{"output":"a goat"}' 'the fox was in the list of animals' >ref
+    llm-filter --rouge 0.7 --rouge-reference ref --rejects r in >out
+    [ "$(jq -r .id out)" = 2 ]
+    [ "$(jq -c .reject.value r)" = '{"reference":1,"f":0.875}' ]
+    run -2 llm-filter --rouge 0.7 in
+    [[ "$output" == *"--rouge needs --rouge-reference"* ]]
+}
+
+@test "llm-filter: tokens of a model's tokenizer" {
+    tiny="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
+    printf '%s\n' '{"id":1,"output":"fox"}' '{"id":2,"output":"Reverse the list of the fox and the goat."}' >in
+    [ "$(kept --min-tokens 5 --tokenizer "$tiny" in)" = "2 " ]
+    [ "$(kept --max-tokens 5 --tokenizer "$tiny" in)" = "1 " ]
+    run -2 llm-filter --max-tokens 5 in
+    [[ "$output" == *"need --tokenizer"* ]]
+}
+
+@test "llm-filter: JSON and code by a parser" {
+    printf '%s\n' '{"id":1,"output":"{\"a\":1}"}' '{"id":2,"output":"{a:1}"}' '{"id":3,"output":"Here:\n```json\n[1,2]\n```\n"}' \
+        '{"id":4,"output":"Here:\n```json\n[1,2\n```\n"}' '{"id":5,"output":"```sh\nif true; then\n```"}' '{"id":6,"output":"```sh\nif true; then :; fi\n```"}' >in
+    [ "$(kept --json in)" = "1 3 " ]
+    [ "$(kept --check 'sh -n' --check-lang sh in)" = "1 2 3 4 6 " ]
+    llm-filter --check 'read x; case $x in *a*) exit 3;; *) sleep 9;; esac' --check-timeout 0.2 --rejects r <<<'{"id":1,"output":"a"}
+{"id":2,"output":"b"}' >out
+    [ ! -s out ]
+    [ "$(jq -c .reject.value r | tr '\n' ' ')" = '3 "timeout" ' ]
+}
+
+@test "llm-filter: an index of near duplicates on disk: kills, other runs" {
+    for i in $(seq 400); do
+        printf '{"id":%d,"instruction":"Count from %d to %d in steps of %d and say why you stop there","output":"o"}\n' \
+            "$i" $((i % 40)) $((i % 40)) $((i % 3))
+    done >in
+    llm-filter --near 0.55 -o whole in
+    llm-filter --near 0.55 --near-index idx -o disk in
+    cmp disk whole
+    [ "$(ls idx | tr '\n' ' ')" = "head ids runs table texts " ]
+    # the same data again: all are there; a repeated run of the same output knows its own
+    [ "$(llm-filter --near 0.55 --near-index idx in | wc -l)" = 0 ]
+    rm disk disk.meta
+    llm-filter --near 0.55 --near-index idx -o disk in
+    cmp disk whole
+    for n in 1 20 111 399; do # killed at any place: index and output end in the same
+        rm -rf idx out out.meta
+        { head -n "$n" in; sleep 3; } | llm-filter --near 0.55 --near-index idx -o out --resume 2>/dev/null &
+        pid=$!
+        for k in $(seq 100); do
+            if [ "$(wc -l 2>/dev/null <out || echo 0)" -ge "$(head -n "$n" in | llm-filter --near 0.55 | wc -l)" ]; then break; fi
+            sleep 0.02
+        done
+        kill -9 $pid
+        wait $pid || :
+        llm-filter --near 0.55 --near-index idx -o out --resume in
+        cmp out whole
+    done
+    run -2 llm-filter --near 0.6 --near-index idx in
+    [[ "$output" == *"'idx' was made with --near 0.55, not 0.6"* ]]
+}

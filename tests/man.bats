@@ -32,8 +32,8 @@ here() {
     here options
     for page in "$BUILD"/man/*.1; do
         cmd=$(basename "$page" .1)
-        "$cmd" -h | sed -n 's/^  .. *,* *--\([a-z-]*\).*/\1/p; s/^  -., --\([a-z-]*\).*/\1/p' | sort -u >has
-        sed -n '/^\.Sh OPTIONS/,/^\.Sh EXIT/s/^\.It .*Fl -\([a-z-]*\).*/\1/p' "$page" | sort >shown
+        "$cmd" -h | sed -n 's/^  .. *,* *--\([a-z0-9-]*\).*/\1/p; s/^  -., --\([a-z0-9-]*\).*/\1/p' | sort -u >has
+        sed -n '/^\.Sh OPTIONS/,/^\.Sh EXIT/s/^\.It .*Fl -\([a-z0-9-]*\).*/\1/p' "$page" | sort >shown
         cmp has shown
     done
 }

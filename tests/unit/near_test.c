@@ -1,10 +1,12 @@
 /* near_test.c - near duplicates against all pairs, compared exactly. */
 #include "buf.h"
+#include "minhash.h"
 #include "near.h"
 #include "rng.h"
 #include "test.h"
 #include "words.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +31,7 @@ static void make(struct buf *text, int n)
     }
 }
 
-/* Jaccard similarity of the sets of runs of NEAR_WORDS words, the slow way. */
+/* Jaccard similarity of the sets of runs of MINHASH_WORDS words, the slow way. */
 static double jaccard(const struct buf *a, const struct buf *b)
 {
     const struct buf *t[2] = {a, b};
@@ -38,7 +40,7 @@ static double jaccard(const struct buf *a, const struct buf *b)
 
     for (int i = 0; i < 2; i++) {
         struct buf w = {0};
-        char last[NEAR_WORDS][16] = {{0}};
+        char last[MINHASH_WORDS][16] = {{0}};
         size_t at = 0;
         int k = 0;
 
@@ -47,8 +49,8 @@ static double jaccard(const struct buf *a, const struct buf *b)
             bool known = false;
 
             memmove(last[0], last[1], sizeof(last) - sizeof(last[0]));
-            snprintf(last[NEAR_WORDS - 1], sizeof(last[0]), "%s", w.p);
-            if (++k < NEAR_WORDS)
+            snprintf(last[MINHASH_WORDS - 1], sizeof(last[0]), "%s", w.p);
+            if (++k < MINHASH_WORDS)
                 continue;
             snprintf(now, sizeof(now), "%s %s %s", last[0], last[1], last[2]);
             for (int j = 0; j < n[i]; j++)
@@ -66,16 +68,24 @@ static double jaccard(const struct buf *a, const struct buf *b)
 
 /* Against the slow way: never a pair below the threshold, the same similarity, and hardly one
  * above it missed. */
-static void test_pairs(const struct buf *text, double threshold)
+static void test_pairs(const struct buf *text, double threshold, const char *dir)
 {
-    struct near *x = near_open(threshold);
+    struct err e;
+    struct near *x = near_open(threshold, dir, &e);
     int kept[TEXTS], n_kept = 0, found = 0, missed = 0, wrong = 0;
 
     for (int i = 0; i < TEXTS; i++) {
-        double sim, best = 0;
-        int at = -1;
-        int64_t got = near_add(x, text[i].p, text[i].n, &sim);
+        struct near_hit hit;
+        char id[16];
+        double best = 0;
+        int at = -1, got;
 
+        if (dir && i % 100 == 50) { // closed, or left as a kill leaves it, and opened again
+            CHECK(!near_close(x, &e));
+            CHECK((x = near_open(threshold, dir, &e)));
+        }
+        snprintf(id, sizeof(id), "%d", n_kept);
+        got = near_meet(x, text[i].p, text[i].n, id, 0, &hit, &e);
         for (int k = 0; k < n_kept; k++) {
             double j = jaccard(&text[i], &text[kept[k]]);
 
@@ -84,51 +94,119 @@ static void test_pairs(const struct buf *text, double threshold)
                 at = k;
             }
         }
-        if (got < 0) {
+        CHECK(got >= 0);
+        if (!got) {
             missed += at >= 0;
             kept[n_kept++] = i;
         } else {
             found++;
-            wrong += got != at || sim < best || sim > best;
+            wrong += atoi(hit.id) != at || hit.similarity < best || hit.similarity > best;
         }
     }
-    CHECK(near_recall(x) >= 0.995);
+    CHECK(near_recall(x) >= 0.995 && near_size(x) == (size_t)n_kept);
     CHECK(found > 50);
     CHECK(missed * 100 <= found); // 1 % and less
     CHECK(wrong * 100 <= found);
     printf("# threshold %.2f: %d x %d, found %d, missed %d, not the nearest %d\n", threshold,
            near_bands(x), near_rows(x), found, missed, wrong);
-    near_close(x);
+    CHECK(!near_close(x, &e));
+}
+
+/* The id of the text in the index that s is near to, or NULL. */
+static const char *meet(struct near *x, const char *s, const char *id, uint64_t run)
+{
+    static struct near_hit hit;
+    static char got[16];
+    struct err e;
+    int rc = near_meet(x, s, strlen(s), id, run, &hit, &e);
+
+    CHECK(rc >= 0);
+    if (rc > 0)
+        snprintf(got, sizeof(got), "%.*s", (int)hit.n_id, hit.id);
+    return rc > 0 ? got : NULL;
 }
 
 static void test_small(void)
 {
-    struct near *x = near_open(1);
-    double sim;
+    struct err e;
+    struct near *x = near_open(1, NULL, &e);
 
     TEST("short, empty and equal texts");
-    CHECK(near_add(x, "one two three four", 18, &sim) == -1);
-    CHECK(near_add(x, "One, two: THREE four!", 21, &sim) == 0 && sim == 1);
-    CHECK(near_add(x, "one two three five", 18, &sim) == -1);
-    CHECK(near_add(x, "one two", 7, &sim) == -1);
-    CHECK(near_add(x, "one  two", 8, &sim) == 2);
-    CHECK(near_add(x, "", 0, &sim) == -1);
-    CHECK(near_add(x, "", 0, &sim) == 3);
-    CHECK(near_add(x, "?!", 2, &sim) == -1);
-    near_close(x);
-    near_close(NULL);
+    CHECK(!meet(x, "one two three four", "a", 0));
+    CHECK(!strcmp(meet(x, "One, two: THREE four!", "b", 0), "a"));
+    CHECK(!meet(x, "one two three five", "c", 0) && !meet(x, "one two", "d", 0));
+    CHECK(!strcmp(meet(x, "one  two", "e", 0), "d"));
+    CHECK(!meet(x, "", "f", 0) && !strcmp(meet(x, "", "g", 0), "f"));
+    CHECK(!meet(x, "?!", "h", 0) && near_size(x) == 5);
+    near_close(x, &e);
+    CHECK(!near_close(NULL, &e));
+}
+
+static void change(const char *dir, const char *name, long at, int byte)
+{
+    char path[100];
+    FILE *f;
+
+    snprintf(path, sizeof(path), "%s/%s", dir, name);
+    f = fopen(path, "r+");
+    CHECK(f && !fseek(f, at, SEEK_SET) && fputc(byte, f) == byte && !fclose(f));
+}
+
+static void test_files(const char *dir)
+{
+    struct err e;
+    struct near *x = near_open(0.9, dir, &e), *y;
+
+    TEST("an index in files: its own texts, locks, other thresholds");
+    CHECK(!meet(x, "one two three four", "a", 7) && !meet(x, "five six seven eight", "b", 7));
+    CHECK(!meet(x, "one two three four", "a", 7)); // itself, met again after a kill
+    CHECK(meet(x, "one two three four", "a", 8) && meet(x, "one two three four", "z", 7));
+    CHECK(near_size(x) == 2);
+    CHECK(!(y = near_open(0.9, dir, &e)) && e.code == ERR_ARG && strstr(e.msg, "in use"));
+    near_close(x, &e);
+    CHECK(!near_open(0.8, dir, &e) && strstr(e.msg, "--near 0.9"));
+    TEST("the machine went down: what is whole is kept");
+    x = near_open(0.9, dir, &e);
+    CHECK(!meet(x, "nine ten eleven twelve", "c", 7));
+    CHECK(!near_close(x, &e));
+    change(dir, "head", 8, '?'); // another boot
+    change(dir, "head", 80, 1);  // and not closed
+    change(dir, "runs", 2 * 2 * 4 + 1, 99);
+    CHECK((x = near_open(0.9, dir, &e)) && near_size(x) == 2);
+    CHECK(x && meet(x, "five six seven eight", "q", 7) &&
+          !meet(x, "nine ten eleven twelve", "c", 7));
+    near_close(x, &e);
+    TEST("files that were tampered with");
+    for (int i = 0; i < 400; i++) {
+        static const char *const names[] = {"head", "texts", "table"};
+
+        change(dir, names[i % 3], i % 3 ? i * 7 % 96 : i % 84, i * 37 & 255);
+        x = near_open(0.9, dir, &e);
+        if (x)
+            meet(x, "five six seven eight", "q", 9);
+        near_close(x, &e);
+    }
 }
 
 int main(void)
 {
     struct buf text[TEXTS];
+    char dir[] = "/tmp/near.XXXXXX", cmd[64];
+    bool made = mkdtemp(dir);
 
+    snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
     make(text, TEXTS);
     TEST("pairs at 0.8");
-    test_pairs(text, 0.8);
+    test_pairs(text, 0.8, NULL);
     TEST("pairs at 0.5");
-    test_pairs(text, 0.5);
+    test_pairs(text, 0.5, NULL);
+    TEST("pairs at 0.8, in files that are opened again");
+    CHECK(made);
+    test_pairs(text, 0.8, dir);
+    CHECK(!system(cmd));
     test_small();
+    test_files(dir);
+    CHECK(!system(cmd));
     for (int i = 0; i < TEXTS; i++)
         buf_free(&text[i]);
     return test_end();
