@@ -60,10 +60,10 @@ ours() { # model test
 peer() { # model test name
 	local b
 
-	b="$(side_command "$PEER_BENCH" "$3") -m $1 -t $threads -o jsonl"
+	b="$(side_command "$PEER_BENCH" "$3") -m $1 -t $threads -o json"
 	case $2 in
-	pp*) $b -r 1 -p "${2#pp}" -n 0 2>/dev/null | jq -c '{tok_s: .avg_ts}' ;;
-	tg*) $b -r 1 -p 0 -n "${2#tg}" 2>/dev/null | jq -c '{tok_s: .avg_ts}' ;;
+	pp*) $b -r 1 -p "${2#pp}" -n 0 2>/dev/null | jq -c '{tok_s: .[0].avg_ts}' ;;
+	tg*) $b -r 1 -p 0 -n "${2#tg}" 2>/dev/null | jq -c '{tok_s: .[0].avg_ts}' ;;
 	pg*)
 		b="$(side_command "$PEER_BATCHED" "$3") -m $1 -t $threads -c 4096 -npp 128 -ntg 32 -npl ${2#*x}"
 		$b --output-format jsonl 2>/dev/null | grep '^{' | jq -c '{tok_s: (.speed_tg // .s_tg)}'
