@@ -66,7 +66,8 @@ peer() { # model test name
 	tg*) $b -r 1 -p 0 -n "${2#tg}" 2>/dev/null | jq -c '{tok_s: .[0].avg_ts}' ;;
 	pg*)
 		b="$(side_command "$PEER_BATCHED" "$3") -m $1 -t $threads -c 4096 -npp 128 -ntg 32 -npl ${2#*x}"
-		$b --output-format jsonl 2>/dev/null | grep '^{' | jq -c '{tok_s: (.speed_tg // .s_tg)}'
+		# | PP | TG | B | N_KV | T_PP | S_PP | T_TG | S_TG | T | S |
+		$b 2>&1 | awk -F'|' 'NF == 12 && $2 + 0 > 0 {printf "{\"tok_s\": %s}\n", $9 + 0}'
 		;;
 	start)
 		if ${b%% *} --help 2>&1 | grep -q -e --no-warmup; then b="$b --no-warmup"; else b="$b -w 0"; fi
