@@ -48,24 +48,24 @@ side_command() { # variable, name
 
 # One measurement of one side: prints the record's own members.
 ours() { # model test
-	local run="$LLM_BENCH latency -m $1 -j $threads --repeat 1"
+	local run="$LLM_BENCH latency -m $1 -j $threads --repeat 1" p=${2#pg}
 
 	case $2 in
 	pp*) $run --input "${2#pp}" --output 1 | jq -c '{tok_s: .prefill_tok_s, read_gb_s, int8_gop_s, float_gop_s, peak: .prefill_peak, percent: .prefill_peak_percent}' ;;
 	tg*) $run --input 1 --output $((${2#tg} + 1)) | jq -c '{tok_s: .decode_tok_s, read_gb_s, int8_gop_s, peak: "read_gb_s", percent: .decode_read_percent}' ;;
-	pg*) $run --input 128 --batch "${2#*x}" --output 33 | jq -c '{tok_s: .decode_tok_s, read_gb_s, int8_gop_s, peak: "read_gb_s", percent: .decode_read_percent}' ;;
+	pg*) $run --input "${p%x*}" --batch "${2#*x}" --output 33 | jq -c '{tok_s: .decode_tok_s, read_gb_s, int8_gop_s, peak: "read_gb_s", percent: .decode_read_percent}' ;;
 	start) timed $run --input 8 --output 1 --warmup 0 --no-probe ;;
 	esac
 }
 peer() { # model test name
-	local b
+	local b p=${2#pg}
 
 	b="$(side_command "$PEER_BENCH" "$3") -m $1 -t $threads -o json"
 	case $2 in
 	pp*) $b -r 1 -p "${2#pp}" -n 0 2>/dev/null | jq -c '{tok_s: .[0].avg_ts}' ;;
 	tg*) $b -r 1 -p 0 -n "${2#tg}" 2>/dev/null | jq -c '{tok_s: .[0].avg_ts}' ;;
 	pg*)
-		b="$(side_command "$PEER_BATCHED" "$3") -m $1 -t $threads -c 4096 -npp 128 -ntg 32 -npl ${2#*x}"
+		b="$(side_command "$PEER_BATCHED" "$3") -m $1 -t $threads -c 4096 -npp ${p%x*} -ntg 32 -npl ${2#*x}"
 		# | PP | TG | B | N_KV | T_PP | S_PP | T_TG | S_TG | T | S |
 		$b 2>&1 | awk -F'|' 'NF == 12 && $2 + 0 > 0 {printf "{\"tok_s\": %s}\n", $9 + 0}'
 		;;
