@@ -34,6 +34,8 @@ int file_map(struct file_map *m, const char *path, struct err *e)
             close(fd);
             return -1;
         }
+        // a wish: a file that is not cached yet is read into huge pages, which walk faster
+        madvise(p, (size_t)st.st_size, MADV_HUGEPAGE);
     }
     close(fd);
     *m = (struct file_map){p, (size_t)st.st_size, mem_dup(path, strlen(path))};

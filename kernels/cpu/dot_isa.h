@@ -1,8 +1,8 @@
 /* dot_isa.h - y = W x with quantized weights, AVX2 and AVX-512. Included by isa_*.c.
  *
  * A panel is sixteen rows, a lane each; plain_isa.h says what is computed, and
- * in which order the floats are. One or two tokens take the weights from the
- * file through registers (dot_few). More share a panel that is unpacked into
+ * in which order the floats are. Up to DOT_FEW tokens take the weights from the
+ * file through registers. More share a panel that is unpacked into
  * scratch once, block by block, and stays in the second-level cache:
  *
  *   blocks of 32    w (8, 16, 4) bytes, d (16), m (16) floats; NVFP4: d twice
@@ -38,12 +38,12 @@ static void dot_linear(const struct cpu_linear *l, int begin, int end, void *scr
 #include "panel_isa.h"
 
 #if defined(__AVX512F__)
-enum { DOT_TOKENS = 8 }; // sums of 8 tokens and what they share: 32 registers
+enum { DOT_TOKENS = 8, DOT_FEW = 4 }; // sums of 8 tokens and what they share: 32 registers
 #else
-enum { DOT_TOKENS = 4 };
+enum { DOT_TOKENS = 4, DOT_FEW = 2 };
 #endif
 
-enum { DOT_FEW = 2, DOT_AHEAD = 64 << 10 };
+enum { DOT_AHEAD = 64 << 10 };
 
 /* Sixteen rows and all that is needed to compute them. */
 struct dot_panel {
@@ -197,7 +197,6 @@ INLINE void dot_few_k(enum tensor_type t, struct dot_panel *p, struct dot_x x, i
             for (int q = 0; q < 4; q += n_w / 4) {
                 const int g = panel_group(t, i, q), at = by_16 ? g : g / 2;
                 struct n16 scale = n16_byte(h.scale[at / 4], at % 4);
-
                 UNROLL
                 for (int k = 0; k < n; k++) {
                     struct n16 sum = n16_set(0);
@@ -219,8 +218,9 @@ INLINE void dot_few_k(enum tensor_type t, struct dot_panel *p, struct dot_x x, i
     }
 }
 
-INLINE void dot_few(enum tensor_type t, struct dot_panel *p, int row, int n_rows, int n)
+INLINE void dot_few(enum tensor_type t, const struct dot_panel *panel, int row, int n_rows, int n)
 {
+    struct dot_panel own = *panel, *p = &own; // in registers
     struct v16 acc[DOT_FEW];
 
     for (int k = 0; k < n; k++)
@@ -237,8 +237,9 @@ INLINE void dot_few(enum tensor_type t, struct dot_panel *p, int row, int n_rows
 
 enum { DOT_32 = 512 + 128, DOT_K = 4096 + 1024 + 512 + 128 }; // bytes of a block there
 
-INLINE void dot_unpack(enum tensor_type t, struct dot_panel *p, uint8_t *to)
+INLINE void dot_unpack(enum tensor_type t, const struct dot_panel *panel, uint8_t *to)
 {
+    struct dot_panel own = *panel, *p = &own;
     const int bytes = panel_bytes(t), size = panel_block(t), scales = panel_by_16(t) ? 16 : 8;
     const int halves = size < QUANT_K ? size / QUANT_32 : 0;
 
@@ -442,24 +443,34 @@ static void dot_tiles_k_16(const struct cpu_linear *l, const uint8_t *panel, int
 }
 
 struct dot_type {
-    void (*one)(struct dot_panel *p, int row, int n_rows);
-    void (*two)(struct dot_panel *p, int row, int n_rows);
-    void (*unpack)(struct dot_panel *p, uint8_t *to);
+    void (*few[DOT_FEW])(const struct dot_panel *p, int row, int n_rows); // 1, 2 ... tokens
+    void (*unpack)(const struct dot_panel *p, uint8_t *to);
     void (*tiles)(const struct cpu_linear *l, const uint8_t *panel, int row, int n_rows);
 };
 
-#define DOT_TYPE(t)                                                   \
-    static void dot_one_##t(struct dot_panel *p, int row, int n_rows) \
-    {                                                                 \
-        dot_few(T_##t, p, row, n_rows, 1);                            \
-    }                                                                 \
-    static void dot_two_##t(struct dot_panel *p, int row, int n_rows) \
-    {                                                                 \
-        dot_few(T_##t, p, row, n_rows, 2);                            \
-    }                                                                 \
-    static void dot_unpack_##t(struct dot_panel *p, uint8_t *to)      \
-    {                                                                 \
-        dot_unpack(T_##t, p, to);                                     \
+#define DOT_FEW_OF(t, n)                                                          \
+    static void dot_few_##n##_##t(const struct dot_panel *p, int row, int n_rows) \
+    {                                                                             \
+        dot_few(T_##t, p, row, n_rows, n);                                        \
+    }
+#if defined(__AVX512F__)
+#define DOT_FEWS(t) DOT_FEW_OF(t, 1) DOT_FEW_OF(t, 2) DOT_FEW_OF(t, 3) DOT_FEW_OF(t, 4)
+#define DOT_FEW_NAMES(t)                                           \
+    {                                                              \
+        dot_few_1_##t, dot_few_2_##t, dot_few_3_##t, dot_few_4_##t \
+    }
+#else
+#define DOT_FEWS(t) DOT_FEW_OF(t, 1) DOT_FEW_OF(t, 2)
+#define DOT_FEW_NAMES(t)             \
+    {                                \
+        dot_few_1_##t, dot_few_2_##t \
+    }
+#endif
+#define DOT_TYPE(t)                                                    \
+    DOT_FEWS(t)                                                        \
+    static void dot_unpack_##t(const struct dot_panel *p, uint8_t *to) \
+    {                                                                  \
+        dot_unpack(T_##t, p, to);                                      \
     }
 
 DOT_TYPE(Q8_0)
@@ -479,7 +490,7 @@ DOT_TYPE(Q6_K)
 static const struct dot_type *dot_type(enum tensor_type t)
 {
 #define DOT_WIDE          (LANES_VNNI ? dot_tiles_32 : dot_tiles_32_wide)
-#define DOT_ROW(t, tiles) [T_##t] = { dot_one_##t, dot_two_##t, dot_unpack_##t, tiles }
+#define DOT_ROW(t, tiles) [T_##t] = { DOT_FEW_NAMES(t), dot_unpack_##t, tiles }
     static const struct dot_type type[T_NTYPES] = {
         DOT_ROW(Q8_0, DOT_WIDE),           DOT_ROW(Q4_0, dot_tiles_32),
         DOT_ROW(Q4_1, dot_tiles_32_min),   DOT_ROW(Q5_0, dot_tiles_32),
@@ -511,10 +522,8 @@ static void dot_linear(const struct cpu_linear *l, int begin, int end, void *scr
             w = last;
         }
         p.r = rows_at(w, l->row_bytes);
-        if (l->n == 1) {
-            t->one(&p, row, n_rows);
-        } else if (l->n == 2) {
-            t->two(&p, row, n_rows);
+        if (l->n <= DOT_FEW) {
+            t->few[l->n - 1](&p, row, n_rows);
         } else {
             t->unpack(&p, panel);
             t->tiles(l, panel, row, n_rows);

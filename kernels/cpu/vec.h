@@ -398,13 +398,22 @@ INLINE void v16_store_n(float *p, struct v16 a, int n)
 /* Largest lane: v16_max over the same pairs as v16_sum's additions. */
 INLINE float v16_max_lane(struct v16 a)
 {
-    float t[16];
+#if defined(__AVX2__)
+#if defined(__AVX512F__)
+    __m256 h = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
+#else
+    __m256 h = _mm256_max_ps(a.v, a.w);
+#endif
+    __m128 q = _mm_max_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
 
-    v16_store(t, a);
+    q = _mm_max_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_max_ss(q, _mm_movehdup_ps(q)));
+#else
     for (int n = 8; n; n /= 2)
         for (int i = 0; i < n; i++)
-            t[i] = t[i] > t[i + n] ? t[i] : t[i + n];
-    return t[0];
+            a.x[i] = a.x[i] > a.x[i + n] ? a.x[i] : a.x[i + n];
+    return a.x[0];
+#endif
 }
 
 /* num_exp, lane by lane. */

@@ -1,22 +1,21 @@
-/* forward_bench.c - tokens per second of decode and prefill on random weights,
- * beside the machine's read bandwidth.
+/* forward_bench.c - tokens a second of decode, small batches and prefill on random
+ * weights, beside the machine's rates.
  *
- *     forward_bench [threads [layers [isa]]]
+ *     forward_bench [threads [layers [isa [types]]]]
  *
  * Times are processor time over the number of threads, which is what an idle
  * machine's clock would say; on a busy one the clock says more, so it is printed too.
- * The model has the shape of Llama-3.2-1B with a small vocabulary; layers (16)
- * scales it. Every layer has its own memory, so decode reads all of it. */
+ * The model has the shape of TinyLlama-1.1B; layers (22) scales it. Every layer
+ * has its own memory, so decode reads all of it. */
 #include "forward.h"
 #include "ops.h"
 #include "quant.h"
 #include "step.h"
 #include "tensor.h"
-#include "thread.h"
 
 #include <time.h>
 
-enum { DIM = 2048, FFN = 8192, HEADS = 32, KV_HEADS = 8, VOCAB = 32000, PROMPT = 512 };
+enum { DIM = 2048, FFN = 5632, HEADS = 32, KV_HEADS = 4, VOCAB = 32000, PROMPT = 512 };
 
 static double seconds(clockid_t id)
 {
@@ -30,50 +29,6 @@ static double seconds(clockid_t id)
 static double now(void)
 {
     return seconds(CLOCK_PROCESS_CPUTIME_ID);
-}
-
-/* ---- bandwidth ---- */
-
-struct scan {
-    const uint64_t *p;
-    uint64_t sum[64];
-};
-
-static void scan(void *ctx, int64_t begin, int64_t end, int worker)
-{
-    struct scan *s = ctx;
-    uint64_t a = 0, b = 0, c = 0, d = 0;
-
-    for (int64_t i = begin * 512; i < end * 512; i += 8) {
-        a += s->p[i] ^ s->p[i + 1];
-        b += s->p[i + 2] ^ s->p[i + 3];
-        c += s->p[i + 4] ^ s->p[i + 5];
-        d += s->p[i + 6] ^ s->p[i + 7];
-    }
-    s->sum[worker] += a + b + c + d;
-}
-
-/* Bytes a second that all threads together read, best of several passes. */
-static double bandwidth(int threads, size_t bytes)
-{
-    struct err e;
-    struct thread_pool *pool = thread_open(threads, &e);
-    uint64_t *p = mem_new(bytes);
-    struct scan s = {.p = p};
-    double best = 0;
-
-    memset(p, 1, bytes);
-    for (int i = 0; i < 6; i++) {
-        double t = now();
-
-        thread_run(pool, scan, &s, (int64_t)(bytes / 4096), 64);
-        t = (double)bytes / (now() - t) * threads;
-        best = t > best ? t : best;
-    }
-    printf("# sum %llu\n", (unsigned long long)s.sum[0]); // so that it is not left out
-    thread_close(pool);
-    free(p);
-    return best;
 }
 
 /* ---- a model of random blocks ---- */
@@ -93,9 +48,15 @@ static struct weight matrix(struct ops *o, struct backend *b, enum tensor_type t
         memcpy(p + i, &r, 8); // half floats of at most 2^-5, by the mask
     }
     for (size_t i = 0; tensor_block(t) > 1 && i < n; i += block) {
-        memcpy(p + i + (t == T_Q6_K ? 208 : 0), &d, 2);
-        if (t == T_Q4_1 || t == T_Q5_1 || t == T_Q4_K || t == T_Q5_K)
-            memcpy(p + i + 2, &d, 2);
+        size_t at = t == T_Q6_K ? 208 : t == T_Q3_K ? 108 : t == T_Q2_K ? 80 : 0;
+
+        memcpy(p + i + at, &d, t == T_MXFP4 ? 0 : 2);
+        if (t == T_Q4_1 || t == T_Q5_1 || t == T_Q2_K || t == T_Q4_K || t == T_Q5_K)
+            memcpy(p + i + at + 2, &d, 2);
+        for (size_t k = 0; k < 4 && t == T_NVFP4; k++)
+            p[i + k] = 32;
+        if (t == T_MXFP4)
+            p[i] = 120;
     }
     w.part[0] = (struct weight_part){.type = t, .rows = rows, .host = p};
     if (b->ops->weight(b, &w, &e))
@@ -175,8 +136,24 @@ static double step_time(struct model *m, struct backend *b, struct kv *kv, struc
     return (now() - t) / backend_cpu_threads(b);
 }
 
-static void bench(struct ops *o, struct backend *b, enum tensor_type t, int layers, double rate)
+/* Tokens a second in steps of n. A prompt begins at an empty cache. */
+static double rate(struct model *m, struct backend *b, struct kv *kv, struct kv_seq *s,
+                   struct act *a, struct step_build *sb, int n)
 {
+    double best = 1e9;
+
+    for (int i = 0; i < (n < 64 ? 48 / n + 2 : 2); i++) {
+        if (n >= 64 || s->len > 64)
+            kv_cut(kv, s, 0);
+        best = fmin(best, step_time(m, b, kv, s, a, sb, n));
+    }
+    return n / best;
+}
+
+static void bench(struct ops *o, struct backend *b, enum tensor_type t, int layers,
+                  const struct backend_rates *r)
+{
+    static const int counts[] = {1, 2, 4, 8, 16, 256, PROMPT};
     struct model m;
     struct kv kv;
     struct kv_seq s = {0};
@@ -184,25 +161,26 @@ static void bench(struct ops *o, struct backend *b, enum tensor_type t, int laye
     struct step_build sb;
     struct err e;
     size_t bytes;
-    double prefill = 1e9, decode = 1e9, batch = 1e9, clock = seconds(CLOCK_MONOTONIC), cpu = now();
+    double x, macs, clock = seconds(CLOCK_MONOTONIC), cpu = now();
 
     model_make(o, &m, b, t, layers, &bytes);
+    macs =
+        (double)(bytes / tensor_row_bytes(t, 256)) * 256 - (double)VOCAB * DIM; // of a prompt token
     if (kv_open(&kv, &m, b, 32, &e) || forward_open(&a, &m, b, PROMPT, 1, &e))
         printf("%s\n", e.msg);
     step_init(&sb, PROMPT, 1, 1);
-    for (int i = 0; i < 2; i++) {
-        kv_cut(&kv, &s, 0);
-        prefill = fmin(prefill, step_time(&m, b, &kv, &s, &a, &sb, PROMPT));
+    printf("%-6s %5.0f MB ", tensor_type_name(t), (double)bytes / 1e6);
+    for (size_t i = 0; i < sizeof(counts) / sizeof(*counts); i++) {
+        x = rate(&m, b, &kv, &s, &a, &sb, counts[i]);
+        printf(" %7.1f", x);
+        if (counts[i] == 1)
+            printf(" (%5.1f GB/s %3.0f %%)", (double)bytes * x / 1e9,
+                   100 * (double)bytes * x / r->read_bytes);
+        if (counts[i] == PROMPT)
+            printf(" (%3.0f %%)",
+                   200 * macs * x / (tensor_block(t) > 1 ? r->int8_ops : r->float_ops));
     }
-    for (int i = 0; i < 16; i++)
-        decode = fmin(decode, step_time(&m, b, &kv, &s, &a, &sb, 1));
-    for (int i = 0; i < 4; i++)
-        batch = fmin(batch, step_time(&m, b, &kv, &s, &a, &sb, 16));
-    printf("%-5s %5.0f MB  decode %6.2f tok/s = %3.0f %% of read bandwidth  16 tokens %6.1f tok/s"
-           "  prefill %6.1f tok/s  (clock %.1fx)\n",
-           tensor_type_name(t), (double)bytes / 1e6, 1 / decode,
-           100 * (double)bytes / decode / rate, 16 / batch, PROMPT / prefill,
-           (seconds(CLOCK_MONOTONIC) - clock) / (now() - cpu));
+    printf("  clock %.1fx\n", (seconds(CLOCK_MONOTONIC) - clock) / (now() - cpu));
     fflush(stdout);
     forward_close(&a, b);
     step_free(&sb);
@@ -213,24 +191,28 @@ static void bench(struct ops *o, struct backend *b, enum tensor_type t, int laye
 
 int main(int argc, char **argv)
 {
-    static const enum tensor_type types[] = {T_F16,  T_BF16, T_Q8_0, T_Q4_0,
-                                             T_Q5_1, T_Q4_K, T_Q5_K, T_Q6_K};
-    int threads = argc > 1 ? atoi(argv[1]) : 0, layers = argc > 2 ? atoi(argv[2]) : 16;
+    static const enum tensor_type types[] = {T_F16,  T_BF16, T_Q8_0,   T_Q4_0,  T_Q4_1,
+                                             T_Q5_0, T_Q5_1, T_Q2_K,   T_Q3_K,  T_Q4_K,
+                                             T_Q5_K, T_Q6_K, T_IQ4_NL, T_MXFP4, T_NVFP4};
+    int threads = argc > 1 ? atoi(argv[1]) : 0, layers = argc > 2 ? atoi(argv[2]) : 22;
     enum backend_isa isa = argc > 3 ? (enum backend_isa)atoi(argv[3]) : ISA_AUTO;
     struct ops o = {.random = 1};
+    struct backend_rates r;
     struct err e;
     struct backend *b = backend_cpu_open(threads, isa, &e);
-    double rate;
 
-    if (!b) {
+    if (!b || backend_cpu_probe(b, &r, &e)) {
         printf("%s\n", e.msg);
         return 1;
     }
-    rate = bandwidth(backend_cpu_threads(b), (size_t)1 << 30);
-    printf("%s, %d threads, reads %.1f GB/s, dim %d, %d layers\n", backend_cpu_isa(b),
-           backend_cpu_threads(b), rate / 1e9, DIM, layers);
+    printf(
+        "%s, %d threads, reads %.1f GB/s, %.0f int8 and %.0f float Gop/s, dim %d, %d layers\n"
+        "tokens in a step:      1                      2       4       8      16     256     512\n",
+        backend_cpu_isa(b), backend_cpu_threads(b), r.read_bytes / 1e9, r.int8_ops / 1e9,
+        r.float_ops / 1e9, DIM, layers);
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        bench(&o, b, types[i], layers, rate);
+        if (argc < 5 || strstr(argv[4], tensor_type_name(types[i])))
+            bench(&o, b, types[i], layers, &r);
     backend_close(b);
     return 0;
 }
