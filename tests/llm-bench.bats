@@ -114,3 +114,19 @@ setup() {
     [[ "$output" == *"--force"* ]]
     run -1 bash -c 'llm-bench latency -m "$0" --input 4 --output 2 --repeat 1 --no-probe >/dev/full' "$TINY"
 }
+
+@test "examples/bench: batching.sh and shared.sh compare, on the same work" {
+    bench="$BATS_TEST_DIRNAME/../examples/bench"
+    RECORDS=24 REPEAT=1 BATCH=8 run -0 --separate-stderr "$bench/batching.sh" -m "$TINY" --input 12 --output 8
+    [ "${#lines[@]}" = 4 ]
+    [[ "${lines[*]}" == *"one at a time ("* ]]
+    [[ "${lines[*]}" == *"static batches of 8 ("* ]]
+    [[ "${lines[*]}" == *"continuous batches of 8 ("* ]]
+    [ "$(printf '%s\n' "${lines[@]:1}" | sed 's/.*(\([0-9]*\) tokens.*/\1/' | sort -u | wc -l)" = 1 ]
+    RECORDS=12 REPEAT=1 SHARED=400 run -0 --separate-stderr "$bench/shared.sh" -m "$TINY" --input 8 --output 4
+    [ "${#lines[@]}" = 3 ]
+    [[ "${lines[1]}" == *"0 %"*"every prompt whole" ]]
+    [[ "${lines[2]}" == *"prefix cache" ]]
+    # of twelve prompts of 408 tokens, eleven find 400 and 384 of them in whole pages
+    awk -F '\t' '{exit !($3 + 0 > 85 && $2 > 1)}' <<<"${lines[2]}"
+}

@@ -1,6 +1,8 @@
 /* attn.c - attention over the pages on the CPU: work is split over blocks of
- * neighbouring tokens of one sequence x KV heads and, where these are few, over
- * ranges of keys; attn_isa.h does the sums. */
+ * neighbouring tokens x KV heads and, where these are few, over ranges of keys. Tokens of a block
+ * are of one sequence, or of several that begin with the same page: what they have in
+ * common is read once (Juravsky et al. 2024, Hydragen; Ye et al. 2024, cascade inference);
+ * attn_isa.h does the sums. */
 #include "cpu.h"
 
 enum { PARTS_BYTES = 8 << 20 }; // of ranges that wait to be joined, at most
@@ -17,14 +19,25 @@ struct run {
     size_t scratch; // bytes of a worker
 };
 
-/* Cut the step into blocks of one sequence and at most `most` tokens; the number of them. */
-static int make_blocks(struct block *b, const struct step *s, int most)
+/* Do two tokens see the same page first? */
+static bool shared(const struct step *s, const struct attn_shape *a, int t, int u)
+{
+    size_t i = (size_t)s->seq[t] * (size_t)s->max_pages,
+           k = (size_t)s->seq[u] * (size_t)s->max_pages;
+    int first = cpu_attn_first(a, s->pos[t]) / BACKEND_PAGE;
+
+    return s->seq[t] == s->seq[u] || (first == cpu_attn_first(a, s->pos[u]) / BACKEND_PAGE &&
+                                      s->page[i + (size_t)first] == s->page[k + (size_t)first]);
+}
+
+/* Cut the step into blocks of at most `most` tokens; the number of them. */
+static int make_blocks(struct block *b, const struct step *s, const struct attn_shape *a, int most)
 {
     int n = 0;
 
     for (int t = 0; t < s->n; t += b[n++].n) {
         b[n] = (struct block){t, 1};
-        while (b[n].n < most && t + b[n].n < s->n && s->seq[t + b[n].n] == s->seq[t])
+        while (b[n].n < most && t + b[n].n < s->n && shared(s, a, t, t + b[n].n))
             b[n].n++;
     }
     return n;
@@ -57,9 +70,12 @@ static void ranges(void *ctx, int64_t begin, int64_t end, int worker)
     for (int64_t i = begin; i < end; i++) {
         int range = (int)(i % r->j.n_ranges), head = (int)(i / r->j.n_ranges % heads);
         const struct block *b = &r->block[i / r->j.n_ranges / heads];
-        int first = cpu_attn_first(r->j.a, r->j.s->pos[b->t0]);
+        bool seen = false;
 
-        if (range >= first / CPU_RANGE && range <= r->j.s->pos[b->t0 + b->n - 1] / CPU_RANGE)
+        for (int t = b->t0; t < b->t0 + b->n; t++)
+            seen = seen || (range >= cpu_attn_first(r->j.a, r->j.s->pos[t]) / CPU_RANGE &&
+                            range <= r->j.s->pos[t] / CPU_RANGE);
+        if (seen)
             r->c->k->attn(&r->j, b->t0, b->n, head, range, scratch_of(r, worker));
     }
 }
@@ -101,7 +117,7 @@ void cpu_attn(struct backend *b, float *y, const float *qkv, const struct attn_s
         !cpu_buf_grow(c, &c->attn[1], (size_t)s->n * sizeof(*r.block)))
         return;
     r.block = c->attn[1].p;
-    r.n_blocks = make_blocks(c->attn[1].p, s, most);
+    r.n_blocks = make_blocks(c->attn[1].p, s, a, most);
     for (int i = 0; i < s->n; i++) {
         keys += s->pos[i] + 1 - cpu_attn_first(a, s->pos[i]);
         last = s->pos[i] > last ? s->pos[i] : last;

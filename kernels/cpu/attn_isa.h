@@ -28,6 +28,7 @@ struct attn_block {
     const struct attn_shape *a;
     int n;
     int first[CPU_QUERIES], pos[CPU_QUERIES]; // keys that a query sees
+    const int32_t *page[CPU_QUERIES];         // of its sequence
     float m[CPU_QUERIES];
     float *l; // (n, 16)
     float *q; // (n, head_dim), scaled
@@ -208,10 +209,8 @@ static void attn_page(struct attn_block *b, const float *key, const float *value
 }
 
 /* m, l and o of all queries over the keys of one range. */
-static void attn_range(const struct cpu_attn *j, struct attn_block *b, int seq, int kv_head,
-                       int range)
+static void attn_range(const struct cpu_attn *j, struct attn_block *b, int kv_head, int range)
 {
-    const int32_t *page = j->s->page + (size_t)seq * (size_t)j->s->max_pages;
     int begin = range * CPU_RANGE, end = begin + CPU_RANGE, first = end, last = 0;
 
     memset(b->l, 0, (size_t)b->n * 16 * sizeof(*b->l));
@@ -224,12 +223,16 @@ static void attn_range(const struct cpu_attn *j, struct attn_block *b, int seq, 
     begin = first > begin ? first - first % BACKEND_PAGE : begin;
     end = last < end ? last + 1 : end;
     for (int start = begin; start < end; start += BACKEND_PAGE) {
-        int at = page[start / BACKEND_PAGE];
-        const float *key = cpu_page(j->kv, j->layer, at, kv_head, 0);
-        const float *value = cpu_page(j->kv, j->layer, at, kv_head, 1);
+        int k = start / BACKEND_PAGE;
 
-        for (int i = 0; i < b->n; i += ATTN_PASS)
-            attn_page(b, key, value, start, i, b->n - i < ATTN_PASS ? b->n - i : ATTN_PASS);
+        for (int i = 0, n; i < b->n; i += n) { // neighbours with the same page share a pass
+            int at = b->page[i][k];
+
+            for (n = 1; n < ATTN_PASS && i + n < b->n && b->page[i + n][k] == at;)
+                n++;
+            attn_page(b, cpu_page(j->kv, j->layer, at, kv_head, 0),
+                      cpu_page(j->kv, j->layer, at, kv_head, 1), start, i, n);
+        }
     }
 }
 
@@ -285,6 +288,7 @@ static void attn_gather(const struct cpu_attn *j, struct attn_block *b, int t0, 
             memcpy(q, j->qkv + (size_t)t * row + (size_t)h * dim, dim * sizeof(*q));
             attn_scale(q, a->scale, a->head_dim);
             b->pos[b->n] = j->s->pos[t];
+            b->page[b->n] = j->s->page + (size_t)j->s->seq[t] * (size_t)j->s->max_pages;
             b->first[b->n] = cpu_attn_first(a, j->s->pos[t]);
         }
 }
@@ -293,7 +297,7 @@ static void attn_gather(const struct cpu_attn *j, struct attn_block *b, int t0, 
 static void attn_part(const struct cpu_attn *j, struct attn_block *b, int t0, int h0, int heads,
                       int kv_head, int range)
 {
-    attn_range(j, b, j->s->seq[t0], kv_head, range);
+    attn_range(j, b, kv_head, range);
     for (int i = 0; i < b->n; i++) {
         float *part = cpu_attn_part(j, t0 + i / heads, h0 + i % heads, range);
 
@@ -317,7 +321,7 @@ static void attn_whole(const struct cpu_attn *j, struct attn_block *b, int t0, i
         last = b->pos[i] > last ? b->pos[i] : last;
     }
     for (int range = first / CPU_RANGE; range <= last / CPU_RANGE; range++) {
-        attn_range(j, b, j->s->seq[t0], kv_head, range);
+        attn_range(j, b, kv_head, range);
         for (int i = 0; i < b->n; i++) {
             float *y = cpu_attn_y(j, t0 + i / heads, h0 + i % heads);
             float l = v16_sum(v16_load(b->l + i * 16));

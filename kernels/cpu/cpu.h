@@ -122,7 +122,7 @@ struct cpu_kernels {
     void (*softcap)(float *x, float cap, int n);
     /* Rotate n_heads heads; cs holds cosines, then sines, of the rope_dims / 2 pairs. */
     void (*rope)(float *x, const float *cs, const struct attn_shape *a, int n_heads);
-    /* Tokens t0 .. t0 + n - 1 (one sequence; n <= CPU_QUERIES / heads of a group, or 1) and one
+    /* Tokens t0 .. t0 + n - 1 (n <= CPU_QUERIES / heads of a group, or 1) and one
      * KV head: y, or with range >= 0 the part of that range. attn_parts: y of a head from parts. */
     void (*attn)(const struct cpu_attn *j, int t0, int n, int kv_head, int range, void *scratch);
     void (*attn_parts)(const struct cpu_attn *j, int t, int head);

@@ -12,11 +12,13 @@ static bool near(double exact, float y, double slack)
 
 enum { LAYERS = 2, SEQS = 3, MOST = 1100, PAGES = SEQS * (MOST / BACKEND_PAGE + 1) + 3 };
 
-/* What a scene is made of: group query heads a KV head; window 0: none. */
+/* What a scene is made of: group query heads a KV head; window 0: none; shared: pages that all
+ * sequences begin with. */
 struct plan {
     int dim, kv_heads, group, longest, window;
     float softcap;
     bool norms;
+    int shared;
 };
 
 struct scene {
@@ -27,6 +29,7 @@ struct scene {
     int row;    // floats of q, k and v of one token
     int32_t page[PAGES];
     int max_pages, longest, len[SEQS];
+    int from;                        // positions that the others have from the first sequence
     float freq[128], head_norm[512]; // of q, then of k
 };
 
@@ -72,8 +75,16 @@ static void scene_open(struct ops *o, struct scene *c, const struct plan *p)
     c->kv_floats = (size_t)LAYERS * PAGES * 2 * BACKEND_PAGE * (size_t)(c->a.n_kv_heads * dim);
     c->kv = (struct kv_pages){mem_zero(c->kv_floats, 4), LAYERS, PAGES, c->a.n_kv_heads, dim};
     shuffle(o, c->page, PAGES);
+    c->from = p->shared * BACKEND_PAGE;
     for (int i = 0; i < SEQS; i++)
-        c->len[i] = i ? ops_pick(o, 1, p->longest) : p->longest;
+        c->len[i] = i ? ops_pick(o, c->from + 1, p->longest) : p->longest;
+    for (int i = 1; i < SEQS; i++) {
+        size_t row = (size_t)c->row;
+
+        memcpy(c->page + i * c->max_pages, c->page, (size_t)p->shared * sizeof(*c->page));
+        memcpy(c->qkv + (size_t)(i * p->longest) * row, c->qkv,
+               (size_t)c->from * row * sizeof(*c->qkv));
+    }
 }
 
 static void scene_close(struct scene *c)
@@ -97,7 +108,10 @@ static void scene_run(struct scene *c, struct backend *b, int chunk, int layer, 
 
         left = 0;
         s.page = c->page;
-        for (int q = 0; q < SEQS; q++)
+        for (int q = 0; q < SEQS; q++) {
+            if (q && done[0] < c->from)
+                break; // until the first one has written what all see, in this step at last
+            done[q] = q && done[q] < c->from ? c->from : done[q];
             for (int i = 0; i < chunk && done[q] < c->len[q]; i++, s.n++) {
                 pos[s.n] = done[q]++;
                 seq[s.n] = q;
@@ -106,6 +120,7 @@ static void scene_run(struct scene *c, struct backend *b, int chunk, int layer, 
                        (size_t)c->row * sizeof(*qkv));
                 left = 1;
             }
+        }
         ops_begin(b, &s);
         b->ops->rope_kv(b, qkv, &c->a, &c->kv, layer, &s);
         b->ops->attn(b, out, qkv, &c->a, &c->kv, layer, &s);
@@ -215,7 +230,7 @@ static void check(struct ops *o, const struct plan *p, const int *chunks, int n_
     scene_run(&c, o->b[0], c.longest, 1, y);
     CHECK(exact_pages(&c, 1) == 0);
     for (int q = 0; q < SEQS; q++)
-        for (int pos = 0; pos < c.len[q]; pos += 1 + pos / 3)
+        for (int pos = q ? c.from : 0; pos < c.len[q]; pos += 1 + (pos - (q ? c.from : 0)) / 3)
             bad += exact_attn(&c, q, pos, ops_pick(o, 0, c.a.n_heads - 1),
                               y + (size_t)(q * c.longest + pos) * (size_t)wide);
     bad += exact_attn(&c, 0, c.longest - 1, 0, y + (size_t)(c.longest - 1) * (size_t)wide);
@@ -252,16 +267,32 @@ static void test_shapes(struct ops *o)
 static void test_ranges(struct ops *o)
 {
     static const struct plan plan[] = {
-        {32, 2, 1, MOST, 0, 0, false},
-        {64, 1, 2, 600, 0, 0, true},
-        {20, 1, 3, MOST, 530, 3.0f, false},
-        {80, 1, 1, 513, 512, 0, false},
+        {32, 2, 1, MOST, 0, 0, false, 0},
+        {64, 1, 2, 600, 0, 0, true, 0},
+        {20, 1, 3, MOST, 530, 3.0f, false, 0},
+        {80, 1, 1, 513, 512, 0, false, 0},
     };
     static const int chunks[] = {1, 512, 37, 1};
 
     TEST("attn: contexts over several ranges of keys");
     for (int i = 0; i < 4; i++)
         check(o, &plan[i], chunks, 4);
+}
+
+/* Sequences that begin with the same pages: their tokens share passes, whatever stands beside. */
+static void test_shared(struct ops *o)
+{
+    static const struct plan plan[] = {{32, 2, 1, 300, 0, 0, false, 3},
+                                       {64, 3, 3, 700, 0, 0, false, 9},
+                                       {20, 1, 8, 200, 100, 0, true, 2},
+                                       {128, 1, 4, 260, 17, 2.0f, false, 3},
+                                       {64, 1, 2, MOST, 530, 0, false, 16}};
+    static const int chunks[] = {1, 7, 64, 1, 300};
+
+    TEST("attn: sequences that share pages");
+    for (int i = 0; i < 5; i++)
+        for (int k = 0; k < 5; k++)
+            check(o, &plan[i], chunks + k, 1);
 }
 
 int main(void)
@@ -271,6 +302,7 @@ int main(void)
     ops_open(&o);
     test_shapes(&o);
     test_ranges(&o);
+    test_shared(&o);
     ops_close(&o);
     return test_end();
 }
