@@ -1,0 +1,233 @@
+/* llm-merge.c - shards and attempts joined by id. See llm-merge(1). */
+#include "attempt.h"
+#include "cli.h"
+#include "file.h"
+#include "mem.h"
+#include "merge.h"
+#include "sink.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BATCH = 1 << 20 };
+
+/* An output: a file that appears when it is whole, or standard output. */
+struct out {
+    struct file_out file;
+    struct sink sink;
+    bool is_file, on;
+    struct buf b;
+};
+
+struct join {
+    struct cli_notes notes;
+    const char *output, *missing_path, *stats;
+    struct opt_list like, rejected;
+    const struct cli *cli;
+    struct merge *m;
+    struct out out, missing;
+    struct buf note;
+};
+
+/* ---- output ---- */
+
+static int out_open(struct out *o, const char *path, struct err *e)
+{
+    o->on = true;
+    o->sink.fd = -1;
+    o->is_file = path && strcmp(path, "-") != 0;
+    return o->is_file ? file_create(&o->file, path, 1, e)
+                      : sink_open(&o->sink, NULL, false, NULL, e);
+}
+
+static int out_flush(struct out *o, struct err *e)
+{
+    int rc = 0;
+
+    if (o->b.n)
+        rc = o->is_file ? file_write(&o->file, o->b.p, o->b.n, e)
+                        : sink_write(&o->sink, o->b.p, o->b.n, e);
+    buf_reset(&o->b);
+    return rc;
+}
+
+static int out_take(void *with, const char *p, size_t n, struct err *e)
+{
+    struct out *o = with;
+
+    buf_add(&o->b, p, n);
+    return o->b.n < BATCH ? 0 : out_flush(o, e);
+}
+
+static int out_commit(struct out *o, struct err *e)
+{
+    if (!o->on)
+        return 0;
+    if (out_flush(o, e))
+        return -1;
+    o->on = false;
+    return o->is_file ? file_commit(&o->file, e) : sink_close(&o->sink, e);
+}
+
+static void out_free(struct out *o)
+{
+    if (o->on && o->is_file)
+        file_abandon(&o->file);
+    if (o->on && !o->is_file)
+        sink_abandon(&o->sink);
+    buf_free(&o->b);
+}
+
+/* ---- input ---- */
+
+/* Print what was noted, a line each. */
+static void say(struct join *g)
+{
+    char *save = NULL;
+
+    for (char *p = g->note.n ? strtok_r(g->note.p, "\n", &save) : NULL; p;
+         p = strtok_r(NULL, "\n", &save))
+        if (!g->notes.quiet)
+            cli_warn(g->cli, "%s", p);
+    buf_reset(&g->note);
+}
+
+static bool same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+
+    return b && !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+static int add_one(struct join *g, const char *path, bool reject, struct err *e)
+{
+    if (same_file(path, g->output) || same_file(path, g->missing_path))
+        return err_set(e, ERR_ARG, "'%s' is both input and output", path);
+    return reject ? merge_reject(g->m, path, &g->note, e) : merge_add(g->m, path, &g->note, e);
+}
+
+/* A file, and the attempts at it: FILE.a0, FILE.a1 ... */
+static int add(struct join *g, const char *path, bool reject, struct err *e)
+{
+    struct attempt_list l;
+    int rc = 0;
+
+    attempt_find(path, -1, &l);
+    if (!l.n || !access(path, F_OK))
+        rc = add_one(g, path, reject, e);
+    for (size_t i = 0; i < l.n && !rc; i++)
+        rc = add_one(g, l.v[i].path, reject, e);
+    attempt_free(&l);
+    return rc;
+}
+
+static int read_all(struct join *g, int n, char **file, struct err *e)
+{
+    int rc = n ? 0 : err_set(e, ERR_ARG, "no files to join");
+
+    for (int i = 0; i < n && !rc; i++)
+        rc = add(g, file[i], false, e);
+    for (int i = 0; i < g->rejected.n && !rc; i++)
+        rc = add(g, g->rejected.v[i], true, e);
+    say(g);
+    return rc;
+}
+
+static int read_order(struct join *g, struct err *e)
+{
+    if (g->missing_path && !g->like.n)
+        return err_set(e, ERR_ARG, "--missing needs --like");
+    if (g->missing_path && out_open(&g->missing, g->missing_path, e))
+        return -1;
+    for (int i = 0; i < g->like.n; i++) {
+        if (same_file(g->like.v[i], g->output) || same_file(g->like.v[i], g->missing_path))
+            return err_set(e, ERR_ARG, "'%s' is both input and output", g->like.v[i]);
+        if (merge_like(g->m, g->like.v[i], g->missing_path ? out_take : NULL, &g->missing, e))
+            return err_wrap(e, "--like");
+    }
+    return 0;
+}
+
+/* ---- the end ---- */
+
+static int put_stats(const struct join *g, int status, struct err *e)
+{
+    const struct merge_counts *c = merge_counts(g->m);
+    struct buf b = {0};
+    int rc;
+
+    buf_fmt(&b,
+            "{\"stage\":\"llm-merge\",\"status\":%d,\"written\":%lld,\"same\":%lld,"
+            "\"conflicts\":%lld,\"wanted\":%lld,\"missing\":%lld,\"rejected\":%lld,"
+            "\"foreign\":%lld}\n",
+            status, (long long)c->written, (long long)c->same, (long long)c->conflicts,
+            (long long)c->wanted, (long long)c->missing, (long long)c->rejected,
+            (long long)c->foreign);
+    rc = sink_replace(g->stats, b.p, b.n, e);
+    buf_free(&b);
+    return rc;
+}
+
+static void summary(const struct join *g, const struct merge_counts *c)
+{
+    if (c->missing)
+        cli_warn(g->cli, "%lld of %lld records are missing", (long long)c->missing,
+                 (long long)c->wanted);
+    if (g->like.n && c->foreign)
+        cli_warn(g->cli, "%lld lines belong to no record of the input; they stand at the end",
+                 (long long)c->foreign);
+    cli_note(g->cli, "%lld lines, %lld equal ones taken once, %lld records in the rejects",
+             (long long)c->written, (long long)c->same, (long long)c->rejected);
+}
+
+static int run(struct join *g, int n, char **file, int *status, struct err *e)
+{
+    const struct merge_counts *c = merge_counts(g->m);
+
+    if (read_all(g, n, file, e) || read_order(g, e))
+        return -1;
+    if (c->conflicts) { // nothing is written: which one is right?
+        cli_warn(g->cli, "%lld lines differ from another with their id; nothing is written",
+                 (long long)c->conflicts);
+        *status = CLI_FAIL;
+        return g->stats ? put_stats(g, *status, e) : 0;
+    }
+    if (out_open(&g->out, g->output, e) || merge_write(g->m, out_take, &g->out, e) ||
+        out_commit(&g->out, e) || out_commit(&g->missing, e))
+        return -1;
+    *status = c->missing || (g->like.n && c->foreign) ? CLI_FAIL : CLI_OK;
+    if (!g->notes.quiet)
+        summary(g, c);
+    return g->stats ? put_stats(g, *status, e) : 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct join g = {.notes = cli_notes_default, .m = merge_open()};
+    // clang-format off
+    const struct opt opts[] = {
+        OPT_HEAD("Joining"),
+        OPT_LIST(0, "like", &g.like, "file", "input whose order the records shall have; may be given several times, - is standard input"),
+        OPT_LIST(0, "rejected", &g.rejected, "file", "rejects of the shards: what is in them is not missing; may be given several times"),
+        OPT_STR(0, "missing", &g.missing_path, "file", "write the input's records that are in no file here"),
+        OPT_STR('o', "output", &g.output, "file", "write here instead of standard output, when all is well"),
+        OPT_STR(0, "stats", &g.stats, "file", "write counts as a JSON object"),
+        CLI_NOTES(&g.notes), OPT_END(),
+    };
+    // clang-format on
+    const struct cli cli = {"llm-merge", "file ...", "join shards and attempts by id", opts,
+                            &g.notes};
+    int n = cli_begin(&cli, argc, argv), status = CLI_OK;
+    struct err e;
+
+    g.cli = &cli;
+    if (run(&g, n, argv, &status, &e))
+        status = cli_fail(&cli, &e);
+    out_free(&g.out);
+    out_free(&g.missing);
+    buf_free(&g.note);
+    merge_close(g.m);
+    return cli_end(&cli, status);
+}
