@@ -190,7 +190,9 @@ static int open_stream(struct filter *g, int n, char **file, struct err *e)
 static int run(struct filter *g, int n, char **file, int *status, struct err *e)
 {
     const struct near *near;
+    const char *path;
     struct buf b = {0};
+    uint64_t bytes;
     int rc = 0;
 
     if (rules_gather(&g->rules, e) || !(g->judge = judge_open(&g->rules, run_number(g), e)) ||
@@ -200,7 +202,9 @@ static int run(struct filter *g, int n, char **file, int *status, struct err *e)
     if (near)
         cli_note(g->cli, "near duplicates: %d bands x %d rows, %.4f of pairs at the limit are met",
                  near_bands(near), near_rows(near), near_recall(near));
-    if (g->io.resume && stream_output_path(g->s))
+    for (size_t i = 0; !rc && (path = stream_other(g->s, i, &bytes)); i++)
+        rc = past_part(path, bytes, recall, g->judge, e);
+    if (!rc && g->io.resume && stream_output_path(g->s))
         rc = past_read(stream_output_path(g->s), recall, g->judge, e);
     if (rc || filter(g, e))
         return -1;

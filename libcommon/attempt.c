@@ -1,12 +1,13 @@
 /* attempt.c - files of several attempts at the same work. */
 #include "attempt.h"
 
-#include "buf.h"
 #include "mem.h"
+#include "resume.h"
 
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 char *attempt_path(const char *base, int k)
 {
@@ -32,6 +33,24 @@ static int number(const char *file, const char *name)
     return *end || k > ATTEMPT_MAX ? -1 : (int)k;
 }
 
+int attempt_parse(const char *text, int *k, struct err *e)
+{
+    struct buf b = {0};
+
+    buf_fmt(&b, ".a%s", text);
+    *k = number(b.p, "");
+    buf_free(&b);
+    return *k < 0 ? err_set(e, ERR_ARG, "--attempt: '%s' is not an integer in 0..%d", text,
+                            ATTEMPT_MAX)
+                  : 0;
+}
+
+static void add(struct attempt_list *l, char *path, int k)
+{
+    l->v = mem_resize(l->v, l->n + 1, sizeof(*l->v));
+    l->v[l->n++] = (struct attempt){path, k, 0};
+}
+
 static int ascending(const void *a, const void *b)
 {
     return ((const struct attempt *)a)->k - ((const struct attempt *)b)->k;
@@ -45,19 +64,39 @@ void attempt_find(const char *base, int own, struct attempt_list *l)
     const struct dirent *x;
 
     *l = (struct attempt_list){0};
+    if (!access(base, F_OK))
+        add(l, mem_dup(base, strlen(base)), -1);
     while (d && (x = readdir(d))) {
         int k = number(x->d_name, name);
 
         if (k < 0 || k == own)
             continue;
-        l->v = mem_resize(l->v, l->n + 1, sizeof(*l->v));
-        l->v[l->n++] = (struct attempt){attempt_path(base, k), k};
+        add(l, attempt_path(base, k), k);
     }
     if (l->n)
         qsort(l->v, l->n, sizeof(*l->v), ascending);
     if (d)
         closedir(d);
     free(dir);
+}
+
+int attempt_scan(struct attempt_list *l, int group, uint32_t each, struct tally *t,
+                 const struct buf *meta, struct err *e)
+{
+    struct buf path = {0}, note = {0};
+    int rc = 0;
+
+    for (size_t i = 0; i < l->n && !rc; i++) {
+        buf_reset(&path);
+        buf_fmt(&path, "%s.meta", l->v[i].path);
+        if (meta && !access(path.p, F_OK))
+            rc = resume_meta(path.p, meta->p, meta->n, true, &note, e);
+        if (!rc)
+            rc = resume_read(l->v[i].path, group, each, t, &l->v[i].good, e);
+    }
+    buf_free(&path);
+    buf_free(&note);
+    return rc;
 }
 
 void attempt_free(struct attempt_list *l)

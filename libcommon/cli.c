@@ -38,9 +38,10 @@ const struct cli_notes cli_notes_default = {0};
 /* Options that cannot change a record's bytes (design, section 5), or only say where they go, or
  * name files whose content stands in the fingerprint. */
 static const char *const no_effect[] = {
-    "model",   "device",   "threads", "batch",   "batch-tokens", "kv-memory",   "no-prefix-cache",
-    "isa",     "output",   "rejects", "resume",  "unordered",    "stats",       "quiet",
-    "verbose", "progress", "help",    "version", "grammar",      "json-schema", NULL};
+    "model",           "device",  "threads",     "batch",   "batch-tokens", "kv-memory",
+    "no-prefix-cache", "isa",     "output",      "rejects", "attempt",      "resume",
+    "unordered",       "stats",   "quiet",       "verbose", "progress",     "help",
+    "version",         "grammar", "json-schema", NULL};
 
 static void usage(const struct cli *c, FILE *out)
 {

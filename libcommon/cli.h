@@ -129,6 +129,7 @@ extern const struct cli_notes cli_notes_default;
     OPT_FLAG(0, "resume", &(p)->resume, "skip what the output or the rejects already hold, and append"), \
     OPT_FLAG('u', "unordered", &(p)->unordered, "write records as they finish"), \
     OPT_STR(0, "shard", &(p)->shard, "i/n", "take only the i-th of n parts of the records"), \
+    OPT_STR(0, "attempt", &(p)->attempt, "k", "write to FILE.ak instead of -o FILE, and do nothing that other attempts have done"), \
     OPT_U64('s', "seed", &(p)->seed, "n", "seed of all random choices"), \
     OPT_STR(0, "stats", &(p)->stats, "file", "write counts as a JSON object")
 #define CLI_NOTES(p) \

@@ -26,6 +26,12 @@ static int take_line(const char *line, size_t n,
 int past_read(const char *path, int (*take)(void *with, struct record *r, struct err *e),
               void *with, struct err *e)
 {
+    return past_part(path, UINT64_MAX, take, with, e);
+}
+
+int past_part(const char *path, uint64_t bytes,
+              int (*take)(void *with, struct record *r, struct err *e), void *with, struct err *e)
+{
     FILE *f = fopen(path, "re");
     char *line = NULL;
     size_t cap = 0;
@@ -37,7 +43,8 @@ int past_read(const char *path, int (*take)(void *with, struct record *r, struct
         return 0;
     if (!f)
         return err_set(e, ERR_IO, "cannot open '%s': %s", path, strerror(errno));
-    while (!rc && (n = getline(&line, &cap, f)) > 0) {
+    while (!rc && bytes && (n = getline(&line, &cap, f)) > 0) {
+        bytes -= bytes < (uint64_t)n ? bytes : (uint64_t)n;
         rc = take_line(line, (size_t)n, take, with, e);
         no++;
     }

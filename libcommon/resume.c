@@ -109,6 +109,25 @@ int resume_scan(struct sink *s, int group, uint32_t each, struct tally *t, struc
     return rc ? -1 : cut_tail(&c, s, note, e);
 }
 
+int resume_read(const char *path, int group, uint32_t each, struct tally *t, uint64_t *good,
+                struct err *e)
+{
+    struct scan c = {.group = group, .each = each, .tally = t};
+    int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
+
+    if (fd < 0)
+        return err_set(e, ERR_IO, "cannot open '%s': %s", path, strerror(errno));
+    lines_open_fd(&c.in, fd, path);
+    rc = scan_lines(&c, e);
+    lines_close(&c.in);
+    if (c.in_group) {
+        tally_at(t, c.key)->done -= c.each * (uint32_t)c.in_group;
+        c.good = c.group_at;
+    }
+    *good = c.good;
+    return rc ? -1 : 0;
+}
+
 /* ---- fingerprints ---- */
 
 static void put_value(struct buf *b, const struct json *j, int node)

@@ -15,6 +15,11 @@
 int resume_scan(struct sink *s, int group, uint32_t each, struct tally *t, struct buf *note,
                 struct err *e);
 
+/* The same for a file that another process may be writing: nothing is cut, what is not whole at the
+ * end is not counted. *good is the length of what is. */
+int resume_read(const char *path, int group, uint32_t each, struct tally *t, uint64_t *good,
+                struct err *e);
+
 /* Compare the fingerprint in path (a JSON object) with ours, then write ours when it is
  * not there. `begun`: the file beside it holds lines, so that they must be equal. ERR_ARG
  * names the first field that differs, and both values. A missing file is noted. */

@@ -4,6 +4,7 @@
  * (output files), resume (what is done), tally (ids met), order (rejects in input order). */
 #include "stream.h"
 
+#include "attempt.h"
 #include "json.h"
 #include "lines.h"
 #include "mem.h"
@@ -33,6 +34,8 @@ struct stream {
     struct sink out, rejects;
     struct order order;
     struct tally ids;
+    char *own_output, *own_rejects; // of this attempt
+    struct attempt_list others, other_rejects;
     uint64_t shard, n_shards;
     bool ended; // the input came to its end
     struct stream_counts counts;
@@ -105,6 +108,30 @@ static int parse_shard(struct stream *s, struct err *e)
     return 0;
 }
 
+/* This attempt's files instead of the shard's, and which others there are. */
+static int take_attempt(struct stream *s, struct err *e)
+{
+    struct stream_opt *o = &s->opt;
+    int k;
+
+    if (!o->attempt)
+        return 0;
+    if (o->no_attempt)
+        return err_set(e, ERR_ARG,
+                       "--attempt: this work depends on all that was written before; use --resume");
+    if (attempt_parse(o->attempt, &k, e))
+        return -1;
+    if (!o->output || !strcmp(o->output, "-"))
+        return err_set(e, ERR_ARG, "--attempt needs -o FILE");
+    attempt_find(o->output, k, &s->others);
+    o->output = s->own_output = attempt_path(o->output, k);
+    if (o->rejects) {
+        attempt_find(o->rejects, k, &s->other_rejects);
+        o->rejects = s->own_rejects = attempt_path(o->rejects, k);
+    }
+    return 0;
+}
+
 static bool is_file(const struct sink *k, const struct stat *st)
 {
     return k->fd >= 0 && k->regular && k->dev == st->st_dev && k->ino == st->st_ino;
@@ -171,7 +198,9 @@ static int check_meta(struct stream *s, struct buf *note, struct err *e)
     if (s->out.durable && s->out.path) {
         buf_fmt(&path, "%s.meta", s->out.path);
         rc = put_meta(s, &ours, e) ||
-             resume_meta(path.p, ours.p, ours.n, s->out.size || s->rejects.size, note, e);
+             resume_meta(path.p, ours.p, ours.n, s->out.size || s->rejects.size, note, e) ||
+             attempt_scan(&s->others, s->conf.group, 1, &s->ids, &ours, e) ||
+             attempt_scan(&s->other_rejects, 1, (uint32_t)s->conf.group, &s->ids, NULL, e);
     }
     buf_free(&path);
     buf_free(&ours);
@@ -197,7 +226,8 @@ static int open_files(struct stream *s, int n, char **file, struct buf *note, st
     if (o->stats && !strcmp(o->stats, "-"))
         return err_set(e, ERR_ARG, "--stats needs a file: standard output is for records");
     hold_standard();
-    if (parse_shard(s, e) || stop_open(&s->stop, e) || lines_open(&s->in, n, file, &s->stop, e) ||
+    if (take_attempt(s, e) || parse_shard(s, e) || stop_open(&s->stop, e) ||
+        lines_open(&s->in, n, file, &s->stop, e) ||
         sink_open(&s->out, o->output, o->resume, &s->stop, e))
         return -1;
     if (o->rejects) {
@@ -462,6 +492,14 @@ const char *stream_output_path(const struct stream *s)
     return s->out.regular ? s->out.path : NULL;
 }
 
+const char *stream_other(const struct stream *s, size_t i, uint64_t *bytes)
+{
+    if (i >= s->others.n)
+        return NULL;
+    *bytes = s->others.v[i].good;
+    return s->others.v[i].path;
+}
+
 /* ---- the end ---- */
 
 const struct stream_counts *stream_counts(struct stream *s)
@@ -514,6 +552,10 @@ static void release(struct stream *s)
     sink_abandon(&s->rejects);
     stop_close(&s->stop);
     tally_free(&s->ids);
+    attempt_free(&s->others);
+    attempt_free(&s->other_rejects);
+    free(s->own_output);
+    free(s->own_rejects);
     buf_free(&s->text);
     free(s);
 }

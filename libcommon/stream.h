@@ -26,7 +26,9 @@ struct stream_opt {
     const char *rejects; // NULL: rejects are counted only
     const char *stats;   // NULL: none; JSON object written at the end
     bool resume, unordered;
-    const char *shard; // "I/N" or NULL
+    const char *shard;   // "I/N" or NULL
+    const char *attempt; // "K" or NULL: outputs are FILE.aK
+    bool no_attempt;     // refuse it: the work depends on the whole of what was written before
     uint64_t seed;
 };
 
@@ -43,10 +45,11 @@ struct stream;
 /* Open inputs (n files; none or "-" is standard input), output and rejects.
  * Without resume an existing non-empty -o FILE is refused; with it the output
  * (-o FILE, or standard output when that is a regular file opened for append) is checked, its torn
- * last line or incomplete last group cut, and its ids are skipped. Another fingerprint in FILE.meta
- * is ERR_ARG and names the field. The output file is locked. Call it before threads are made:
- * SIGINT and SIGTERM are blocked here and in threads made later, and a thread made before would be
- * killed by them. Strings of o and c are borrowed. */
+ * last line or incomplete last group cut, and its ids are skipped. With an attempt, output and
+ * rejects are FILE.aK, and what the files of other attempts hold is done as well. Another
+ * fingerprint in FILE.meta is ERR_ARG and names the field. The output file is locked. Call it
+ * before threads are made: SIGINT and SIGTERM are blocked here and in threads made later, and a
+ * thread made before would be killed by them. Strings of o and c are borrowed. */
 struct stream *stream_open(const struct stream_opt *o, const struct stream_conf *c, int n,
                            char **file, struct err *e);
 
@@ -100,6 +103,10 @@ const struct stream_counts *stream_counts(struct stream *s);
 /* Path of the output file when it is one that can be read again (for commands
  * whose work depends on what they wrote before), else NULL. */
 const char *stream_output_path(const struct stream *s);
+
+/* The outputs of other attempts that count as done: the i-th one and how many of its bytes, or
+ * NULL. For the same commands. */
+const char *stream_other(const struct stream *s, size_t i, uint64_t *bytes);
 
 /* Close all, write --stats (the counts, and `extra`: JSON members such as
  * "\"tokens\":12", or NULL). Returns the exit status 0, 1 or 75, or -1 with e set; s is

@@ -189,3 +189,69 @@ kill_loop() {
     [[ "$output" == *"out.jsonl:3: byte "* ]]
     cmp out.jsonl before
 }
+
+@test "durability: attempts: each its own file, two at once, kills, joined to the whole" {
+    records 200 >in.jsonl
+    run -1 gen -n 16 -t 0.8 --samples 2 -o ref.jsonl --rejects ref-rejects.jsonl in.jsonl
+    work() {
+        llm-generate -m "$TINY" -q -n 16 -t 0.8 --samples 2 -o out --rejects rej --resume --attempt "$@" in.jsonl
+    }
+    # the first is killed; the second, and a third that a scheduler started for a node that only
+    # seemed dead, go on at once
+    work 0 &
+    pid=$!
+    while kill -0 $pid && [ "$(stat -c %s out.a0 || echo 0)" -le 8000 ]; do sleep 0.003; done 2>/dev/null
+    pkill -KILL -P $pid 2>/dev/null || kill -KILL $pid 2>/dev/null || :
+    wait $pid || :
+    before=$(wc -l <out.a0)
+    [ "$before" -gt 0 ]
+    work 1 &
+    one=$!
+    work 2 || [ $? = 1 ]
+    wait $one || [ $? = 1 ]
+    [ ! -e out ]
+    [ "$(wc -l <out.a0)" = "$before" ]
+    llm-merge -q --like in.jsonl --rejected rej -o out.jsonl out
+    cmp out.jsonl ref.jsonl
+    llm-merge -q rej >/dev/null
+    cmp <(jq -c .id rej.a* | sort -u) <(jq -c .id ref-rejects.jsonl | sort -u)
+    # all is done: one more has nothing to do
+    work 3 --stats s || [ $? = 1 ]
+    [ ! -s out.a3 ]
+    jq -e '.read == 0' s
+}
+
+@test "durability: attempts of other options, and work that cannot be shared, are refused" {
+    records 20 >in.jsonl
+    gen -n 4 -o out --attempt 0 in.jsonl || [ $? = 1 ]
+    run -2 gen -n 5 -o out --attempt 1 in.jsonl
+    [[ "$output" == *'options.max-tokens was "4" and is "5" now (out.a0.meta)'* ]]
+    run -2 gen -n 4 --attempt 1 in.jsonl
+    [[ "$output" == *"--attempt needs -o FILE"* ]]
+    run -2 gen -n 4 -o out --attempt x in.jsonl
+    [[ "$output" == *"--attempt: 'x' is not an integer in 0..9999"* ]]
+    run -2 llm-evol -m "$TINY" --prompts tiny -o out --attempt 1 in.jsonl
+    [[ "$output" == *"depends on all that was written before"* ]]
+    # an end that another process is writing is neither counted nor cut
+    head -c -9 out.a0 >t
+    cp t out.a0
+    gen -n 4 -o out --attempt 1 in.jsonl || [ $? = 1 ]
+    cmp t out.a0
+    [ "$(wc -l <out.a1)" -ge 1 ]
+    [[ "$(llm-merge --like in.jsonl out 2>&1 >joined || :)" == *"left out an incomplete last record"* ]]
+    gen -n 4 -o ref in.jsonl || [ $? = 1 ]
+    cmp joined ref
+}
+
+@test "durability: attempts of llm-filter meet the duplicates of the others" {
+    for i in $(seq 200); do
+        printf '{"id":%d,"instruction":"Count to %d and then go on to %d","output":"o"}\n' "$i" $((i % 60)) $((i % 60))
+    done >in
+    llm-filter --exact --near 0.7 -o ref --rejects ref.r in
+    head -n 90 in | llm-filter --exact --near 0.7 -o out --rejects r --attempt 0
+    llm-filter --exact --near 0.7 -o out --rejects r --attempt 1 in
+    llm-merge --like in --rejected r -o joined out
+    cmp joined ref
+    llm-merge -q --like in r >joined.r || [ $? = 1 ]
+    cmp joined.r ref.r
+}
