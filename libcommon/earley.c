@@ -194,10 +194,14 @@ static int by_item(const void *a, const void *b)
     return x->node < y->node ? -1 : x->node > y->node;
 }
 
+/* Room for one set more, half of the slots at least staying free. */
 static void rehash(struct earley *p)
 {
+    if (2 * (p->n_sets + 1) <= p->cap_slots)
+        return;
+    for (p->cap_slots = 1024; p->cap_slots < 4 * p->n_sets; p->cap_slots *= 2)
+        ;
     free(p->slot);
-    p->cap_slots = p->cap_slots ? 2 * p->cap_slots : 1024;
     p->slot = mem_zero(p->cap_slots, sizeof(*p->slot));
     for (size_t s = 2; s < p->n_sets; s++) {
         const struct earley_set *x = &p->set[s];
@@ -217,8 +221,7 @@ static int32_t intern(struct earley *p, const struct earley_item *x, size_t n, b
 
     if (!n && !accepts)
         return EARLEY_DEAD;
-    if (2 * (p->n_sets + 1) > p->cap_slots)
-        rehash(p);
+    rehash(p);
     for (i = hash_items(x, n, accepts) & (p->cap_slots - 1); p->slot[i];
          i = (i + 1) & (p->cap_slots - 1)) {
         const struct earley_set *s = &p->set[p->slot[i]];
@@ -576,8 +579,6 @@ void earley_collect(struct earley *p, int32_t **keep, size_t n)
     for (size_t i = 0; i < n; i++)
         *keep[i] = set[*keep[i]];
     rehash(&to);
-    while (2 * (to.n_sets + 1) > to.cap_slots)
-        rehash(&to);
     free(set);
     free(node);
     earley_free(p);

@@ -18,7 +18,7 @@
 enum {
     EARLEY_DEAD = 0, // no text begins so
     EARLEY_FAIL = 1, // a limit was met
-    EARLEY_ITEMS = 4096,
+    EARLEY_ITEMS = 2048,
     EARLEY_STEPS = 1 << 16,
 };
 

@@ -23,8 +23,10 @@ struct compile {
     int *pool; // members of the sets
     size_t n_pool, cap_pool;
     struct set *set;
-    size_t n_sets, cap_sets;
-    struct hash_table ids; // set -> state
+    size_t n_sets, cap_sets, members; // members: of all sets at most
+    struct hash_table ids;            // set -> state
+    int *alone;                       // (cap_alone) state of a node and what it reaches, or -1
+    size_t cap_alone;
     int *stack;
     size_t n_stack, cap_stack;
     struct err *e;
@@ -76,6 +78,10 @@ static int state_of(struct compile *m, size_t from)
     size_t n;
     int *id;
 
+    if (m->n_pool > m->members) { // too many: what is made now is of no use
+        m->n_stack = from;
+        return 0;
+    }
     close_over(m, from);
     n = m->n_stack - from;
     id = hash_put(&m->ids, m->stack + from, n * sizeof(*m->stack), (int)m->r->n_states);
@@ -169,20 +175,28 @@ static void call_edges(struct compile *m, struct set s)
     free(x);
 }
 
+/* The state of one node. */
+static int state_alone(struct compile *m, int node)
+{
+    if (m->alone[node] < 0) {
+        size_t from = m->n_stack;
+
+        push(m, node);
+        m->alone[node] = state_of(m, from);
+    }
+    return m->alone[node];
+}
+
 /* The same without joining what reads the same: one state for each node. */
 static void loose_edges(struct compile *m, struct set s)
 {
     for (int i = 0; i < s.n; i++) {
         const struct nfa_node *k = &m->nfa.node[m->pool[s.at + i]];
-        size_t from = m->n_stack;
 
-        if (k->kind == NFA_END)
-            continue;
-        push(m, k->to);
         if (k->kind == NFA_BYTE)
-            put_edge(m->r, k->lo, k->hi, state_of(m, from));
-        else
-            put_call(m->r, k->rule, state_of(m, from));
+            put_edge(m->r, k->lo, k->hi, state_alone(m, k->to));
+        else if (k->kind == NFA_CALL)
+            put_call(m->r, k->rule, state_alone(m, k->to));
     }
 }
 
@@ -206,24 +220,28 @@ static void expand(struct compile *m, size_t first, int q, bool loose)
 static bool states(struct compile *m, int start, bool loose)
 {
     struct rtn *r = m->r;
-    size_t first = r->n_states, most = loose ? RTN_STATES : first + 4 * m->nfa.n_nodes + 64;
-    size_t edges = r->n_edges, calls = r->n_calls;
+    size_t first = r->n_states, edges = r->n_edges, calls = r->n_calls, n = m->nfa.n_nodes;
+    size_t most = loose ? RTN_STATES : first + 4 * n + 64;
 
+    m->members = loose ? 8 * RTN_STATES : 8 * n + 4096;
     hash_free(&m->ids);
     m->n_pool = m->n_sets = m->n_stack = 0;
+    if (loose) {
+        mem_grow(&m->alone, &m->cap_alone, n, sizeof(*m->alone));
+        memset(m->alone, 0xFF, n * sizeof(*m->alone)); // -1
+    }
     push(m, start);
     state_of(m, 0);
-    for (size_t q = first; q < r->n_states; q++) {
-        if (r->n_states > most || (!loose && m->n_pool > 64 * m->nfa.n_nodes + 4096) ||
-            r->n_edges > 8 * RTN_STATES) {
-            r->n_states = first;
-            r->n_edges = edges;
-            r->n_calls = calls;
-            return false;
-        }
+    for (size_t q = first; q < r->n_states && r->n_states <= most && m->n_pool <= m->members &&
+                           r->n_edges <= 8 * RTN_STATES;
+         q++)
         expand(m, first, (int)q, loose);
-    }
-    return true;
+    if (r->n_states <= most && m->n_pool <= m->members && r->n_edges <= 8 * RTN_STATES)
+        return true;
+    r->n_states = first;
+    r->n_edges = edges;
+    r->n_calls = calls;
+    return false;
 }
 
 static int add_counted(struct compile *m, int body, int min, int max)
@@ -316,6 +334,7 @@ int rtn_compile(struct rtn *r, const struct cfg *c, struct err *e)
     free(m.pool);
     free(m.set);
     free(m.stack);
+    free(m.alone);
     hash_free(&m.ids);
     if (rc)
         rtn_free(r);

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RULES = 1 << 16 };
+enum { RULES = 1 << 16, PARTS = 1 << 20 }; // sets, and schemas in them all
 
 struct build {
     struct wants_text t;
@@ -24,7 +24,7 @@ struct build {
         int rule;
         struct wants w;
     } * queue;
-    size_t n_queue, cap_queue;
+    size_t n_queue, cap_queue, n_parts;
     struct err *e;
 };
 
@@ -47,6 +47,7 @@ static int call(struct build *b, struct wants *w)
         return x;
     }
     *rule = cfg_rule(b->c);
+    b->n_parts += w->n;
     mem_grow(&b->queue, &b->cap_queue, b->n_queue + 1, sizeof(*b->queue));
     b->queue[b->n_queue++] = (struct queued){*rule, *w};
     return cfg_call(b->c, *rule);
@@ -404,7 +405,7 @@ static int build(struct build *b)
         if (rc)
             return -1;
         cfg_define(b->c, q.rule, x);
-        if (!cfg_fits(b->c) || b->rules.n > RULES)
+        if (!cfg_fits(b->c) || b->rules.n > RULES || b->n_parts > PARTS)
             return err_set(b->e, ERR_DATA, "the schema is too large, or has too many combinations");
     }
     return 0;

@@ -16,8 +16,8 @@
 #include "toktrie.h"
 
 enum {
-    TOKMASK_COST = 1 << 22,   // items looked at for one mask, at most
-    TOKMASK_VISITS = 1 << 23, // nodes of the vocabulary's tree looked at in one walk, at most
+    TOKMASK_COST = 1 << 20,   // items looked at for one mask, at most
+    TOKMASK_VISITS = 1 << 21, // nodes of the vocabulary's tree looked at in one walk, at most
 };
 
 /* Tokens, or nodes of the tree, with a count. */

@@ -8,14 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Keywords that are supported; those that say nothing about values (annotations) are not heeded. */
+/* Keywords that are supported beside anyOf and oneOf, and those that say nothing about values. */
 static const char *const keywords[] = {"type",
                                        "enum",
                                        "const",
-                                       "anyOf",
-                                       "oneOf",
-                                       "allOf",
-                                       "$ref",
                                        "nullable",
                                        "properties",
                                        "required",
@@ -35,10 +31,24 @@ static const char *const keywords[] = {"type",
                                        "exclusiveMinimum",
                                        "exclusiveMaximum",
                                        "multipleOf"};
-static const char *const notes[] = {
-    "$defs",       "definitions",     "$schema",          "$comment",     "$anchor",    "title",
-    "description", "default",         "examples",         "example",      "deprecated", "readOnly",
-    "writeOnly",   "contentEncoding", "contentMediaType", "contentSchema"};
+static const char *const notes[] = {"$ref",
+                                    "allOf",
+                                    "$defs",
+                                    "definitions",
+                                    "$schema",
+                                    "$comment",
+                                    "$anchor",
+                                    "title",
+                                    "description",
+                                    "default",
+                                    "examples",
+                                    "example",
+                                    "deprecated",
+                                    "readOnly",
+                                    "writeOnly",
+                                    "contentEncoding",
+                                    "contentMediaType",
+                                    "contentSchema"};
 
 /* ---- places in the text ---- */
 
@@ -216,15 +226,20 @@ static bool among(const struct json *j, uint32_t key, const char *const *name, s
     return i < n;
 }
 
-/* Are all keywords of a schema supported, and does any say something about values? 1, 0, -1. */
+enum { SAYS = 1, BRANCHES = 2 };
+
+/* What a schema itself asks of values: SAYS something, has BRANCHES; $ref and allOf only lead on.
+ * -1 when a keyword is not supported. */
 static int check(struct wants_text *t, uint32_t node)
 {
     const struct json *j = t->json;
-    bool says = false;
+    int says = 0;
 
     for (uint32_t k = node + 1; k < j->node[node].next; k = j->node[k + 1].next) {
-        if (among(j, k, keywords, sizeof(keywords) / sizeof(*keywords)))
-            says = true;
+        if (json_str_is(j, (int)k, "anyOf") || json_str_is(j, (int)k, "oneOf"))
+            says |= BRANCHES;
+        else if (among(j, k, keywords, sizeof(keywords) / sizeof(*keywords)))
+            says |= SAYS;
         else if (!among(j, k, notes, sizeof(notes) / sizeof(*notes)) &&
                  (node || !json_str_is(j, (int)k, "$id"))) // $id of the whole is a note
             return wants_fail(t, (int)node, "keyword '%.60s' is not supported",
@@ -330,12 +345,19 @@ int wants_branch(struct wants_text *t, const struct wants *w, int list, int bran
     *out = (struct wants){0};
     for (size_t i = 0; i < w->n; i++) {
         struct want x = w->w[i];
+        bool left = false;
 
-        for (uint32_t k = 0; k < 2; k++)
-            if (wants_get(t, x.node, lists[k]) == list)
-                x.taken |= (uint32_t)1 << k;
-        if (push(t, out, x))
+        for (uint32_t k = 0; k < 2; k++) {
+            int at = wants_get(t, x.node, lists[k]);
+
+            x.taken |= at == list ? (uint32_t)1 << k : 0;
+            left = left || (at >= 0 && !(x.taken >> k & 1));
+        }
+        /* A schema of which all is done is left out: so recursion comes back to equal sets. */
+        if ((left || check(t, x.node) & SAYS) && push(t, out, x)) {
+            wants_free(out);
             return -1;
+        }
     }
     return wants_add(t, out, branch);
 }

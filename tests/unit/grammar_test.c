@@ -2,6 +2,7 @@
 #include "file.h"
 #include "gbnf.h"
 #include "grammar.h"
+#include "hash.h"
 #include "mem.h"
 #include "rng.h"
 #include "test.h"
@@ -9,7 +10,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static struct tok *tok; // of the embedded model
 
@@ -240,6 +240,107 @@ static void test_masks(void)
     }
 }
 
+/* A walk of random allowed tokens: a hash of all masks and tokens, to compare runs by. */
+static struct hash128 trace(struct grammar *g, uint64_t seed, int steps)
+{
+    struct grammar_state s = {0};
+    struct rng r = rng_stream(seed, 3, 4);
+    struct hash128 h = {0};
+    size_t words = ((size_t)tok_size(tok) + 63) / 64;
+    struct err e;
+
+    grammar_enter(g, &s, false);
+    for (int i = 0; i < steps; i++) {
+        const uint64_t *mask = grammar_mask(&s, &e);
+        uint32_t bits[4];
+        int32_t id = -1;
+
+        if (!mask)
+            break;
+        h = hash_add(h, mask, words * sizeof(*mask));
+        rng_quad(&r, (uint64_t)i, 0, bits);
+        for (int k = 0; k < tok_size(tok) && id < 0; k++) {
+            int32_t at = (int32_t)((bits[0] + (uint32_t)k) % (uint32_t)tok_size(tok));
+
+            id = mask[at / 64] >> at % 64 & 1 ? at : -1;
+        }
+        if (tok_is_end(tok, id) || grammar_accept(&s, id))
+            break;
+        h = hash_add(h, &id, sizeof(id));
+    }
+    grammar_leave(&s);
+    return h;
+}
+
+static void test_forgetting(void)
+{
+    TEST("grammar: what is forgotten changes nothing, and memory stays bounded");
+    for (size_t i = 0; i < sizeof(walked) / sizeof(*walked); i++) {
+        struct grammar *a = gbnf(walked[i]), *b = gbnf(walked[i]), *c = gbnf(walked[i]);
+        struct grammar_state other = {0};
+
+        grammar_limit(b, 1); // at every token
+        grammar_limit(c, 100000);
+        grammar_enter(b, &other, false); // one more that must be kept
+        for (uint64_t seed = 0; seed < 4; seed++) {
+            struct hash128 x = trace(a, seed, 300), y = trace(b, seed, 300),
+                           z = trace(c, seed, 300);
+
+            CHECK(x.lo == y.lo && x.hi == y.hi);
+            CHECK(x.lo == z.lo && x.hi == z.hi);
+        }
+        CHECK(grammar_counts(b).forgotten > 0);
+        grammar_leave(&other);
+        grammar_free(a);
+        grammar_free(b);
+        grammar_free(c);
+    }
+}
+
+/* Each of these would take forever, or all memory, if it were followed parse by parse. The bound
+ * is on what is remembered; that the test ends is the other half. */
+static void test_hostile(void)
+{
+    static const char *const hostile[] = {
+        "root ::= root root root | [a-z ] | \"\"",
+        "root ::= (\"a\" | \"aa\" | [a-z] | [ a-z] [ a-z] [ a-z]){1,1000000} \"!\"",
+        "root ::= ((((((([a-z]?)*)*)*)*)*)*)*",
+        "root ::= [a-z ] root [a-z ] | \"\"",
+        "root ::= a\na ::= b a \"x\" | \"y\"\nb ::= \"\" | \"z\" | a",
+        "root ::= ((\"a\" | \"b\"){1000} | \"c\"{5,}){1000}",
+        "root ::= [a-z ]* \"a\" [a-z ] [a-z ] [a-z ] [a-z ] [a-z ] [a-z ] [a-z ] [a-z ] [a-z ] [a-z ] "
+        "[a-z ] [a-z ] [a-z ] [a-z ] [a-z ] [a-z ] [a-z ] [a-z ] [a-z ] [a-z ] [a-z ] [a-z ] \"!\"",
+    };
+    struct buf b = {0};
+    struct grammar *g;
+
+    TEST("grammar: hostile grammars end, in bounded memory");
+    for (size_t i = 0; i < sizeof(hostile) / sizeof(*hostile); i++) {
+        g = gbnf(hostile[i]);
+        CHECK(g != NULL);
+        if (g)
+            trace(g, 1, 400);
+        CHECK(g && grammar_counts(g).bytes < (size_t)4 * GRAMMAR_BYTES);
+        grammar_free(g);
+    }
+    CHECK(judges("root ::= \"a\"{1,1000000} \"b\"", TEXTS("yab", "paaa", "nb")));
+    buf_str(&b, "root ::= ");
+    for (int i = 0; i < 60000; i++)
+        buf_char(&b, '(');
+    CHECK(refuses(b.p, "nested too deeply"));
+    buf_reset(&b);
+    buf_str(&b, "root ::= ");
+    for (int i = 0; i < 60000; i++)
+        buf_str(&b, ".? ");
+    CHECK(refuses(b.p, "too large"));
+    buf_reset(&b);
+    for (int i = 0; i < 5000; i++)
+        buf_fmt(&b, "%s%.0d ::= r%d\n", i ? "r" : "root", i, i + 1);
+    buf_str(&b, "r5000 ::= \"x\" | r1 \"y\"");
+    CHECK(judges(b.p, TEXTS("yxyyy", "ny")));
+    buf_free(&b);
+}
+
 int main(void)
 {
     struct err e;
@@ -252,6 +353,8 @@ int main(void)
     test_gbnf();
     test_texts();
     test_masks();
+    test_forgetting();
+    test_hostile();
     tok_close(tok);
     return test_end();
 }
