@@ -16,10 +16,10 @@ override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DDATADIR='"$(DATADI
 override CFLAGS   += -std=c11 -iquote libcommon $(WARN) -ffp-contract=off -fno-math-errno \
                      $(SAN:%=-fsanitize=% -fno-sanitize-recover=all -fno-omit-frame-pointer)
 override LDFLAGS  += $(SAN:%=-fsanitize=%)
-LDLIBS   = -lyaml -lpcre2-8 -lutf8proc -lm -lpthread
+LDLIBS   = -lyaml -lpcre2-8 -lutf8proc -lcurl -lm -lpthread
 
 # Packages of Debian and Ubuntu: to build, to test.
-DEB_BUILD = gcc make libc6-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev
+DEB_BUILD = gcc make libc6-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev libcurl4-openssl-dev
 DEB_TEST  = bats shellcheck mandoc jq clang-format
 DEPS     ?= 1
 
@@ -27,6 +27,7 @@ CMDS  := $(basename $(notdir $(wildcard cmd/llm-*.c)))
 LIB   := $(patsubst %.c,$B/%.o,$(wildcard libcommon/*.c kernels/cpu/*.c))
 MANS  := $(patsubst %.in,$B/%,$(wildcard man/*.1.in)) $(wildcard man/*.[57])
 UNITS := $(patsubst %.c,$B/%,$(wildcard tests/unit/*_test.c tests/ops/*_test.c))
+TOOLS := $(patsubst %.c,$B/%,$(wildcard tests/*.c))
 FUZZ  := $(patsubst %.c,$B/%,$(wildcard tests/fuzz/*_fuzz.c))
 BENCH := $(patsubst %.c,$B/%,$(wildcard tests/ops/*_bench.c tests/unit/*_bench.c))
 
@@ -65,7 +66,7 @@ $B/man/%.1: man/%.1.in $B/%
 	$Qmkdir -p $(@D)
 	$(call say,MAN)$B/$* --help-mdoc >$@.opt && sed -e '/^@OPTIONS@$$/{r $@.opt' -e 'd;}' $< >$@ && rm $@.opt
 
-tests: $(UNITS)
+tests: $(UNITS) $(TOOLS)
 fuzz: $(FUZZ)
 bench: $(BENCH)
 # The fuzz drivers always run under sanitizers: without them a stray read is a right answer.

@@ -572,6 +572,7 @@ int main(int argc, char **argv)
     g.sample.temp = 0;
     g.sample.ignore_eos = true;
     g.cli = &cli;
+    g.model.no_server = true;
     n = cli_begin(&cli, argc, argv);
     if (run(&g, n ? argv[0] : "", n ? n - 1 : 0, argv + 1, &status, &e))
         status = cli_fail(&cli, &e);

@@ -55,7 +55,6 @@ struct evol {
     struct ways ways;
     struct stream *s;
     struct cli_progress progress;
-    char model_id[33];
     struct job *first, **last; // in order of reading
     int n_jobs;
     struct tally past;   // ids of the last group of an interrupted run, and of its rejects
@@ -128,8 +127,9 @@ static void fill_record(const struct evol *g, const struct job *j, struct record
     json_put_str(&b, parent, strlen(parent));
     json_put_key(&b, "op");
     json_put_str(&b, g->ways.way[j->op].name, strlen(g->ways.way[j->op].name));
-    buf_fmt(&b, ",\"round\":%d,\"model\":\"%s\",\"seed\":%llu}", j->round, g->model_id,
-            (unsigned long long)g->io.seed);
+    buf_fmt(&b, ",\"round\":%d,\"model\":", j->round);
+    json_put_str(&b, session_model(&g->ses), strlen(session_model(&g->ses)));
+    buf_fmt(&b, ",\"seed\":%llu}", (unsigned long long)g->io.seed);
     record_set(r, "meta", b.p, b.n);
     buf_free(&b);
 }
@@ -259,16 +259,16 @@ static int compared(struct evol *g, struct job *j, const struct engine_result *d
     return same ? refuse(g, j, "equal", NULL, NULL, e) : accept(g, j, e);
 }
 
-static int take_result(struct evol *g, const struct engine_result *d, struct err *e)
+static int take_result(struct evol *g, const struct session_result *d, struct err *e)
 {
-    struct job *j = d->user;
+    struct job *j = d->d.user;
 
     j->asked = false;
-    if (d->finish == ENGINE_FAILED) {
-        job_reject(j, "logits", "the model gave no finite logits");
+    if (d->rule) {
+        job_reject(j, d->rule, d->why);
         return 0;
     }
-    return j->equal ? compared(g, j, d, e) : evolved(g, j, d, e);
+    return j->equal ? compared(g, j, &d->d, e) : evolved(g, j, &d->d, e);
 }
 
 /* ---- in and out ---- */
@@ -304,10 +304,10 @@ static int take_in(struct evol *g, bool *more, struct err *e)
 
 static int submit(struct evol *g, struct err *e)
 {
-    for (struct job *j = g->first; j && engine_room(g->ses.en); j = j->link) {
+    for (struct job *j = g->first; j && session_room(&g->ses); j = j->link) {
         if (!j->waits || j->done)
             continue;
-        if (engine_submit(g->ses.en, &j->call.q, e))
+        if (session_submit(&g->ses, &j->call.q, &j->call.prompt, e))
             return -1;
         j->waits = false;
         j->asked = true;
@@ -446,7 +446,8 @@ static int open_all(struct evol *g, int n, char **file, struct err *e)
     g->last = &g->first;
     if (recipe_open(&g->recipe, g->prompts, "evol", ways_keys, &g->given, &own, e) ||
         ways_open(&g->ways, &g->recipe, g->operators, e) ||
-        session_open(&g->ses, g->cli, &g->model, false, e))
+        session_open(&g->ses, g->cli, &g->model, false, e) ||
+        session_takes(&g->ses, &g->recipe.sample, e))
         return -1;
     g->equal = g->recipe;
     g->equal.sample = cli_sample_default;
@@ -455,7 +456,6 @@ static int open_all(struct evol *g, int n, char **file, struct err *e)
     recipe_print(&g->recipe, &more);
     g->s = session_stream(&g->ses, g->cli, &g->io, fields, 1, more.p, n, file, e);
     buf_free(&more);
-    hash_hex(engine_model(g->ses.en)->hash, g->model_id);
     return g->s ? 0 : -1;
 }
 
@@ -474,8 +474,9 @@ static void put_stats(const struct evol *g, struct buf *b)
 
 static int run(struct evol *g, int n, char **file, int *status, struct err *e)
 {
-    struct engine_result d;
+    struct session_result d;
     struct buf extra = {0};
+    int64_t prompt, generated;
     bool more = true;
 
     if (open_all(g, n, file, e) || take_up(g, e))
@@ -483,15 +484,15 @@ static int run(struct evol *g, int n, char **file, int *status, struct err *e)
     cli_progress_begin(&g->progress, g->cli);
     while (more || g->first) {
         if (take_in(g, &more, e) || submit(g, e) ||
-            (engine_busy(g->ses.en) && engine_step(g->ses.en, e)))
+            (session_busy(&g->ses) && session_step(&g->ses, e)))
             return -1;
-        while (engine_poll(g->ses.en, &d))
+        while (session_poll(&g->ses, &d))
             if (take_result(g, &d, e))
                 return -1;
         if (put_out(g, e))
             return -1;
-        cli_progress(&g->progress, g->cli, stream_counts(g->s),
-                     engine_counts(g->ses.en)->generated);
+        session_tokens(&g->ses, &prompt, &generated);
+        cli_progress(&g->progress, g->cli, stream_counts(g->s), generated);
     }
     cli_progress_end(&g->progress);
     put_stats(g, &extra);
@@ -536,6 +537,7 @@ int main(int argc, char **argv)
                 "words of an instruction at most"),
         OPT_STR(0, "prompts", &g.prompts, "set|file", "prompt set (general, tiny) or YAML file"),
         CLI_MODEL(&g.model),
+        CLI_SERVER(&g.model),
         CLI_DRAW(&g.given),
         CLI_IO(&g.io),
         CLI_NOTES(&g.notes),

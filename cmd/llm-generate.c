@@ -1,5 +1,6 @@
 /* llm-generate.c - complete the prompt of every record. See llm-generate(1). */
 #include "cli.h"
+#include "http.h"
 #include "mem.h"
 #include "num.h"
 #include "session.h"
@@ -36,9 +37,8 @@ struct work {
     struct record r;
     struct record *out; // (samples)
     int left;
-    bool failed;        // no finite logits
-    bool ungrammatical; // nowhere to go within the grammar
-    bool few;           // a search with fewer outputs than samples
+    const char *rule; // why a sample came to nothing
+    char *why;
 };
 
 static struct work *work_new(struct generate *g)
@@ -63,6 +63,7 @@ static void work_free(const struct generate *g, struct work *w)
     for (int i = 0; i < g->sample.samples; i++)
         record_reset(&w->out[i]);
     free(w->out);
+    free(w->why);
     record_reset(&w->r);
     free(w);
 }
@@ -98,31 +99,27 @@ static int add_output(const struct generate *g, struct record *r, bool templated
 static int submit(struct generate *g, struct work *w, struct err *e)
 {
     struct engine_request q = g->request;
-    struct tok_ids ids = {0};
+    struct session_prompt p;
     const char *rule = "prompt";
-    bool templated;
-    int rc = prompt_record(&g->ses.pm, &w->r, &ids, &templated, e);
+    int rc = session_record(&g->ses, &w->r, &p, e);
 
     if (!rc && g->score) {
         rule = "output";
-        q.n_given = add_output(g, &w->r, templated, &ids, e);
+        q.n_given = add_output(g, &w->r, p.templated, &p.ids, e);
         rc = q.n_given < 0 ? -1 : 0;
     }
     if (rc) {
-        tok_ids_free(&ids);
+        session_prompt_free(&p);
         return reject(g, w, rule, e);
     }
     q.key = w->r.key;
-    q.token = ids.id;
-    q.n_token = (int)ids.n;
-    q.grammar = g->ses.grammar;
-    q.trim = templated && tok_adds_space(g->ses.pm.tok);
+    q.trim = g->ses.en && p.templated && tok_adds_space(g->ses.pm.tok);
     q.user = w;
     for (int i = 0; i < (g->beam.beams > 1 ? 1 : g->sample.samples) && !rc; i++) {
         q.sample_index = i;
-        rc = engine_submit(g->ses.en, &q, e);
+        rc = session_submit(&g->ses, &q, &p, e);
     }
-    tok_ids_free(&ids);
+    session_prompt_free(&p);
     return rc ? reject(g, w, "context", e) : 0;
 }
 
@@ -190,8 +187,9 @@ static void put_score(const struct engine_result *d, struct record *r)
     put_float(r, "perplexity", (float)num_exp_d(mean > -88 ? -mean : 88)); // within a float
 }
 
-static void put_result(const struct generate *g, const struct engine_result *d, struct record *r)
+static void put_result(const struct generate *g, const struct session_result *s, struct record *r)
 {
+    const struct engine_result *d = &s->d;
     const char *why = d->finish == ENGINE_STOP ? "stop" : "length";
     struct buf b = {0};
 
@@ -208,43 +206,34 @@ static void put_result(const struct generate *g, const struct engine_result *d, 
         put_float(r, "beam_score", (float)d->score);
     }
     buf_fmt(&b, "{\"prompt_tokens\":%d,\"completion_tokens\":%d}", d->n_prompt, d->n_tokens);
-    record_set(r, "usage", b.p, b.n);
+    if (d->n_prompt >= 0 && d->n_tokens >= 0) // not every server says
+        record_set(r, "usage", b.p, b.n);
     buf_free(&b);
-    if (g->sample.logprobs)
+    if (s->n_logprobs)
+        record_set(r, "logprobs", s->logprobs, s->n_logprobs);
+    else if (g->sample.logprobs)
         put_logprobs(g->ses.pm.tok, d, g->sample.logprobs, r);
 }
 
-static int reject_result(struct generate *g, struct work *w, struct err *e)
-{
-    if (w->failed) {
-        err_set(e, ERR_DATA, "the model gave no finite logits");
-        return reject(g, w, "logits", e);
-    }
-    if (w->ungrammatical) {
-        err_set(e, ERR_DATA,
-                "no token of the vocabulary keeps to the grammar, or it is too ambiguous");
-        return reject(g, w, "grammar", e);
-    }
-    err_set(e, ERR_DATA, "the search found fewer than %d outputs", g->sample.samples);
-    return reject(g, w, "beams", e);
-}
-
 /* One sample is done; with the record's last one, write or reject the record. */
-static int finish(struct generate *g, const struct engine_result *d, struct err *e)
+static int finish(struct generate *g, const struct session_result *d, struct err *e)
 {
-    struct work *w = d->user;
+    struct work *w = d->d.user;
     int rc;
 
-    record_copy(&w->out[d->sample_index], &w->r);
-    if (d->finish != ENGINE_FAILED && d->finish != ENGINE_GRAMMAR && d->finish != ENGINE_FEW)
-        put_result(g, d, &w->out[d->sample_index]);
-    w->failed = w->failed || d->finish == ENGINE_FAILED;
-    w->ungrammatical = w->ungrammatical || d->finish == ENGINE_GRAMMAR;
-    w->few = w->few || d->finish == ENGINE_FEW;
+    if (!d->rule) {
+        record_copy(&w->out[d->d.sample_index], &w->r);
+        put_result(g, d, &w->out[d->d.sample_index]);
+    } else if (!w->rule) {
+        w->rule = d->rule;
+        w->why = mem_dup(d->why, strlen(d->why));
+    }
     if (--w->left)
         return 0;
-    if (w->failed || w->ungrammatical || w->few)
-        return reject_result(g, w, e);
+    if (w->rule) {
+        err_set(e, ERR_DATA, "%s", w->why);
+        return reject(g, w, w->rule, e);
+    }
     rc = stream_write_group(g->s, w->out, g->sample.samples, e);
     work_free(g, w);
     return rc;
@@ -253,9 +242,9 @@ static int finish(struct generate *g, const struct engine_result *d, struct err 
 /* Read what there is room for; wait for input only when nothing else is to be done. */
 static int take_in(struct generate *g, bool *more, struct err *e)
 {
-    while (*more && engine_room(g->ses.en)) {
+    while (*more && session_room(&g->ses)) {
         struct work *w = work_new(g);
-        int rc = stream_read(g->s, &w->r, !engine_busy(g->ses.en), e);
+        int rc = stream_read(g->s, &w->r, !session_busy(&g->ses), e);
         if (rc != 1)
             work_free(g, w);
         if (rc < 0)
@@ -293,6 +282,9 @@ static int check(const struct generate *g, struct err *e)
 {
     bool constrained = g->grammar || g->schema;
 
+    if (g->model.path && http_is_url(g->model.path) && (g->score || g->beam.beams > 1))
+        return err_set(e, ERR_ARG, "--%s: a server cannot do that; it is for a model of our own",
+                       g->score ? "score" : "beams");
     if (constrained && g->sample.ignore_eos)
         return err_set(e, ERR_ARG, "--ignore-eos cannot go on where the grammar ends");
     if (g->score && constrained)
@@ -316,8 +308,9 @@ static int open_stream(struct generate *g, int n, char **file, struct err *e)
 
 static int run(struct generate *g, int n, char **file, int *status, struct err *e)
 {
-    struct engine_result d;
+    struct session_result d;
     struct buf extra = {0};
+    int64_t prompt, generated;
     bool more = true;
 
     g->request = session_request(&g->sample, g->io.seed);
@@ -335,14 +328,14 @@ static int run(struct generate *g, int n, char **file, int *status, struct err *
         session_sampling(&g->ses, &g->sample, &g->request, e) || open_stream(g, n, file, e))
         return -1;
     cli_progress_begin(&g->progress, g->cli);
-    while (more || engine_busy(g->ses.en)) {
-        if (take_in(g, &more, e) || engine_step(g->ses.en, e))
+    while (more || session_busy(&g->ses)) {
+        if (take_in(g, &more, e) || session_step(&g->ses, e))
             return -1;
-        while (engine_poll(g->ses.en, &d))
+        while (session_poll(&g->ses, &d))
             if (finish(g, &d, e))
                 return -1;
-        cli_progress(&g->progress, g->cli, stream_counts(g->s),
-                     engine_counts(g->ses.en)->generated);
+        session_tokens(&g->ses, &prompt, &generated);
+        cli_progress(&g->progress, g->cli, stream_counts(g->s), generated);
     }
     cli_progress_end(&g->progress);
     session_stats(&g->ses, &extra);
@@ -361,6 +354,7 @@ int main(int argc, char **argv)
                          .notes = cli_notes_default};
     const struct opt opts[] = {
         CLI_MODEL(&g.model),
+        CLI_SERVER(&g.model),
         CLI_SAMPLE(&g.sample),
         OPT_STR(0, "grammar", &g.grammar, "file", "keep the output to this grammar (GBNF)"),
         OPT_STR(0, "json-schema", &g.schema, "file", "keep the output to JSON of this schema"),

@@ -545,6 +545,7 @@ int main(int argc, char **argv)
     struct err e;
 
     g.cli = &cli;
+    g.model.no_server = true;
     g.tail = &g.head;
     if (run(&g, n, argv, &status, &e)) {
         cli_progress_end(&g.progress);

@@ -31,9 +31,10 @@ struct ask {
     int n_shown;
     struct buf parents; // their ids, a JSON array
     struct recipe_call call;
-    char *text; // (n) the completion; NULL: none
+    char *text; // (n) the completion; with a rule, why there is none; NULL: not asked
     size_t n;
     bool cut;
+    const char *rule;
 };
 
 struct make {
@@ -51,7 +52,6 @@ struct make {
     struct recipe recipe;
     struct stream *s;
     struct cli_progress progress;
-    char model_id[33];
     struct pool pool;
     struct tally past; // ids of the round that an interrupted run began
     int past_round;
@@ -136,8 +136,9 @@ static void fill_record(const struct make *g, const struct place *p, const struc
 
     record_new(r);
     derive(r, g->io.seed, p->round, p->prompt, p->item, parents->p, parents->n);
-    record_set_str(r, "instruction", buf_cstr(&g->task.inst), g->task.inst.n);
-    if (g->task.input.n)
+    if (p->item >= 0)
+        record_set_str(r, "instruction", buf_cstr(&g->task.inst), g->task.inst.n);
+    if (p->item >= 0 && g->task.input.n)
         record_set_str(r, "input", g->task.input.p, g->task.input.n);
     buf_fmt(&b, "{\"source\":\"%s\",\"round\":%d,\"prompt\":%d,\"item\":%d,\"parents\":%s", source,
             p->round, p->prompt, p->item, parents->p);
@@ -149,7 +150,9 @@ static void fill_record(const struct make *g, const struct place *p, const struc
         json_put_key(&b, "nn_rouge");
         pool_score(&b, near->f);
     }
-    buf_fmt(&b, ",\"model\":\"%s\",\"seed\":%llu}", g->model_id, (unsigned long long)g->io.seed);
+    json_put_key(&b, "model");
+    json_put_str(&b, session_model(&g->ses), strlen(session_model(&g->ses)));
+    buf_fmt(&b, ",\"seed\":%llu}", (unsigned long long)g->io.seed);
     record_set(r, "meta", b.p, b.n);
     buf_free(&b);
 }
@@ -245,42 +248,57 @@ static int prepare(const struct make *g, int round, int prompt, struct ask *a, s
     return 0;
 }
 
-static void keep(struct make *g, const struct engine_result *d)
+static void keep(struct make *g, const struct session_result *d)
 {
-    struct ask *a = d->user;
+    struct ask *a = d->d.user;
 
-    if (d->finish == ENGINE_FAILED) {
-        cli_warn(g->cli, "the model gave no finite logits");
+    if (d->rule) {
+        a->rule = d->rule;
+        a->text = mem_dup(d->why, strlen(d->why));
         return;
     }
-    a->text = mem_dup(d->text, d->n_text);
-    a->n = d->n_text;
-    a->cut = d->finish == ENGINE_LENGTH;
+    a->text = mem_dup(d->d.text, d->d.n_text);
+    a->n = d->d.n_text;
+    a->cut = d->d.finish == ENGINE_LENGTH;
     g->completions++;
 }
 
 /* Have all prompts of a round completed. 1 = done, 0 = asked to stop, -1 = error. */
 static int complete(struct make *g, struct ask *a, struct err *e)
 {
-    struct engine_result d;
+    struct session_result d;
+    int64_t prompt, generated;
     int next = 0;
 
-    while (next < g->per_round || engine_busy(g->ses.en)) {
+    while (next < g->per_round || session_busy(&g->ses)) {
         if (stream_stopped(g->s))
             return 0;
-        while (next < g->per_round && engine_room(g->ses.en)) {
-            if (engine_submit(g->ses.en, &a[next].call.q, e))
+        while (next < g->per_round && session_room(&g->ses)) {
+            if (session_submit(&g->ses, &a[next].call.q, &a[next].call.prompt, e))
                 return -1;
             next++;
         }
-        if (engine_step(g->ses.en, e))
+        if (session_step(&g->ses, e))
             return -1;
-        while (engine_poll(g->ses.en, &d))
+        while (session_poll(&g->ses, &d))
             keep(g, &d);
-        cli_progress(&g->progress, g->cli, stream_counts(g->s),
-                     engine_counts(g->ses.en)->generated);
+        session_tokens(&g->ses, &prompt, &generated);
+        cli_progress(&g->progress, g->cli, stream_counts(g->s), generated);
     }
     return 1;
+}
+
+/* A prompt that came to nothing: its place goes to the rejects, as item -1. */
+static int reject_ask(struct make *g, const struct place *p, struct err *e)
+{
+    struct record r;
+    int rc = 0;
+
+    fill_record(g, p, NULL, &r);
+    if (p->round != g->past_round || !past_has(&g->past, &r))
+        rc = stream_reject(g->s, &r, p->ask->rule, NULL, NULL, p->ask->text, e);
+    record_reset(&r);
+    return rc;
 }
 
 /* The items of a round, in order, until there are enough. */
@@ -289,8 +307,12 @@ static int take_round(struct make *g, const struct ask *a, int round, struct err
     struct tasks_item item[TASKS_MAX];
 
     for (int i = 0; i < g->per_round; i++) {
-        int n = a[i].text ? tasks_split(a[i].text, a[i].n, a[i].n_shown + 1, a[i].cut, item) : 0;
+        int n = 0;
 
+        if (a[i].rule && reject_ask(g, &(struct place){round, i, -1, &a[i]}, e))
+            return -1;
+        if (a[i].text && !a[i].rule)
+            n = tasks_split(a[i].text, a[i].n, a[i].n_shown + 1, a[i].cut, item);
         for (int k = 0; k < n && n_made(g) < g->count; k++)
             if (take_item(g, &(struct place){round, i, k, &a[i]}, &item[k], e))
                 return -1;
@@ -336,7 +358,7 @@ static int round_of(const struct make *g, struct record *r)
 
     if (!parents || !from || strcmp(from, source) || record_meta_num(r, "round", &round) ||
         record_meta_num(r, "prompt", &prompt) || record_meta_num(r, "item", &item) ||
-        !(round >= 1 && round <= INT_MAX && prompt >= 0 && prompt < INT_MAX && item >= 0 &&
+        !(round >= 1 && round <= INT_MAX && prompt >= 0 && prompt < INT_MAX && item >= -1 &&
           item < INT_MAX))
         return 0;
     record_new(&own);
@@ -415,25 +437,26 @@ static int open_all(struct make *g, int n, char **file, struct err *e)
         recipe_open(&g->recipe, g->prompts, "selfinstruct", recipe_keys, &g->given, &own, e) ||
         recipe_list(&g->rules.blacklist, &g->recipe, "blacklist", e) ||
         recipe_list(&g->rules.starts, &g->recipe, "starts", e) ||
-        session_open(&g->ses, g->cli, &g->model, false, e))
+        session_open(&g->ses, g->cli, &g->model, false, e) ||
+        session_takes(&g->ses, &g->recipe.sample, e))
         return -1;
     recipe_print(&g->recipe, &more);
     g->s = session_stream(&g->ses, g->cli, &g->io, fields, 1, more.p, n, file, e);
     buf_free(&more);
-    hash_hex(engine_model(g->ses.en)->hash, g->model_id);
     pool_init(&g->pool);
     return g->s ? 0 : -1;
 }
 
 static void put_stats(const struct make *g, struct buf *b)
 {
-    const struct engine_counts *n = engine_counts(g->ses.en);
+    int64_t prompt, generated;
 
+    session_tokens(&g->ses, &prompt, &generated);
     session_stats(&g->ses, b);
     buf_fmt(b, ",\"rounds\":%d,\"completions\":%lld,\"items\":%lld,\"seeds\":%d,\"accepted\":%d",
             g->rounds, (long long)g->completions, (long long)g->items, g->pool.n_seed, n_made(g));
     buf_str(b, ",\"tokens_per_accepted\":");
-    json_put_num(b, n_made(g) ? round(10.0 * (double)(n->prompt + n->generated) / n_made(g)) / 10
+    json_put_num(b, n_made(g) ? round(10.0 * (double)(prompt + generated) / n_made(g)) / 10
                               : (double)NAN);
 }
 
@@ -526,6 +549,7 @@ int main(int argc, char **argv)
         OPT_FLAG(0, "no-seeds", &g.no_seeds, "write the new records only"),
         OPT_STR(0, "prompts", &g.prompts, "set|file", "prompt set (general, tiny) or YAML file"),
         CLI_MODEL(&g.model),
+        CLI_SERVER(&g.model),
         CLI_DRAW(&g.given),
         CLI_IO(&g.io),
         CLI_NOTES(&g.notes),

@@ -13,7 +13,8 @@ const char *const cli_devices[] = {"auto", "cpu", "cuda", NULL};
 const char *const cli_isas[] = {"auto", "scalar", "avx2", "avxvnni", "avx512", "avx512vnni", NULL};
 const char *const cli_progress_when[] = {"auto", "always", "never", NULL};
 
-const struct cli_model cli_model_default = {.batch = 32, .batch_tokens = 256};
+const struct cli_model cli_model_default = {
+    .batch = 32, .batch_tokens = 256, .timeout = 600, .retries = 5};
 const char *const cli_early[] = {"no", "yes", "never", NULL};
 const struct cli_beam cli_beam_default = {.beams = 1, .groups = 1, .length_penalty = 1.0f};
 const char *const cli_dry_breakers[4] = {"\n", ":", "\"", "*"};
@@ -36,12 +37,13 @@ const struct stream_opt cli_io_default = {0};
 const struct cli_notes cli_notes_default = {0};
 
 /* Options that cannot change a record's bytes (design, section 5), or only say where they go, or
- * name files whose content stands in the fingerprint. */
+ * name what stands in the fingerprint by its content. */
 static const char *const no_effect[] = {
-    "model",           "device",  "threads",     "batch",   "batch-tokens", "kv-memory",
-    "no-prefix-cache", "isa",     "output",      "rejects", "attempt",      "resume",
-    "unordered",       "stats",   "quiet",       "verbose", "progress",     "help",
-    "version",         "grammar", "json-schema", NULL};
+    "model",           "device",  "threads",     "batch",        "batch-tokens", "kv-memory",
+    "no-prefix-cache", "isa",     "output",      "rejects",      "attempt",      "resume",
+    "unordered",       "stats",   "quiet",       "verbose",      "progress",     "help",
+    "version",         "grammar", "json-schema", "api-key-file", "model-name",   "timeout",
+    "retries",         NULL};
 
 static void usage(const struct cli *c, FILE *out)
 {

@@ -24,7 +24,7 @@ extern const char *const cli_isas[];    // in the order of enum backend_isa
 extern const char *const cli_progress_when[];
 
 struct cli_model {
-    const char *path;   // .gguf file or HF directory
+    const char *path;   // .gguf file, HF directory, or a server's address
     int device;         // index into cli_devices
     int threads;        // 0 = as many as this process may use
     int ctx;            // positions a sequence may have; 0 = the model's, at most 4096
@@ -35,6 +35,9 @@ struct cli_model {
     bool no_prefix_cache;
     int isa;                   // index into cli_isas
     const char *chat_template; // name, file, "none", or NULL: the model's own
+    bool no_server;            // no option: the command needs a model of its own
+    const char *api_key_file, *model_name;
+    int timeout, retries; // of a request to a server: seconds of a try, tries after the first
 };
 
 struct cli_sample {
@@ -89,6 +92,12 @@ extern const struct cli_notes cli_notes_default;
     OPT_FLAG(0, "no-prefix-cache", &(p)->no_prefix_cache, "compute beginnings of prompts again that were computed before"), \
     OPT_ENUM(0, "isa", &(p)->isa, cli_isas, "name", "instruction set of the CPU kernels: auto, scalar, avx2, avxvnni, avx512 or avx512vnni"), \
     OPT_STR(0, "chat-template", &(p)->chat_template, "name", "template name or file, or none, instead of the model's own")
+#define CLI_SERVER(p) \
+    OPT_HEAD("Server, with -m http://host:port/v1"), \
+    OPT_STR(0, "api-key-file", &(p)->api_key_file, "file", "key for a server, sent as a bearer token"), \
+    OPT_STR(0, "model-name", &(p)->model_name, "name", "model of a server that has several"), \
+    OPT_INT(0, "timeout", &(p)->timeout, "seconds", 1, 86400, "time that a server has for an answer"), \
+    OPT_INT(0, "retries", &(p)->retries, "n", 0, 100, "times a request to a server is repeated that failed")
 #define CLI_DRAW(p) \
     OPT_HEAD("Sampling"), \
     OPT_INT('n', "max-tokens", &(p)->max_tokens, "n", 1, 1 << 24, "tokens to generate at most"), \

@@ -167,13 +167,59 @@ static int fits(const struct prompt_model *pm, size_t n, struct err *e)
     return err_set(e, ERR_ARG, "the prompt has %zu bytes and leaves no room in the context", n);
 }
 
-/* Render messages and encode them. */
-static int encode(const struct prompt_model *pm, const struct chat_message *m, int n,
-                  const char *prefix, struct tok_ids *out, struct err *e)
+/* Where a prompt goes: into tokens, or into JSON for a server. */
+struct into {
+    const struct prompt_model *pm; // NULL: JSON
+    struct tok_ids *ids;
+    struct buf *json;
+};
+
+static void put_message(const struct chat_message *m, struct buf *b)
 {
+    static const char *const role[] = {
+        [CHAT_SYSTEM] = "system", [CHAT_USER] = "user", [CHAT_ASSISTANT] = "assistant"};
+    struct buf text = {0};
+
+    buf_add(&text, m->text, m->n);
+    if (m->input) {
+        buf_str(&text, "\n\n");
+        buf_add(&text, m->input, m->n_input);
+    }
+    buf_fmt(b, "{\"role\":\"%s\",\"content\":", role[m->role]);
+    json_put_str(b, buf_cstr(&text), text.n);
+    buf_char(b, '}');
+    buf_free(&text);
+}
+
+/* The list of messages; the beginning of an answer stands as the last one. */
+static void put_messages(const struct chat_message *m, int n, const char *prefix, struct buf *b)
+{
+    const struct chat_message begun = {CHAT_ASSISTANT, prefix, strlen(prefix), NULL, 0};
+
+    buf_char(b, '[');
+    for (int i = 0; i < n; i++) {
+        buf_str(b, i ? "," : "");
+        put_message(&m[i], b);
+    }
+    if (*prefix) {
+        buf_char(b, ',');
+        put_message(&begun, b);
+    }
+    buf_char(b, ']');
+}
+
+/* Render messages and encode them. */
+static int encode(const struct into *to, const struct chat_message *m, int n, const char *prefix,
+                  struct err *e)
+{
+    const struct prompt_model *pm = to->pm;
     struct chat_text t = {0};
     int rc;
 
+    if (!pm) {
+        put_messages(m, n, prefix, to->json);
+        return 0;
+    }
     if (!pm->known)
         return err_set(e, ERR_ARG, "%s", pm->problem);
     chat_text_use(&t, pm->tok);
@@ -182,7 +228,7 @@ static int encode(const struct prompt_model *pm, const struct chat_message *m, i
     if (!rc)
         rc = fits(pm, t.text.n, e);
     if (!rc)
-        rc = chat_encode(pm->tok, &t, out, e);
+        rc = chat_encode(pm->tok, &t, to->ids, e);
     chat_text_free(&t);
     return rc;
 }
@@ -228,8 +274,8 @@ int prompt_answer(const struct prompt_model *pm, const char *text, size_t n, boo
                      : encode_inside(pm->tok, text, n, out, e);
 }
 
-int prompt_encode(const struct prompt *p, const struct prompt_model *pm, const struct prompt_var *v,
-                  int n, struct tok_ids *out, struct err *e)
+static int fill_messages(const struct prompt *p, const struct into *to, const struct prompt_var *v,
+                         int n, struct buf *begun, struct err *e)
 {
     struct buf part[3] = {{0}, {0}, {0}};
     const char *text[3] = {p->system, p->user, p->assistant};
@@ -243,10 +289,24 @@ int prompt_encode(const struct prompt *p, const struct prompt_model *pm, const s
     if (!rc)
         m[n_m++] = (struct chat_message){CHAT_USER, buf_cstr(&part[1]), part[1].n, NULL, 0};
     if (!rc)
-        rc = encode(pm, m, n_m, buf_cstr(&part[2]), out, e);
+        rc = encode(to, m, n_m, buf_cstr(&part[2]), e);
+    if (!rc && begun)
+        buf_add(begun, part[2].p, part[2].n);
     for (int i = 0; i < 3; i++)
         buf_free(&part[i]);
     return rc;
+}
+
+int prompt_encode(const struct prompt *p, const struct prompt_model *pm, const struct prompt_var *v,
+                  int n, struct tok_ids *out, struct err *e)
+{
+    return fill_messages(p, &(struct into){.pm = pm, .ids = out}, v, n, NULL, e);
+}
+
+int prompt_json(const struct prompt *p, const struct prompt_var *v, int n, struct buf *out,
+                struct buf *begun, struct err *e)
+{
+    return fill_messages(p, &(struct into){.json = out}, v, n, begun, e);
 }
 
 static const struct {
@@ -277,8 +337,7 @@ static int message(struct record *r, const struct json *j, int node, struct chat
     return err_set(e, ERR_DATA, "a message's role is not system, user or assistant");
 }
 
-static int from_messages(const struct prompt_model *pm, struct record *r, const char *field,
-                         struct tok_ids *out, struct err *e)
+static int from_messages(const struct into *to, struct record *r, const char *field, struct err *e)
 {
     struct chat_message *m;
     struct json j;
@@ -297,11 +356,10 @@ static int from_messages(const struct prompt_model *pm, struct record *r, const 
     /* A conversation that ends with the assistant's answer is asked for that answer again. */
     while (n > 1 && m[n - 1].role == CHAT_ASSISTANT)
         n--;
-    return encode(pm, m, (int)n, "", out, e);
+    return encode(to, m, (int)n, "", e);
 }
 
-static int from_instruction(const struct prompt_model *pm, struct record *r, struct tok_ids *out,
-                            struct err *e)
+static int from_instruction(const struct into *to, struct record *r, struct err *e)
 {
     struct chat_message m[2] = {{.role = CHAT_SYSTEM}, {.role = CHAT_USER}};
     int first = 1;
@@ -315,29 +373,43 @@ static int from_instruction(const struct prompt_model *pm, struct record *r, str
     m[0].text = record_str(r, "system", &m[0].n);
     if (m[0].text && m[0].n)
         first = 0;
-    return encode(pm, m + first, 2 - first, "", out, e);
+    return encode(to, m + first, 2 - first, "", e);
 }
 
-int prompt_record(const struct prompt_model *pm, struct record *r, struct tok_ids *out,
-                  bool *templated, struct err *e)
+static int from_record(const struct into *to, struct record *r, bool *templated, struct err *e)
 {
     const char *text;
     size_t n;
 
     *templated = true;
     if (record_has(r, "messages"))
-        return from_messages(pm, r, "messages", out, e);
+        return from_messages(to, r, "messages", e);
     if (record_has(r, "conversations"))
-        return from_messages(pm, r, "conversations", out, e);
+        return from_messages(to, r, "conversations", e);
     if (record_has(r, "instruction"))
-        return from_instruction(pm, r, out, e);
+        return from_instruction(to, r, e);
     *templated = false;
     if (!record_has(r, "prompt"))
         return err_set(e, ERR_DATA, "no field 'prompt'");
     text = record_str(r, "prompt", &n);
     if (!text)
         return err_set(e, ERR_DATA, "field 'prompt' is not a string");
-    return fits(pm, n, e) ? -1 : tok_encode(pm->tok, text, n, TOK_BOS, out, e);
+    if (!to->pm) {
+        json_put_str(to->json, text, n);
+        return 0;
+    }
+    return fits(to->pm, n, e) ? -1 : tok_encode(to->pm->tok, text, n, TOK_BOS, to->ids, e);
+}
+
+int prompt_record(const struct prompt_model *pm, struct record *r, struct tok_ids *out,
+                  bool *templated, struct err *e)
+{
+    return from_record(&(struct into){.pm = pm, .ids = out}, r, templated, e);
+}
+
+int prompt_record_json(struct record *r, struct buf *out, bool *templated, struct err *e)
+{
+    return from_record(&(struct into){.json = out}, r, templated, e);
 }
 
 void prompt_task(struct record *r, struct buf *out)

@@ -59,11 +59,18 @@ int prompt_fill(const char *text, const struct prompt_var *v, int n, struct buf 
 int prompt_encode(const struct prompt *p, const struct prompt_model *pm, const struct prompt_var *v,
                   int n, struct tok_ids *out, struct err *e);
 
+/* The same for a server: a JSON list of messages, the last of which is the answer's beginning where
+ * there is one; *begun gets its text. */
+int prompt_json(const struct prompt *p, const struct prompt_var *v, int n, struct buf *out,
+                struct buf *begun, struct err *e);
+
 /* The tokens of a record's own prompt: messages | conversations | instruction (+ input, system) |
  * prompt (raw text, no template). *templated says whether a template was used (then one leading
  * space of a SentencePiece output is to be trimmed). ERR_DATA names what is missing or wrong. */
 int prompt_record(const struct prompt_model *pm, struct record *r, struct tok_ids *out,
                   bool *templated, struct err *e);
+/* The same for a server: a list of messages or, not templated, a string, as JSON. */
+int prompt_record_json(struct record *r, struct buf *out, bool *templated, struct err *e);
 /* Append the tokens of an answer that is given, as the model would write them behind such a prompt:
  * control tokens in it are text. ERR_ARG when it is longer than any context. */
 int prompt_answer(const struct prompt_model *pm, const char *text, size_t n, bool templated,

@@ -137,17 +137,16 @@ int recipe_call(struct recipe_call *c, const struct recipe *r, const struct prom
                 const struct session *ses, const struct prompt_var *v, int n, uint64_t seed,
                 struct hash128 key, struct err *e)
 {
-    int ctx = engine_ctx(ses->en);
+    int ctx = ses->en ? engine_ctx(ses->en) : INT_MAX; // a server says itself what is too long
 
     *c = (struct recipe_call){.q = session_request(&r->sample, seed)};
-    if (prompt_encode(p, &ses->pm, v, n, &c->ids, e) || fill_stops(c, p, v, n, e))
+    if (session_fill(ses, p, v, n, &c->prompt, e) || fill_stops(c, p, v, n, e))
         return err_wrap(e, "%s", r->path);
     c->q.key = key;
-    c->q.token = c->ids.id;
-    c->q.n_token = (int)c->ids.n;
+    c->q.n_token = (int)c->prompt.ids.n;
     c->q.stop = (const char *const *)c->stop;
     c->q.n_stop = c->n_stop;
-    if (c->q.n_token + c->q.max_tokens > ctx)
+    if (c->q.n_token > ctx - c->q.max_tokens)
         return err_set(e, ERR_ARG,
                        "the prompt of %d tokens and %d new ones exceed the context of %d",
                        c->q.n_token, c->q.max_tokens, ctx);
@@ -159,7 +158,7 @@ void recipe_call_free(struct recipe_call *c)
     for (int i = 0; i < c->n_stop; i++)
         free(c->stop[i]);
     free(c->stop);
-    tok_ids_free(&c->ids);
+    session_prompt_free(&c->prompt);
     *c = (struct recipe_call){0};
 }
 

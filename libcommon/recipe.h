@@ -30,10 +30,10 @@ void recipe_close(struct recipe *r);
 /* The member "prompts" (hash of the file) for the fingerprint. */
 void recipe_print(const struct recipe *r, struct buf *out);
 
-/* A prompt filled for a request: its tokens, its stop texts and the request that borrows both. */
+/* A prompt filled for a request, its stop texts, and the request that borrows both. */
 struct recipe_call {
     struct engine_request q;
-    struct tok_ids ids;
+    struct session_prompt prompt;
     char **stop;
     int n_stop;
 };

@@ -1,14 +1,17 @@
-/* session.c - an engine and its prompts, opened from a command's options. */
+/* session.c - a model, ours or a server's, and its prompts, opened from a command's options. */
 #include "session.h"
 
 #include "bias.h"
 #include "file.h"
 #include "gbnf.h"
+#include "http.h"
 #include "schema.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+
+enum { REMOTE_LOGPROBS = 20 }; // OpenAI's limit
 
 /* Bytes that no prompt which fits the context can exceed: every token at its longest,
  * and four times that for what normalizers drop. */
@@ -21,6 +24,54 @@ static size_t most_bytes(const struct tok *t, int ctx)
         longest = n > longest ? n : longest;
     }
     return 4 * longest * (size_t)ctx;
+}
+
+/* Options about a model of our own. */
+static int check_server(const struct cli_model *o, struct err *e)
+{
+    const struct cli_model *d = &cli_model_default;
+    const struct {
+        const char *name;
+        bool given;
+    } ours[] = {{"device", o->device != d->device},
+                {"threads", o->threads != d->threads},
+                {"ctx", o->ctx != d->ctx},
+                {"batch-tokens", o->batch_tokens != d->batch_tokens},
+                {"kv-memory", o->kv_memory != d->kv_memory},
+                {"no-prefix-cache", o->no_prefix_cache},
+                {"isa", o->isa != d->isa},
+                {"chat-template", o->chat_template != NULL}};
+
+    if (o->no_server)
+        return err_set(e, ERR_ARG, "-m %s: the model must be a file or directory here, no server",
+                       o->path);
+    for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++)
+        if (ours[i].given)
+            return err_set(e, ERR_ARG,
+                           "--%s: the server decides that; it is for a model of our own",
+                           ours[i].name);
+    return 0;
+}
+
+static int open_server(struct session *s, const struct cli *c, const struct cli_model *o,
+                       bool ordered, struct err *e)
+{
+    const struct remote_opt ro = {.url = o->path,
+                                  .key_file = o->api_key_file,
+                                  .model = o->model_name,
+                                  .timeout = o->timeout,
+                                  .retries = o->retries,
+                                  .batch = o->batch,
+                                  .ordered = ordered};
+
+    if (check_server(o, e))
+        return -1;
+    s->remote = remote_open(&ro, e);
+    if (!s->remote)
+        return -1;
+    cli_note(c, "server %s, model %s, %d requests at once", o->path, remote_model(s->remote),
+             o->batch);
+    return 0;
 }
 
 int session_open(struct session *s, const struct cli *c, const struct cli_model *o, bool ordered,
@@ -43,6 +94,11 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
     *s = (struct session){0};
     if (!o->path)
         return err_set(e, ERR_ARG, "no model: name one with -m");
+    if (http_is_url(o->path))
+        return open_server(s, c, o, ordered, e);
+    if (o->api_key_file || o->model_name)
+        return err_set(e, ERR_ARG, "--%s: -m is not the address of a server",
+                       o->api_key_file ? "api-key-file" : "model-name");
     if (!strcmp(cli_devices[o->device], "cuda"))
         return err_set(e, ERR_ARG, "--device cuda: this build has no CUDA backend");
     s->en = engine_open(&eo, o->path, e);
@@ -52,6 +108,7 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
         session_close(s);
         return -1;
     }
+    hash_hex(engine_model(s->en)->hash, s->name);
     s->pm.max_bytes = most_bytes(s->pm.tok, engine_ctx(s->en));
     engine_describe(s->en, &b);
     for (char *save = NULL, *line = strtok_r(b.p, "\n", &save); line;
@@ -65,10 +122,34 @@ void session_close(struct session *s)
 {
     prompt_model_free(&s->pm);
     engine_close(s->en);
+    remote_close(s->remote);
+    free(s->schema);
     free(s->bias);
     free(s->breaker);
     grammar_free(s->grammar);
     *s = (struct session){0};
+}
+
+const char *session_model(const struct session *s)
+{
+    return s->remote ? remote_model(s->remote) : s->name;
+}
+
+/* A server gets the schema as it is: whether it can follow it, it says. Takes text over. */
+static int keep_schema(struct session *s, const char *path, char *text, size_t n, const char *hex,
+                       struct buf *more, struct err *e)
+{
+    struct arena mem = {0};
+    struct json j;
+    int rc = json_parse(&j, &mem, text, n, e);
+    const char *root = rc ? NULL : json_raw(&j, 0, &n);
+
+    if (root)
+        s->schema = mem_dup(root, n); // without the space around it
+    arena_free(&mem);
+    free(text);
+    buf_fmt(more, "%s\"json-schema\":\"%s\"", more->n ? "," : "", hex);
+    return rc ? err_wrap(e, "%s", path) : 0;
 }
 
 int session_constrain(struct session *s, const char *grammar, const char *schema, struct buf *more,
@@ -83,10 +164,15 @@ int session_constrain(struct session *s, const char *grammar, const char *schema
         return 0;
     if (grammar && schema)
         return err_set(e, ERR_ARG, "--grammar and --json-schema exclude each other");
+    if (grammar && s->remote)
+        return err_set(e, ERR_ARG,
+                       "--grammar: a server has no common form for it; --json-schema has");
     text = file_text(path, CFG_TEXT, &n, e);
     if (!text)
         return -1;
     hash_hex(hash_bytes(text, n), hex);
+    if (s->remote)
+        return keep_schema(s, path, text, n, hex, more, e);
     if (!(grammar ? gbnf_read : schema_read)(&c, text, n, e))
         s->grammar = grammar_new(&c, s->pm.tok, engine_model(s->en)->vocab, e);
     cfg_free(&c);
@@ -122,13 +208,38 @@ struct engine_request session_request(const struct cli_sample *o, uint64_t seed)
     };
 }
 
+int session_takes(const struct session *s, const struct cli_sample *o, struct err *e)
+{
+    const struct {
+        const char *name;
+        bool given;
+    } ours[] = {{"repeat-penalty", o->repeat_penalty < 1 || o->repeat_penalty > 1},
+                {"typical-p", o->typical_p > 0 && o->typical_p < 1},
+                {"top-n-sigma", o->top_n_sigma > 0},
+                {"mirostat-tau", o->mirostat_tau > 0},
+                {"dry-multiplier", o->dry_multiplier > 0},
+                {"logit-bias", o->logit_bias.n > 0},
+                {"ignore-eos", o->ignore_eos}};
+
+    for (size_t i = 0; s->remote && i < sizeof(ours) / sizeof(*ours); i++)
+        if (ours[i].given)
+            return err_set(e, ERR_ARG, "--%s: servers have no common form for it", ours[i].name);
+    if (s->remote && o->logprobs > REMOTE_LOGPROBS)
+        return err_set(e, ERR_ARG, "--logprobs %d: a server gives at most %d", o->logprobs,
+                       REMOTE_LOGPROBS);
+    return 0;
+}
+
 int session_sampling(struct session *s, const struct cli_sample *o, struct engine_request *q,
                      struct err *e)
 {
     const struct tok *tok = s->pm.tok;
-    int n_vocab = engine_model(s->en)->vocab;
     bool given = o->dry_breaker.n > 0;
+    int n_vocab;
 
+    if (s->remote)
+        return session_takes(s, o, e);
+    n_vocab = engine_model(s->en)->vocab;
     if (o->mirostat_tau > 0 && (o->top_k > 0 || o->top_p < 1 || o->min_p > 0 || o->typical_p < 1))
         return err_set(e, ERR_ARG,
                        "--mirostat-tau stands in the place of --top-k, --top-p, --min-p and "
@@ -143,10 +254,135 @@ int session_sampling(struct session *s, const struct cli_sample *o, struct engin
     return 0;
 }
 
+int session_record(const struct session *s, struct record *r, struct session_prompt *out,
+                   struct err *e)
+{
+    *out = (struct session_prompt){0};
+    if (s->remote)
+        return prompt_record_json(r, &out->json, &out->templated, e);
+    return prompt_record(&s->pm, r, &out->ids, &out->templated, e);
+}
+
+int session_fill(const struct session *s, const struct prompt *p, const struct prompt_var *v, int n,
+                 struct session_prompt *out, struct err *e)
+{
+    *out = (struct session_prompt){.templated = true};
+    if (s->remote)
+        return prompt_json(p, v, n, &out->json, &out->begun, e);
+    return prompt_encode(p, &s->pm, v, n, &out->ids, e);
+}
+
+void session_prompt_free(struct session_prompt *p)
+{
+    tok_ids_free(&p->ids);
+    buf_free(&p->json);
+    buf_free(&p->begun);
+    *p = (struct session_prompt){0};
+}
+
+bool session_room(const struct session *s)
+{
+    return s->remote ? remote_room(s->remote) : engine_room(s->en);
+}
+
+bool session_busy(const struct session *s)
+{
+    return s->remote ? remote_busy(s->remote) : engine_busy(s->en);
+}
+
+int session_submit(struct session *s, struct engine_request *q, const struct session_prompt *p,
+                   struct err *e)
+{
+    const struct openai_ask ask = {.prompt = p->json.p,
+                                   .n_prompt = p->json.n,
+                                   .raw = !p->templated,
+                                   .begun = p->begun.p,
+                                   .n_begun = p->begun.n,
+                                   .schema = s->schema,
+                                   .n_schema = s->schema ? strlen(s->schema) : 0};
+
+    if (s->remote) {
+        remote_submit(s->remote, &ask, q);
+        return 0;
+    }
+    q->token = p->ids.id;
+    q->n_token = (int)p->ids.n;
+    q->grammar = s->grammar;
+    return engine_submit(s->en, q, e);
+}
+
+int session_step(struct session *s, struct err *e)
+{
+    if (s->remote)
+        return remote_step(s->remote, s->stream && stream_stopped(s->stream), e);
+    return engine_step(s->en, e);
+}
+
+static int poll_server(struct session *s, struct session_result *out)
+{
+    struct remote_result r;
+
+    if (!remote_poll(s->remote, &r))
+        return 0;
+    *out = (struct session_result){.rule = r.rule, .why = r.why};
+    out->d = (struct engine_result){
+        .user = r.user, .sample_index = r.sample_index, .finish = ENGINE_FAILED, .text = ""};
+    if (!r.answer)
+        return 1;
+    out->d.finish = r.answer->finish;
+    out->d.text = buf_cstr(&r.answer->text);
+    out->d.n_text = r.answer->text.n;
+    out->d.n_prompt = r.answer->n_prompt;
+    out->d.n_tokens = r.answer->n_tokens;
+    out->logprobs = r.answer->logprobs.p;
+    out->n_logprobs = r.answer->logprobs.n;
+    return 1;
+}
+
+int session_poll(struct session *s, struct session_result *out)
+{
+    if (s->remote)
+        return poll_server(s, out);
+    *out = (struct session_result){0};
+    if (!engine_poll(s->en, &out->d))
+        return 0;
+    if (out->d.finish == ENGINE_FAILED) {
+        out->rule = "logits";
+        out->why = "the model gave no finite logits";
+    } else if (out->d.finish == ENGINE_GRAMMAR) {
+        out->rule = "grammar";
+        out->why = "no token of the vocabulary keeps to the grammar, or it is too ambiguous";
+    } else if (out->d.finish == ENGINE_FEW) {
+        out->rule = "beams";
+        out->why = "the search found fewer outputs than --samples asks for";
+    }
+    return 1;
+}
+
+void session_tokens(const struct session *s, int64_t *prompt, int64_t *generated)
+{
+    *prompt = s->remote ? remote_counts(s->remote)->prompt : engine_counts(s->en)->prompt;
+    *generated = s->remote ? remote_counts(s->remote)->generated : engine_counts(s->en)->generated;
+}
+
+static void server_stats(const struct remote_counts *n, struct buf *out)
+{
+    buf_fmt(out, "\"prompt_tokens\":%lld,\"generated_tokens\":%lld,", (long long)n->prompt,
+            (long long)n->generated);
+    buf_fmt(out, "\"requests\":%lld,\"failed\":%lld,\"retries\":%lld", (long long)n->requests,
+            (long long)n->failed, (long long)n->retries);
+}
+
 void session_stats(const struct session *s, struct buf *out)
 {
-    const struct engine_counts *n = engine_counts(s->en);
+    const struct engine_counts *n;
     struct rusage use;
+
+    if (s->remote) {
+        server_stats(remote_counts(s->remote), out);
+        return;
+    }
+    n = engine_counts(s->en);
 
     buf_fmt(out, "\"prompt_tokens\":%lld,\"generated_tokens\":%lld,\"steps\":%lld,",
             (long long)n->prompt, (long long)n->generated, (long long)n->steps);
@@ -162,18 +398,20 @@ void session_stats(const struct session *s, struct buf *out)
             (unsigned long long)engine_cache_bytes(s->en), (long long)use.ru_maxrss * 1024);
 }
 
-struct stream *session_stream(const struct session *s, const struct cli *c,
-                              const struct stream_opt *io, const char *const *fields, int group,
-                              const char *more, int n, char **file, struct err *e)
+struct stream *session_stream(struct session *s, const struct cli *c, const struct stream_opt *io,
+                              const char *const *fields, int group, const char *more, int n,
+                              char **file, struct err *e)
 {
     struct buf print = {0};
     struct stream_conf conf = {
         .stage = c->name, .fields = fields, .group = group, .quiet = c->notes->quiet};
-    struct stream *st;
+    struct hash128 model;
 
-    cli_fingerprint(c, &engine_model(s->en)->hash, more, &print);
+    model = s->remote ? hash_bytes(session_model(s), strlen(session_model(s)))
+                      : engine_model(s->en)->hash;
+    cli_fingerprint(c, &model, more, &print);
     conf.fingerprint = buf_cstr(&print);
-    st = stream_open(io, &conf, n, file, e);
+    s->stream = stream_open(io, &conf, n, file, e);
     buf_free(&print);
-    return st;
+    return s->stream;
 }

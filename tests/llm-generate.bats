@@ -172,7 +172,7 @@ EOT
     echo 'root ::= "x"' >one.gbnf
     run -1 --separate-stderr gen --beams 8 --samples 8 -n 1 --grammar one.gbnf <<<"$task"
     [ -z "$output" ]
-    [ "$stderr" = "llm-generate: <stdin>:1: the search found fewer than 8 outputs" ]
+    [ "$stderr" = "llm-generate: <stdin>:1: the search found fewer outputs than --samples asks for" ]
 }
 
 @test "llm-generate: beams: what cannot be is refused with 2" {

@@ -1,0 +1,47 @@
+/* openai.h - requests and answers in the form of OpenAI's completions interface.
+ *
+ * /chat/completions for messages, /completions for a raw prompt, as vLLM, TensorRT-LLM, llama.cpp
+ * and others serve them. What an answer says is checked as any file is.
+ * Source: OpenAI API reference, "Create chat completion" and "Create completion". */
+#ifndef OPENAI_H
+#define OPENAI_H
+
+#include "buf.h"
+#include "engine.h"
+#include "err.h"
+
+/* What a server is asked; all borrowed. */
+struct openai_ask {
+    const char *prompt; // (n_prompt) JSON: a list of messages, or with raw a string
+    size_t n_prompt;
+    bool raw;
+    const char *begun; // (n_begun) the last message is the beginning of the answer: this text
+    size_t n_begun;
+    const char *schema; // (n_schema) a JSON schema of the output, or NULL
+    size_t n_schema;
+};
+
+/* The body of a request with the sampling, stop texts and log-probabilities of q. The server's
+ * seed is a function of (seed, key, sample_index). Penalties that change no result are left out. */
+void openai_put(const struct openai_ask *a, const char *model, const struct engine_request *q,
+                struct buf *out);
+
+/* A completion. Counts are -1 where the server gives none. */
+struct openai_answer {
+    enum engine_finish finish; // ENGINE_STOP or ENGINE_LENGTH
+    struct buf text;
+    struct buf logprobs; // JSON as in llm-jsonl(5), without ids; empty: none
+    int n_prompt, n_tokens;
+};
+
+/* Read one. ERR_DATA: it is no completion; ERR_ARG: it is one, of which nothing can be used. */
+int openai_read(struct openai_answer *a, const char *body, size_t n, bool raw, struct err *e);
+void openai_free(struct openai_answer *a);
+
+/* What an answer with an error's status says, in at most 300 bytes; "" when nothing. */
+void openai_error(const char *body, size_t n, struct buf *out);
+
+/* The only model of an answer to GET /models; ERR_ARG when there are several. */
+int openai_model(const char *body, size_t n, struct buf *name, struct err *e);
+
+#endif

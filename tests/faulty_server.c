@@ -1,0 +1,376 @@
+/* faulty_server.c - a server of OpenAI's completions interface, for tests: one that answers, and
+ * one that does all that servers do wrong.
+ *
+ *   faulty_server FILE [PLAN [MODEL]]
+ *
+ * Listens on a free port of 127.0.0.1 and writes it to FILE; each request goes to FILE.log, the
+ * Authorization header, the body and how many are under way on a line. PLAN names what is done to
+ * the first, second ... request, the last one to all others: "500,429,ok". A body that has
+ * "fault=NAME" in it gets that. The answer is made of the request's seed or, with MODEL,
+ * llm-generate's. */
+#include "buf.h"
+#include "json.h"
+#include "mem.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { HUGE_BYTES = 48 << 20 };
+
+struct shared {
+    atomic_int posts, open; // requests; at once
+};
+
+struct server {
+    const char *file, *plan, *model;
+    struct shared *shared;
+    int fd; // connection
+};
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(2);
+}
+
+static void put(const struct server *s, const char *p, size_t n)
+{
+    while (n) {
+        ssize_t k = send(s->fd, p, n, MSG_NOSIGNAL);
+
+        if (k <= 0)
+            _exit(0);
+        p += k;
+        n -= (size_t)k;
+    }
+}
+
+static void reply(const struct server *s, const char *status, const char *more, const char *body,
+                  size_t declared, size_t n)
+{
+    struct buf b = {0};
+
+    buf_fmt(&b, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n%s\r\n", status, declared, more);
+    buf_add(&b, body, n);
+    put(s, b.p, b.n);
+    buf_free(&b);
+}
+
+static const char json_type_header[] = "Content-Type: application/json\r\n";
+
+static void reply_json(const struct server *s, const char *status, const char *body)
+{
+    reply(s, status, json_type_header, body, strlen(body), strlen(body));
+}
+
+/* What the embedded model says to the request: a record of llm-generate. */
+static void ask_model(const struct server *s, const struct json *j, struct buf *line)
+{
+    struct buf cmd = {0}, in = {0};
+    char name[] = "/tmp/faulty_server.XXXXXX", part[4096];
+    int chat = json_get(j, 0, "messages"), fd = mkstemp(name);
+    double temp = 1, max = 16;
+    size_t n;
+    const char *raw = json_raw(j, chat < 0 ? json_get(j, 0, "prompt") : chat, &n);
+    FILE *f;
+
+    json_num(j, json_get(j, 0, "temperature"), &temp);
+    json_num(j, json_get(j, 0, "max_tokens"), &max);
+    buf_fmt(&in, "{\"id\":\"x\",\"%s\":%.*s}\n", chat < 0 ? "prompt" : "messages", (int)n, raw);
+    if (fd < 0 || write(fd, in.p, in.n) != (ssize_t)in.n)
+        die(name);
+    buf_fmt(&cmd, "llm-generate -j 1 -m '%s' -t %g -n %g %s", s->model, temp, max, name);
+    f = popen(cmd.p, "r");
+    while (f && (n = fread(part, 1, sizeof(part), f)))
+        buf_add(line, part, n);
+    if (!f || pclose(f))
+        buf_reset(line);
+    close(fd);
+    unlink(name);
+    buf_free(&cmd);
+    buf_free(&in);
+}
+
+/* The text that is answered, its finish_reason and usage. */
+static void answer_text(const struct server *s, const struct json *j, struct arena *mem,
+                        struct buf *text, const char **finish, struct buf *usage)
+{
+    struct buf line = {0};
+    struct json r;
+    struct err e;
+    double seed = 0;
+    size_t n;
+    const char *t;
+
+    *finish = "stop";
+    json_num(j, json_get(j, 0, "seed"), &seed);
+    if (!s->model) {
+        buf_fmt(text, " Name %d rivers of region %d and sort them by length %d.", (int)seed % 97,
+                (int)seed % 89, (int)seed % 83);
+        buf_str(usage, "{\"prompt_tokens\":7,\"completion_tokens\":5}");
+        return;
+    }
+    ask_model(s, j, &line);
+    if (!line.n || json_parse(&r, mem, arena_dup(mem, line.p, line.n - 1), line.n - 1, &e))
+        return;
+    t = json_str(&r, json_get(&r, 0, "output"), mem, &n);
+    buf_add(text, t, n);
+    *finish = json_str(&r, json_get(&r, 0, "finish_reason"), mem, NULL);
+    t = json_raw(&r, json_get(&r, 0, "usage"), &n);
+    buf_add(usage, t, n);
+    buf_free(&line);
+}
+
+static void put_logprobs(const struct json *j, bool chat, struct buf *b)
+{
+    if (chat && json_true(j, json_get(j, 0, "logprobs")))
+        buf_str(b, ",\"logprobs\":{\"content\":[{\"token\":\"a\",\"logprob\":-0.5,\"bytes\":[97],"
+                   "\"top_logprobs\":[{\"token\":\"a\",\"logprob\":-0.5},"
+                   "{\"token\":\"b\",\"logprob\":-1.25}]}]}");
+    if (!chat && json_is(j, json_get(j, 0, "logprobs"), JSON_NUMBER))
+        buf_str(b, ",\"logprobs\":{\"tokens\":[\"a\",\"b\"],\"token_logprobs\":[-0.5,-1],"
+                   "\"top_logprobs\":[{\"a\":-0.5,\"c\":-2},{\"b\":-1}],\"text_offset\":[0,1]}");
+}
+
+static void answer(const struct server *s, const char *body, size_t n, bool chat)
+{
+    struct arena mem = {0};
+    struct buf text = {0}, usage = {0}, b = {0};
+    const char *finish;
+    struct json j;
+    struct err e;
+
+    if (json_parse(&j, &mem, body, n, &e)) {
+        reply_json(s, "400 Bad Request", "{\"error\":{\"message\":\"not JSON\"}}");
+        return;
+    }
+    answer_text(s, &j, &mem, &text, &finish, &usage);
+    buf_str(&b, "{\"id\":\"1\",\"choices\":[{\"index\":0");
+    buf_str(&b, chat ? ",\"message\":{\"role\":\"assistant\",\"content\":" : ",\"text\":");
+    json_put_str(&b, buf_cstr(&text), text.n);
+    buf_str(&b, chat ? "}" : "");
+    buf_fmt(&b, ",\"finish_reason\":\"%s\"", finish);
+    put_logprobs(&j, chat, &b);
+    buf_fmt(&b, "}],\"usage\":%s}", usage.n ? usage.p : "null");
+    reply_json(s, "200 OK", b.p);
+    buf_free(&b);
+    buf_free(&text);
+    buf_free(&usage);
+    arena_free(&mem);
+}
+
+static void hang_up(const struct server *s)
+{
+    close(s->fd);
+    _exit(0);
+}
+
+static void send_huge(const struct server *s)
+{
+    char part[1 << 16];
+
+    memset(part, 'x', sizeof(part));
+    reply(s, "200 OK", json_type_header, "{\"choices\":\"", HUGE_BYTES, 12);
+    for (size_t n = 12; n < HUGE_BYTES; n += sizeof(part))
+        put(s, part, sizeof(part));
+    hang_up(s);
+}
+
+/* Do what is wrong; false: nothing is. */
+static bool misbehave(const struct server *s, const char *fault, const char *key)
+{
+    static const char half[] = "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"hal";
+    static const struct {
+        const char *name, *status, *more, *body;
+    } fixed[] = {
+        {"500", "500 Internal Server Error", json_type_header,
+         "{\"error\":{\"message\":\"out of memory\"}}"},
+        {"429", "429 Too Many Requests", "Retry-After: 2\r\nContent-Type: application/json\r\n",
+         "{\"error\":{\"message\":\"slow down\"}}"},
+        {"400", "400 Bad Request", json_type_header,
+         "{\"error\":{\"message\":\"maximum context length is 5\",\"type\":\"x\"}}"},
+        {"302", "302 Found", "Location: http://127.0.0.1:1/\r\n", ""},
+        {"garbage", "200 OK", json_type_header, half},
+        {"other", "200 OK", json_type_header, "{\"object\":\"list\"}"},
+        {"html", "200 OK", "Content-Type: text/html\r\n", "<html>login</html>"},
+        {"empty", "200 OK", json_type_header,
+         "{\"choices\":[{\"message\":{\"content\":null},\"finish_reason\":\"length\"}]}"},
+        {"filter", "200 OK", json_type_header,
+         "{\"choices\":[{\"message\":{\"content\":\"\"},\"finish_reason\":\"content_filter\"}]}"}};
+    struct buf b = {0};
+
+    for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++)
+        if (!strcmp(fault, fixed[i].name)) {
+            reply(s, fixed[i].status, fixed[i].more, fixed[i].body, strlen(fixed[i].body),
+                  strlen(fixed[i].body));
+            return true;
+        }
+    if (!strcmp(fault, "401")) { // says the key back
+        buf_fmt(&b, "{\"error\":{\"message\":\"bad key: %s\"}}", key);
+        reply_json(s, "401 Unauthorized", b.p);
+    } else if (!strcmp(fault, "cut")) {
+        reply(s, "200 OK", json_type_header, half, 4096, strlen(half));
+        hang_up(s);
+    } else if (!strcmp(fault, "drop")) {
+        hang_up(s);
+    } else if (!strcmp(fault, "slow")) {
+        sleep(60);
+    } else if (!strcmp(fault, "late")) {
+        usleep(300000);
+        return false;
+    } else if (!strcmp(fault, "huge")) {
+        send_huge(s);
+    } else {
+        return false;
+    }
+    buf_free(&b);
+    return true;
+}
+
+/* The fault of request k, or the one that the body asks for. */
+static void fault_of(const struct server *s, const char *body, int k, char *name, size_t n)
+{
+    const char *at = strstr(body, "fault="), *p = s->plan, *next;
+
+    if (at) {
+        p = at + 6;
+    } else {
+        for (; k && (next = strchr(p, ',')); k--)
+            p = next + 1;
+    }
+    snprintf(name, n, "%.*s", (int)strspn(p, "abcdefghijklmnopqrstuvwxyz0123456789"), p);
+}
+
+static void log_line(const struct server *s, const char *key, int at_once, const char *body,
+                     size_t n)
+{
+    struct buf path = {0}, b = {0};
+    int fd;
+
+    buf_fmt(&path, "%s.log", s->file);
+    buf_fmt(&b, "%s\t%.*s\t%d\n", key, (int)n, body, at_once);
+    fd = open(path.p, O_WRONLY | O_CREAT | O_APPEND, 0666);
+    if (fd < 0 || write(fd, b.p, b.n) < 0)
+        die(path.p);
+    close(fd);
+    buf_free(&path);
+    buf_free(&b);
+}
+
+/* The value of a header, up to the end of its line; "" when it is not there. */
+static void header(const char *head, const char *name, char *out, size_t n)
+{
+    const char *at = strcasestr(head, name);
+
+    snprintf(out, n, "%.*s", at ? (int)strcspn(at + strlen(name), "\r") : 0,
+             at ? at + strlen(name) : "");
+}
+
+static void post(const struct server *s, const char *head, const char *body, size_t n)
+{
+    bool chat = !strncmp(head, "POST /v1/chat/completions ", 26);
+    char key[512], fault[32];
+    int open = ++s->shared->open;
+
+    header(head, "Authorization: Bearer ", key, sizeof(key));
+    log_line(s, key, open, body, n);
+    fault_of(s, body, s->shared->posts++, fault, sizeof(fault));
+    if (!misbehave(s, fault, key)) {
+        if (chat || !strncmp(head, "POST /v1/completions ", 21))
+            answer(s, body, n, chat);
+        else
+            reply_json(s, "404 Not Found", "{\"error\":{\"message\":\"no such address\"}}");
+    }
+    s->shared->open--;
+}
+
+/* One request off the front of what was read; false when it is not all there. */
+static bool serve(const struct server *s, struct buf *in)
+{
+    char *end = in->n ? strstr(in->p, "\r\n\r\n") : NULL, length[32], *body;
+    size_t n;
+
+    if (!end)
+        return false;
+    *end = 0;
+    body = end + 4;
+    header(in->p, "Content-Length: ", length, sizeof(length));
+    n = strtoul(length, NULL, 10);
+    if ((size_t)(in->p + in->n - body) < n) {
+        *end = '\r';
+        return false;
+    }
+    if (!strncmp(in->p, "GET /v1/models ", 15)) {
+        reply_json(s, "200 OK", "{\"object\":\"list\",\"data\":[{\"id\":\"test-model\"}]}");
+    } else {
+        post(s, in->p, body, n);
+    }
+    n += (size_t)(body - in->p);
+    memmove(in->p, in->p + n, in->n - n + 1);
+    in->n -= n;
+    return true;
+}
+
+static void connection(const struct server *s)
+{
+    struct buf in = {0};
+    char part[1 << 16];
+    ssize_t n;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    while ((n = recv(s->fd, part, sizeof(part), 0)) > 0) {
+        buf_add(&in, part, (size_t)n);
+        while (serve(s, &in))
+            ;
+    }
+    _exit(0);
+}
+
+static void write_port(const char *file, int port)
+{
+    struct buf tmp = {0};
+    FILE *f;
+
+    buf_fmt(&tmp, "%s.tmp", file);
+    f = fopen(tmp.p, "w");
+    if (!f || fprintf(f, "%d\n", port) < 0 || fclose(f) || rename(tmp.p, file))
+        die(file);
+    buf_free(&tmp);
+}
+
+int main(int argc, char **argv)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct server s = {.plan = argc > 2 ? argv[2] : "ok", .model = argc > 3 ? argv[3] : NULL};
+    socklen_t n = sizeof(at);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (argc < 2)
+        return 2;
+    s.file = argv[1];
+    s.shared =
+        mmap(NULL, sizeof(*s.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    signal(SIGCHLD, SIG_IGN);
+    if (s.shared == MAP_FAILED || fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) ||
+        listen(fd, 128) || getsockname(fd, (struct sockaddr *)&at, &n))
+        die("listen");
+    write_port(s.file, ntohs(at.sin_port));
+    while ((s.fd = accept(fd, NULL, NULL)) >= 0) {
+        if (!fork()) {
+            signal(SIGCHLD, SIG_DFL);
+            connection(&s);
+        }
+        close(s.fd);
+    }
+    return 0;
+}

@@ -1,0 +1,243 @@
+# Commands over a server (tests/faulty_server.c): what is asked, every fault, order, resuming.
+bats_require_minimum_version 1.5.0
+
+setup() {
+    TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
+    SEEDS="$BATS_TEST_DIRNAME/../examples/synthetic/seeds.jsonl"
+    unset http_proxy HTTP_PROXY all_proxy ALL_PROXY
+    cd "$BATS_TEST_TMPDIR" || return 1
+    : >pids
+}
+
+teardown() {
+    while read -r pid; do
+        kill "$pid" 2>/dev/null || :
+    done <"$BATS_TEST_TMPDIR/pids"
+}
+
+# server [PLAN [MODEL]]: start one; sets URL. Its requests are in port.log.
+server() {
+    rm -f port
+    : >port.log
+    "$BUILD/tests/faulty_server" port "$@" 3>&- &
+    echo $! >>pids
+    while [ ! -e port ]; do sleep 0.01; done
+    URL="http://127.0.0.1:$(cat port)/v1"
+}
+
+gen() {
+    llm-generate -m "$URL" "$@"
+}
+
+records() {
+    for i in $(seq "$1"); do echo "{\"id\":$i,\"instruction\":\"do $i\"}"; done
+}
+
+@test "remote: messages and raw prompts, sampling, stop texts and seeds are asked as the interface has them" {
+    server
+    run -0 --separate-stderr gen -t 0.5 -p 0.9 -k 7 --min-p 0.25 -n 9 --presence-penalty 1 --stop X --stop '"' <<'EOT'
+{"id":1,"instruction":"a \"b\"","input":"c","system":"s"}
+{"id":2,"prompt":"raw"}
+{"id":3,"conversations":[{"from":"human","value":"h"},{"from":"gpt","value":"g"}]}
+EOT
+    [ -z "$stderr" ]
+    cut -f2 port.log | jq -e -s 'map(del(.seed, .messages, .prompt, .model)) | unique
+        == [{"max_tokens":9,"temperature":0.5,"top_p":0.9,"top_k":7,"min_p":0.25,"presence_penalty":1,"stop":["X","\""]}]'
+    [ "$(cut -f2 port.log | jq -c 'select(.prompt) | [.model, .prompt]')" = '["test-model","raw"]' ]
+    [ "$(cut -f2 port.log | jq -c '.messages | select(. and length == 2)')" = '[{"role":"system","content":"s"},{"role":"user","content":"a \"b\"\n\nc"}]' ]
+    [ "$(cut -f2 port.log | jq .seed | sort -u | wc -l)" = 3 ]
+    jq -e -s 'map(.id) == [1,2,3] and all(.[]; (.output | startswith(" Name")) and .finish_reason == "stop"
+        and .usage == {"prompt_tokens":7,"completion_tokens":5})' <<<"$output"
+}
+
+@test "remote: seeds depend on seed, record and sample, not on the run" {
+    server
+    records 3 | gen --samples 2 >a
+    records 3 | gen --samples 2 --batch 1 >b
+    cmp a b
+    [ "$(jq -r .output a | sort -u | wc -l)" = 6 ]
+    records 3 | gen --samples 2 --seed 1 >c
+    run ! cmp a c
+}
+
+@test "remote: many requests are under way at once, no more than --batch, and the order is kept" {
+    server
+    records 60 | gen --batch 8 --unordered >u
+    records 60 | gen --batch 8 >o
+    [ "$(jq -s -c 'map(.id)' o)" = "$(seq 60 | jq -s -c .)" ]
+    cmp <(sort u) <(sort o)
+    server late
+    records 20 | gen --batch 8 >/dev/null
+    [ "$(cut -f3 port.log | sort -n | tail -1)" = 8 ]
+}
+
+@test "remote: the same model here and behind a server gives the same records at temperature 0" {
+    server ok "$TINY"
+    # Not in the form instruction + input: Alpaca's template has a place for the input, messages have none.
+    head -8 "$SEEDS" | jq -c '{id, messages: [{role: "user", content: (.instruction + "\n\n" + .input)}]}' >in
+    echo '{"prompt":"Reverse"}' >>in
+    gen -t 0 -n 24 in >there
+    llm-generate -m "$TINY" -t 0 -n 24 in >here
+    cmp here there
+}
+
+@test "remote: log-probabilities of both interfaces; a server that has none is a reject" {
+    server
+    run -0 gen --logprobs 2 <<<'{"id":1,"instruction":"x"}
+{"id":2,"prompt":"x"}'
+    [ "$(jq -c .logprobs <<<"${lines[0]}")" = '[{"token":"a","logprob":-0.5,"top":[{"token":"a","logprob":-0.5},{"token":"b","logprob":-1.25}]}]' ]
+    [ "$(jq -c '.logprobs | map([.token, .logprob, (.top | length)])' <<<"${lines[1]}")" = '[["a",-0.5,2],["b",-1,1]]' ]
+}
+
+@test "remote: status 500, a cut answer, a dropped connection, garbage, HTML and other JSON are tried again" {
+    for fault in 500 cut drop garbage html other; do
+        server $fault,ok
+        run -0 --separate-stderr gen --stats stats <<<'{"id":1,"instruction":"x"}'
+        [ -z "$stderr" ]
+        [ "$(jq -r .output <<<"$output" | cut -c-5)" = " Name" ]
+        # A connection that was open before and is dropped, libcurl repeats by itself.
+        [ "$(jq -c '[.requests, .retries, .failed]' stats)" = '[1,1,0]' ] || [ $fault = drop ]
+        rm stats
+    done
+}
+
+@test "remote: what fails for good is a reject with the reason, in its place; the rest goes on" {
+    server
+    for f in 500 cut garbage html empty filter 400 slow huge; do
+        echo "{\"id\":\"$f\",\"instruction\":\"fault=$f\"}"
+        echo "{\"id\":\"ok-$f\",\"instruction\":\"x\"}"
+    done >in
+    run -1 --separate-stderr gen --rejects bad --timeout 2 --retries 1 in
+    [ "$(jq -r .id <<<"$output" | tr '\n' ' ')" = "ok-500 ok-cut ok-garbage ok-html ok-empty ok-filter ok-400 ok-slow ok-huge " ]
+    [ "$(jq -r '[.id, .reject.rule] | join(" ")' bad | tr '\n' ' ')" = "500 status cut cut garbage answer html answer empty empty filter empty 400 status slow timeout huge size " ]
+    [[ "$stderr" == *"in:1: the server's status is 500: out of memory"* ]]
+    [[ "$stderr" == *"in:13: the server's status is 400: maximum context length is 5"* ]]
+    [[ "$stderr" == *"finish_reason 'content_filter'"* ]]
+    [ "$(grep -c fault=400 port.log)" = 1 ] # as wrong the second time
+    [ "$(grep -c fault=500 port.log)" = 2 ]
+}
+
+@test "remote: Retry-After is waited for" {
+    server 429,ok
+    begin=$(date +%s%N)
+    run -0 gen <<<'{"id":1,"instruction":"x"}'
+    [ $((($(date +%s%N) - begin) / 1000000)) -ge 1900 ] # not 1000
+}
+
+@test "remote: no hang: a server that never answers costs --timeout for each try" {
+    server slow
+    begin=$(date +%s)
+    run -1 gen --timeout 1 --retries 1 --model-name x <<<'{"id":1,"instruction":"x"}'
+    [ $(($(date +%s) - begin)) -le 6 ]
+}
+
+@test "remote: nobody there: status 75; gone in the middle: 75, nothing rejected, --resume goes on" {
+    run -75 --separate-stderr llm-generate -m http://127.0.0.1:1/v1 --retries 0 <<<'{"instruction":"x"}'
+    [ -n "$stderr" ]
+    server
+    records 5 >in
+    gen in >whole
+    head -2 in | gen -o out
+    kill "$(tail -1 pids)"
+    wait "$(tail -1 pids)" 2>/dev/null || :
+    run -75 --separate-stderr gen --model-name test-model --retries 1 -o out --rejects bad --resume in
+    [[ "$stderr" == *"no other request was answered"* ]]
+    [ ! -s bad ]
+    server # at another port
+    gen --model-name test-model -o out --rejects bad --resume in
+    cmp whole out
+    run -2 --separate-stderr gen --model-name other -o out --resume in
+    [[ "$stderr" == *model* ]]
+}
+
+@test "remote: a key goes along and is never shown; a wrong one ends the run before any record" {
+    server
+    echo "sk-secret" >key
+    gen --api-key-file key <<<'{"instruction":"x"}' >/dev/null
+    [ "$(cut -f1 port.log)" = sk-secret ]
+    server 401
+    run -2 --separate-stderr gen -v --api-key-file key --rejects bad <<<'{"instruction":"x"}'
+    [[ "$stderr" == *"status is 401: bad key: *********"* ]]
+    [[ "$stderr$(cat bad)" != *secret* ]]
+    printf 'two words' >key
+    run -2 gen --api-key-file key <<<'{"instruction":"x"}'
+}
+
+@test "remote: redirections are not followed, a wrong address ends the run" {
+    server 302
+    run -2 --separate-stderr gen <<<'{"instruction":"x"}'
+    [[ "$stderr" == *"status is 302"* ]]
+    server
+    run -2 --separate-stderr llm-generate -m "${URL%1}2" --model-name x <<<'{"instruction":"x"}'
+    [[ "$stderr" == *"status is 404: no such address"* ]]
+    run -2 llm-generate -m "http://user:word@127.0.0.1/v1" <<<'{"instruction":"x"}'
+    run -2 llm-generate -m "http://" <<<'{"instruction":"x"}'
+}
+
+@test "remote: SIGTERM ends with 75 although the server hangs, and --resume goes on" {
+    server
+    records 6 >in
+    gen in >whole
+    server ok,ok,slow
+    llm-generate -m "$URL" --batch 1 -o out --resume in 2>err &
+    pid=$!
+    while [ "$(wc -l <port.log)" -lt 3 ]; do sleep 0.02; done
+    kill -TERM $pid
+    rc=0
+    wait $pid || rc=$?
+    [ $rc = 75 ]
+    [ "$(wc -l <out)" = 2 ]
+    server
+    gen -o out --resume in
+    cmp whole out
+}
+
+@test "remote: options of a model of our own are refused before the first record" {
+    server
+    echo 'root ::= "a"' >g
+    for o in "--isa scalar" "-j 2" "--ctx 64" "--chat-template chatml" "--kv-memory 1G" "--repeat-penalty 1.1" "--ignore-eos" \
+        "--logit-bias 5:1" "--dry-multiplier 1" "--mirostat-tau 3" "--typical-p 0.5" "--grammar g" "--score" "--beams 2" "--logprobs 21"; do
+        # shellcheck disable=SC2086
+        run -2 --separate-stderr gen $o --rejects bad <<<'{"instruction":"x"}'
+        name=${o%% *}
+        [[ "$stderr" == *"${name/#-j/--threads}"* ]]
+        [ ! -s port.log ]
+    done
+    run -2 --separate-stderr llm-score -m "$URL" <<<'{"instruction":"x","output":"y"}'
+    [[ "$stderr" == *"no server"* ]]
+    run -2 --separate-stderr llm-generate -m "$TINY" --model-name x <<<'{"instruction":"x"}'
+    [[ "$stderr" == *"--model-name"* ]]
+}
+
+@test "remote: a JSON schema goes to the server as it is" {
+    server
+    echo '{"type":"object","x-y":[1.50]}' >schema
+    gen --json-schema schema <<<'{"instruction":"x"}' >/dev/null
+    grep -qF '"response_format":{"type":"json_schema","json_schema":{"name":"output","strict":true,"schema":{"type":"object","x-y":[1.50]}' port.log
+    cut -f2 port.log | jq -e .model
+    echo '{"type":' >schema
+    run -2 gen --json-schema schema <<<'{"instruction":"x"}'
+}
+
+@test "remote: llm-evol over a server: records, lineage, the server's model; failures are rejects" {
+    server 500,ok
+    head -3 "$SEEDS" >in
+    run -0 llm-evol -m "$URL" --rejects bad in
+    jq -e -s 'map(select(.meta.source == "evol")) | length > 0 and all(.[]; .meta.model == "test-model")' <<<"$output"
+    server 400
+    run -1 --separate-stderr llm-evol -m "$URL" --rejects bad2 in
+    [ "$(jq -r .reject.rule bad2 | sort -u)" = status ]
+    [ "$(wc -l <bad2)" = 3 ]
+}
+
+@test "remote: llm-selfinstruct over a server: the answer's beginning goes along; a failed prompt is a reject once" {
+    server
+    run -0 llm-selfinstruct -m "$URL" --count 12 --per-round 4 --no-seeds --rouge 0.99 "$SEEDS"
+    [ "${#lines[@]}" = 12 ]
+    [ "$(jq -r .meta.model <<<"$output" | sort -u)" = test-model ]
+    cut -f2 port.log | jq -e -s 'all(.[]; .messages[-1] == {"role":"assistant","content":"9."}
+        and .continue_final_message == true and .add_generation_prompt == false)'
+    server 400,ok
+    run -1 --separate-stderr llm-selfinstruct -m "$URL" --count 5 --per-round 4 --rouge 0.99 -o out --rejects bad "$SEEDS"
+    [ "$(jq -c 'select(.reject.rule == "status") | [.meta.round, .meta.item, has("instruction")]' bad)" = '[1,-1,false]' ]
+}

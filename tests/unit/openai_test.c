@@ -1,0 +1,125 @@
+/* openai_test.c - what is asked, and answers of servers as they are and as they should not be. */
+#include "openai.h"
+#include "test.h"
+
+#include <string.h>
+
+static const char tokens[] =
+    "{\"choices\":[{\"text\":\"ab\",\"finish_reason\":\"length\",\"logprobs\":{\"tokens\":[\"a\",\"b\"],"
+    "\"token_logprobs\":[-1,-2],\"top_logprobs\":[{\"a\":-1,\"x\":-3},null]}}]}";
+
+/* Read an answer; its code, or 0. */
+static int code(const char *body, bool raw)
+{
+    struct openai_answer a;
+    struct err e;
+    int rc = openai_read(&a, body, strlen(body), raw, &e) ? (int)e.code : 0;
+
+    openai_free(&a);
+    return rc;
+}
+
+static int model_code(const char *body, struct buf *name)
+{
+    struct err e;
+
+    buf_reset(name);
+    return openai_model(body, strlen(body), name, &e) ? (int)e.code : 0;
+}
+
+static void requests(void)
+{
+    struct engine_request q = {.max_tokens = 3, .sample = {.top_p = 1}, .seed = 9};
+    struct openai_ask a = {.prompt = "\"x\"", .n_prompt = 3, .raw = true};
+    struct buf b = {0}, c = {0};
+
+    TEST("openai: a request has what was asked for and nothing besides");
+    openai_put(&a, "m\"", &q, &b);
+    CHECK(!strncmp(b.p, "{\"model\":\"m\\\"\",\"prompt\":\"x\",\"max_tokens\":3,\"temperature\":0,",
+                   56));
+    CHECK(!strstr(b.p, "top_") && !strstr(b.p, "stop") && !strstr(b.p, "penalty"));
+    TEST("openai: the seed differs by sample, key and seed");
+    for (int i = 0; i < 3; i++) {
+        struct engine_request other = q;
+
+        other.sample_index += i == 0;
+        other.key.lo += i == 1;
+        other.seed += i == 2;
+        buf_reset(&c);
+        openai_put(&a, "m\"", &other, &c);
+        CHECK(strcmp(b.p, c.p));
+    }
+    buf_reset(&c);
+    openai_put(&a, "m\"", &q, &c);
+    CHECK(!strcmp(b.p, c.p));
+    buf_free(&b);
+    buf_free(&c);
+}
+
+static void answers(void)
+{
+    static const char good[] =
+        "{\"choices\":[{\"message\":{\"content\":\"a\\u0000\\ud83d\\ude00\"},\"finish_reason\":"
+        "\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":-1}}";
+    struct openai_answer a;
+    struct err e;
+
+    TEST("openai: an answer is read whole; counts that cannot be are not there");
+    CHECK(!openai_read(&a, good, strlen(good), false, &e));
+    CHECK(a.text.n == 6 && !memcmp(a.text.p, "a\0\xF0\x9F\x98\x80", 6) && a.finish == ENGINE_STOP);
+    CHECK(a.n_prompt == 3 && a.n_tokens == -1 && !a.logprobs.n);
+    openai_free(&a);
+    CHECK(!openai_read(&a, tokens, strlen(tokens), true, &e));
+    CHECK(a.finish == ENGINE_LENGTH && a.n_prompt == -1);
+    CHECK(!strcmp(a.logprobs.p,
+                  "[{\"token\":\"a\",\"logprob\":-1,\"top\":[{\"token\":\"a\",\"logprob\":"
+                  "-1},{\"token\":\"x\",\"logprob\":-3}]},{\"token\":\"b\",\"logprob\":-2,"
+                  "\"top\":[]}]"));
+    openai_free(&a);
+    TEST("openai: what is no completion, and what is one without use");
+    CHECK(code("", false) == ERR_DATA && code("[]", false) == ERR_DATA);
+    CHECK(code("{\"choices\":[]}", false) == ERR_DATA);
+    CHECK(code("{\"choices\":{}}", true) == ERR_DATA);
+    CHECK(code("{\"choices\":[{\"message\":1}]}", false) == ERR_DATA);
+    CHECK(code("{\"choices\":[{\"text\":\"x\",\"finish_reason\":\"stop\"}]}", false) == ERR_DATA);
+    CHECK(code("{\"choices\":[{\"text\":\"x\",\"finish_reason\":\"stop\"}]}", true) == 0);
+    CHECK(code("{\"choices\":[{\"text\":\"x\",\"finish_reason\":null}]}", true) == ERR_ARG);
+    CHECK(code("{\"choices\":[{\"text\":\"\",\"finish_reason\":\"stop\"}]}", true) == ERR_ARG);
+    CHECK(code("{\"choices\":[{\"text\":7,\"finish_reason\":\"stop\"}]}", true) == ERR_ARG);
+    CHECK(
+        code(
+            "{\"choices\":[{\"text\":\"x\",\"finish_reason\":\"stop\",\"logprobs\":{\"tokens\":[\"a\"],"
+            "\"token_logprobs\":[]}}]}",
+            true) == ERR_DATA);
+}
+
+static void errors(void)
+{
+    static const char *const body[] = {"{\"error\":{\"message\":\"why\"}}", "{\"error\":\"why\"}",
+                                       "{\"message\":\"why\"}", "{\"detail\":\"why\"}", "why"};
+    struct buf b = {0};
+
+    TEST("openai: the message of an error in the forms that servers have");
+    for (int i = 0; i < 5; i++) {
+        buf_reset(&b);
+        openai_error(body[i], strlen(body[i]), &b);
+        CHECK(!strcmp(buf_cstr(&b), "why"));
+    }
+    buf_reset(&b);
+    openai_error("{\"x\":[1]}", 9, &b);
+    CHECK(b.n == 0);
+    TEST("openai: the only model");
+    CHECK(!model_code("{\"data\":[{\"id\":\"a/b\"}]}", &b) && !strcmp(b.p, "a/b"));
+    CHECK(model_code("{\"data\":[{\"id\":\"a\"},{\"id\":\"b\"}]}", &b) == ERR_ARG);
+    CHECK(model_code("{\"data\":[]}", &b) == ERR_ARG && model_code("{}", &b) == ERR_ARG);
+    CHECK(model_code("<html>", &b) == ERR_DATA);
+    buf_free(&b);
+}
+
+int main(void)
+{
+    requests();
+    answers();
+    errors();
+    return test_end();
+}
