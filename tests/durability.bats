@@ -194,20 +194,20 @@ kill_loop() {
     records 200 >in.jsonl
     run -1 gen -n 16 -t 0.8 --samples 2 -o ref.jsonl --rejects ref-rejects.jsonl in.jsonl
     work() {
-        llm-generate -m "$TINY" -q -n 16 -t 0.8 --samples 2 -o out --rejects rej --resume --attempt "$@" in.jsonl
+        exec llm-generate -m "$TINY" -q -n 16 -t 0.8 --samples 2 -o out --rejects rej --resume --attempt "$@" in.jsonl
     }
     # the first is killed; the second, and a third that a scheduler started for a node that only
     # seemed dead, go on at once
-    work 0 &
+    (work 0) &
     pid=$!
     while kill -0 $pid && [ "$(stat -c %s out.a0 || echo 0)" -le 8000 ]; do sleep 0.003; done 2>/dev/null
-    pkill -KILL -P $pid 2>/dev/null || kill -KILL $pid 2>/dev/null || :
+    kill -KILL $pid 2>/dev/null || :
     wait $pid || :
     before=$(wc -l <out.a0)
     [ "$before" -gt 0 ]
-    work 1 &
+    (work 1) &
     one=$!
-    work 2 || [ $? = 1 ]
+    (work 2) || [ $? = 1 ]
     wait $one || [ $? = 1 ]
     [ ! -e out ]
     [ "$(wc -l <out.a0)" = "$before" ]
@@ -216,7 +216,7 @@ kill_loop() {
     llm-merge -q rej >/dev/null
     cmp <(jq -c .id rej.a* | sort -u) <(jq -c .id ref-rejects.jsonl | sort -u)
     # all is done: one more has nothing to do
-    work 3 --stats s || [ $? = 1 ]
+    (work 3 --stats s) || [ $? = 1 ]
     [ ! -s out.a3 ]
     jq -e '.read == 0' s
 }
