@@ -57,6 +57,8 @@ struct dot_x {
     const int8_t *q;
     const float *d;
     const int16_t *s16, *s32;
+    const uint8_t *ahead; // of weights, to prefetch `bytes` of in each step
+    size_t bytes;
 };
 
 INLINE struct dot_x dot_x(const struct cpu_linear *l, int first)
@@ -64,8 +66,12 @@ INLINE struct dot_x dot_x(const struct cpu_linear *l, int first)
     const struct cpu_act *a = &l->act;
     size_t t = (size_t)first, cols = (size_t)l->cols;
 
-    return (struct dot_x){a->q + t * cols, a->d + t * (cols / (size_t)a->block),
-                          a->s16 + t * (cols / 16), a->s32 + t * ((cols / 32 + 1) / 2 * 2)};
+    return (struct dot_x){a->q + t * cols,
+                          a->d + t * (cols / (size_t)a->block),
+                          a->s16 + t * (cols / 16),
+                          a->s32 + t * ((cols / 32 + 1) / 2 * 2),
+                          NULL,
+                          0};
 }
 
 INLINE void dot_ahead(struct dot_panel *p, int bytes)
@@ -74,6 +80,13 @@ INLINE void dot_ahead(struct dot_panel *p, int bytes)
     for (int i = 0; i < (bytes + 63) / 64; i++)
         _mm_prefetch((const char *)p->ahead + 64 * i, _MM_HINT_T1);
     p->ahead += p->ahead < p->end ? bytes : 0;
+}
+
+INLINE void dot_x_ahead(struct dot_x *x)
+{
+    for (size_t i = 0; i < x->bytes; i += 64)
+        _mm_prefetch((const char *)x->ahead + i, _MM_HINT_T1);
+    x->ahead += x->bytes;
 }
 
 /* Sixteen rows (n_rows of them real) of one token. */
@@ -248,7 +261,6 @@ INLINE void dot_unpack(enum tensor_type t, const struct dot_panel *panel, uint8_
         struct panel_head h;
         struct n16 w[16];
 
-        dot_ahead(p, 16 * bytes);
         UNROLL
         for (int half = 0; half < halves; half++, to += DOT_32) {
             panel_32(t, &p->r, half, w);
@@ -293,6 +305,7 @@ INLINE void dot_tile_32(struct dot_kind kind, const uint8_t *p, struct dot_x x, 
     const int n_w = kind.by_16 ? 4 : 8;
 
     for (int b = 0; b < cols / QUANT_32; b++, p += DOT_32, x.d += n) {
+        dot_x_ahead(&x);
         UNROLL
         for (int part = 0; part < 8 / n_w; part++) {
             const int16_t *s =
@@ -335,6 +348,7 @@ INLINE void dot_tile_k(struct dot_kind kind, const uint8_t *p, struct dot_x x, i
         for (int k = 0; k < n; k++)
             all[k] = n16_set(0);
         for (int g = 0; g < groups; g++) {
+            dot_x_ahead(&x);
             UNROLL
             for (int k = 0; k < n; k++)
                 sum[k] = n16_set(0);
@@ -366,14 +380,19 @@ INLINE void dot_tile(struct dot_kind kind, const struct cpu_linear *l, const uin
                      int row, int n_rows, int first, int n)
 {
     struct v16 acc[DOT_TOKENS];
+    struct dot_x x = dot_x(l, first);
 
+    if (first == 0) { // while the arithmetic leaves memory idle
+        x.ahead = l->w + (size_t)row * l->row_bytes + DOT_AHEAD;
+        x.bytes = 16 * l->row_bytes / (size_t)(l->cols / (kind.k && kind.by_16 ? 16 : QUANT_32));
+    }
     UNROLL
     for (int k = 0; k < n; k++)
         acc[k] = v16_set(0.0f);
     if (kind.k)
-        dot_tile_k(kind, panel, dot_x(l, first), l->cols, n, acc);
+        dot_tile_k(kind, panel, x, l->cols, n, acc);
     else
-        dot_tile_32(kind, panel, dot_x(l, first), l->cols, n, acc);
+        dot_tile_32(kind, panel, x, l->cols, n, acc);
     for (int k = 0; k < n; k++)
         dot_put_16(l, row, n_rows, first + k, acc[k]);
 }
