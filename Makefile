@@ -16,7 +16,7 @@ override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DDATADIR='"$(DATADI
 override CFLAGS   += -std=c11 -iquote libcommon $(WARN) -ffp-contract=off -fno-math-errno \
                      $(SAN:%=-fsanitize=% -fno-sanitize-recover=all -fno-omit-frame-pointer)
 override LDFLAGS  += $(SAN:%=-fsanitize=%)
-LDLIBS   = -lyaml -lpcre2-8 -lutf8proc -lcurl -lm -lpthread
+LDLIBS   = -lyaml -lpcre2-8 -lutf8proc -ldl -lm -lpthread
 
 # Packages of Debian and Ubuntu: to build, to test.
 DEB_BUILD = gcc make libc6-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev libcurl4-openssl-dev

@@ -65,13 +65,15 @@ static void put_sampling(const struct engine_request *q, bool raw, struct buf *b
 }
 
 void openai_put(const struct openai_ask *a, const char *model, const struct engine_request *q,
-                struct buf *out)
+                bool bare, struct buf *out)
 {
     buf_str(out, "{\"model\":");
     json_put_str(out, model, strlen(model));
     json_put_key(out, a->raw ? "prompt" : "messages");
-    buf_add(out, a->prompt, a->n_prompt);
-    if (a->n_begun) // vLLM's names for it; llama.cpp does so unasked
+    buf_add(out, a->prompt, bare ? a->n_bare : a->n_prompt);
+    if (bare)
+        buf_char(out, ']');
+    else if (a->n_begun) // vLLM's names for it; llama.cpp does so unasked
         buf_str(out, ",\"add_generation_prompt\":false,\"continue_final_message\":true");
     put_sampling(q, a->raw, out);
     if (a->schema) {

@@ -15,16 +15,17 @@ struct openai_ask {
     const char *prompt; // (n_prompt) JSON: a list of messages, or with raw a string
     size_t n_prompt;
     bool raw;
-    const char *begun; // (n_begun) the last message is the beginning of the answer: this text
-    size_t n_begun;
-    const char *schema; // (n_schema) a JSON schema of the output, or NULL
+    const char *begun;      // (n_begun) the last message is the beginning of the answer: this text
+    size_t n_begun, n_bare; // the list is without it when cut at n_bare and closed
+    const char *schema;     // (n_schema) a JSON schema of the output, or NULL
     size_t n_schema;
 };
 
-/* The body of a request with the sampling, stop texts and log-probabilities of q. The server's
- * seed is a function of (seed, key, sample_index). Penalties that change no result are left out. */
+/* The body of a request with the sampling, stop texts and log-probabilities of q. bare: without the
+ * beginning of the answer, which is no standard. The server's seed is a function of (seed, key,
+ * sample_index). Penalties that change no result are left out. */
 void openai_put(const struct openai_ask *a, const char *model, const struct engine_request *q,
-                struct buf *out);
+                bool bare, struct buf *out);
 
 /* A completion. Counts are -1 where the server gives none. */
 struct openai_answer {

@@ -172,6 +172,7 @@ struct into {
     const struct prompt_model *pm; // NULL: JSON
     struct tok_ids *ids;
     struct buf *json;
+    size_t *bare; // length of the JSON before the answer's beginning, or NULL
 };
 
 static void put_message(const struct chat_message *m, struct buf *b)
@@ -192,8 +193,10 @@ static void put_message(const struct chat_message *m, struct buf *b)
 }
 
 /* The list of messages; the beginning of an answer stands as the last one. */
-static void put_messages(const struct chat_message *m, int n, const char *prefix, struct buf *b)
+static void put_messages(const struct into *to, const struct chat_message *m, int n,
+                         const char *prefix)
 {
+    struct buf *b = to->json;
     const struct chat_message begun = {CHAT_ASSISTANT, prefix, strlen(prefix), NULL, 0};
 
     buf_char(b, '[');
@@ -201,6 +204,8 @@ static void put_messages(const struct chat_message *m, int n, const char *prefix
         buf_str(b, i ? "," : "");
         put_message(&m[i], b);
     }
+    if (to->bare)
+        *to->bare = b->n;
     if (*prefix) {
         buf_char(b, ',');
         put_message(&begun, b);
@@ -217,7 +222,7 @@ static int encode(const struct into *to, const struct chat_message *m, int n, co
     int rc;
 
     if (!pm) {
-        put_messages(m, n, prefix, to->json);
+        put_messages(to, m, n, prefix);
         return 0;
     }
     if (!pm->known)
@@ -304,9 +309,9 @@ int prompt_encode(const struct prompt *p, const struct prompt_model *pm, const s
 }
 
 int prompt_json(const struct prompt *p, const struct prompt_var *v, int n, struct buf *out,
-                struct buf *begun, struct err *e)
+                struct buf *begun, size_t *bare, struct err *e)
 {
-    return fill_messages(p, &(struct into){.json = out}, v, n, begun, e);
+    return fill_messages(p, &(struct into){.json = out, .bare = bare}, v, n, begun, e);
 }
 
 static const struct {

@@ -60,9 +60,9 @@ int prompt_encode(const struct prompt *p, const struct prompt_model *pm, const s
                   int n, struct tok_ids *out, struct err *e);
 
 /* The same for a server: a JSON list of messages, the last of which is the answer's beginning where
- * there is one; *begun gets its text. */
+ * there is one; *begun gets its text, *bare the length of the list before it. */
 int prompt_json(const struct prompt *p, const struct prompt_var *v, int n, struct buf *out,
-                struct buf *begun, struct err *e);
+                struct buf *begun, size_t *bare, struct err *e);
 
 /* The tokens of a record's own prompt: messages | conversations | instruction (+ input, system) |
  * prompt (raw text, no template). *templated says whether a template was used (then one leading

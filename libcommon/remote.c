@@ -26,7 +26,9 @@ struct call {
     void *user;
     int sample_index, n_tries;
     bool raw, logprobs;
+    bool refused; // with the beginning of an answer
     struct buf body, begun;
+    struct buf bare;  // the body without the answer's beginning, for a server that refuses it
     double at;        // when the next try may be
     int64_t answered; // of remote, at the first try
     const char *rule; // of a failure
@@ -41,6 +43,7 @@ struct remote {
     struct call *first, **last; // in the order of submission
     struct call *taken;         // in the caller's hands
     int n_calls, n_sent;
+    bool bare;      // the server does not take the beginning of an answer
     double gate;    // no try before this: the server asked for a pause
     double stop_at; // the end of those under way, 0: not asked to stop
     struct remote_counts n;
@@ -60,6 +63,7 @@ static void call_free(struct call *c)
         return;
     buf_free(&c->body);
     buf_free(&c->begun);
+    buf_free(&c->bare);
     buf_free(&c->why);
     openai_free(&c->answer);
     free(c);
@@ -234,7 +238,9 @@ void remote_submit(struct remote *r, const struct openai_ask *a, const struct en
     c->raw = a->raw;
     c->logprobs = q->n_logprobs > 0;
     c->answered = -1;
-    openai_put(a, r->model, q, &c->body);
+    openai_put(a, r->model, q, a->n_begun && r->bare, &c->body);
+    if (a->n_begun && !r->bare)
+        openai_put(a, r->model, q, true, &c->bare);
     buf_add(&c->begun, a->begun, a->n_begun);
     *r->last = c;
     r->last = &c->next;
@@ -310,6 +316,20 @@ static const char *judge(struct remote *r, struct call *c, const struct http_ans
     return rule[a->fail];
 }
 
+/* A request with the beginning of an answer was refused: ask without it. */
+static bool use_bare(struct call *c, const struct http_answer *a)
+{
+    if (!c->bare.n || a->fail != HTTP_ANSWERED || (a->status != 400 && a->status != 422))
+        return false;
+    buf_free(&c->body);
+    c->body = c->bare;
+    c->bare = (struct buf){0};
+    c->refused = true;
+    c->n_tries--;
+    c->state = WAITS;
+    return true;
+}
+
 /* What came of a try. */
 static int take(struct remote *r, const struct http_answer *a, struct err *e)
 {
@@ -320,9 +340,12 @@ static int take(struct remote *r, const struct http_answer *a, struct err *e)
 
     r->n_sent--;
     if (!bad) {
+        r->bare = r->bare || c->refused;
         done(r, c, NULL);
         return 0;
     }
+    if (use_bare(c, a))
+        return 0;
     if (a->fail == HTTP_ANSWERED && of_all(a->status))
         return err_set(e, r->n.answered ? ERR_STOP : ERR_ARG, "%s: %s", r->o.url, c->why.p);
     if (again && c->n_tries <= r->o.retries) {

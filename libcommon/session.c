@@ -268,7 +268,7 @@ int session_fill(const struct session *s, const struct prompt *p, const struct p
 {
     *out = (struct session_prompt){.templated = true};
     if (s->remote)
-        return prompt_json(p, v, n, &out->json, &out->begun, e);
+        return prompt_json(p, v, n, &out->json, &out->begun, &out->n_bare, e);
     return prompt_encode(p, &s->pm, v, n, &out->ids, e);
 }
 
@@ -298,6 +298,7 @@ int session_submit(struct session *s, struct engine_request *q, const struct ses
                                    .raw = !p->templated,
                                    .begun = p->begun.p,
                                    .n_begun = p->begun.n,
+                                   .n_bare = p->n_bare,
                                    .schema = s->schema,
                                    .n_schema = s->schema ? strlen(s->schema) : 0};
 

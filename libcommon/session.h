@@ -52,6 +52,7 @@ struct session_prompt {
     struct tok_ids ids; // for the engine
     struct buf json;    // for a server: a list of messages, or a string
     struct buf begun;   // the answer's beginning, which the last of the messages is
+    size_t n_bare;      // of json before it
     bool templated;
 };
 

@@ -285,7 +285,9 @@ static void post(const struct server *s, const char *head, const char *body, siz
     header(head, "Authorization: Bearer ", key, sizeof(key));
     log_line(s, key, open, body, n);
     fault_of(s, body, s->shared->posts++, fault, sizeof(fault));
-    if (!misbehave(s, fault, key)) {
+    if (!strcmp(fault, "strict") && strstr(body, "continue_final_message")) {
+        reply_json(s, "422 Unprocessable Entity", "{\"detail\":\"Unexpected fields\"}");
+    } else if (!misbehave(s, fault, key)) {
         if (chat || !strncmp(head, "POST /v1/completions ", 21))
             answer(s, body, n, chat);
         else

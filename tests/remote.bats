@@ -237,7 +237,12 @@ EOT
     [ "$(jq -r .meta.model <<<"$output" | sort -u)" = test-model ]
     cut -f2 port.log | jq -e -s 'all(.[]; .messages[-1] == {"role":"assistant","content":"9."}
         and .continue_final_message == true and .add_generation_prompt == false)'
-    server 400,ok
-    run -1 --separate-stderr llm-selfinstruct -m "$URL" --count 5 --per-round 4 --rouge 0.99 -o out --rejects bad "$SEEDS"
+    server strict # knows the standard only: asked without the beginning, at first twice
+    llm-selfinstruct -m "$URL" --count 12 --per-round 4 --no-seeds --rouge 0.99 --batch 1 "$SEEDS" >strict
+    [ "$(wc -l <strict)" = 12 ]
+    cut -f2 port.log | jq -e -s 'map(has("continue_final_message"))[:3] == [true,false,false]
+        and all(.[1:][]; .messages[-1].role == "user")'
+    server 400,400,ok # the first prompt: with the beginning and without
+    run -1 --separate-stderr llm-selfinstruct --batch 1 -m "$URL" --count 5 --per-round 4 --rouge 0.99 -o out --rejects bad "$SEEDS"
     [ "$(jq -c 'select(.reject.rule == "status") | [.meta.round, .meta.item, has("instruction")]' bad)" = '[1,-1,false]' ]
 }

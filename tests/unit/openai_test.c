@@ -34,7 +34,7 @@ static void requests(void)
     struct buf b = {0}, c = {0};
 
     TEST("openai: a request has what was asked for and nothing besides");
-    openai_put(&a, "m\"", &q, &b);
+    openai_put(&a, "m\"", &q, false, &b);
     CHECK(!strncmp(b.p, "{\"model\":\"m\\\"\",\"prompt\":\"x\",\"max_tokens\":3,\"temperature\":0,",
                    56));
     CHECK(!strstr(b.p, "top_") && !strstr(b.p, "stop") && !strstr(b.p, "penalty"));
@@ -46,11 +46,11 @@ static void requests(void)
         other.key.lo += i == 1;
         other.seed += i == 2;
         buf_reset(&c);
-        openai_put(&a, "m\"", &other, &c);
+        openai_put(&a, "m\"", &other, false, &c);
         CHECK(strcmp(b.p, c.p));
     }
     buf_reset(&c);
-    openai_put(&a, "m\"", &q, &c);
+    openai_put(&a, "m\"", &q, false, &c);
     CHECK(!strcmp(b.p, c.p));
     buf_free(&b);
     buf_free(&c);
