@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { BATCH = 1 << 20 };
 
@@ -115,7 +114,7 @@ static int add(struct join *g, const char *path, bool reject, struct err *e)
     int rc = 0;
 
     attempt_find(path, -1, &l);
-    if (!l.n || !access(path, F_OK))
+    if (!l.n) // says what is wrong with it
         rc = add_one(g, path, reject, e);
     for (size_t i = 0; i < l.n && !rc; i++)
         rc = add_one(g, l.v[i].path, reject, e);
