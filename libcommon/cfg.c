@@ -46,7 +46,8 @@ int cfg_class(struct cfg *c, const struct cfg_range *range, int n)
     r = c->range;
     if (n)
         memcpy(r + from, range, (size_t)n * sizeof(*r));
-    qsort(r + from, (size_t)n, sizeof(*r), by_lo);
+    if (n)
+        qsort(r + from, (size_t)n, sizeof(*r), by_lo);
     for (size_t i = from; i < from + (size_t)n; i++) {
         if (to > from && r[i].lo <= r[to - 1].hi + 1)
             r[to - 1].hi = r[i].hi > r[to - 1].hi ? r[i].hi : r[to - 1].hi;

@@ -400,7 +400,7 @@ static int unsigned_range(struct jsoncfg *j, const struct jsoncfg_end *lo,
                           const struct jsoncfg_end *hi)
 {
     int64_t a = lo->there ? int_part(lo) : 0, b = hi->there ? int_part(hi) : 1000000000000000;
-    int most = DIGITS - (hi->there ? hi->n_int : DIGITS), part[3], k = 0, point;
+    int most = DIGITS - (hi->there ? hi->n_int : 0), part[3], k = 0, point;
 
     if (lo->there && hi->there && a == b)
         return with_fraction(j, a, lo, hi);

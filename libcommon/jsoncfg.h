@@ -1,8 +1,9 @@
 /* jsoncfg.h - expressions of JSON texts: strings, numbers in a range, literals, any value.
  *
  * White space is allowed after '{' '[' ',' ':' and before '}' ']': nothing, one space, or a line
- * end with up to 20 spaces and tabs. Numbers have at most 15 digits before the point, and those in
- * a range at most 15 in all, so that a reader's double compares as the decimals do. */
+ * end with up to 20 spaces and tabs. Numbers have at most 15 digits before the point, and those
+ * near the end of a range at most 15 in all, so that a reader's double compares as the decimals do.
+ */
 #ifndef JSONCFG_H
 #define JSONCFG_H
 

@@ -231,6 +231,9 @@ EOT
     gen --isa scalar --batch-tokens 1 in.jsonl | cmp grammar.ref -
     ! has avx2 || gen --isa avx2 in.jsonl | cmp grammar.ref -
     tac in.jsonl | gen --batch 6 | tac | cmp grammar.ref -
+    gen --batch 24 --ctx 256 --kv-memory 800K --stats st in.jsonl | cmp grammar.ref -
+    gen --samples 3 --batch 1 in.jsonl >grammar3.ref
+    gen --samples 3 --batch 16 -j 2 in.jsonl | cmp grammar3.ref -
     { gen --shard 1/2 in.jsonl && gen --shard 2/2 in.jsonl; } | sort >joined
     sort grammar.ref | cmp - joined
 }

@@ -1,6 +1,6 @@
 /* grammar_bench.c - what masks cost with a real vocabulary, by the thread's own clock.
  *
- * usage: grammar_bench MODEL FILE.gbnf|FILE.json [TEXTS [SEED]]
+ * usage: grammar_bench MODEL FILE.gbnf|FILE.json [TEXTS [SEED [print]]]
  *
  * Random texts of at most 1000 tokens are drawn from the masks, a random allowed token at a time;
  * prints the times of grammar_mask and grammar_accept together: of all tokens, and of those whose
@@ -8,6 +8,7 @@
 #include "file.h"
 #include "gbnf.h"
 #include "grammar.h"
+#include "json_put.h"
 #include "mem.h"
 #include "rng.h"
 #include "schema.h"
@@ -75,7 +76,7 @@ static int32_t pick(const uint64_t *mask, int n_vocab, uint32_t bits)
 
 /* One text; returns 1 when it ended, 0 when it was cut. */
 static int text(struct grammar *g, const struct tok *tok, const struct rng *r, struct times *all,
-                struct times *fresh)
+                struct times *fresh, struct buf *out)
 {
     struct grammar_state s = {0};
     int ended = 0;
@@ -97,6 +98,7 @@ static int text(struct grammar *g, const struct tok *tok, const struct rng *r, s
         rng_quad(r, (uint64_t)i, 0, bits);
         id = pick(mask, tok_size(tok), bits[0]);
         ended = tok_is_end(tok, id);
+        tok_bytes(tok, id, false, out);
         t2 = now();
         if (grammar_accept(&s, id))
             printf("token %d was not accepted\n", id);
@@ -117,6 +119,7 @@ int main(int argc, char **argv)
     struct times all = {0}, fresh = {0};
     struct grammar_counts n;
     int texts = argc > 3 ? atoi(argv[3]) : 100, seed = argc > 4 ? atoi(argv[4]) : 1, ended = 0;
+    bool print = argc > 5 && !strcmp(argv[5], "print");
     size_t len;
     char *s;
     double start;
@@ -134,18 +137,29 @@ int main(int argc, char **argv)
         fprintf(stderr, "grammar_bench: %s\n", e.msg);
         return 1;
     }
-    printf("%d tokens, compiled in %.1f ms\n", tok_size(tok), 1e3 * (now() - start));
+    if (!print)
+        printf("%d tokens, compiled in %.1f ms\n", tok_size(tok), 1e3 * (now() - start));
     for (int i = 0; i < texts; i++) {
         struct rng r = rng_stream((uint64_t)seed, (uint64_t)i, 7);
+        struct buf out = {0}, line = {0};
+        int whole = text(g, tok, &r, &all, &fresh, &out);
 
-        ended += text(g, tok, &r, &all, &fresh);
+        ended += whole;
+        json_put_str(&line, buf_cstr(&out), out.n);
+        if (whole && print)
+            puts(line.p);
+        buf_free(&out);
+        buf_free(&line);
     }
+    if (print)
+        goto done;
     printf("%d texts, %d whole\n", texts, ended);
     show("all", &all);
     show("new masks", &fresh);
     n = grammar_counts(g);
     printf("%zu states, %zu sets, %zu masks, %.1f MiB, forgotten %zu times\n", n.states, n.sets,
            n.masks, (double)n.bytes / 1048576, n.forgotten);
+done:
     cfg_free(&c);
     grammar_free(g);
     tok_close(tok);

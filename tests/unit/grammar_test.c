@@ -3,8 +3,11 @@
 #include "gbnf.h"
 #include "grammar.h"
 #include "hash.h"
+#include "json.h"
 #include "mem.h"
+#include "regex.h"
 #include "rng.h"
+#include "schema.h"
 #include "test.h"
 #include "tokload.h"
 
@@ -240,6 +243,85 @@ static void test_masks(void)
     }
 }
 
+/* ---- what other implementations say (tests/goldens/grammar.py) ---- */
+
+static int class_put(struct cfg *c, const struct cfg_range *range, int n)
+{
+    return cfg_class(c, range, n);
+}
+
+/* The grammar of a line of the goldens. */
+static int golden_read(const struct json *j, struct arena *a, struct cfg *c, struct err *e)
+{
+    int at = json_get(j, 0, "gbnf"), pattern = json_get(j, 0, "pattern"), x;
+    size_t n;
+    const char *s;
+
+    *c = (struct cfg){0};
+    if (at >= 0) {
+        s = json_str(j, at, a, &n);
+        return gbnf_read(c, s, n, e);
+    }
+    if (pattern < 0) {
+        s = json_raw(j, json_get(j, 0, "schema"), &n);
+        return schema_read(c, s, n, e);
+    }
+    s = json_str(j, pattern, a, &n);
+    if (regex_read(c, s, n, class_put, &x, e)) {
+        cfg_free(c);
+        return -1;
+    }
+    c->root = cfg_rule(c);
+    cfg_define(c, c->root, x);
+    return 0;
+}
+
+static void check_golden(const char *line, size_t n)
+{
+    struct arena a = {0};
+    struct json j;
+    struct err e = {0};
+    struct cfg c;
+    struct grammar *g = NULL;
+    int texts;
+
+    if (!json_parse(&j, &a, line, n, &e) && !golden_read(&j, &a, &c, &e)) {
+        g = grammar_new(&c, tok, tok_size(tok), &e);
+        cfg_free(&c);
+    }
+    CHECK(g != NULL);
+    if (!g)
+        printf("# %.200s: %s\n", line, e.msg);
+    texts = g ? json_get(&j, 0, "texts") : -1;
+    for (uint32_t k = (uint32_t)texts + 1; texts >= 0 && k < j.node[texts].next;
+         k = j.node[k].next) {
+        const char *s = json_str(&j, (int)k + 1, &a, NULL),
+                   *want = json_str(&j, (int)k + 2, &a, NULL);
+        char got = verdict(g, s);
+        bool partial = json_get(&j, 0, "gbnf") >= 0; // the others are judged whole only
+
+        CHECK(partial ? got == *want : (got == 'y') == (*want == 'y'));
+        if (partial ? got != *want : (got == 'y') != (*want == 'y'))
+            printf("# %.200s: '%s' gets %c, not %s\n", line, s, got, want);
+    }
+    grammar_free(g);
+    arena_free(&a);
+}
+
+static void test_goldens(void)
+{
+    struct err e;
+    size_t n = 0;
+    char *text = file_text("tests/data/grammar.jsonl", 1 << 20, &n, &e);
+    int lines = 0;
+
+    TEST("grammar, regex, schema: verdicts of regex, regress and jsonschema");
+    for (char *s = text, *end; s && (end = strchr(s, '\n')); s = end + 1, lines++)
+        check_golden(s, (size_t)(end - s));
+    CHECK(lines > 100);
+    free(text);
+}
+
 /* A walk of random allowed tokens: a hash of all masks and tokens, to compare runs by. */
 static struct hash128 trace(struct grammar *g, uint64_t seed, int steps)
 {
@@ -353,6 +435,7 @@ int main(void)
     test_gbnf();
     test_texts();
     test_masks();
+    test_goldens();
     test_forgetting();
     test_hostile();
     tok_close(tok);
