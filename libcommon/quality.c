@@ -222,6 +222,7 @@ static void add_chunk(struct quality *q, struct counts *c, const char *p, size_t
         add_word(q, c, p, end);
     for (p += end, n -= end; n; p += k, n -= k) {
         k = front(p, n);
+        k = k ? k : n; // bytes that are no UTF-8
         add_word(q, c, p, k);
     }
 }
@@ -374,6 +375,11 @@ static bool holds(const struct buf *b, const char *what)
     return b->n && memmem(b->p, b->n, what, strlen(what));
 }
 
+static bool is_one_of(char c, const char *set) // a text may hold NULs
+{
+    return c && strchr(set, c);
+}
+
 /* Ends of sentences in a line: . ! ? and closing marks before a space or the end. */
 static size_t sentences(const struct buf *b)
 {
@@ -381,13 +387,15 @@ static size_t sentences(const struct buf *b)
     bool open = false;
 
     while (at < b->n) {
-        size_t k = strcspn(b->p + at, ".!?");
+        size_t k = at;
 
-        open = open || k;
-        at += k;
+        while (at < b->n && !is_one_of(b->p[at], ".!?"))
+            at++;
+        open = open || at > k;
         if (at >= b->n)
             break;
-        at += strspn(b->p + at, ".!?\"')]");
+        while (at < b->n && is_one_of(b->p[at], ".!?\"')]"))
+            at++;
         if (at >= b->n || b->p[at] == ' ' || b->p[at] == '\t') {
             n++;
             open = false;
@@ -412,7 +420,7 @@ static void look_c4(struct quality *q)
             continue;
         clean(x, b);
         y = (struct part){buf_cstr(b), b->n};
-        if (!b->n || !strchr(".?!\"'", b->p[b->n - 1]) || parts_end(y, "...") || words < 3)
+        if (!b->n || !is_one_of(b->p[b->n - 1], ".?!\"'") || parts_end(y, "...") || words < 3)
             continue;
         lorem += holds(b, "lorem ipsum");
         if (holds(b, "javascript"))

@@ -89,8 +89,10 @@ static void checks(void)
         struct pii_hit h;
         size_t at = 0;
 
-        for (int i = 1, x = k * 7919 + 13; i < 16; i++, x = x * 31 + 7)
-            d[i] = (char)('0' + (unsigned)x / 7 % 10);
+        unsigned x = (unsigned)k * 7919 + 13;
+
+        for (int i = 1; i < 16; i++, x = x * 31 + 7)
+            d[i] = (char)('0' + x / 7 % 10);
         for (int i = 15; i >= 0; i--, odd ^= 1)
             sum += odd ? (d[i] - '0') * 2 % 10 + (d[i] - '0') / 5 : d[i] - '0';
         bool hit = pii_next(d, 16, 1u << PII_CARD, &at, &h);

@@ -52,16 +52,13 @@ static void goldens(void)
     struct err e;
 
     CHECK(f && (len = getline(&line, &cap, f)) > 0);
-    line = arena_dup(&mem, line, (size_t)len);
-    CHECK(!json_parse(&head, &mem, line, (size_t)len, &e));
+    CHECK(!json_parse(&head, &mem, arena_dup(&mem, line, (size_t)len), (size_t)len, &e));
     int at = json_get(&head, 0, "pieces");
     for (uint32_t k = (uint32_t)at + 1; k < head.node[at].next && n < 256; k = head.node[k].next)
         piece[n++] = json_str(&head, (int)k, &mem, NULL);
     at = json_get(&head, 0, "rules");
     for (uint32_t i = 0; i < QUALITY_N; i++)
         CHECK(json_str_is(&head, json_at(&head, at, i), quality_rules[i].name));
-    line = NULL;
-    cap = 0;
     while ((len = getline(&line, &cap, f)) > 0) {
         int64_t want, got;
 
@@ -112,6 +109,11 @@ int main(void)
         CHECK(mean ? isnan(value(q, "", i)) : value(q, "", i) == 0);
         CHECK(mean || (isfinite(value(q, " \n\n", i)) && isfinite(value(q, ".", i))));
     }
+    TEST("NUL characters");
+    quality_text(q, "One two\0 three. Four\0", 22);
+    CHECK(quality_value(q, QUALITY_C4_SENTENCES) == 0); // the line ends in one
+    quality_text(q, "One two\0 three. Four five.", 27 - 1);
+    CHECK(quality_value(q, QUALITY_C4_SENTENCES) == 2);
     TEST("500 texts as datatrove decides");
     goldens();
     quality_close(q);
