@@ -28,7 +28,7 @@ stages="instructions evolved clean answered scored good dataset"
         # make and its commands are one process group, killed at once and for good
         setsid make -s -C "$SYN" BIN="$BUILD/" OUT="$PWD/cut" COUNT=40 dataset >/dev/null 2>&1 &
         pid=$!
-        sleep "0.$((i * 37 % 100 / 10))$((i % 7))"
+        sleep "0.$((i % 3))$((i * 37 % 10))"
         if kill -KILL -- -$pid 2>/dev/null; then
             kills=$((kills + 1))
         fi
