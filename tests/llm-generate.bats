@@ -360,7 +360,8 @@ EOT
             echo '{"prompt":"a"}' >&4
             while [ ! -s out ]; do sleep 0.02; done
             eval "$how"
-            printf '{"prompt":"a b c d e f g h i j k l m n o p %s"}\n' 1 2 3 4 5 >&4 || :
+            # in a shell of its own: the program may end amid the lines
+            (printf '{"prompt":"a b c d e f g h i j k l m n o p %s"}\n' 1 2 3 4 5 >&4) || :
             exec 4>&-
             rc=0
             wait "$pid" || rc=$?
