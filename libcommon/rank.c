@@ -23,6 +23,7 @@ void rank_free(struct rank *r)
     free(r->clean);
     free(r->bucket);
     free(r->cut);
+    free(r->place);
     *r = (struct rank){.backend = r->backend};
 }
 
@@ -45,6 +46,7 @@ static void room(struct rank *r, int n)
     r->e = mem_new((size_t)n * sizeof(*r->e));
     r->clean = mem_new((size_t)n * sizeof(*r->clean));
     r->cut = mem_new((size_t)n * sizeof(*r->cut));
+    r->place = mem_new((size_t)n * sizeof(*r->place));
     r->bucket = mem_new(BUCKETS * sizeof(*r->bucket));
 }
 
@@ -243,55 +245,123 @@ double rank_mass(struct rank *r)
     return all;
 }
 
-static int bucket(float top, float x)
+/* ---- the fewest with a mass ----
+ *
+ * Values fall into buckets of 1/64 below the largest, whose masses say which bucket holds
+ * the last value to be kept; only that one is sorted. */
+
+static uint16_t bucket(float top, float x)
 {
     float d = (top - x) * BUCKETS_PER_UNIT;
 
-    return d < BUCKETS - 1 ? (int)d : BUCKETS - 1;
+    return (uint16_t)(int)(d < BUCKETS - 1 ? d : BUCKETS - 1);
+}
+
+/* The bucket in which the mass from the top reaches `want`; *sum: of those above it. */
+static int bucket_of(const struct rank *r, double want, double *sum)
+{
+    int b = 0;
+
+    *sum = 0;
+    while (b < BUCKETS - 1 && *sum + r->bucket[b] < want)
+        *sum += r->bucket[b++];
+    return b;
+}
+
+/* Of the m values of that bucket in r->cut, the one that reaches it. */
+static struct rank_item last_of(struct rank *r, int m, double want, double sum)
+{
+    int last = 0;
+
+    rank_sort(r->cut, m, m);
+    for (; last < m - 1; last++) {
+        sum += (double)weight(r, r->cut[last].id);
+        if (sum >= want)
+            break;
+    }
+    return r->cut[last];
+}
+
+/* Drop items of bucket b that come behind `last`. r->place is that of item i, or of its id. */
+static int drop_behind(const struct rank *r, struct rank_item *item, int n, int b,
+                       struct rank_item last, bool of_id)
+{
+    int kept = 0;
+
+    for (int i = 0; i < n; i++) { // in their order: neighbours share the draw's random bits
+        int p = r->place[of_id ? item[i].id : i];
+
+        if (p < b || (p == b && !before(&last, &item[i])))
+            item[kept++] = item[i];
+    }
+    return kept;
 }
 
 int rank_cover(struct rank *r, struct rank_item *item, int n, double want)
 {
     float top = -INFINITY;
-    double sum = 0;
-    int b = 0, m = 0, last, kept = 0;
+    double sum;
+    int m = 0, b;
 
     for (int i = 0; i < n; i++)
         top = item[i].x > top ? item[i].x : top;
     memset(r->bucket, 0, BUCKETS * sizeof(*r->bucket));
-    for (int i = 0; i < n; i++)
-        r->bucket[bucket(top, item[i].x)] += (double)weight(r, item[i].id);
-    while (b < BUCKETS - 1 && sum + r->bucket[b] < want)
-        sum += r->bucket[b++];
-    for (int i = 0; i < n; i++)
-        if (bucket(top, item[i].x) == b)
-            r->cut[m++] = item[i];
-    rank_sort(r->cut, m, m);
-    for (last = 0; last < m - 1; last++) {
-        sum += (double)weight(r, r->cut[last].id);
-        if (sum >= want)
-            break;
+    for (int i = 0; i < n; i++) {
+        r->place[i] = bucket(top, item[i].x);
+        r->bucket[r->place[i]] += (double)weight(r, item[i].id);
     }
-    for (int i = 0; i < n; i++) // in their order: neighbours share the draw's random bits
-        if (!before(&r->cut[last], &item[i]))
-            item[kept++] = item[i];
-    return kept;
+    b = bucket_of(r, want, &sum);
+    for (int i = 0; i < n; i++)
+        if (r->place[i] == b)
+            r->cut[m++] = item[i];
+    return drop_behind(r, item, n, b, last_of(r, m, want, sum), false);
+}
+
+/* rank_cover of a whole row, of which only what is kept is listed. */
+static void cover_row(struct rank *r, double want)
+{
+    int n = 0, m = 0, b;
+    double sum;
+
+    memset(r->bucket, 0, BUCKETS * sizeof(*r->bucket));
+    for (int i = 0; i < r->n; i++) {
+        r->place[i] = bucket(r->best.x, r->row[i] / r->temp);
+        r->bucket[r->place[i]] += (double)r->e[i];
+    }
+    b = bucket_of(r, want, &sum);
+    for (int i = 0; i < r->n; i++) {
+        r->item[n] = (struct rank_item){r->row[i], i};
+        n += r->place[i] <= b;
+    }
+    r->n_items = 0;
+    for (int i = 0; i < n; i++) {
+        struct rank_item x = {r->item[i].x / r->temp, r->item[i].id};
+
+        if (!(x.x > -INFINITY)) // in the last bucket
+            continue;
+        r->item[r->n_items++] = x;
+        if (r->place[x.id] == b)
+            r->cut[m++] = x;
+    }
+    r->listed = true;
+    r->n_items = drop_behind(r, r->item, r->n_items, b, last_of(r, m, want, sum), true);
 }
 
 void rank_reach(struct rank *r, float p)
 {
     double want = (double)p * rank_mass(r), sum = 0;
 
-    if (!r->listed) { // a handful mostly suffices
-        rank_front(r, FRONT);
-        for (int i = 0; i < r->n_items; i++) {
-            sum += (double)rank_exp(r, &r->item[i]);
-            if (sum >= want) {
-                r->n_items = i + 1;
-                return;
-            }
-        }
-        gather(r, -INFINITY);
+    if (r->listed) {
+        r->n_items = rank_cover(r, r->item, r->n_items, want);
+        return;
     }
-    r->n_items = rank_cover(r, r->item, r->n_items, want);
+    rank_front(r, FRONT); // a handful mostly suffices
+    for (int i = 0; i < r->n_items; i++) {
+        sum += (double)rank_exp(r, &r->item[i]);
+        if (sum >= want) {
+            r->n_items = i + 1;
+            return;
+        }
+    }
+    cover_row(r, want);
 }

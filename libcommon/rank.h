@@ -34,6 +34,7 @@ struct rank {
     float *e, *sum;        // (n) exp(x / temp - best.x) and (blocks) their sums
     float *clean;          // (n) the row with -infinity for what is no number
     struct rank_item *cut; // (n) those of one bucket
+    uint16_t *place;       // (n) bucket of each
     double *bucket;        // masses of ranges of values
     int cap;
 };

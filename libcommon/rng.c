@@ -5,20 +5,26 @@
 
 #include <string.h>
 
+/* Philox's multipliers, and what its key grows by each round. */
+#define MUL_0 0xD2511F53u
+#define MUL_1 0xCD9E8D57u
+#define KEY_0 0x9E3779B9u
+#define KEY_1 0xBB67AE85u
+
 void rng_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4])
 {
     uint32_t c[4] = {ctr[0], ctr[1], ctr[2], ctr[3]}, k0 = key[0], k1 = key[1];
 
     for (int i = 0; i < 10; i++) {
-        uint64_t a = (uint64_t)0xD2511F53u * c[0], b = (uint64_t)0xCD9E8D57u * c[2];
+        uint64_t a = (uint64_t)MUL_0 * c[0], b = (uint64_t)MUL_1 * c[2];
         uint32_t c1 = c[1], c3 = c[3];
 
         c[0] = (uint32_t)(b >> 32) ^ c1 ^ k0;
         c[1] = (uint32_t)b;
         c[2] = (uint32_t)(a >> 32) ^ c3 ^ k1;
         c[3] = (uint32_t)a;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
+        k0 += KEY_0;
+        k1 += KEY_1;
     }
     memcpy(out, c, sizeof(c));
 }
@@ -38,6 +44,32 @@ void rng_quad(const struct rng *r, uint64_t position, uint32_t quad, uint32_t ou
     uint32_t ctr[4] = {quad, (uint32_t)position, (uint32_t)(position >> 32), 0};
 
     rng_philox(ctr, r->key, out);
+}
+
+/* A round waits for the one before it; those of other quads need not. */
+void rng_quads(const struct rng *r, uint64_t position, const uint32_t quad[RNG_QUADS],
+               uint32_t out[RNG_QUADS][4])
+{
+    uint32_t c[4][RNG_QUADS], k0 = r->key[0], k1 = r->key[1];
+
+    for (int q = 0; q < RNG_QUADS; q++) {
+        c[0][q] = quad[q];
+        c[1][q] = (uint32_t)position;
+        c[2][q] = (uint32_t)(position >> 32);
+        c[3][q] = 0;
+    }
+    for (int i = 0; i < 10; i++, k0 += KEY_0, k1 += KEY_1)
+        for (int q = 0; q < RNG_QUADS; q++) {
+            uint64_t a = (uint64_t)MUL_0 * c[0][q], b = (uint64_t)MUL_1 * c[2][q];
+
+            c[0][q] = (uint32_t)(b >> 32) ^ c[1][q] ^ k0;
+            c[1][q] = (uint32_t)b;
+            c[2][q] = (uint32_t)(a >> 32) ^ c[3][q] ^ k1;
+            c[3][q] = (uint32_t)a;
+        }
+    for (int q = 0; q < RNG_QUADS; q++)
+        for (int i = 0; i < 4; i++)
+            out[q][i] = c[i][q];
 }
 
 uint32_t rng_bits(const struct rng *r, uint64_t position, uint32_t lane)

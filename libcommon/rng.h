@@ -29,6 +29,11 @@ uint32_t rng_below(const struct rng *r, uint64_t position, uint32_t lane, uint32
 /* The bits of lanes 4*quad .. 4*quad+3 at a position: rng_bits, four at a time. */
 void rng_quad(const struct rng *r, uint64_t position, uint32_t quad, uint32_t out[4]);
 
+/* The same of RNG_QUADS quads, which are computed side by side. */
+enum { RNG_QUADS = 4 };
+void rng_quads(const struct rng *r, uint64_t position, const uint32_t quad[RNG_QUADS],
+               uint32_t out[RNG_QUADS][4]);
+
 /* Gumbel(0, 1) noise -log(-log u) of a lane's bits, u = (bits + 1/2) / 2^32; increasing in
  * bits. The argmax over tokens of logit + noise is a draw from softmax(logit). */
 float rng_gumbel(uint32_t bits);

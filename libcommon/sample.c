@@ -196,32 +196,57 @@ static void noise_floors(uint32_t floor_bits[NOISE_MAX + 1])
     }
 }
 
-/* Argmax of x + noise[id] over what is kept; the bits come four ids at a time. */
+/* The bits of all lanes of the quads that items `from` and following lie in, RNG_QUADS of them;
+ * returns where the next begin. Neighbours in id share a quad. */
+static int draw_bits(const struct rank *r, const struct rng *noise, int64_t pos, int from,
+                     uint32_t bits[RNG_QUADS][4])
+{
+    uint32_t quad[RNG_QUADS] = {0}, last = UINT32_MAX;
+    int n = 0, i = from;
+
+    for (; i < r->n_items; i++) {
+        uint32_t q = (uint32_t)r->item[i].id / 4;
+
+        if (q != last) {
+            if (n == RNG_QUADS)
+                break;
+            quad[n++] = last = q;
+        }
+    }
+    rng_quads(noise, (uint64_t)pos, quad, bits);
+    return i;
+}
+
+/* Argmax of x + noise[id] over what is kept. */
 static struct rank_item draw(struct rank *r, const struct rng *noise, int64_t pos)
 {
-    uint32_t have = UINT32_MAX, bits[4] = {0}, floor_bits[NOISE_MAX + 1];
+    uint32_t bits[RNG_QUADS][4], floor_bits[NOISE_MAX + 1];
     struct rank_item won = {0, -1};
     float top = -INFINITY;
 
     if (!r->listed) // what is further below the best can never win
         rank_above(r, r->best.x - NOISE_SPAN - fabsf(r->best.x) * 1e-6f);
     noise_floors(floor_bits);
-    for (int i = 0; i < r->n_items; i++) {
-        const struct rank_item *c = &r->item[i];
-        uint32_t quad = (uint32_t)c->id / 4, b;
-        float d = top - c->x, y; // noise below d loses
+    for (int i = 0, end; i < r->n_items; i = end) {
+        uint32_t quad = (uint32_t)r->item[i].id / 4;
+        int at = 0;
 
-        if (d > NOISE_MAX)
-            continue;
-        if (quad != have)
-            rng_quad(noise, (uint64_t)pos, have = quad, bits);
-        b = bits[c->id % 4];
-        if (d >= 1 && b < floor_bits[(int)d])
-            continue;
-        y = c->x + rng_gumbel(b);
-        if (won.id < 0 || y > top || (y == top && c->id < won.id)) {
-            won = *c;
-            top = y;
+        end = draw_bits(r, noise, pos, i, bits);
+        for (int k = i; k < end; k++) {
+            const struct rank_item *c = &r->item[k];
+            float d = top - c->x, y; // noise below d loses
+            uint32_t b;
+
+            at += (uint32_t)c->id / 4 != quad;
+            quad = (uint32_t)c->id / 4;
+            b = bits[at][c->id % 4];
+            if (d > NOISE_MAX || (d >= 1 && b < floor_bits[(int)d]))
+                continue;
+            y = c->x + rng_gumbel(b);
+            if (won.id < 0 || y > top || (y == top && c->id < won.id)) {
+                won = *c;
+                top = y;
+            }
         }
     }
     return won;

@@ -29,7 +29,8 @@ static void known_answers(void)
 static void streams(void)
 {
     struct rng a = rng_stream(1, 2, 3), b = rng_stream(1, 2, 4), c = rng_stream(2, 2, 3);
-    uint32_t q[4];
+    uint32_t q[4], many[RNG_QUADS][4];
+    const uint32_t quad[RNG_QUADS] = {5, UINT32_MAX, 0, 77};
     double sum = 0;
 
     TEST("streams differ by seed and by name; lanes and quads agree");
@@ -37,6 +38,11 @@ static void streams(void)
     rng_quad(&a, 77, 5, q);
     for (uint32_t i = 0; i < 4; i++)
         CHECK(rng_bits(&a, 77, 20 + i) == q[i]);
+    rng_quads(&a, (7ull << 32) + 9, quad, many);
+    for (int i = 0; i < RNG_QUADS; i++) {
+        rng_quad(&a, (7ull << 32) + 9, quad[i], q);
+        CHECK(!memcmp(many[i], q, sizeof(q)));
+    }
     CHECK(rng_bits(&a, 77, 0) != rng_bits(&a, 78, 0));
     CHECK(rng_bits(&a, 1ull << 32, 0) != rng_bits(&a, 0, 0));
     TEST("uniform: inside (0, 1), mean near 1/2; integers below their bound");

@@ -82,6 +82,45 @@ static void draws(const char *name, struct sample_opt o, float spread, int n)
     sample_free(&w);
 }
 
+/* A flat row, where top-p keeps many: exactly those of the naive reading, in the order of their
+ * ids, and never one that is not there. */
+static void flat(void)
+{
+    static const float temps[] = {0.6f, 1, 1.7f}, ps[] = {0.3f, 0.8f, 0.97f, 0.99999f};
+    struct sample_work w = {.rank.backend = cpu};
+    struct sample_opt o = plain;
+    float logit[V];
+    double p[V];
+    int kept[V];
+
+    TEST("top-p of a flat row keeps what it should, in order, and nothing of -infinity or NaN");
+    fill(logit, V, 9, 5);
+    for (int i = 0; i < V; i += 37)
+        logit[i] = i % 2 ? -INFINITY : -90;
+    for (size_t k = 0; k < 12; k++) {
+        int n = 0;
+
+        o.temp = temps[k % 3];
+        o.top_p = ps[k / 3];
+        logit[74] = -INFINITY;
+        naive(&o, logit, V, p, kept);
+        logit[74] = k % 2 ? NAN : -INFINITY;
+        CHECK(sample_keep(&w, &o, NULL, NULL, logit, V) && w.rank.listed);
+        for (int i = 0; i < V; i++)
+            kept[i] = kept[i] && logit[i] > -INFINITY;
+        for (int i = 0; i < V; i++)
+            n += kept[i];
+        CHECK(n == w.rank.n_items && n > 20);
+        for (int i = 0; i < w.rank.n_items; i++) {
+            const struct rank_item *x = &w.rank.item[i];
+
+            CHECK(kept[x->id] && x->x == logit[x->id] / o.temp &&
+                  (n <= 64 || !i || x->id > x[-1].id));
+        }
+    }
+    sample_free(&w);
+}
+
 static void greedy_and_penalties(void)
 {
     struct sample_work w = {.rank.backend = cpu};
@@ -196,6 +235,7 @@ int main(void)
     draws("draw: top-p over many", o, 2, V);
     o.min_p = 0.3f;
     draws("draw: top-p and min-p", o, 4, 300);
+    flat();
     greedy_and_penalties();
     masks();
     report();
