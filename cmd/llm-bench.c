@@ -28,7 +28,7 @@ struct bench {
     struct cli_sample sample;
     struct cli_notes notes;
     int repeat, warmup, records, shape, type;
-    bool fixed, no_probe, table, force;
+    bool fixed, ragged, no_probe, table, force;
     uint64_t seed;
     const char *write;
     const struct cli *cli;
@@ -44,8 +44,8 @@ struct bench {
     struct spread prefill, decode, first, step, tok, request, prompt;
     struct spread of_read, of_peak;
     struct workload_lengths lengths;
-    struct workload work;          // of a pass
-    int64_t n_prompt, n_generated; // of a pass
+    struct workload work;                     // of a pass
+    int64_t n_prompt, n_generated, n_padding; // of a pass
 };
 
 /* ---- the record ---- */
@@ -216,6 +216,8 @@ static int check(const struct bench *g, int n, struct err *e)
         return err_set(e, ERR_ARG, "--repeat: prompts of files would be found in the prefix cache");
     if (g->mode == PROBE)
         return 0;
+    if (g->ragged && !g->fixed)
+        return err_set(e, ERR_ARG, "--unpadded is of --static only");
     if (!g->shape && (g->write || !g->model.path || g->mode == MAKE))
         return err_set(e, ERR_ARG, "no model: name one with --synthetic%s",
                        g->mode == MAKE || g->write ? "" : " or -m");
@@ -293,6 +295,7 @@ static int submit(struct bench *g, int i, struct err *e)
     q.n_token = (int)g->work.item[i].ids.n;
     q.max_tokens = g->work.item[i].max_tokens;
     q.key = (struct hash128){(uint64_t)i, 0};
+    q.user = &g->work.item[i];
     return engine_submit(g->ses.en, &q, e);
 }
 
@@ -304,10 +307,13 @@ static int step(struct bench *g, struct err *e)
     if (engine_step(g->ses.en, e))
         return -1;
     while (engine_poll(g->ses.en, &d)) {
+        const struct workload_item *a = d.user;
+
         if (d.finish == ENGINE_FAILED)
             return err_set(e, ERR_DATA, "the model gave no finite logits");
-        g->n_prompt += d.n_prompt;
-        g->n_generated += d.n_tokens;
+        g->n_prompt += d.n_prompt - a->pad_prompt;
+        g->n_generated += d.n_tokens - a->pad_output;
+        g->n_padding += a->pad_prompt + a->pad_output;
     }
     return 0;
 }
@@ -422,7 +428,7 @@ static int throughput_pass(struct bench *g, struct err *e)
     double t = machine_now();
     int i = 0;
 
-    g->n_prompt = g->n_generated = 0;
+    g->n_prompt = g->n_generated = g->n_padding = 0;
     while (i < g->work.n || engine_busy(g->ses.en)) {
         int end = !g->fixed                        ? g->work.n
                   : engine_busy(g->ses.en)         ? i
@@ -450,7 +456,8 @@ static void put_throughput(struct bench *g)
     record_set_int(&g->out, "records", g->work.n);
     record_set_int(&g->out, "prompt_tokens", g->n_prompt);
     record_set_int(&g->out, "generated_tokens", g->n_generated);
-    put_str(g, "batching", g->fixed ? "static" : "continuous");
+    put_str(g, "batching", !g->fixed ? "continuous" : g->ragged ? "static unpadded" : "static");
+    record_set_int(&g->out, "padding_tokens", g->n_padding);
     put_num(g, "load_s", g->load_s);
     record_set_int(&g->out, "prefix_hit_tokens", n->hits);
     record_set_int(&g->out, "preemptions", n->preemptions);
@@ -478,6 +485,8 @@ static int throughput(struct bench *g, int n, char **file, int *status, struct e
     for (int i = 0; i < repeat; i++) {
         if (!n)
             ask_random(g, g->records, i);
+        if (g->fixed && !g->ragged)
+            workload_pad(&g->work, g->model.batch, engine_model(g->ses.en)->vocab, g->seed);
         if (throughput_pass(g, e))
             return -1;
         if (!g->peak_rss)
@@ -551,7 +560,8 @@ int main(int argc, char **argv)
         OPT_INT(0, "records", &g.records, "n", 1, 1 << 20, "random prompts of throughput"),
         OPT_FLOAT(0, "spread", &g.lengths.spread, "x", 0, 4, "log-normal lengths of throughput with this deviation of the logarithm"),
         OPT_INT(0, "shared", &g.lengths.shared, "n", 0, 1 << 20, "tokens that all prompts of throughput begin with, besides --input"),
-        OPT_FLAG(0, "static", &g.fixed, "throughput in static batches: all of one end before the next begins"),
+        OPT_FLAG(0, "static", &g.fixed, "throughput in static batches: padded, and all of one end before the next begins"),
+        OPT_FLAG(0, "unpadded", &g.ragged, "static batches without padding, finished sequences computed no further"),
         OPT_FLAG(0, "no-probe", &g.no_probe, "do not measure what the machine can do"),
         OPT_FLAG(0, "table", &g.table, "a line for each field instead of JSON"),
         OPT_U64('s', "seed", &g.seed, "n", "seed of prompts and weights"),

@@ -60,3 +60,36 @@ void workload_random(struct workload *w, const struct workload_lengths *l, int n
                 (int32_t)rng_below(&ids, k < l->shared ? 0 : own, (uint32_t)k, (uint32_t)vocab);
     }
 }
+
+/* One batch. */
+static void pad(struct workload_item *item, int n, int at, int vocab, const struct rng *r)
+{
+    size_t prompt = 0;
+    int output = 0;
+
+    for (int i = 0; i < n; i++) {
+        prompt = item[i].ids.n > prompt ? item[i].ids.n : prompt;
+        output = item[i].max_tokens > output ? item[i].max_tokens : output;
+    }
+    for (int i = 0; i < n; i++) {
+        struct workload_item *a = &item[i];
+
+        a->pad_prompt = (int)(prompt - a->ids.n);
+        a->pad_output = output - a->max_tokens;
+        a->max_tokens = output;
+        mem_grow(&a->ids.id, &a->ids.cap, prompt, sizeof(*a->ids.id));
+        while (a->ids.n < prompt) {
+            a->ids.id[a->ids.n] =
+                (int32_t)rng_below(r, (uint64_t)(at + i), (uint32_t)a->ids.n, (uint32_t)vocab);
+            a->ids.n++;
+        }
+    }
+}
+
+void workload_pad(struct workload *w, int batch, int vocab, uint64_t seed)
+{
+    struct rng r = rng_stream(seed, 0, 3);
+
+    for (int i = 0; i < w->n; i += batch)
+        pad(w->item + i, w->n - i < batch ? w->n - i : batch, i, vocab, &r);
+}

@@ -10,7 +10,8 @@ struct workload {
     struct workload_item {
         struct tok_ids ids;
         int max_tokens;
-    } * item; // (n)
+        int pad_prompt, pad_output; // of both, tokens that are computed for nothing
+    } * item;                       // (n)
     int n;
 };
 
@@ -26,6 +27,10 @@ enum { WORKLOAD_LONGEST = 4 }; // a length is at most this many medians
  * (seed, pass) and others, the shared ones too, for another. */
 void workload_random(struct workload *w, const struct workload_lengths *l, int n, int vocab,
                      uint64_t seed, int pass);
+
+/* What a program with static batches computes: in each `batch` items, prompts are filled up with
+ * random ids to the longest of them, and all generate as long as the last. */
+void workload_pad(struct workload *w, int batch, int vocab, uint64_t seed);
 
 /* An empty item at the end, to be filled. */
 struct workload_item *workload_add(struct workload *w);

@@ -35,12 +35,17 @@ setup() {
 }
 
 @test "llm-bench: throughput of mixed lengths, shared beginnings and static batches does the same work" {
-    for o in "" --static "--batch 5" "--batch 5 --static"; do
+    for o in "" --static "--batch 5" "--batch 5 --static" "--batch 5 --static --unpadded"; do
         # shellcheck disable=SC2086 # several options
         llm-bench throughput --synthetic nano --records 20 --input 10 --output 6 --spread 0.8 --shared 30 --no-probe $o
-    done | jq -c '[.prompt_tokens, .generated_tokens, .records]' | sort -u >work
+    done >all
+    jq -c '[.prompt_tokens, .generated_tokens, .records]' all | sort -u >work
     [ "$(wc -l <work)" = 1 ]
     jq -e '.[0] > 20 * 31 and .[1] > 20 and .[2] == 20' work
+    # alone there is nothing to fill up; in fives there is, unless that is not wanted
+    jq -se 'map(.padding_tokens) | .[0] == 0 and .[1] == 0 and .[2] == 0 and .[3] > 100 and .[4] == 0' all
+    jq -se 'map(.batching) == ["continuous", "static", "continuous", "static", "static unpadded"]' all
+    run -2 llm-bench throughput --synthetic nano --unpadded
     run -0 llm-bench throughput --synthetic nano --records 20 --input 10 --output 6 --spread 0.8 --seed 1 --no-probe
     [ "$(jq '.prompt_tokens + 600' <<<"$output")" != "$(jq '.[0]' work)" ]
 }
@@ -118,9 +123,10 @@ setup() {
 @test "examples/bench: batching.sh and shared.sh compare, on the same work" {
     bench="$BATS_TEST_DIRNAME/../examples/bench"
     RECORDS=24 REPEAT=1 BATCH=8 run -0 --separate-stderr "$bench/batching.sh" -m "$TINY" --input 12 --output 8
-    [ "${#lines[@]}" = 4 ]
+    [ "${#lines[@]}" = 5 ]
     [[ "${lines[*]}" == *"one at a time ("* ]]
     [[ "${lines[*]}" == *"static batches of 8 ("* ]]
+    [[ "${lines[*]}" == *"static unpadded batches of 8 ("* ]]
     [[ "${lines[*]}" == *"continuous batches of 8 ("* ]]
     [ "$(printf '%s\n' "${lines[@]:1}" | sed 's/.*(\([0-9]*\) tokens.*/\1/' | sort -u | wc -l)" = 1 ]
     RECORDS=12 REPEAT=1 SHARED=400 run -0 --separate-stderr "$bench/shared.sh" -m "$TINY" --input 8 --output 4

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# batching.sh [options of llm-bench throughput] - continuous batching beside static batches and
-# beside one record at a time: RECORDS (200) prompts of log-normal lengths, REPEAT (3) times in turn.
+# batching.sh [options of llm-bench throughput] - continuous batching beside static batches, padded
+# and not, and beside one record at a time: RECORDS (200) prompts of log-normal lengths, REPEAT (3)
+# times in turn.
 #
 #     batching.sh --synthetic 135m --type q8_0 --input 32 --output 32
 set -euo pipefail
@@ -9,7 +10,7 @@ out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 
 for _ in $(seq "$repeat"); do
-    for how in "--batch 1" "--batch $batch --static" "--batch $batch"; do
+    for how in "--batch 1" "--batch $batch --static" "--batch $batch --static --unpadded" "--batch $batch"; do
         # shellcheck disable=SC2086 # two words
         llm-bench throughput --no-probe --records "$records" --spread 1 "$@" $how
     done

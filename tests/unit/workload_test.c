@@ -19,7 +19,7 @@ int main(void)
     struct workload_lengths l = {.input = 20, .output = 7, .shared = 5};
     struct workload a = {0}, b = {0};
     double sum = 0, squares = 0;
-    int below = 0;
+    int below = 0, shortest = 0, longest = 0;
 
     TEST("lengths that do not vary, ids of the vocabulary");
     workload_random(&a, &l, N, VOCAB, 1, 0);
@@ -57,6 +57,22 @@ int main(void)
     CHECK(below > 450 && below < 550);
     CHECK(fabs(sum / N) < 0.05);
     CHECK(fabs(sqrt(squares / N) - 0.5) < 0.05);
+
+    TEST("padding: the rectangle of each batch, what was there stays");
+    workload_random(&b, &l, N, VOCAB, 3, 0);
+    workload_pad(&a, 7, VOCAB, 3);
+    for (int i = 0; i < N; i++) {
+        const struct workload_item *x = &a.item[i], *y = &b.item[i], *lead = &a.item[i - i % 7];
+
+        CHECK(x->ids.n == lead->ids.n && x->max_tokens == lead->max_tokens);
+        CHECK((int)x->ids.n - x->pad_prompt == (int)y->ids.n && same(x, y, 0, y->ids.n));
+        CHECK(x->max_tokens - x->pad_output == y->max_tokens && x->pad_output >= 0);
+        for (size_t k = y->ids.n; k < x->ids.n; k++)
+            CHECK(x->ids.id[k] >= 0 && x->ids.id[k] < VOCAB);
+        shortest += !x->pad_prompt;
+        longest += !x->pad_output;
+    }
+    CHECK(shortest >= (N + 6) / 7 && shortest < N / 5 && longest >= (N + 6) / 7 && longest < N / 5);
     workload_free(&a);
     workload_free(&b);
     return test_end();
