@@ -8,6 +8,7 @@
 
 #include "answer.h"
 #include "forward.h"
+#include "hidden.h"
 #include "kv.h"
 #include "mem.h"
 #include "plan.h"
@@ -41,6 +42,7 @@ struct job {
     size_t cap_logprob, cap_top;
     float *p; // slots' distributions
     int n_p, at_slot;
+    struct hidden hidden;
 };
 
 struct engine {
@@ -52,7 +54,8 @@ struct engine {
     struct sched sched;
     struct plan plan;
     struct sample_work work;
-    float *copy;        // (rows, vocab) of the logits; NULL when the device's can be read
+    int width;          // of a row of the results: vocab, or dim of hidden states
+    float *copy;        // (rows, width) of these; NULL when the device's can be read
     struct job **job;   // (n_jobs) in the order of submission; done ones wait for poll
     int n_jobs, n_left; // of them, unfinished
     size_t cap_jobs;
@@ -77,6 +80,7 @@ static void job_free(struct engine *en, struct job *j)
     free(j->logprob);
     free(j->top);
     free(j->p);
+    hidden_free(&j->hidden);
     free(j);
 }
 
@@ -88,7 +92,9 @@ static int make(struct engine *en, struct err *e)
     if (o->ctx > m->ctx)
         return err_set(e, ERR_ARG, "--ctx %d is more than the model's %d positions", o->ctx,
                        m->ctx);
-    assert(o->beams <= o->batch);
+    assert(o->beams <= o->batch && !(o->hidden && o->beams > 1));
+    if (o->hidden)
+        en->o.rows = o->batch_tokens;
     if (en->o.rows < o->batch)
         en->o.rows = o->batch;
     if (!en->o.ctx)
@@ -96,18 +102,19 @@ static int make(struct engine *en, struct err *e)
     en->plan = (struct plan){.ctx = o->ctx,
                              .batch = o->batch,
                              .batch_tokens = o->batch_tokens,
-                             .rows = o->rows,
+                             .rows = o->hidden ? 0 : o->rows,
                              .beams = o->beams,
                              .kv_bytes = o->kv_bytes,
                              .available = ram_available("")};
     if (plan_make(&en->plan, m, e) || kv_open(&en->kv, m, en->backend, en->plan.pages, e) ||
-        forward_open(&en->act, m, en->backend, o->batch_tokens, o->rows, e))
+        forward_open(&en->act, m, en->backend, o->batch_tokens, en->plan.rows, e))
         return -1;
     if (!o->no_cache)
         kv_cache(&en->kv);
     sched_open(&en->sched, &en->kv, o->batch_tokens, o->batch, o->rows);
+    en->width = o->hidden ? m->dim : m->vocab;
     if (!en->backend->host)
-        en->copy = mem_zero((size_t)o->rows * (size_t)m->vocab, sizeof(*en->copy));
+        en->copy = mem_zero((size_t)o->rows * (size_t)en->width, sizeof(*en->copy));
     en->count.pages = en->plan.pages;
     return 0;
 }
@@ -191,8 +198,9 @@ bool engine_busy(const struct engine *en)
 /* Everything of a request that can be refused. */
 static int check(const struct engine *en, const struct engine_request *r, struct err *e)
 {
-    int64_t need = r->n_given == 0;
+    int64_t need = r->n_given == 0 && !en->o.hidden;
 
+    assert(en->o.hidden == (r->pool != HIDDEN_NONE));
     if (r->n_token - r->n_given < 1)
         return err_set(e, ERR_ARG, "the prompt is empty");
     for (int i = 0; i < r->n_token; i++)
@@ -203,6 +211,9 @@ static int check(const struct engine *en, const struct engine_request *r, struct
         return err_set(e, ERR_ARG, "%d beams are more than %d", r->beam.beams, en->o.beams);
     for (int i = 0; i < r->n_slots; i++)
         need += r->slot[i].n_then + (i > 0);
+    if (en->o.hidden && r->n_token > en->o.ctx)
+        return err_set(e, ERR_ARG, "the text has %d tokens, more than a context of %d", r->n_token,
+                       en->o.ctx);
     if (r->n_token + need > en->o.ctx)
         return err_set(e, ERR_ARG, "the %s %d tokens and leaves no room in a context of %d",
                        r->n_given ? "prompt with the output has" : "prompt has", r->n_token,
@@ -262,6 +273,11 @@ int engine_submit(struct engine *en, const struct engine_request *r, struct err 
         grammar_enter(r->grammar, &j->grammar, r->trim);
     for (int i = 0; i < r->n_token; i++)
         push(j, r->token[i]);
+    if (en->o.hidden) {
+        hidden_open(&j->hidden, r->pool, en->model->dim);
+        j->seq.want = r->pool == HIDDEN_LAST ? r->n_token - 1 : 0;
+        return 0;
+    }
     for (int i = 0; i < r->n_slots; i++)
         j->n_p += r->slot[i].n_choice;
     if (j->n_p)
@@ -369,6 +385,14 @@ static void read_given(struct engine *en, struct job *j, const float *logit)
         finish(en, j, ENGINE_GIVEN);
 }
 
+/* Hidden states of tokens in their order, the last of them or all. */
+static void read_hidden(struct engine *en, struct job *j, const float *row)
+{
+    hidden_add(&j->hidden, row, j->seq.n_rows);
+    if (j->seq.want == j->seq.n || j->r.pool == HIDDEN_FIRST)
+        finish(en, j, hidden_end(&j->hidden) ? ENGINE_HIDDEN : ENGINE_FAILED);
+}
+
 static bool searches(const struct job *j)
 {
     return j->r.beam.beams > 1;
@@ -394,15 +418,17 @@ static void read_search(struct engine *en, struct job *j, const float *logit)
     }
 }
 
-/* What a step's logits mean to a job. */
+/* What a step's logits, or hidden states, mean to a job. */
 static void read_rows(struct engine *en, struct job *j, const float *logit)
 {
-    const float *row = logit + (size_t)j->seq.row * (size_t)en->model->vocab;
+    const float *row = logit + (size_t)j->seq.row * (size_t)en->width;
 
     if (searches(j))
         read_search(en, j, logit);
     else if (!j->seq.n_rows)
         return;
+    else if (en->o.hidden)
+        read_hidden(en, j, row);
     else if (j->r.n_slots)
         read_slot(en, j, row);
     else if (j->r.n_given)
@@ -435,17 +461,18 @@ static void count(struct engine *en)
     n->unused = c->page_seconds > 0 ? c->unused_seconds / c->page_seconds : 0;
 }
 
-/* Compute a step. Returns its logits, or NULL. */
+/* Compute a step. Returns its logits (or hidden states), or NULL. */
 static const float *compute(struct engine *en, const struct step *s, struct err *e)
 {
     struct backend *b = en->backend;
-    size_t bytes = (size_t)s->n_out * (size_t)en->model->vocab * sizeof(float);
+    const float *out_d = en->o.hidden ? en->act.h_d : en->act.logits_d;
+    size_t bytes = (size_t)s->n_out * (size_t)en->width * sizeof(float);
 
     if (forward(en->model, b, &en->kv.pages, &en->act, s, e))
         return NULL;
     if (!en->copy)
-        return en->act.logits_d;
-    return b->ops->download(b, en->copy, en->act.logits_d, bytes, e) ? NULL : en->copy;
+        return out_d;
+    return b->ops->download(b, en->copy, out_d, bytes, e) ? NULL : en->copy;
 }
 
 /* The jobs that are worked on, the oldest, and their sequences: batch of these at most, a search
@@ -531,6 +558,8 @@ static void take(struct job *j, struct engine_result *out)
         .logprob = j->logprob,
         .top = j->top,
         .p = j->p,
+        .hidden = j->hidden.v,
+        .n_hidden = j->hidden.dim,
         .sample_index = j->r.sample_index,
     };
 }

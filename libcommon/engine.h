@@ -15,6 +15,7 @@
 #include "err.h"
 #include "grammar.h"
 #include "hash.h"
+#include "hidden.h"
 #include "model.h"
 #include "sample.h"
 
@@ -28,6 +29,7 @@ struct engine_opt {
     int rows;          // of logits in one step at most; 0: batch
     int beams;         // of one request at most; at most batch
     uint64_t kv_bytes; // memory of the cache; 0: see plan.h
+    bool hidden;       // requests are answered with hidden states; nothing is generated
     bool no_cache;     // compute every prompt whole, also what was computed before
     int threads;       // 0: as many as this process may use
     enum backend_isa isa;
@@ -65,6 +67,8 @@ struct engine_request {
         beam;    // beams > 1: beam search (max_tokens and n_end are not looked at, nor what
     int n_best;  // in sample is for draws), which has n_best results
     int n_given; // the last tokens are an output whose log-probabilities are all that is asked for
+    enum hidden_pool pool; // with engine_opt.hidden, of the states behind the model's last norm;
+                           // only token, key and user are looked at besides
     void *user;
 };
 
@@ -75,6 +79,7 @@ enum engine_finish {
     ENGINE_LENGTH,
     ENGINE_SLOTS,
     ENGINE_GIVEN,
+    ENGINE_HIDDEN,
     ENGINE_FAILED,
     ENGINE_GRAMMAR,
     ENGINE_FEW
@@ -91,8 +96,10 @@ struct engine_result {
     const float *logprob;         // (n_tokens), or NULL
     const struct sample_top *top; // (n_tokens, n_logprobs), or NULL
     const float *p;               // slots' distributions one after the other, or NULL
-    int sample_index;             // with beams: 0 is the best
-    double sum, score;            // with beams: log-probability; see beam.h
+    const float *hidden;          // (n_hidden) the pooled hidden state, or NULL
+    int n_hidden;
+    int sample_index;  // with beams: 0 is the best
+    double sum, score; // with beams: log-probability; see beam.h
 };
 
 struct engine;
@@ -112,8 +119,8 @@ bool engine_room(const struct engine *en);
 bool engine_busy(const struct engine *en); // something is submitted and not polled
 
 /* ERR_ARG when the prompt (without what is given) is empty, has ids outside the vocabulary or
- * leaves no room for one token within ctx, or when it has more beams than the engine was opened
- * for: the request is refused, the engine goes on. */
+ * leaves no room for one token (of hidden states: is longer) within ctx, or when it has more beams
+ * than the engine was opened for: the request is refused, the engine goes on. */
 int engine_submit(struct engine *en, const struct engine_request *r, struct err *e);
 int engine_step(struct engine *en, struct err *e);             // -1: the device failed
 int engine_poll(struct engine *en, struct engine_result *out); // 1 or 0

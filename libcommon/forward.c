@@ -50,7 +50,7 @@ int forward_open(struct act *a, const struct model *m, struct backend *b, int ma
     a->bytes = forward_bytes(m, max_tokens, max_out);
     if (make(a, b, &a->x_d, a->n[0], e) || make(a, b, &a->h_d, a->n[0], e) ||
         make(a, b, &a->qkv_d, a->n[1], e) || make(a, b, &a->gu_d, a->n[2], e) ||
-        make(a, b, &a->logits_d, a->n[3], e)) {
+        (max_out && make(a, b, &a->logits_d, a->n[3], e))) {
         forward_close(a, b);
         return -1;
     }
@@ -106,8 +106,9 @@ int forward(const struct model *m, struct backend *b, const struct kv_pages *kv,
     }
     op->gather(b, a->h_d, a->x_d, s, m->dim);
     op->norm(b, a->h_d, a->h_d, &m->out_norm, s->n_out, m->dim);
-    op->linear(b, a->logits_d, &m->head, a->h_d, s->n_out);
-    if (m->logit_cap > 0.0f)
+    if (a->logits_d)
+        op->linear(b, a->logits_d, &m->head, a->h_d, s->n_out);
+    if (a->logits_d && m->logit_cap > 0.0f)
         op->softcap(b, a->logits_d, m->logit_cap, s->n_out, m->vocab);
     return op->step_end(b, e);
 }

@@ -12,7 +12,7 @@
 
 struct plan {
     int ctx, batch, batch_tokens; // given: positions of a sequence, sequences, tokens of a step
-    int rows;                     // given: of logits in a step, at least batch
+    int rows;                     // given: of logits in a step, at least batch; 0: none
     int beams;                    // given: sequences that one request may need at once
     uint64_t kv_bytes;            // given: of the cache; 0: batch sequences of ctx positions, but
                                   // at most half of what is left, and at least beams sequences
