@@ -172,8 +172,11 @@ static uint64_t run_number(const struct filter *g)
 
 static int open_stream(struct filter *g, int n, char **file, struct err *e)
 {
-    struct stream_conf conf = {
-        .stage = g->cli->name, .fields = dupes_fields, .group = 1, .quiet = g->notes.quiet};
+    struct stream_conf conf = {.stage = g->cli->name,
+                               .fields = dupes_fields,
+                               .group = 1,
+                               .quiet = g->notes.quiet,
+                               .gather = true};
     struct buf more = {0}, print = {0};
     char hex[33];
 

@@ -1,18 +1,21 @@
 /* json.c - JSON: strict parse into spans, unescape.
  *
  * One pass over the text with a stack of open containers, so that depth costs
- * no C stack and a text costs linear time. A quick scan before it bounds the
- * number of nodes, which makes the node array one exact allocation. */
+ * no C stack and a text costs linear time. The nodes of a short text grow as they
+ * come; of a long one a scan before it bounds their number, which makes them one exact
+ * allocation. */
 #include "json.h"
 
 #include "arena.h"
 #include "hash.h"
+#include "scan.h"
 #include "utf8.h"
 
-#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { SHORT = 1 << 16, FIRST = 32 }; // bytes of a text; nodes
 
 struct parse {
     const char *s;
@@ -21,6 +24,7 @@ struct parse {
     uint32_t open[JSON_DEPTH]; // containers around us, outermost first
     int depth;
     size_t max; // nodes there is room for
+    struct arena *mem;
     struct err *e;
 };
 
@@ -44,7 +48,13 @@ static struct json_node *add(struct parse *p, enum json_type type, size_t start)
 {
     uint32_t at = p->j->n_node++;
 
-    assert(at < p->max);
+    if (at == p->max) {
+        struct json_node *more = arena_new(p->mem, 2 * p->max * sizeof(*more));
+
+        memcpy(more, p->j->node, p->max * sizeof(*more));
+        p->j->node = more;
+        p->max *= 2;
+    }
     p->j->node[at] = (struct json_node){type, (uint32_t)start, (uint32_t)p->i, 0, at + 1};
     return &p->j->node[at];
 }
@@ -102,9 +112,7 @@ static int string(struct parse *p)
     for (;;) {
         unsigned char c;
 
-        while (p->i < p->n && (c = (unsigned char)p->s[p->i]) >= 0x20 && c < 0x80 && c != '"' &&
-               c != '\\')
-            p->i++;
+        p->i += scan_plain(p->s + p->i, p->n - p->i);
         if (p->i == p->n)
             return fail(p, p->i, "");
         c = (unsigned char)p->s[p->i];
@@ -112,8 +120,8 @@ static int string(struct parse *p)
             break;
         if (c < 0x20)
             return fail(p, p->i, "control character in a string");
-        len = c == '\\' ? escape(p->s + p->i, p->n - p->i, &cp)
-                        : (size_t)utf8_get(p->s + p->i, p->n - p->i, &cp);
+        len =
+            c == '\\' ? escape(p->s + p->i, p->n - p->i, &cp) : utf8_run(p->s + p->i, p->n - p->i);
         if (!len)
             return fail(p, p->i,
                         c == '\\' ? "bad escape or half a surrogate pair" : "invalid UTF-8");
@@ -131,10 +139,14 @@ static size_t unescape(const char *s, size_t n, char *out)
     uint32_t cp = 0;
 
     while (i < n) {
-        if (s[i] != '\\') {
-            out[to++] = s[i++];
-            continue;
-        }
+        const char *next = memchr(s + i, '\\', n - i);
+        size_t len = next ? (size_t)(next - s) - i : n - i;
+
+        memcpy(out + to, s + i, len);
+        to += len;
+        i += len;
+        if (!next)
+            break;
         i += escape(s + i, n - i, &cp);
         to += (size_t)utf8_put(out + to, cp);
     }
@@ -392,7 +404,15 @@ size_t json_bound(const char *text, size_t n)
 
 int json_parse(struct json *j, struct arena *a, const char *text, size_t n, struct err *e)
 {
-    struct parse p = {.s = text, .n = n, .j = j, .e = e};
+    struct parse p; // the stack is left as it is
+
+    p.s = text;
+    p.n = n;
+    p.i = 0;
+    p.j = j;
+    p.depth = 0;
+    p.mem = a;
+    p.e = e;
 
     *j = (struct json){.text = text, .n_text = n};
     if (n > UINT32_MAX - 1)
@@ -400,7 +420,7 @@ int json_parse(struct json *j, struct arena *a, const char *text, size_t n, stru
     if (n >= 2 &&
         (!text[0] || !text[1] || !memcmp(text, "\xFF\xFE", 2) || !memcmp(text, "\xFE\xFF", 2)))
         return err_set(e, ERR_DATA, "byte 0: not UTF-8 text (it looks like UTF-16 or binary)");
-    p.max = json_bound(text, n);
+    p.max = n < SHORT ? FIRST : json_bound(text, n);
     if (p.max > INT32_MAX)
         return err_set(e, ERR_DATA, "text of more than %d values", INT32_MAX);
     j->node = arena_new(a, p.max * sizeof(*j->node));
@@ -476,6 +496,8 @@ bool json_str_is(const struct json *j, int node, const char *s)
         return false;
     p = j->text + x->start;
     n = x->end - x->start;
+    if (n && *p != *s && *p != '\\') // most keys
+        return false;
     while (i < n && *s) {
         char c[4] = {p[i]};
         int len = 1;

@@ -1,7 +1,6 @@
 /* sink.c - an append-only file of lines. */
 #include "sink.h"
 
-#include "buf.h"
 #include "mem.h"
 
 #include <errno.h>
@@ -119,7 +118,7 @@ static int write_failed(struct sink *s, size_t done, struct err *e)
                    sink_name(s), strerror(why));
 }
 
-int sink_write(struct sink *s, const char *p, size_t n, struct err *e)
+static int put(struct sink *s, const char *p, size_t n, struct err *e)
 {
     size_t done = 0;
 
@@ -139,6 +138,22 @@ int sink_write(struct sink *s, const char *p, size_t n, struct err *e)
         done += (size_t)got;
     }
     return 0;
+}
+
+int sink_write(struct sink *s, const char *p, size_t n, struct err *e)
+{
+    if (!s->gather)
+        return put(s, p, n, e);
+    buf_add(&s->held, p, n);
+    return 0;
+}
+
+int sink_flush(struct sink *s, struct err *e)
+{
+    int rc = s->held.n ? put(s, s->held.p, s->held.n, e) : 0;
+
+    buf_reset(&s->held);
+    return rc;
 }
 
 int sink_reader(const struct sink *s, struct err *e)
@@ -185,6 +200,7 @@ void sink_abandon(struct sink *s)
     s->fd = -1;
     free(s->path);
     s->path = NULL;
+    buf_free(&s->held);
 }
 
 /* ---- whole small files ---- */

@@ -2,6 +2,7 @@
 #ifndef SINK_H
 #define SINK_H
 
+#include "buf.h"
 #include "err.h"
 #include "stop.h"
 
@@ -20,6 +21,8 @@ struct sink {
     ino_t ino;
     uint64_t size; // at opening
     struct stop *stop;
+    bool gather;     // hold what is written until sink_flush
+    struct buf held; // whole lines
 };
 
 /* Open for appending; path NULL or "-" is standard output. A regular file is locked until
@@ -33,6 +36,8 @@ int sink_open(struct sink *s, const char *path, bool resume, struct stop *stop, 
  * again), in pieces that cannot hang on a pipe. What a failed write left
  * behind is cut off again. Errors: ERR_STOP disk full and durable, else ERR_OUT. */
 int sink_write(struct sink *s, const char *p, size_t n, struct err *e);
+/* Write what is held. After an error nothing is. */
+int sink_flush(struct sink *s, struct err *e);
 
 /* A descriptor to read the file from its beginning (caller closes), or -1. */
 int sink_reader(const struct sink *s, struct err *e);

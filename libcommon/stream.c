@@ -10,6 +10,7 @@
 #include "mem.h"
 #include "order.h"
 #include "resume.h"
+#include "say.h"
 #include "sink.h"
 #include "stop.h"
 #include "tally.h"
@@ -26,6 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { GATHER = 1 << 16, LOOK = 64 }; // bytes written together; records between two looks
+
 struct stream {
     struct stream_opt opt;
     struct stream_conf conf;
@@ -38,55 +41,16 @@ struct stream {
     struct attempt_list others, other_rejects;
     uint64_t shard, n_shards;
     bool ended; // the input came to its end
+    int since;  // records since signals were looked for
     struct stream_counts counts;
     struct timespec began;
     struct buf text; // of the lines written
 };
 
-/* ---- messages ---- */
-
-/* Lines of text on standard error, with the stage before each; not torn by other writers. */
 static void say(struct stream *s, const char *text, size_t n)
 {
-    struct buf b = {0};
-    size_t done = 0;
-
-    if (!s->conf.quiet && n && isatty(2))
-        buf_str(&b, "\r\033[K"); // a line of progress may stand there
-    while (!s->conf.quiet && n) {
-        const char *end = memchr(text, '\n', n);
-        size_t len = end ? (size_t)(end - text) : n;
-
-        buf_fmt(&b, "%s: ", s->conf.stage);
-        for (size_t i = 0; i < len; i++) // names and texts may hold anything
-            buf_char(&b, (unsigned char)text[i] < 0x20 || text[i] == 0x7F ? '?' : text[i]);
-        buf_char(&b, '\n');
-        len += end != NULL;
-        text += len;
-        n -= len;
-    }
-    while (done < b.n) {
-        ssize_t got = write(2, b.p + done, b.n - done);
-
-        if (got < 0 && errno != EINTR)
-            break; // nobody listens: no reason to stop
-        done += got > 0 ? (size_t)got : 0;
-    }
-    buf_free(&b);
-}
-
-static void say_where(struct stream *s, const struct record *r, const char *message)
-{
-    struct buf b = {0};
-
-    if (r->file)
-        buf_fmt(&b, "%s:%ld: ", r->file, r->line_no);
-    else if (r->id)
-        buf_fmt(&b, "record '%s': ", r->id);
-    for (const char *p = message; *p; p++)
-        buf_char(&b, *p == '\n' ? ' ' : *p);
-    say(s, b.p, b.n);
-    buf_free(&b);
+    if (!s->conf.quiet)
+        say_lines(s->conf.stage, text, n);
 }
 
 /* ---- opening ---- */
@@ -243,6 +207,7 @@ static int open_files(struct stream *s, int n, char **file, struct buf *note, st
     if (o->resume && (resume_scan(&s->out, s->conf.group, 1, &s->ids, note, e) ||
                       resume_scan(&s->rejects, 1, group, &s->ids, note, e)))
         return -1;
+    s->out.gather = s->rejects.gather = s->conf.gather;
     order_init(&s->order, s->rejects.fd >= 0 ? &s->rejects : NULL, o->unordered);
     return 0;
 }
@@ -266,6 +231,20 @@ struct stream *stream_open(const struct stream_opt *o, const struct stream_conf 
         return s;
     stream_abandon(s);
     return NULL;
+}
+
+/* ---- lines held to be written together ---- */
+
+/* Rejects first: a run that is taken up again then finds all drops before the last line of its
+ * output, and decides about no record twice with later ones in an index. */
+static int flush(struct stream *s, struct err *e)
+{
+    return sink_flush(&s->rejects, e) || sink_flush(&s->out, e) ? -1 : 0;
+}
+
+static int flush_full(struct stream *s, struct err *e)
+{
+    return s->out.held.n + s->rejects.held.n >= GATHER ? flush(s, e) : 0;
 }
 
 /* ---- rejects ---- */
@@ -294,14 +273,15 @@ static int put_reject(struct stream *s, struct record *r, const char *rule, cons
     record_set(r, "reject", b->p, b->n);
     buf_reset(b);
     record_write(r, b);
-    return order_finish(&s->order, r->seq, b->p, b->n, e);
+    return order_finish(&s->order, r->seq, b->p, b->n, e) ? -1 : flush_full(s, e);
 }
 
 int stream_reject(struct stream *s, struct record *r, const char *rule, const char *value,
                   const char *limit, const char *message, struct err *e)
 {
     s->counts.rejected++;
-    say_where(s, r, message);
+    if (!s->conf.quiet)
+        say_where(s->conf.stage, r, message);
     return put_reject(s, r, rule, value, limit, e);
 }
 
@@ -440,15 +420,26 @@ static int take_line(struct stream *s, const struct lines_line *x, struct record
     return 0;
 }
 
+/* A look is a system call: one a record, unless lines are read by the thousand. */
+static bool looks_stopped(struct stream *s)
+{
+    return s->conf.gather && ++s->since % LOOK ? s->stop.seen : stop_seen(&s->stop);
+}
+
 int stream_read(struct stream *s, struct record *r, bool wait, struct err *e)
 {
     for (;;) {
         struct lines_line x;
         int rc;
 
-        if (s->ended || stop_seen(&s->stop))
+        if (s->ended || looks_stopped(s))
             return 0;
-        rc = lines_next(&s->in, &x, wait, e);
+        rc = lines_next(&s->in, &x, wait && !s->conf.gather, e);
+        if (rc == 2 && s->conf.gather) { // nothing to do meanwhile
+            if (flush(s, e))
+                return -1;
+            rc = wait ? lines_next(&s->in, &x, true, e) : 2;
+        }
         if (!rc)
             s->ended = !s->stop.seen;
         if (rc != 1)
@@ -479,7 +470,7 @@ int stream_write_group(struct stream *s, struct record *r, int n, struct err *e)
     if (sink_write(&s->out, buf_cstr(&s->text), s->text.n, e))
         return -1;
     s->counts.written += n;
-    return n ? order_finish(&s->order, r->seq, NULL, 0, e) : 0;
+    return n && (order_finish(&s->order, r->seq, NULL, 0, e) || flush_full(s, e)) ? -1 : 0;
 }
 
 int stream_write(struct stream *s, struct record *r, struct err *e)
@@ -569,6 +560,8 @@ int stream_close(struct stream *s, const char *extra, struct err *e)
     if (!left || !s->out.durable)
         rc = order_flush(&s->order, e);
     if (!rc)
+        rc = flush(s, e);
+    if (!rc)
         rc = sink_close(&s->out, e);
     if (!rc)
         rc = sink_close(&s->rejects, e);
@@ -580,6 +573,10 @@ int stream_close(struct stream *s, const char *extra, struct err *e)
 
 void stream_abandon(struct stream *s)
 {
-    if (s)
-        release(s);
+    struct err why;
+
+    if (!s)
+        return;
+    flush(s, &why); // what was done before the error
+    release(s);
 }

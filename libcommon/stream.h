@@ -4,8 +4,8 @@
  * a bad line is reported, goes to the rejects and the run goes on; ids repeat as
  * "#2"; --shard takes the records whose id hashes to it; --resume skips what is
  * in the output or the rejects, after cutting a torn last line; one record (or
- * group) is one write; FILE.meta holds the fingerprint. SIGINT and SIGTERM are
- * taken between records (design, sections 6 and 7).
+ * group) is one write, or many whole ones are where that is asked for; FILE.meta holds the
+ * fingerprint. SIGINT and SIGTERM are taken between records (design, sections 6 and 7).
  *
  * Rejects stand in the order of the input as the output does: a command that keeps the
  * order finishes (writes, rejects or drops) every record that it read. */
@@ -36,8 +36,9 @@ struct stream_conf {
     const char *stage;         // "llm-generate"
     const char *const *fields; // that the command reads, for ids; NULL-terminated
     const char *fingerprint;   // JSON object: version, model, options; for FILE.meta
-    int group;  // output lines a record: 1, or --samples N (a resumed output must hold all N)
-    bool quiet; // no lines on standard error for rejected records (-q)
+    int group;   // output lines a record: 1, or --samples N (a resumed output must hold all N)
+    bool quiet;  // no lines on standard error for rejected records (-q)
+    bool gather; // lines are written some 64 KiB at a time, or when there is nothing to read yet
 };
 
 struct stream;

@@ -46,17 +46,48 @@ int utf8_get(const char *s, size_t n, uint32_t *cp)
     return len;
 }
 
-size_t utf8_check(const char *s, size_t n)
+static int is_tail(char c)
+{
+    return ((unsigned char)c & 0xC0) == 0x80;
+}
+
+size_t utf8_run(const char *s, size_t n)
 {
     size_t i = 0;
     uint32_t cp;
 
-    while (i < n) {
-        int len = (unsigned char)s[i] < 0x80 ? 1 : utf8_get(s + i, n - i, &cp);
+    while (i < n && (unsigned char)s[i] >= 0x80) {
+        unsigned char c = (unsigned char)s[i];
+        int len;
 
+        // those whose second byte has no range of its own
+        if (c > 0xE0 && c < 0xF0 && c != 0xED && n - i >= 3 && is_tail(s[i + 1]) &&
+            is_tail(s[i + 2])) {
+            i += 3;
+            continue;
+        }
+        if (c >= 0xC2 && c < 0xE0 && n - i >= 2 && is_tail(s[i + 1])) {
+            i += 2;
+            continue;
+        }
+        len = utf8_get(s + i, n - i, &cp);
         if (!len)
-            return i;
+            break;
         i += (size_t)len;
+    }
+    return i;
+}
+
+size_t utf8_check(const char *s, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n) {
+        size_t len = 1;
+
+        if ((unsigned char)s[i] >= 0x80 && !(len = utf8_run(s + i, n - i)))
+            return i;
+        i += len;
     }
     return n;
 }

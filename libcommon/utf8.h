@@ -13,6 +13,9 @@ size_t utf8_check(const char *s, size_t n);
  * or 0 when it is not well-formed (or n is 0). */
 int utf8_get(const char *s, size_t n, uint32_t *cp);
 
+/* Bytes at the front of s[0..n) that are well-formed characters beyond ASCII. */
+size_t utf8_run(const char *s, size_t n);
+
 /* Write cp (a scalar value up to 0x10FFFF) to out[4]; returns its length 1..4. */
 int utf8_put(char out[4], uint32_t cp);
 

@@ -296,3 +296,17 @@ J
     run -2 llm-filter --near 0.6 --near-index idx in
     [[ "$output" == *"'idx' was made with --near 0.55, not 0.6"* ]]
 }
+
+@test "llm-filter: what can be answered is written before it waits for more" {
+    mkfifo to from
+    llm-filter --min-words 2 --rejects r <to >from 3>&- &
+    exec 6>to 7<from
+    printf '{"id":1,"output":"a"}\n{"id":2,"output":"a b"}\n' >&6
+    read -r line <&7
+    [ "$line" = '{"id":2,"output":"a b"}' ]
+    [ "$(jq -r .id r)" = 1 ]
+    exec 6>&-
+    [ -z "$(cat <&7)" ]
+    wait $!
+    exec 7<&-
+}

@@ -1,0 +1,51 @@
+/* say.c - messages about records on standard error. */
+#include "say.h"
+
+#include "buf.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+void say_lines(const char *stage, const char *text, size_t n)
+{
+    struct buf b = {0};
+    size_t done = 0;
+
+    if (n && isatty(2))
+        buf_str(&b, "\r\033[K"); // a line of progress may stand there
+    while (n) {
+        const char *end = memchr(text, '\n', n);
+        size_t len = end ? (size_t)(end - text) : n;
+
+        buf_fmt(&b, "%s: ", stage);
+        for (size_t i = 0; i < len; i++) // names and texts may hold anything
+            buf_char(&b, (unsigned char)text[i] < 0x20 || text[i] == 0x7F ? '?' : text[i]);
+        buf_char(&b, '\n');
+        len += end != NULL;
+        text += len;
+        n -= len;
+    }
+    while (done < b.n) {
+        ssize_t got = write(2, b.p + done, b.n - done);
+
+        if (got < 0 && errno != EINTR)
+            break; // nobody listens: no reason to stop
+        done += got > 0 ? (size_t)got : 0;
+    }
+    buf_free(&b);
+}
+
+void say_where(const char *stage, const struct record *r, const char *message)
+{
+    struct buf b = {0};
+
+    if (r->file)
+        buf_fmt(&b, "%s:%ld: ", r->file, r->line_no);
+    else if (r->id)
+        buf_fmt(&b, "record '%s': ", r->id);
+    for (const char *p = message; *p; p++)
+        buf_char(&b, *p == '\n' ? ' ' : *p);
+    say_lines(stage, b.p, b.n);
+    buf_free(&b);
+}

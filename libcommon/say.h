@@ -1,0 +1,14 @@
+/* say.h - messages about records on standard error. */
+#ifndef SAY_H
+#define SAY_H
+
+#include "record.h"
+
+#include <stddef.h>
+
+/* Lines of text, with "<stage>: " before each; not torn by other writers. */
+void say_lines(const char *stage, const char *text, size_t n);
+/* One line "<stage>: file:17: <message>"; of a derived record its id. */
+void say_where(const char *stage, const struct record *r, const char *message);
+
+#endif
