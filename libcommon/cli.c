@@ -43,7 +43,7 @@ static const char *const no_effect[] = {
     "no-prefix-cache", "isa",     "output",      "rejects",      "attempt",      "resume",
     "unordered",       "stats",   "quiet",       "verbose",      "progress",     "help",
     "version",         "grammar", "json-schema", "api-key-file", "model-name",   "timeout",
-    "retries",         NULL};
+    "retries",         "again",   NULL};
 
 static void usage(const struct cli *c, FILE *out)
 {

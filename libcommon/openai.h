@@ -17,6 +17,7 @@ struct openai_ask {
     bool raw;
     const char *begun;      // (n_begun) the last message is the beginning of the answer: this text
     size_t n_begun, n_bare; // the list is without it when cut at n_bare and closed
+    bool forced;            // never ask without it
     const char *schema;     // (n_schema) a JSON schema of the output, or NULL
     size_t n_schema;
 };

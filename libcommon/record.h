@@ -13,6 +13,8 @@
 #include "json.h"
 #include "mem.h"
 
+#include <stdbool.h>
+
 struct record {
     struct arena mem; // of everything below; released by record_reset
     char *line;       // (n) the JSON object's text, no newline
@@ -21,6 +23,7 @@ struct record {
     const char *file; // for messages, borrowed; NULL for a derived record
     long line_no;
     int64_t seq;        // place in the input, from 1 (stream's); 0 for a derived record
+    bool done;          // by an earlier run (stream's)
     char *id;           // the id as text, "#2" appended to the second of its kind, NUL-terminated
     struct hash128 key; // hash of id: what keyed noise and shards are made from
     struct record_set *set; // (n_set) what was set since

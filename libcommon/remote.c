@@ -238,8 +238,8 @@ void remote_submit(struct remote *r, const struct openai_ask *a, const struct en
     c->raw = a->raw;
     c->logprobs = q->n_logprobs > 0;
     c->answered = -1;
-    openai_put(a, r->model, q, a->n_begun && r->bare, &c->body);
-    if (a->n_begun && !r->bare)
+    openai_put(a, r->model, q, a->n_begun && r->bare && !a->forced, &c->body);
+    if (a->n_begun && !r->bare && !a->forced)
         openai_put(a, r->model, q, true, &c->bare);
     buf_add(&c->begun, a->begun, a->n_begun);
     *r->last = c;
@@ -284,7 +284,7 @@ static const char *read_answer(struct remote *r, struct call *c, const struct ht
         *again = e.code == ERR_DATA;
         return *again ? "answer" : "empty";
     } else if (c->logprobs && !c->answer.logprobs.n) {
-        buf_str(&c->why, "--logprobs: the server gives no log-probabilities");
+        buf_str(&c->why, "the server gives no log-probabilities");
     } else {
         cut_begun(c);
         r->n.prompt += c->answer.n_prompt > 0 ? c->answer.n_prompt : 0;

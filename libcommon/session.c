@@ -299,6 +299,7 @@ int session_submit(struct session *s, struct engine_request *q, const struct ses
                                    .begun = p->begun.p,
                                    .n_begun = p->begun.n,
                                    .n_bare = p->n_bare,
+                                   .forced = p->forced,
                                    .schema = s->schema,
                                    .n_schema = s->schema ? strlen(s->schema) : 0};
 

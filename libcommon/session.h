@@ -54,6 +54,7 @@ struct session_prompt {
     struct buf begun;   // the answer's beginning, which the last of the messages is
     size_t n_bare;      // of json before it
     bool templated;
+    bool forced; // a server that refuses the beginning is not asked without it
 };
 
 /* The prompt of a record, or a filled prompt file; see prompt_record and prompt_encode. */

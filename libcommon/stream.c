@@ -303,7 +303,8 @@ int stream_drop(struct stream *s, struct record *r, const char *rule, const char
 /* Number a repeated id, then: is the record this run's to do? */
 static bool is_ours(struct stream *s, struct record *r)
 {
-    uint64_t shard = r->key.lo % s->n_shards + 1;
+    struct hash128 part = s->opt.part ? s->opt.part(s->opt.with, r) : r->key;
+    uint64_t shard = part.lo % s->n_shards + 1;
     struct tally_entry *t = tally_at(&s->ids, r->key);
 
     // an id that reads like a number given here is itself given a number
@@ -321,7 +322,8 @@ static bool is_ours(struct stream *s, struct record *r)
     }
     if (t->done >= (uint32_t)s->conf.group) {
         s->counts.skipped++;
-        return false;
+        r->done = true;
+        return s->opt.whole;
     }
     return true;
 }
@@ -363,7 +365,7 @@ static int reject_line(struct stream *s, const struct lines_line *x, const char 
         put_bytes(&raw, x->p, x->n);
     record_set_str(&r, "raw", bytes ? buf_cstr(&raw) : x->p, bytes ? raw.n : x->n);
     record_set_id(&r, hex);
-    if (is_ours(s, &r)) {
+    if (is_ours(s, &r) && !r.done) {
         r.file = x->file;
         r.line_no = x->no;
         if (cut)
@@ -413,6 +415,8 @@ static int take_line(struct stream *s, const struct lines_line *x, struct record
     r->file = x->file;
     r->line_no = x->no;
     if (is_ours(s, r)) {
+        if (r->done)
+            return 1;
         s->counts.read++;
         return order_begin(&s->order, &r->seq, e) ? -1 : 1;
     }
@@ -476,6 +480,11 @@ int stream_write_group(struct stream *s, struct record *r, int n, struct err *e)
 int stream_write(struct stream *s, struct record *r, struct err *e)
 {
     return stream_write_group(s, r, 1, e);
+}
+
+int stream_finish(struct stream *s, const struct record *r, struct err *e)
+{
+    return order_finish(&s->order, r->seq, NULL, 0, e);
 }
 
 const char *stream_output_path(const struct stream *s)

@@ -30,6 +30,11 @@ struct stream_opt {
     const char *attempt; // "K" or NULL: outputs are FILE.aK
     bool no_attempt;     // refuse it: the work depends on the whole of what was written before
     uint64_t seed;
+    /* Not options, of commands that look at several records together: what decides a record's
+     * shard (NULL: its id); stream_read also gives records that are done, marked so. */
+    struct hash128 (*part)(void *with, struct record *r);
+    void *with;
+    bool whole;
 };
 
 struct stream_conf {
@@ -74,6 +79,9 @@ int stream_reject(struct stream *s, struct record *r, const char *rule, const ch
                   const char *limit, const char *message, struct err *e);
 int stream_drop(struct stream *s, struct record *r, const char *rule, const char *value,
                 const char *limit, struct err *e);
+
+/* Finish a record of which nothing is written. */
+int stream_finish(struct stream *s, const struct record *r, struct err *e);
 
 /* True once SIGINT or SIGTERM came: finish what is in hand, read no more. */
 bool stream_stopped(struct stream *s);

@@ -7,10 +7,13 @@
  * Authorization header, the body and how many are under way on a line. PLAN names what is done to
  * the first, second ... request, the last one to all others: "500,429,ok". A body that has
  * "fault=NAME" in it gets that. The answer is made of the request's seed or, with MODEL,
- * llm-generate's. */
+ * llm-generate's. With MODEL and log-probabilities of a single token, these are the model's, and
+ * an answer that is begun is gone on with. */
 #include "buf.h"
+#include "engine.h"
 #include "json.h"
 #include "mem.h"
+#include "prompt.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -101,6 +104,72 @@ static void ask_model(const struct server *s, const struct json *j, struct buf *
     buf_free(&in);
 }
 
+/* The prompt of messages, an answer that is begun at its end. */
+static int encode_messages(const struct json *j, struct arena *mem, const struct prompt_model *pm,
+                           struct tok_ids *ids, struct err *e)
+{
+    static const char *const name[3] = {"system", "user", "assistant"};
+    struct prompt p = {.user = "{{user}}"};
+    struct prompt_var v[3] = {{name[0], NULL, 0}, {name[1], NULL, 0}, {name[2], NULL, 0}};
+    int list = json_get(j, 0, "messages");
+
+    for (uint32_t k = (uint32_t)list + 1; k < j->node[list].next; k = j->node[k].next)
+        for (int i = 0; i < 3; i++)
+            if (json_str_is(j, json_get(j, (int)k, "role"), name[i]))
+                v[i].text = json_str(j, json_get(j, (int)k, "content"), mem, &v[i].n);
+    p.system = v[0].text ? "{{system}}" : NULL;
+    p.assistant = v[2].text ? "{{assistant}}" : NULL;
+    return prompt_encode(&p, pm, v, 3, ids, e);
+}
+
+/* The likeliest next tokens, as a completion of one token. */
+static void answer_tokens(const struct server *s, const struct json *j, struct arena *mem, int n)
+{
+    const struct engine_opt o = {.batch = 1, .batch_tokens = 256, .threads = 1};
+    struct engine_request q = {.max_tokens = 1, .n_logprobs = n, .ignore_eos = true};
+    struct err e = {0};
+    struct engine *en = engine_open(&o, s->model, &e);
+    struct prompt_model pm;
+    struct engine_result d = {0};
+    struct tok_ids ids = {0};
+    struct buf b = {0}, t = {0};
+
+    if (!en || prompt_model_init(&pm, engine_model(en), NULL, &e) ||
+        encode_messages(j, mem, &pm, &ids, &e))
+        die(e.msg);
+    q.token = ids.id;
+    q.n_token = (int)ids.n;
+    if (engine_submit(en, &q, &e))
+        die(e.msg);
+    while (!engine_poll(en, &d))
+        if (engine_step(en, &e))
+            die(e.msg);
+    buf_str(
+        &b,
+        "{\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"x\"},"
+        "\"finish_reason\":\"length\",\"logprobs\":{\"content\":[{\"token\":\"x\",\"logprob\":0,"
+        "\"top_logprobs\":[");
+    for (int i = 0; i < n; i++) { // a SentencePiece model's first token has its blank taken off
+        size_t k;
+        const char *piece = tok_piece(pm.tok, d.top[i].id, &k);
+
+        buf_reset(&t);
+        buf_add(&t, piece, k);
+        buf_str(&b, i ? ",{\"token\":" : "{\"token\":");
+        json_put_str(&b, buf_cstr(&t), t.n);
+        json_put_key(&b, "logprob");
+        json_put_float(&b, d.top[i].logprob);
+        buf_char(&b, '}');
+    }
+    buf_fmt(&b, "]}]}}],\"usage\":{\"prompt_tokens\":%d,\"completion_tokens\":1}}", d.n_prompt);
+    reply_json(s, "200 OK", b.p);
+    buf_free(&b);
+    buf_free(&t);
+    tok_ids_free(&ids);
+    prompt_model_free(&pm);
+    engine_close(en);
+}
+
 /* The text that is answered, its finish_reason and usage. */
 static void answer_text(const struct server *s, const struct json *j, struct arena *mem,
                         struct buf *text, const char **finish, struct buf *usage)
@@ -149,9 +218,15 @@ static void answer(const struct server *s, const char *body, size_t n, bool chat
     const char *finish;
     struct json j;
     struct err e;
+    double top = 0;
 
     if (json_parse(&j, &mem, body, n, &e)) {
         reply_json(s, "400 Bad Request", "{\"error\":{\"message\":\"not JSON\"}}");
+        return;
+    }
+    if (s->model && chat && !json_num(&j, json_get(&j, 0, "top_logprobs"), &top)) {
+        answer_tokens(s, &j, &mem, (int)top);
+        arena_free(&mem);
         return;
     }
     answer_text(s, &j, &mem, &text, &finish, &usage);

@@ -132,3 +132,25 @@ task='{"instruction":"Reverse the list.","input":"plum fox goat","output":"goat 
     run -0 llm-score -m "$TINY" --prompts general <<<"$task"
     jq -e '.score >= 0' <<<"$output"
 }
+
+@test "llm-score: --again judges twice and says how far the judge agrees with itself" {
+    score --stats a --again reversed "$SEEDS" >out
+    score "$SEEDS" | cmp - out
+    jq -e '.self_agreement | .spearman < 1 and .spearman > -1 and .difference > 0' a
+    # by the same prompts it is 1 by construction
+    score --stats b --again tiny "$SEEDS" | cmp - out
+    jq -e '.self_agreement == {"spearman":1,"difference":0}' b
+    run -2 score --again reversed "$SEEDS"
+    [[ "$output" == *"--again: what it finds goes to --stats"* ]]
+    run -2 score --stats c --again nowhere "$SEEDS"
+    sed 's/^  coherence: {{coherence}}/  so: {{coherence}}, or not: {{complexity}}/' "$BATS_TEST_DIRNAME/../examples/prompts/tiny/judge.yaml" |
+        grep -v '^  complexity' >two.yaml
+    run -2 llm-score -m "$TINY" --prompts two.yaml --stats c --again reversed "$SEEDS"
+    [[ "$output" == *"a line of 'assistant' has not just one place"* ]]
+}
+
+@test "llm-score: judge is the way without a name" {
+    score "$SEEDS" >a
+    llm-score judge -m "$TINY" --prompts tiny "$SEEDS" | cmp - a
+    llm-score -m "$TINY" --prompts tiny judge "$SEEDS" | cmp - a
+}

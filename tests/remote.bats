@@ -203,8 +203,6 @@ EOT
         [[ "$stderr" == *"${name/#-j/--threads}"* ]]
         [ ! -s port.log ]
     done
-    run -2 --separate-stderr llm-score -m "$URL" <<<'{"instruction":"x","output":"y"}'
-    [[ "$stderr" == *"no server"* ]]
     run -2 --separate-stderr llm-generate -m "$TINY" --model-name x <<<'{"instruction":"x"}'
     [[ "$stderr" == *"--model-name"* ]]
 }
@@ -245,4 +243,56 @@ EOT
     server 400,400,ok # the first prompt: with the beginning and without
     run -1 --separate-stderr llm-selfinstruct --batch 1 -m "$URL" --count 5 --per-round 4 --rouge 0.99 -o out --rejects bad "$SEEDS"
     [ "$(jq -c 'select(.reject.rule == "status") | [.meta.round, .meta.item, has("instruction")]' bad)" = '[1,-1,false]' ]
+}
+
+# within FILE FILE: the same fields, numbers at most 0.001 apart.
+within() {
+    jq -e -n --slurpfile a "$1" --slurpfile b "$2" 'def near(x; y): if (x | type) == "number" then (x - y | fabs) <= 0.001 else x == y end;
+        ($a | length) == ($b | length) and all(range($a | length); . as $i | ($a[$i] | keys_unsorted) == ($b[$i] | keys_unsorted)
+        and all($a[$i] | keys[]; . as $k | near($a[$i][$k]; $b[$i][$k])))'
+}
+
+@test "remote: llm-score over a server: the same scores as here, the answer's beginning goes along" {
+    server ok "$TINY"
+    head -6 "$SEEDS" >in
+    run -0 --separate-stderr llm-score -m "$URL" --prompts tiny in
+    [ -z "$stderr" ]
+    echo "$output" >there
+    llm-score -m "$TINY" --prompts tiny in >here
+    within here there
+    cut -f2 port.log | jq -e -s 'length == 30 and all(.[]; .max_tokens == 1 and .temperature == 0 and .top_logprobs == 20
+        and .continue_final_message == true and (.messages[-1] | .role == "assistant" and (.content | test("[a-z]:$"))))'
+    # The digit of each axis stands in the text that the next one is asked behind.
+    cut -f2 port.log | jq -r '.messages[-1].content' | grep -c '^correctness: [0-4]$' | grep -qx 24
+    # Held to a reference, which the server gives first; order and bytes whatever is under way.
+    llm-score -m "$URL" --prompts tiny --reference self --batch 1 in >one
+    llm-score -m "$URL" --prompts tiny --reference self --batch 6 in | cmp - one
+    [ "$(jq -r .meta.reference one | sort -u)" = self ]
+}
+
+@test "remote: llm-score: log-probabilities without the digits, and every fault, are rejects, never numbers" {
+    server # its tokens are a and b
+    run -1 --separate-stderr llm-score -m "$URL" --prompts tiny --rejects bad <<<'{"id":1,"instruction":"x","output":"y"}'
+    [ -z "$output" ]
+    [[ "$stderr" == *"'0' is not among the server's likeliest tokens where correctness is"* ]]
+    [ "$(jq -c '[.id, .reject.rule, has("score")]' bad)" = '[1,"logprobs",false]' ]
+    for f in 400 500 garbage empty slow html; do
+        echo "{\"id\":\"$f\",\"instruction\":\"fault=$f\",\"output\":\"y\"}"
+    done >in
+    run -1 --separate-stderr llm-score -m "$URL" --prompts tiny --rejects bad2 --timeout 2 --retries 0 in
+    [ "$(jq -r .reject.rule bad2 | tr '\n' ' ')" = "status status answer empty timeout answer " ]
+    server strict # does not know how to go on: not asked without the beginning, which would be another question
+    run -1 llm-score -m "$URL" --prompts tiny --rejects bad3 <<<'{"id":1,"instruction":"x","output":"y"}'
+    [ "$(jq -r .reject.rule bad3)" = status ]
+    [ "$(wc -l <port.log)" = 1 ]
+}
+
+@test "remote: llm-score: killed and resumed over a server, the same file" {
+    server ok "$TINY"
+    head -6 "$SEEDS" >in
+    llm-score -m "$URL" --prompts tiny -o whole in
+    head -3 whole >out
+    cp whole.meta out.meta
+    llm-score -m "$URL" --prompts tiny -o out --resume in
+    cmp whole out
 }
