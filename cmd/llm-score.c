@@ -1,12 +1,13 @@
 /* llm-score.c - scores of answers, by a judge, in pairs or by a reward model. See llm-score(1). */
 #include "cli.h"
+#include "duel.h"
 #include "grade.h"
 
 #include <string.h>
 
 int main(int argc, char **argv)
 {
-    static const struct score_way *const ways[] = {&grade_way};
+    static const struct score_way *const ways[] = {&grade_way, &duel_way};
     enum { N_WAYS = sizeof(ways) / sizeof(*ways) };
     struct score g = {.model = cli_model_default,
                       .io = cli_io_default,
@@ -14,7 +15,8 @@ int main(int argc, char **argv)
                       .prompts = "general",
                       .weights = "default",
                       .field = "output",
-                      .max_tokens = 256};
+                      .max_tokens = 256,
+                      .opponents = 16};
     // clang-format off
     const struct opt opts[] = {
         CLI_MODEL(&g.model),
@@ -26,10 +28,16 @@ int main(int argc, char **argv)
         OPT_STR(0, "reference", &g.reference, "what", "self: the model's own greedy answer, or a field with a right answer"),
         OPT_INT('n', "max-tokens", &g.max_tokens, "n", 1, 1 << 24, "tokens of a reference answer at most"),
         OPT_STR(0, "again", &g.again, "what", "judge twice for --stats: reversed, the axes in reverse order, or another prompt set or file"),
+        OPT_HEAD("Pairs"),
+        OPT_STR(0, "group", &g.group, "field", "answers with the same value of this field (or meta.NAME) meet, not those with the same prompt"),
+        OPT_INT(0, "opponents", &g.opponents, "n", 2, 1024, "others that an answer meets at most; all of them where they are no more"),
+        OPT_FLAG(0, "pairs", &g.pairs, "write the best and the worst answer of each group as one record"),
+        OPT_FLOAT(0, "margin", &g.margin, "x", 0, 1, "scores of a pair differ by this at least"),
         CLI_IO(&g.io), CLI_NOTES(&g.notes), OPT_END(),
     };
     // clang-format on
-    const struct cli cli = {"llm-score", "[judge] [file ...]", "score answers", opts, &g.notes};
+    const struct cli cli = {"llm-score", "[judge|pairwise] [file ...]", "score answers", opts,
+                            &g.notes};
     int n = cli_begin(&cli, argc, argv), status = CLI_OK, way = 0;
     struct err e;
 

@@ -91,15 +91,33 @@ static int turn(struct quiz *q, struct err *e)
     return 0;
 }
 
+/* The form's choices, or those that the file names. */
+static int find_choices(struct quiz *q, struct err *e)
+{
+    const struct conf *list = conf_get(q->recipe.prompt.conf, "choices");
+    int n = 0;
+
+    for (; n < q->form->n_choices && !list; n++)
+        q->choice[n] = q->form->choice[n];
+    for (const struct conf *c = list ? list->child : NULL; c; c = c->next, n++)
+        if (n < q->form->n_choices)
+            q->choice[n] = c->value && *c->value ? c->value : NULL;
+    for (int i = 0; i < q->form->n_choices; i++)
+        if (n != q->form->n_choices || !q->choice[i])
+            return err_set(e, ERR_DATA, "%s: 'choices' are not %d texts", q->recipe.path,
+                           q->form->n_choices);
+    return 0;
+}
+
 int quiz_open(struct quiz *q, const struct quiz_form *f, const char *set, const char *name,
               bool turned, struct err *e)
 {
-    static const char *const keys[] = {NULL};
+    static const char *const keys[] = {"choices", NULL};
 
     *q = (struct quiz){.form = f};
     if (recipe_open(&q->recipe, set, name, keys, &cli_sample_unset, &cli_sample_default, e))
         return -1;
-    return (turned && turn(q, e)) || find_places(q, e) ? -1 : 0;
+    return find_choices(q, e) || (turned && turn(q, e)) || find_places(q, e) ? -1 : 0;
 }
 
 void quiz_close(struct quiz *q)
@@ -130,7 +148,7 @@ static int fill_vars(const struct quiz *q, const struct quiz_ask *a, const int *
         v[n++] = (struct prompt_var){f->given[i], a->text[i], a->n_text[i]};
     for (int i = 0; i < f->n_places; i++)
         v[n++] =
-            (struct prompt_var){f->place[i], f->choice[choice[i]], strlen(f->choice[choice[i]])};
+            (struct prompt_var){f->place[i], q->choice[choice[i]], strlen(q->choice[choice[i]])};
     return n;
 }
 
@@ -157,7 +175,7 @@ static int encode_all(const struct quiz *q, const struct quiz_ask *a, const stru
             return -1;
         if (all[c].n != all[0].n)
             return err_set(e, ERR_ARG, "the choices '%s' and '%s' have different numbers of tokens",
-                           q->form->choice[0], q->form->choice[c]);
+                           q->choice[0], q->choice[c]);
     }
     return 0;
 }
@@ -179,8 +197,8 @@ static int find_slots(const struct quiz *q, struct quiz_ask *a, const struct ses
         if (!differ)
             continue;
         if (n == f->n_places) {
-            rc = err_set(e, ERR_ARG, "the choices '%s' to '%s' are not single tokens", f->choice[0],
-                         f->choice[f->n_choices - 1]);
+            rc = err_set(e, ERR_ARG, "the choices '%s' to '%s' are not single tokens", q->choice[0],
+                         q->choice[f->n_choices - 1]);
             break;
         }
         *n_prompt = n ? *n_prompt : i;
@@ -194,7 +212,7 @@ static int find_slots(const struct quiz *q, struct quiz_ask *a, const struct ses
     }
     if (!rc && n < f->n_places)
         rc = err_set(e, ERR_ARG, "the choices '%s' to '%s' are not told apart at %d places",
-                     f->choice[0], f->choice[f->n_choices - 1], f->n_places);
+                     q->choice[0], q->choice[f->n_choices - 1], f->n_places);
     a->ids = all[0];
     for (int c = 1; c < f->n_choices; c++)
         tok_ids_free(&all[c]);
@@ -318,7 +336,7 @@ struct listed {
     bool blank; // the likeliest one is a blank alone
 };
 
-static int read_list(const struct quiz_form *f, const char *text, size_t n_text, struct listed *l,
+static int read_list(const struct quiz *q, const char *text, size_t n_text, struct listed *l,
                      struct err *e)
 {
     struct arena mem = {0};
@@ -337,8 +355,8 @@ static int read_list(const struct quiz_form *f, const char *text, size_t n_text,
         p = logprob > -700 ? num_exp_d(logprob < 0 ? logprob : 0) : 0;
         bare = n;
         s = without_blank(s, &bare);
-        for (int c = 0; c < f->n_choices; c++)
-            if (bare == strlen(f->choice[c]) && !memcmp(s, f->choice[c], bare))
+        for (int c = 0; c < q->form->n_choices; c++)
+            if (bare == strlen(q->choice[c]) && !memcmp(s, q->choice[c], bare))
                 l->p[c] += p;
         if (p > l->best) {
             l->best = p;
@@ -361,14 +379,14 @@ static int read_server(const struct quiz *q, struct quiz_ask *a, const struct se
     int n_absent = 0, top = 0;
 
     why->rule = "logprobs";
-    if (read_list(f, d->logprobs, d->n_logprobs, &l, e))
+    if (read_list(q, d->logprobs, d->n_logprobs, &l, e))
         return -1;
     for (int c = 0; c < f->n_choices; c++) {
         total += l.p[c];
         top = l.p[c] > l.p[top] ? c : top;
         if (!(l.p[c] > 0)) {
             n_absent++;
-            absent = absent ? absent : f->choice[c];
+            absent = absent ? absent : q->choice[c];
         }
     }
     if (l.blank && !a->spaced && q->upto[a->at][q->bare[a->at]])

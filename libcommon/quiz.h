@@ -21,7 +21,7 @@ enum { QUIZ_PLACES = 8, QUIZ_CHOICES = 8, QUIZ_VARS = 8 };
 struct quiz_form {
     const char *const *place; // (n_places) names in the prompt file
     int n_places;
-    const char *const *choice; // (n_choices) texts of equal length
+    const char *const *choice; // (n_choices) texts, if the file's `choices` does not name others
     int n_choices;
     const char *const *given; // (n_given) names of the other variables
     int n_given;
@@ -30,6 +30,7 @@ struct quiz_form {
 struct quiz {
     struct recipe recipe;
     const struct quiz_form *form;
+    const char *choice[QUIZ_CHOICES];
     int order[QUIZ_PLACES];   // the i-th place of the text -> index into form->place
     char *upto[QUIZ_PLACES];  // the text before it
     size_t bare[QUIZ_PLACES]; // its length without blanks at the end

@@ -92,6 +92,12 @@ static int take_in(struct score *g, bool *more, struct err *e)
     return 0;
 }
 
+/* Not after a signal: the input may have ended for that reason only. */
+static int submit_more(struct score *g, struct err *e)
+{
+    return g->way->more && !stream_stopped(g->desk.s) ? g->way->more(g, e) : 0;
+}
+
 static bool left(const struct score *g, bool more)
 {
     if (more || session_busy(&g->ses))
@@ -107,8 +113,7 @@ static int work(struct score *g, struct err *e)
     while (left(g, more)) {
         int64_t prompt, generated;
 
-        if (take_in(g, &more, e) || (g->way->more && !more && g->way->more(g, e)) ||
-            session_step(&g->ses, e))
+        if (take_in(g, &more, e) || (!more && submit_more(g, e)) || session_step(&g->ses, e))
             return -1;
         while (session_poll(&g->ses, &d))
             if (g->way->take(g, &d, e))

@@ -154,3 +154,154 @@ task='{"instruction":"Reverse the list.","input":"plum fox goat","output":"goat 
     llm-score judge -m "$TINY" --prompts tiny "$SEEDS" | cmp - a
     llm-score -m "$TINY" --prompts tiny judge "$SEEDS" | cmp - a
 }
+
+pairwise() {
+    llm-score pairwise -m "$TINY" --prompts tiny "$@"
+}
+
+# many N: N answers of their own ids to each of the first five seeds, and some that are invalid.
+many() {
+    head -5 "$SEEDS" | jq -c --argjson n "$1" '. as $r | range($n) as $i | $r + {id: "\($r.id)/\($i)",
+        output: ([$r.output, "fox", "5", "lamp fox", "I think that \($r.output)", "goat"][$i % 6] + " x" * ($i / 6 | floor))}'
+}
+
+@test "llm-score pairwise: a match's outcome is the mean of P(A) over both orders, as the model itself has it" {
+    jq -nc '("goat fox plum", "lamp") as $o | {id: $o, instruction: "Reverse the list.", input: "plum fox goat", output: $o}' >in
+    run -0 --separate-stderr pairwise --stats s in
+    [ -z "$stderr" ]
+    echo "$output" >out
+    for pair in "goat fox plum|lamp" "lamp|goat fox plum"; do
+        jq -nc --arg a "${pair%|*}" --arg b "${pair#*|}" '{instruction:
+            "Compare the responses.\n#Instruction#: Reverse the list.\n#Input#: plum fox goat\n#Response A#: \($a)\n#Response B#: \($b)"}'
+    done >asked
+    # the probabilities behind "better:", by an answer that is given
+    for c in A B; do
+        jq -c --arg c "$c" '.output = "better: \($c)"' asked | llm-generate -m "$TINY" --score --logprobs 1 |
+            jq '.logprobs[-1].logprob | exp' >$c
+    done
+    want=$(paste A B | awk '{p[NR] = $1 / ($1 + $2)} END {printf "%.6f", (p[1] + 1 - p[2]) / 2}')
+    # two players: P(first wins) = p gives strengths +-x with p - 1/(1 + e^-2x) = x/25
+    jq -e -s --argjson p "$want" '.[0].strength as $x | ($p - 1 / (1 + (-2 * $x | exp)) - $x / 25 | fabs < 0.0002)
+        and (.[0].strength + .[1].strength | fabs < 0.00011) and all(.[]; (1 / (1 + (-.strength | exp)) - .score | fabs < 0.0001)
+        and .meta.matches == 1 and .score_sd > 0)' out
+    jq -e --slurpfile p <(paste A B | awk '{print $1 / ($1 + $2)}') '.matches == 1 and .groups == 1
+        and (.position_bias.prefers_first - ($p[0] + $p[1]) / 2 | fabs < 0.001)
+        and .position_bias.verdict_changes == (if ($p[0] > 0.5) != ($p[1] < 0.5) then 1 else 0 end)' s
+}
+
+@test "llm-score pairwise: all meet all, or a schedule of --opponents; nothing else decides than the answers" {
+    many 6 >in
+    pairwise --batch 8 --stats s in >want
+    jq -e '.matches == 75 and .groups == 5 and .scored == 30' s
+    jq -e -s 'group_by(.instruction) | all(.[]; (map(.strength) | add | fabs < 0.001) and all(.[]; .meta.matches == 5))' want
+    cmp <(jq -r .id in) <(jq -r .id want)
+    for o in "--batch 1" "--batch 32" "-j 1" "-j 2" "--isa scalar" "--batch-tokens 7" "--opponents 5"; do
+        # shellcheck disable=SC2086
+        pairwise $o in | cmp - want
+    done
+    pairwise -u in | sort | cmp - <(sort want)
+    sort -r in | pairwise | sort | cmp - <(sort want)
+    (pairwise --shard 1/3 in && pairwise --shard 2/3 in && pairwise --shard 3/3 in) | sort | cmp - <(sort want)
+    many 30 >in
+    pairwise --opponents 4 --stats s in >some
+    jq -e '.matches == 5 * 30 * 4 / 2' s
+    jq -e -s 'all(.[]; .meta.matches == 4)' some
+    sort -r in | pairwise --opponents 4 --batch 3 | sort | cmp - <(sort some)
+    pairwise --opponents 4 --seed 1 in >other
+    run ! cmp some other
+}
+
+@test "llm-score pairwise: what makes a group; who is alone, too long or invalid is a reject" {
+    jq -nc '("a", "b", "c") as $o | {id: $o, instruction: "Say \($o).", output: $o, meta: {parent: "p"}}' >in
+    run -1 --separate-stderr pairwise --rejects r in
+    [ -z "$output" ]
+    [ "$(jq -r .reject.rule r | sort | uniq -c | tr -s ' ')" = " 3 single" ]
+    [[ "$stderr" == *"in:1: no other answer to this instruction"* ]]
+    run -0 pairwise --group meta.parent in
+    [ "$(jq -s 'map(.meta.matches) | unique == [2]' <<<"$output")" = true ]
+    run -0 pairwise --group nothing <(many 2 | jq -c '.nothing = 1')
+    [ "$(jq -s 'map(.meta.matches) | unique == [9]' <<<"$output")" = true ]
+    long=$(printf 'fox %.0s' $(seq 2000))
+    jq -nc --arg long "$long" '("a", "b", 7, $long, "c") as $o | {id: ($o | tostring[0:3]), instruction: "Say.", output: $o}' >in
+    run -1 --separate-stderr pairwise --rejects r2 in
+    [ "$(jq -r .id <<<"$output" | tr '\n' ' ')" = "a b c " ]
+    [ "$(jq -s 'map(.meta.matches) | unique == [2]' <<<"$output")" = true ]
+    [ "$(jq -c '[.id, .reject.rule]' r2 | tr '\n' ' ')" = '["7","output"] ["fox","context"] ' ]
+    jq -se '.[1].reject | .value > .limit' r2
+    # the same strengths as without it
+    grep -v fox in | pairwise -q | cmp - <(echo "$output")
+    run -2 pairwise --reference self in
+    [[ "$output" == *"--reference self: in pairs, only a field can be one"* ]]
+}
+
+@test "llm-score pairwise: stopped and resumed, the same file" {
+    many 6 >in
+    for o in "" --pairs; do
+        # shellcheck disable=SC2086
+        pairwise $o -o whole$o in
+        for n in 1 2 4; do
+            rm -f out out.meta
+            head -n $n whole$o >out
+            head -n $((n + 1)) whole$o | tail -n 1 | cut -c1-50 | tr -d '\n' >>out
+            cp whole$o.meta out.meta
+            # shellcheck disable=SC2086
+            pairwise $o -o out --resume in 2>/dev/null
+            cmp out whole$o
+        done
+    done
+    run -2 pairwise -o whole--pairs --resume in
+    [[ "$output" == *pairs* ]]
+    run -2 llm-score -m "$TINY" --prompts tiny -o whole --resume in
+    [[ "$output" == *"whole.meta"* ]]
+}
+
+@test "llm-score pairwise --pairs: best against worst, in the forms that trainers take; --margin" {
+    many 6 >in
+    pairwise in >scored
+    run -0 pairwise --pairs in
+    jq -e -n --slurpfile s scored --slurpfile p <(echo "$output") '($p | length) == 5 and all($p[]; . as $q
+        | ($s | map(select(.instruction == $q.instruction)) | sort_by(.score)) as $of
+        | .score_chosen == $of[-1].score and .score_rejected == $of[0].score and .chosen == .output
+        and ($of | any(.id == $q.meta.rejected and .output == $q.rejected and .score == $of[0].score))
+        and .prompt == (if .input == "" then .instruction else .instruction + "\n\n" + .input end))'
+    margin=$(jq -s 'map(.score_chosen - .score_rejected) | sort | (.[1] + .[2]) / 2' <<<"$output")
+    run -0 --separate-stderr pairwise --pairs --margin "$margin" --rejects r in
+    [ "${#lines[@]}" = 3 ]
+    [ -z "$stderr" ]
+    [ "$(jq -s 'map(.reject.rule == "margin" and .reject.value < .reject.limit) | all and length == 2' r)" = true ]
+    # messages give messages
+    jq -nc '("a", "b") as $o | {messages: [{role: "system", content: "s"}, {role: "user", content: "Say."}, {role: "assistant", content: $o}], output: $o}' |
+        pairwise --pairs | jq -e '.prompt == [{role: "system", content: "s"}, {role: "user", content: "Say."}]
+            and (.chosen[0] | .role == "assistant" and (.content == "a" or .content == "b")) and .rejected[0].content != .chosen[0].content'
+}
+
+@test "llm-score pairwise: a signal leaves whole groups, and --resume goes on" {
+    many 24 >in
+    pairwise -o whole in
+    llm-score pairwise -m "$TINY" --prompts tiny -o out --batch 1 -j 1 in &
+    pid=$!
+    for _ in $(seq 500); do
+        [ -s out ] && break
+        kill -0 $pid 2>/dev/null || break
+        sleep 0.01
+    done
+    kill -TERM $pid 2>/dev/null || :
+    rc=0
+    wait $pid || rc=$?
+    [ $rc = 75 ] || [ $rc = 0 ]
+    pairwise -o out --resume in
+    cmp out whole
+}
+
+@test "llm-score: the manual's table of what padding does is what comes out" {
+    sed -n 's/^\.It \(.*goat fox plum\) Ta \(.*\) Ta \(.*\) Ta \(.*\)$/\1|\2|\3|\4/p' "$BATS_TEST_DIRNAME/../man/llm-score.1.in" >table
+    [ "$(wc -l <table)" = 4 ]
+    cut -d'|' -f1 table | jq -Rc '{instruction: "Reverse the list.", input: "plum fox goat", output: .}' >in
+    for w in default:3 nemotron:4; do
+        score --weights ${w%:*} in | jq -r '"\(.verbosity) \(.score)"' | awk '{printf "%.4f|%.4f\n", $1, $2}' >got
+        awk -F'|' -v c=${w#*:} '{print $2 "|" $c}' table | cmp - got
+    done
+    # rising under the one, falling under the other
+    cut -d'|' -f3 table | sort -gc
+    cut -d'|' -f4 table | sort -grc
+}

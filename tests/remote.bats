@@ -296,3 +296,31 @@ within() {
     llm-score -m "$URL" --prompts tiny -o out --resume in
     cmp whole out
 }
+
+@test "remote: llm-score pairwise over a server: the same strengths as here; a match that fails fails its group" {
+    server ok "$TINY"
+    head -2 "$SEEDS" | jq -c '. as $r | ($r.output, "fox", "5") as $o | $r + {id: "\($r.id)/\($o)", output: $o}' >in
+    # A and B are nothing that this model says; the digits of its scores are.
+    cat >p.yaml <<'EOT'
+user: |-
+  Score the response.
+  #Instruction#: {{instruction}}[[input:
+  #Input#: {{input}}]][[reference: {{reference}}]]
+  #Reference#: {{b}}
+  #Response#: {{a}}
+assistant: "correctness: {{winner}}"
+choices: [4, 0]
+EOT
+    run -0 --separate-stderr llm-score pairwise -m "$URL" --prompts ./p.yaml --batch 4 in
+    echo "$output" >there
+    llm-score pairwise -m "$TINY" --prompts ./p.yaml in >here
+    within here there
+    [ "$(wc -l <port.log)" = 12 ]
+    server 400,ok "$TINY"
+    run -1 --separate-stderr llm-score pairwise -m "$URL" --prompts ./p.yaml --batch 1 --rejects bad in
+    [ "$(jq -r '[.id, .reject.rule] | join(" ")' bad | sort | tr '\n' ' ')" = "seed-01/5 status seed-01/fox status seed-01/yellow status " ]
+    [ "${#lines[@]}" = 3 ]
+    sed -i 's/choices: .*/choices: [4]/' p.yaml
+    run -2 llm-score pairwise -m "$URL" --prompts ./p.yaml in
+    [[ "$output" == *"p.yaml: 'choices' are not 2 texts"* ]]
+}
