@@ -46,6 +46,7 @@ const char *pool_known(struct pool *p, const struct buf *fold, float most, struc
                        struct buf *value, struct buf *limit)
 {
     const int *same = hash_find(&p->words, fold->p, fold->n);
+    double exact;
 
     if (same) {
         const char *id = p->entry[*same].id;
@@ -55,11 +56,12 @@ const char *pool_known(struct pool *p, const struct buf *fold, float most, struc
         return "duplicate";
     }
     *near = rouge_nearest(p->rouge, fold->p, fold->n);
-    // both as float, as the option is: 14/20 is then not above 0.7
-    if ((float)near->f <= most)
+    // the option is a float; the published filter compares with the double nearest to "0.7"
+    exact = round((double)most * 1e6) / 1e6;
+    if (near->f <= exact)
         return NULL;
     pool_score(value, near->f);
-    pool_score(limit, (double)most);
+    pool_score(limit, exact);
     return "rouge";
 }
 

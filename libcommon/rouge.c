@@ -200,24 +200,38 @@ static int lcs_many(const struct rouge *r, const int32_t *word, int len, size_t 
     return n;
 }
 
-/* The F-measure that two texts of these lengths and this common length have. */
+/* The F-measure of two texts of these lengths and this common length, in the steps of rouge_score:
+ * where it is a threshold itself, rounding decides, and it must decide alike. */
 static double f_of(int common, int a, int b)
 {
-    return a + b ? 2.0 * common / ((double)a + b) : 0;
+    double p, r;
+
+    if (!common)
+        return 0;
+    p = (double)common / a;
+    r = (double)common / b;
+    return 2 * p * r / (p + r);
 }
 
 /* Compare with all texts of a bucket. */
 static void scan(const struct rouge *r, const struct bucket *b, size_t blocks,
                  struct rouge_near *best)
 {
+    int most = 0, index = 0;
+    double f;
+
     for (size_t i = 0; b->len && i < b->n; i++) {
         const int32_t *word = b->word + i * (size_t)b->len;
         int common = blocks == 1 ? lcs_one(r, word, b->len) : lcs_many(r, word, b->len, blocks);
-        double f = f_of(common, r->m, b->len);
 
-        if (f > best->f || (f == best->f && b->index[i] < best->index))
-            *best = (struct rouge_near){b->index[i], f};
+        if (common > most) {
+            most = common;
+            index = b->index[i];
+        }
     }
+    f = f_of(most, r->m, b->len);
+    if (f > best->f || (most && f >= best->f && index < best->index))
+        *best = (struct rouge_near){index, f};
 }
 
 struct rouge_near rouge_nearest(struct rouge *r, const char *s, size_t n)

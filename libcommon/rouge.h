@@ -21,7 +21,7 @@ int rouge_size(const struct rouge *r);
 
 struct rouge_near {
     int index; // in the pool; the lowest of equals; -1 when the pool is empty
-    double f;  // F-measure 2 LCS / (words + words), 0..1; 0 when either text has no word
+    double f;  // F-measure, 0..1, the double that rouge_score gives; 0 when a text has no word
 };
 struct rouge_near rouge_nearest(struct rouge *r, const char *s, size_t n);
 
