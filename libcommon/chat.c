@@ -439,6 +439,30 @@ int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const 
     return 0;
 }
 
+void chat_turn(enum chat_kind kind, const char *system, const char *user, struct chat_text *out,
+               struct buf *after)
+{
+    const struct style *s = &styles[kind];
+    struct chat_text end = {.eos = out->eos, .bos = out->bos};
+
+    out->begins = s->begins;
+    if (!*system)
+        default_system(out, kind);
+    else if (s->where == TURN)
+        system_turn(out, kind, system, strlen(system));
+    add_own(out, s->user[0]);
+    if (*system && s->where != TURN) {
+        add_own(out, s->system[0]);
+        add_user(out, system, strlen(system), false, false);
+        add_own(out, s->system[1]);
+    }
+    add(out, user, strlen(user), false);
+    add_own(&end, s->user[1]);
+    add_own(&end, s->ask);
+    buf_add(after, buf_cstr(&end.text), end.text.n);
+    chat_text_free(&end);
+}
+
 void chat_text_free(struct chat_text *t)
 {
     buf_free(&t->text);

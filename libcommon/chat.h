@@ -89,6 +89,11 @@ int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const 
                 struct chat_text *out, struct err *e);
 void chat_text_free(struct chat_text *t);
 
+/* Render up to a user's text of which `user` is the beginning, behind a system text ("": the
+ * template's own). *after gets what the template has behind such a text. */
+void chat_turn(enum chat_kind kind, const char *system, const char *user, struct chat_text *out,
+               struct buf *after);
+
 /* Take eos and bos from a tokenizer (pointers into it). */
 void chat_text_use(struct chat_text *t, const struct tok *tok);
 

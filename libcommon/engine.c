@@ -339,7 +339,7 @@ static void generate(struct engine *en, struct job *j, const float *logit)
         note_logprobs(en, j, logit, id, (size_t)n_out(j));
     push(j, id);
     en->count.generated++;
-    end = tok_is_end(tok, id);
+    end = tok_is_end(tok, id) || (j->r.end_token && id == j->r.end_token);
     if (j->r.grammar)
         grammar_accept(&j->grammar, id);
     if (id < tok_size(tok) && !(j->r.grammar && end)) // whatever text an end token has

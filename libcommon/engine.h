@@ -59,7 +59,8 @@ struct engine_request {
     int n_stop;
     int n_logprobs; // likeliest tokens to report at each position; 0: no log-probabilities
     bool ignore_eos;
-    bool trim; // drop one leading space of the output (SentencePiece after a template)
+    int32_t end_token; // one more that ends the output; 0: none
+    bool trim;         // drop one leading space of the output (SentencePiece after a template)
     struct grammar *grammar; // that the text must keep to, or NULL; borrowed, outlives the engine
     const struct engine_slot *slot; // (n_slots) borrowed until polled; NULL: generate
     int n_slots;

@@ -11,27 +11,44 @@
 #include "rng.h"
 #include "rouge.h"
 
+#include <stdbool.h>
+
 struct pool_entry {
     char *id, *text; // text (n) as it stands in a prompt: "instruction\nInput: input"
     size_t n;
-    int round; // that made it; 0: a seed
+    char *output; // what answers it, or ""
+    int round;    // that made it; 0: a seed
+};
+
+struct pool_list {
+    int *at; // (n) numbers
+    int n;
+    size_t cap;
 };
 
 struct pool {
     struct pool_entry *entry; // (n) of which n_seed are seeds
     int n, n_seed;
     size_t cap;
-    struct rouge *rouge;     // the same numbers
-    struct hash_table words; // folded task -> number
+    struct rouge *rouge;          // the same numbers
+    struct hash_table words;      // folded task -> number, -1: of none
+    struct pool_list seeds, made; // that may be shown
 };
 
 void pool_init(struct pool *p);
 void pool_free(struct pool *p); // zeroed is free
 
-/* Add a task: its id, its text, its folded words (words_fold). Seeds (round 0) must come
- * before all others. The strings are copied. */
-void pool_add(struct pool *p, const char *id, const struct buf *text, const struct buf *fold,
-              int round);
+struct pool_new {
+    const char *id;
+    const struct buf *text, *fold, *output; // fold: its words (words_fold); output: or NULL
+    int round;
+    bool hidden; // nothing may be as near to it, but it is not shown
+};
+/* Add a task. Seeds (round 0) must come before all others. The strings are copied. */
+void pool_add(struct pool *p, const struct pool_new *x);
+/* Take back all but the first n, which the seeds are among; their words are needed again: fold[i]
+ * those of number n + i. */
+void pool_cut(struct pool *p, int n, const struct buf *const *fold);
 
 /* The rule that a task breaks against the pool, or NULL: "duplicate" (the same words) or "rouge"
  * (nearest above `most`; equal is kept). value and limit get JSON values. *near: the nearest, which

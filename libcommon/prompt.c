@@ -63,10 +63,21 @@ void prompt_model_free(struct prompt_model *pm)
     *pm = (struct prompt_model){0};
 }
 
+void prompt_texts(struct prompt *p, const struct conf *c)
+{
+    const struct conf *stop = conf_get(c, "stop");
+
+    p->system = conf_str(c, "system", NULL);
+    p->user = conf_str(c, "user", NULL);
+    p->assistant = conf_str(c, "assistant", NULL);
+    for (const struct conf *x = stop ? stop->child : NULL; x; x = x->next) {
+        p->stop = mem_resize(p->stop, (size_t)p->n_stop + 1, sizeof(*p->stop));
+        p->stop[p->n_stop++] = x->value ? x->value : "";
+    }
+}
+
 int prompt_open(struct prompt *p, const char *path, struct err *e)
 {
-    static const char *const needed = "user";
-    const struct conf *stop;
     char *text;
     size_t n;
 
@@ -79,18 +90,11 @@ int prompt_open(struct prompt *p, const char *path, struct err *e)
     p->conf = conf_open(path, e);
     if (!p->conf)
         return -1;
-    p->system = conf_str(p->conf, "system", NULL);
-    p->user = conf_str(p->conf, needed, NULL);
-    p->assistant = conf_str(p->conf, "assistant", NULL);
-    stop = conf_get(p->conf, "stop");
-    for (const struct conf *c = stop ? stop->child : NULL; c; c = c->next) {
-        p->stop = mem_resize(p->stop, (size_t)p->n_stop + 1, sizeof(*p->stop));
-        p->stop[p->n_stop++] = c->value ? c->value : "";
-    }
+    prompt_texts(p, p->conf);
     if (p->user)
         return 0;
     prompt_close(p);
-    return err_set(e, ERR_DATA, "%s: no key '%s'", path, needed);
+    return err_set(e, ERR_DATA, "%s: no key 'user'", path);
 }
 
 void prompt_close(struct prompt *p)
@@ -289,7 +293,7 @@ static int fill_messages(const struct prompt *p, const struct into *to, const st
 
     for (int i = 0; i < 3 && !rc; i++)
         rc = text[i] ? prompt_fill(text[i], v, n, &part[i], e) : 0;
-    if (!rc && p->system)
+    if (!rc && part[0].n)
         m[n_m++] = (struct chat_message){CHAT_SYSTEM, buf_cstr(&part[0]), part[0].n, NULL, 0};
     if (!rc)
         m[n_m++] = (struct chat_message){CHAT_USER, buf_cstr(&part[1]), part[1].n, NULL, 0};
@@ -312,6 +316,53 @@ int prompt_json(const struct prompt *p, const struct prompt_var *v, int n, struc
                 struct buf *begun, size_t *bare, struct err *e)
 {
     return fill_messages(p, &(struct into){.json = out, .bare = bare}, v, n, begun, e);
+}
+
+/* How a template's end of a user's turn shows in what a model writes: as a control token (its id
+ * to *token, else 0), or as text. */
+static int turn_end(const struct tok *tok, const char *after, struct buf *stop, int32_t *token,
+                    struct err *e)
+{
+    struct tok_ids ids = {0};
+
+    after += strspn(after, " \n");
+    *token = 0;
+    if (tok_encode(tok, after, strlen(after), TOK_SPECIAL | TOK_INSIDE, &ids, e))
+        return -1;
+    if (ids.n && tok_type(tok, ids.id[0]) == TOK_CONTROL)
+        *token = ids.id[0];
+    else
+        buf_add(stop, after, strcspn(after, "\n"));
+    tok_ids_free(&ids);
+    return 0;
+}
+
+int prompt_turn(const struct prompt *p, const struct prompt_model *pm, const struct prompt_var *v,
+                int n, struct tok_ids *out, struct buf *stop, int32_t *token, struct err *e)
+{
+    struct buf system = {0}, user = {0}, after = {0};
+    struct chat_text t = {0};
+    int rc = p->system ? prompt_fill(p->system, v, n, &system, e) : 0;
+
+    if (!rc)
+        rc = prompt_fill(p->user, v, n, &user, e);
+    if (!rc && !pm->known)
+        rc = err_set(e, ERR_ARG, "%s", pm->problem);
+    if (!rc) {
+        chat_text_use(&t, pm->tok);
+        t.system = pm->system;
+        chat_turn(pm->kind, buf_cstr(&system), buf_cstr(&user), &t, &after);
+        rc = fits(pm, t.text.n, e);
+    }
+    if (!rc)
+        rc = chat_encode(pm->tok, &t, out, e);
+    if (!rc)
+        rc = turn_end(pm->tok, buf_cstr(&after), stop, token, e);
+    chat_text_free(&t);
+    buf_free(&system);
+    buf_free(&user);
+    buf_free(&after);
+    return rc;
 }
 
 static const struct {

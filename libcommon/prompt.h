@@ -50,6 +50,8 @@ struct prompt {
 /* path: a file, or "set/name" such as "tiny/evol", found with cli_data by the command. */
 int prompt_open(struct prompt *p, const char *path, struct err *e);
 void prompt_close(struct prompt *p);
+/* Fill system, user, assistant and stop from a mapping, user perhaps with NULL; borrows from it. */
+void prompt_texts(struct prompt *p, const struct conf *c);
 
 /* Replace {{name}} and [[name: ...]]. An unknown name is ERR_ARG. */
 int prompt_fill(const char *text, const struct prompt_var *v, int n, struct buf *out,
@@ -58,6 +60,12 @@ int prompt_fill(const char *text, const struct prompt_var *v, int n, struct buf 
 /* The tokens of a filled prompt: system, user, then the answer's given beginning. */
 int prompt_encode(const struct prompt *p, const struct prompt_model *pm, const struct prompt_var *v,
                   int n, struct tok_ids *out, struct err *e);
+
+/* The tokens up to a user's text of which only the beginning is given (`user`, perhaps ""), so that
+ * the model writes the rest of it. Where that text ends: *token, a control token (0: none), or the
+ * text that *stop gets. */
+int prompt_turn(const struct prompt *p, const struct prompt_model *pm, const struct prompt_var *v,
+                int n, struct tok_ids *out, struct buf *stop, int32_t *token, struct err *e);
 
 /* The same for a server: a JSON list of messages, the last of which is the answer's beginning where
  * there is one; *begun gets its text, *bare the length of the list before it. */

@@ -108,6 +108,40 @@ void recipe_close(struct recipe *r)
     *r = (struct recipe){0};
 }
 
+int recipe_part(struct recipe *part, const struct recipe *whole, const char *key,
+                const struct cli_sample *otherwise, struct err *e)
+{
+    static const char *const none[] = {NULL};
+    const struct conf *c = conf_get(whole->prompt.conf, key);
+
+    *part = (struct recipe){.sample = cli_sample_unset, .path = whole->path};
+    if (!c)
+        return 0;
+    part->prompt.conf = (struct conf *)c;
+    prompt_texts(&part->prompt, c);
+    if (check_keys(part, none, e) || set_sample(part, otherwise, e))
+        return -1;
+    if (!part->prompt.user)
+        return err_set(e, ERR_DATA, "%s:%d: no key 'user'", c->file, c->line);
+    return 1;
+}
+
+void recipe_part_close(struct recipe *part)
+{
+    free(part->prompt.stop);
+    *part = (struct recipe){0};
+}
+
+int recipe_int(const struct recipe *r, const char *key, int lo, int hi, int *x, struct err *e)
+{
+    double v = *x;
+
+    if (conf_num(r->prompt.conf, key, lo, hi, &v, e) < 0)
+        return -1;
+    *x = (int)v;
+    return 0;
+}
+
 void recipe_print(const struct recipe *r, struct buf *out)
 {
     char hex[33];
@@ -133,15 +167,12 @@ static int fill_stops(struct recipe_call *c, const struct prompt *p, const struc
     return 0;
 }
 
-int recipe_call(struct recipe_call *c, const struct recipe *r, const struct prompt *p,
-                const struct session *ses, const struct prompt_var *v, int n, uint64_t seed,
-                struct hash128 key, struct err *e)
+/* What a call needs besides its prompt. */
+static int complete(struct recipe_call *c, const struct session *ses, struct hash128 key,
+                    struct err *e)
 {
     int ctx = ses->en ? engine_ctx(ses->en) : INT_MAX; // a server says itself what is too long
 
-    *c = (struct recipe_call){.q = session_request(&r->sample, seed)};
-    if (session_fill(ses, p, v, n, &c->prompt, e) || fill_stops(c, p, v, n, e))
-        return err_wrap(e, "%s", r->path);
     c->q.key = key;
     c->q.n_token = (int)c->prompt.ids.n;
     c->q.stop = (const char *const *)c->stop;
@@ -151,6 +182,36 @@ int recipe_call(struct recipe_call *c, const struct recipe *r, const struct prom
                        "the prompt of %d tokens and %d new ones exceed the context of %d",
                        c->q.n_token, c->q.max_tokens, ctx);
     return 0;
+}
+
+int recipe_call(struct recipe_call *c, const struct recipe *r, const struct prompt *p,
+                const struct session *ses, const struct prompt_var *v, int n, uint64_t seed,
+                struct hash128 key, struct err *e)
+{
+    *c = (struct recipe_call){.q = session_request(&r->sample, seed)};
+    if (session_fill(ses, p, v, n, &c->prompt, e) || fill_stops(c, p, v, n, e))
+        return err_wrap(e, "%s", r->path);
+    return complete(c, ses, key, e);
+}
+
+int recipe_turn(struct recipe_call *c, const struct recipe *r, const struct session *ses,
+                const struct prompt_var *v, int n, uint64_t seed, struct hash128 key, struct err *e)
+{
+    const struct prompt *p = &r->prompt;
+    struct buf end = {0};
+
+    *c = (struct recipe_call){.q = session_request(&r->sample, seed)};
+    if (session_turn(ses, p, conf_str(p->conf, "before", NULL), conf_str(p->conf, "after", NULL), v,
+                     n, &c->prompt, &end, &c->q.end_token, e) ||
+        fill_stops(c, p, v, n, e)) {
+        buf_free(&end);
+        return err_wrap(e, "%s", r->path);
+    }
+    if (end.n) {
+        c->stop = mem_resize(c->stop, (size_t)c->n_stop + 1, sizeof(*c->stop));
+        c->stop[c->n_stop++] = end.p;
+    }
+    return complete(c, ses, key, e);
 }
 
 void recipe_call_free(struct recipe_call *c)

@@ -27,6 +27,16 @@ int recipe_open(struct recipe *r, const char *set, const char *name, const char 
                 const struct cli_sample *given, const struct cli_sample *otherwise, struct err *e);
 void recipe_close(struct recipe *r);
 
+/* A further prompt that the file holds under a key, with the same common keys and sampling values
+ * of its own over `otherwise`; what the command line gives is not for it. 1 = there, 0 = no such
+ * key, -1. Borrows from the whole. */
+int recipe_part(struct recipe *part, const struct recipe *whole, const char *key,
+                const struct cli_sample *otherwise, struct err *e);
+void recipe_part_close(struct recipe *part); // zeroed is closed
+
+/* A whole number of the file, or otherwise. */
+int recipe_int(const struct recipe *r, const char *key, int lo, int hi, int *x, struct err *e);
+
 /* The member "prompts" (hash of the file) for the fingerprint. */
 void recipe_print(const struct recipe *r, struct buf *out);
 
@@ -44,6 +54,11 @@ struct recipe_call {
 int recipe_call(struct recipe_call *c, const struct recipe *r, const struct prompt *p,
                 const struct session *ses, const struct prompt_var *v, int n, uint64_t seed,
                 struct hash128 key, struct err *e);
+/* The same where the model goes on with the user's turn (session_turn with the file's `before` and
+ * `after`), whose end is one more stop. */
+int recipe_turn(struct recipe_call *c, const struct recipe *r, const struct session *ses,
+                const struct prompt_var *v, int n, uint64_t seed, struct hash128 key,
+                struct err *e);
 void recipe_call_free(struct recipe_call *c);
 
 /* A list of phrases, folded to words. */

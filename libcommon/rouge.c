@@ -128,6 +128,15 @@ int rouge_add(struct rouge *r, const char *s, size_t n)
     return r->n++;
 }
 
+void rouge_cut(struct rouge *r, int n)
+{
+    for (size_t i = 0; i < r->n_bucket; i++)
+        while (r->bucket[i].n && r->bucket[i].index[r->bucket[i].n - 1] >= n)
+            r->bucket[i].n--;
+    if (n < r->n)
+        r->n = n;
+}
+
 /* Give the question's words their slots and masks. Returns the blocks of a mask. */
 static size_t prepare(struct rouge *r)
 {

@@ -18,6 +18,7 @@ void rouge_close(struct rouge *r); // NULL-safe
 /* Add n bytes of UTF-8 to the pool. Returns its number there: 0, 1, 2 ... */
 int rouge_add(struct rouge *r, const char *s, size_t n);
 int rouge_size(const struct rouge *r);
+void rouge_cut(struct rouge *r, int n); // take back all but the first n
 
 struct rouge_near {
     int index; // in the pool; the lowest of equals; -1 when the pool is empty

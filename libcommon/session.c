@@ -272,6 +272,32 @@ int session_fill(const struct session *s, const struct prompt *p, const struct p
     return prompt_encode(p, &s->pm, v, n, &out->ids, e);
 }
 
+int session_turn(const struct session *s, const struct prompt *p, const char *before,
+                 const char *after, const struct prompt_var *v, int n, struct session_prompt *out,
+                 struct buf *stop, int32_t *token, struct err *e)
+{
+    struct buf text = {0};
+    int rc;
+
+    *out = (struct session_prompt){0};
+    *token = 0;
+    if (!before && s->remote)
+        return err_set(e, ERR_ARG,
+                       "a server does not say its chat template: the prompt file "
+                       "must hold 'before', the text before a user's, and 'after'");
+    if (!before)
+        return prompt_turn(p, &s->pm, v, n, &out->ids, stop, token, e);
+    rc = prompt_fill(before, v, n, &text, e) || prompt_fill(p->user, v, n, &text, e) ? -1 : 0;
+    if (!rc && after)
+        buf_str(stop, after);
+    if (!rc && s->remote)
+        json_put_str(&out->json, buf_cstr(&text), text.n);
+    else if (!rc)
+        rc = tok_encode(s->pm.tok, buf_cstr(&text), text.n, TOK_BOS | TOK_SPECIAL, &out->ids, e);
+    buf_free(&text);
+    return rc;
+}
+
 void session_prompt_free(struct session_prompt *p)
 {
     tok_ids_free(&p->ids);

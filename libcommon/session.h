@@ -62,6 +62,12 @@ int session_record(const struct session *s, struct record *r, struct session_pro
                    struct err *e);
 int session_fill(const struct session *s, const struct prompt *p, const struct prompt_var *v, int n,
                  struct session_prompt *out, struct err *e);
+/* A prompt file of which the model writes the user's turn (prompt_turn). A server does not say its
+ * template: before, after: the texts around a user's, or NULL: ERR_ARG then, and the model's own
+ * template with a model of ours. */
+int session_turn(const struct session *s, const struct prompt *p, const char *before,
+                 const char *after, const struct prompt_var *v, int n, struct session_prompt *out,
+                 struct buf *stop, int32_t *token, struct err *e);
 void session_prompt_free(struct session_prompt *p);
 
 /* As engine.h has them. p must stay until the request was polled; q is completed with it. */

@@ -1,15 +1,13 @@
-/* tasks.c - tasks out of a numbered list, and the rules that drop them. */
+/* tasks.c - a task in hand, and the rules that drop it. */
 #include "tasks.h"
 
 #include "json.h"
+#include "mem.h"
 #include "prompt.h"
 #include "words.h"
 
-#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
-
-/* A model may skip a number; what is further away is no item's. */
-enum { SKIP = 7 };
 
 static bool is_space(char c)
 {
@@ -26,52 +24,6 @@ static void strip(const char **s, size_t *n)
         --*n;
 }
 
-/* Bytes of the item mark at s ("10. ", "10) ", "10 . "), with its number; 0 when there is none. */
-static size_t mark(const char *s, size_t n, int *number)
-{
-    size_t i = 0;
-
-    for (*number = 0; i < n && i < 6 && isdigit((unsigned char)s[i]); i++)
-        *number = *number * 10 + (s[i] - '0');
-    if (!i)
-        return 0;
-    if (i < n && s[i] == ' ')
-        i++;
-    if (i >= n || (s[i] != '.' && s[i] != ')'))
-        return 0;
-    i++;
-    return i == n || is_space(s[i]) ? i : 0;
-}
-
-int tasks_split(const char *text, size_t n, int first, bool cut, struct tasks_item *out)
-{
-    const char *p = text, *end = text + n;
-    int count = 0, expect = first + 1;
-
-    while (p < end && count < TASKS_MAX) {
-        const char *stop = end, *next = end, *s = p;
-        size_t len;
-
-        for (const char *nl = p; (nl = memchr(nl, '\n', (size_t)(end - nl))); nl++) {
-            int number;
-            size_t m = mark(nl + 1, (size_t)(end - nl - 1), &number);
-
-            if (!m || number < expect || number > expect + SKIP)
-                continue;
-            stop = nl;
-            next = nl + 1 + m;
-            expect = number + 1;
-            break;
-        }
-        len = (size_t)(stop - s);
-        strip(&s, &len);
-        if (len)
-            out[count++] = (struct tasks_item){s, len, cut && stop == end};
-        p = next;
-    }
-    return count;
-}
-
 void tasks_put(struct tasks_task *t, const char *inst, size_t n, const char *input, size_t n_input)
 {
     struct buf both = {0};
@@ -79,6 +31,7 @@ void tasks_put(struct tasks_task *t, const char *inst, size_t n, const char *inp
     buf_reset(&t->inst);
     buf_reset(&t->input);
     buf_reset(&t->fold);
+    buf_reset(&t->output);
     strip(&inst, &n);
     for (size_t i = 0; i < n; i++)
         if (!is_space(inst[i]))
@@ -89,7 +42,8 @@ void tasks_put(struct tasks_task *t, const char *inst, size_t n, const char *inp
         buf_add(&t->input, input, n_input);
     buf_add(&both, buf_cstr(&t->inst), t->inst.n);
     buf_char(&both, ' ');
-    buf_add(&both, buf_cstr(&t->input), t->input.n);
+    if (!t->bare)
+        buf_add(&both, buf_cstr(&t->input), t->input.n);
     words_fold(both.p, both.n, &t->fold);
     buf_free(&both);
 }
@@ -115,6 +69,7 @@ void tasks_free(struct tasks_task *t)
 {
     buf_free(&t->inst);
     buf_free(&t->input);
+    buf_free(&t->output);
     buf_free(&t->fold);
 }
 
@@ -122,10 +77,14 @@ bool tasks_load(struct tasks_task *t, struct record *r)
 {
     size_t n, n_input = 0;
     const char *inst = record_str(r, "instruction", &n), *input = record_str(r, "input", &n_input);
+    const char *output;
 
     if (!inst)
         return false;
     tasks_put(t, inst, n, input, n_input);
+    output = record_str(r, "output", &n);
+    if (output)
+        buf_add(&t->output, output, n);
     return t->inst.n > 0;
 }
 
@@ -149,13 +108,61 @@ void tasks_lift(struct record *r)
     }
 }
 
+static const char *const rule_names[] = {"short",     "long",  "incomplete",  "inputs",
+                                         "blacklist", "start", "punctuation", NULL};
+
+int tasks_off(struct tasks_off *o, const char *list, const char *const *others, struct err *e)
+{
+    const char *const *const known[] = {rule_names, others};
+
+    *o = (struct tasks_off){0};
+    if (!list)
+        return 0;
+    o->text = mem_dup(list, strlen(list));
+    for (char *save = NULL, *name = strtok_r(o->text, ",", &save); name;
+         name = strtok_r(NULL, ",", &save)) {
+        struct buf all = {0};
+        bool found = false;
+
+        for (int k = 0; k < 2; k++)
+            for (int i = 0; known[k][i]; i++) {
+                found = found || !strcmp(known[k][i], name);
+                buf_fmt(&all, "%s%s", all.n ? ", " : "", known[k][i]);
+            }
+        if (!found)
+            err_set(e, ERR_ARG, "--off: '%s' is not one of %s", name, all.p);
+        buf_free(&all);
+        if (!found)
+            return -1;
+        o->name = mem_resize(o->name, (size_t)o->n + 1, sizeof(*o->name));
+        o->name[o->n++] = name;
+    }
+    return 0;
+}
+
+void tasks_off_free(struct tasks_off *o)
+{
+    free(o->name);
+    free(o->text);
+    *o = (struct tasks_off){0};
+}
+
+/* Whether a rule is switched off. */
+static bool off(const struct tasks_rules *rules, const char *name)
+{
+    for (int i = 0; rules->off && i < rules->off->n; i++)
+        if (!strcmp(rules->off->name[i], name))
+            return true;
+    return false;
+}
+
 static const char *broken_length(const struct tasks_rules *rules, const struct tasks_task *t,
                                  struct buf *value, struct buf *limit)
 {
     int words = words_count(buf_cstr(&t->inst), t->inst.n);
     bool is_short = words < rules->min_words;
 
-    if (!is_short && words <= rules->max_words)
+    if (is_short ? off(rules, "short") : words <= rules->max_words || off(rules, "long"))
         return NULL;
     json_put_int(value, words);
     json_put_int(limit, is_short ? rules->min_words : rules->max_words);
@@ -170,8 +177,8 @@ static const char *broken_phrase(const struct tasks_rules *rules, const struct t
     struct buf fold = {0};
 
     words_fold(buf_cstr(&t->inst), t->inst.n, &fold);
-    found = recipe_held(&rules->blacklist, &fold, NULL);
-    if (!found) {
+    found = off(rules, rule) ? NULL : recipe_held(&rules->blacklist, &fold, NULL);
+    if (!found && !off(rules, "start")) {
         found = recipe_begun(&rules->starts, &fold);
         rule = "start";
     }
@@ -195,9 +202,10 @@ const char *tasks_broken(const struct tasks_rules *rules, const struct tasks_tas
     if (!t->inst.n)
         return "empty";
     rule = broken_length(rules, t, value, limit);
-    if (!rule && s[t->inst.n - 1] == ':' && !t->input.n)
+    if (!rule && s[t->inst.n - 1] == ':' && !t->input.n && !off(rules, "incomplete"))
         rule = "incomplete";
-    if (!rule && t->input.n && memmem(t->input.p, t->input.n, "\nInput:", 7))
+    if (!rule && t->input.n && !off(rules, "inputs") &&
+        memmem(t->input.p, t->input.n, "\nInput:", 7))
         rule = "inputs";
     if (!rule)
         rule = broken_phrase(rules, t, value);
@@ -206,7 +214,7 @@ const char *tasks_broken(const struct tasks_rules *rules, const struct tasks_tas
     json_put_str(value, s,
                  (size_t)(1 + ((unsigned char)*s >= 0xC0) + ((unsigned char)*s >= 0xE0) +
                           ((unsigned char)*s >= 0xF0)));
-    if (kind == 'P')
+    if (kind == 'P' && !off(rules, "punctuation"))
         return "punctuation";
     if (rules->ascii && (unsigned char)*s >= 0x80)
         return "language";

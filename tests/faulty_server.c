@@ -6,9 +6,9 @@
  * Listens on a free port of 127.0.0.1 and writes it to FILE; each request goes to FILE.log, the
  * Authorization header, the body and how many are under way on a line. PLAN names what is done to
  * the first, second ... request, the last one to all others: "500,429,ok". A body that has
- * "fault=NAME" in it gets that. The answer is made of the request's seed or, with MODEL,
- * llm-generate's. With MODEL and log-probabilities of a single token, these are the model's, and
- * an answer that is begun is gone on with. */
+ * "fault=NAME" in it gets that. The answer is what a body says in the last "say{...}", or is made
+ * of the request's seed or, with MODEL, llm-generate's. With MODEL and log-probabilities of a
+ * single token, these are the model's, and an answer that is begun is gone on with. */
 #include "buf.h"
 #include "engine.h"
 #include "json.h"
@@ -170,9 +170,31 @@ static void answer_tokens(const struct server *s, const struct json *j, struct a
     engine_close(en);
 }
 
+/* What the body says in its last "say{...}", whose escapes are JSON's. */
+static bool said(const char *body, struct arena *mem, struct buf *text)
+{
+    struct buf quoted = {0};
+    const char *from = NULL, *t;
+    struct json j;
+    struct err e;
+    size_t n;
+
+    for (const char *p = body; (p = strstr(p, "say{")); p++)
+        from = p + 4;
+    if (!from || !strchr(from, '}'))
+        return false;
+    buf_fmt(&quoted, "\"%.*s\"", (int)strcspn(from, "}"), from);
+    if (json_parse(&j, mem, arena_dup(mem, quoted.p, quoted.n), quoted.n, &e))
+        die("say{}");
+    t = json_str(&j, 0, mem, &n);
+    buf_add(text, t, n);
+    buf_free(&quoted);
+    return true;
+}
+
 /* The text that is answered, its finish_reason and usage. */
-static void answer_text(const struct server *s, const struct json *j, struct arena *mem,
-                        struct buf *text, const char **finish, struct buf *usage)
+static void answer_text(const struct server *s, const char *body, const struct json *j,
+                        struct arena *mem, struct buf *text, const char **finish, struct buf *usage)
 {
     struct buf line = {0};
     struct json r;
@@ -183,6 +205,10 @@ static void answer_text(const struct server *s, const struct json *j, struct are
 
     *finish = "stop";
     json_num(j, json_get(j, 0, "seed"), &seed);
+    if (!s->model && said(body, mem, text)) {
+        buf_str(usage, "{\"prompt_tokens\":7,\"completion_tokens\":5}");
+        return;
+    }
     if (!s->model) {
         buf_fmt(text, " Name %d rivers of region %d and sort them by length %d.", (int)seed % 97,
                 (int)seed % 89, (int)seed % 83);
@@ -229,7 +255,7 @@ static void answer(const struct server *s, const char *body, size_t n, bool chat
         arena_free(&mem);
         return;
     }
-    answer_text(s, &j, &mem, &text, &finish, &usage);
+    answer_text(s, body, &j, &mem, &text, &finish, &usage);
     buf_str(&b, "{\"id\":\"1\",\"choices\":[{\"index\":0");
     buf_str(&b, chat ? ",\"message\":{\"role\":\"assistant\",\"content\":" : ",\"text\":");
     json_put_str(&b, buf_cstr(&text), text.n);

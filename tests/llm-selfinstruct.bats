@@ -197,3 +197,133 @@ setup() {
     [ "$(jq .status stats)" = 75 ] # the input has ended, the work has not
     tail -c 1 out | cmp - <(echo)
 }
+
+# The tiny set with a question whose answers are of both kinds.
+classifying() {
+    sed 's/^  max_tokens: 64/  max_tokens: 24/' "$BATS_TEST_DIRNAME/../examples/prompts/tiny/selfinstruct.yaml"
+    cat <<'EOT'
+classify:
+  user: "Answer with yes or no. Does the list have the word group?\n\n### Input:\n{{instruction}}"
+output_first:
+  user: "{{instruction}}"
+  assistant: "Class label:"
+  max_tokens: 40
+EOT
+}
+
+@test "llm-selfinstruct: --instances: the kind of a task is asked, then inputs and outputs; same bytes, killed or not" {
+    classifying >own.yaml
+    own=(llm-selfinstruct -m "$TINY" --prompts own.yaml --instances 3 --count 30 --per-round 3 --seed 2)
+    "${own[@]}" --batch 1 -j 1 --rejects r --stats s.json "$SEEDS" >ref
+    jq -s -e 'map(select(.meta.source == "selfinstruct")) | length == 30 and ([.[].is_classification] | unique) == [false, true]
+        and all(.[]; .output != null and .output != "" and .output != .input)
+        # an input that came with the task is kept; of several instances each says which it is
+        and all(.[] | select(.input); .meta.instance == null) and all(.[] | select(.input | not); .meta.instance == 0)' ref
+    jq -s -e 'map(.reject.rule) | index("instance-truncated") and index("instance-none")' r
+    jq -s -e 'all(.[] | select(.reject.rule == "instance-none"); .is_classification == false)' r
+    # the curve: generated and accepted so far, a pair a round
+    jq -e '.accepted == 30 and (.novelty | length) == .rounds and .novelty[-1] == [.items, .accepted]
+        and (.novelty | map(.[1]) == (map(.[1]) | sort))' s.json
+    # parents and neighbours are records before: no task that came to nothing is one
+    jq -s -e 'reduce .[] as $r ({ids: {}, ok: true}; .ids as $ids
+        | .ok = (.ok and ($r.meta.source == "seed" or ($ids[$r.meta.nn_id] and all($r.meta.parents[]; $ids[.])))) | .ids[$r.id] = true) | .ok' ref
+    "${own[@]}" --batch 16 -j 2 --isa scalar --rejects r2 "$SEEDS" | cmp ref -
+    cmp r r2
+    for i in $(seq 8); do
+        "${own[@]}" -q -o out --rejects rej --resume "$SEEDS" &
+        pid=$!
+        sleep "0.$((RANDOM % 60 + 5))"
+        kill -9 $pid 2>/dev/null || :
+        wait $pid || :
+    done
+    "${own[@]}" -q -o out --rejects rej --resume "$SEEDS"
+    cmp ref out
+    cmp r rej
+    cp out.meta whole.meta
+    for part in 30 60 90; do
+        cp whole.meta out.meta
+        head -c $(($(wc -c <ref) * part / 100)) ref >out
+        last=$(head -n -1 out | tail -n 1 | jq -r '.meta.round // 0')
+        jq -c --argjson last "$last" 'select(.meta.round < $last)' r >rej
+        "${own[@]}" -q -o out --rejects rej --resume --stats s2.json "$SEEDS" 2>/dev/null
+        cmp ref out
+        cmp r rej
+        jq -e --slurpfile s s.json '.novelty == $s[0].novelty' s2.json
+    done
+}
+
+@test "llm-selfinstruct: --style magpie: the model writes the user's turn, without seeds" {
+    run -0 --separate-stderr llm-selfinstruct -m "$TINY" --style magpie --prompts tiny --count 10 --rejects r
+    [ "${#lines[@]}" = 10 ]
+    jq -s -e 'all(.[]; .meta.style == "magpie" and .meta.parents == [] and .meta.item == 0)
+        and (.[0].meta | has("nn_id") | not) and all(.[1:][]; .meta.nn_id and .meta.nn_rouge <= 0.7)' <<<"$output"
+    jq -s -e 'length > 0 and all(.[]; .reject.rule | IN("truncated", "blacklist", "rouge", "duplicate"))' r
+    # with seeds: nothing near them either
+    run -0 --separate-stderr llm-selfinstruct -m "$TINY" --style magpie --prompts tiny --count 4 "$SEEDS"
+    [ "${#lines[@]}" = $((4 + $(wc -l <"$SEEDS"))) ]
+    # the template's own end of a turn ends it
+    printf 'user: |-\n  Come up with a series of tasks:\n  1. Count the words.\n' >turn.yaml
+    llm-selfinstruct -m "$TINY" --style magpie --prompts turn.yaml --count 8 --rouge 1 --max-rounds 2 --per-round 8 --off long,short -n 200 --rejects r2 >out 2>err || :
+    ! grep -h '### Response' out r2
+    run -2 llm-selfinstruct -m "$TINY" --style magpie --prompts tiny --classification
+    [[ "$output" == *"--classification"* ]]
+}
+
+@test "llm-selfinstruct: --persona: someone for each prompt, each before any again" {
+    printf '%s\n' 'A farmer.' '{"id":"p2","persona":"A teacher."}' 'A pilot.' >who
+    sed 's/Come up with a series of tasks:/[[persona: {{persona}}\n  ]]&/' "$BATS_TEST_DIRNAME/../examples/prompts/tiny/selfinstruct.yaml" >own.yaml
+    make_new --prompts own.yaml --persona who --max-rounds 3 --no-seeds --rejects r "$SEEDS" >out
+    cat out r | jq -s -e 'map({p: (.meta.round * 3 + .meta.prompt), who: .meta.persona}) | unique | group_by(.p)
+        | all(.[]; length == 1) and ([.[][0].who] | unique | length) == 3 and any(.[]; .[0].who == "p2")'
+    run -2 make_new --persona /dev/null "$SEEDS"
+    [[ "$output" == *"/dev/null: no persona"* ]]
+    printf 'a\n{"persona":1}\n' >bad
+    run -2 make_new --persona bad "$SEEDS"
+    [[ "$output" == *"bad:2: no text in field 'persona'"* ]]
+    # other people are another run
+    make_new --prompts own.yaml --persona who --count 3 -o o "$SEEDS"
+    echo 'A nurse.' >>who
+    run -2 make_new --prompts own.yaml --persona who --count 3 -o o --resume "$SEEDS"
+    [[ "$output" == *"personas"* ]]
+}
+
+@test "llm-selfinstruct: --classification shows such seeds only; all seeds count for novelty" {
+    jq -c '.is_classification = (.id | IN("seed-05", "seed-09", "seed-12"))' "$SEEDS" >in.jsonl
+    make_new --classification --max-rounds 1 --rejects r in.jsonl >out
+    cat out r | jq -s -e 'map(select(.meta.parents)) | length > 0
+        and all(.[]; .meta.parents | sort == ["seed-05", "seed-09", "seed-12"])'
+    jq -s -e 'map(select(.meta.source == "selfinstruct")) | all(.[]; .is_classification)
+        and any(.[]; .meta.nn_id | IN("seed-05", "seed-09", "seed-12") | not)' out
+    run -2 make_new --classification "$SEEDS"
+    [[ "$output" == *"no seed to show: none has is_classification true"* ]]
+}
+
+@test "llm-selfinstruct: rules are switched off by name; novelty can leave inputs out" {
+    make_new --rouge 1 --max-rounds 1 --no-seeds --min-words 8 --rejects r "$SEEDS" >out
+    grep -q '"rule":"short"' r
+    make_new --rouge 1 --max-rounds 1 --no-seeds --min-words 8 --off short,start --rejects r2 "$SEEDS" >out2
+    ! grep -q '"rule":"short"' r2
+    [ "$(wc -l <out2)" -gt "$(wc -l <out)" ]
+    run -2 make_new --off shrt "$SEEDS"
+    [[ "$output" == *"'shrt' is not one of short, "*"instance-colon"* ]]
+    make_new --instruction-only --max-rounds 1 --no-seeds --rejects r3 "$SEEDS" >out3
+    jq -s -e 'map(.instruction | ascii_downcase | gsub("[^a-z0-9]+"; " ")) | length == (unique | length)' out3
+}
+
+@test "llm-selfinstruct: --style alpaca: examples with outputs, one answer for each" {
+    # the embedded model was not taught the form: what it writes has no output
+    sed -e '/^user:/,/^assistant:/d' -e '/^input_first:/,$d' "$BATS_TEST_DIRNAME/../examples/prompts/tiny/selfinstruct.yaml" >own.yaml
+    cat >>own.yaml <<'EOT'
+user: "Come up with a series of tasks:\n{{tasks}}"
+assistant: "###\n{{next}}. Instruction:"
+examples: 3
+generated: 0
+asked: 17
+EOT
+    make_new --style alpaca --prompts own.yaml --max-rounds 1 --no-seeds --rejects r "$SEEDS" >out 2>/dev/null
+    cat out r | jq -s -e 'length > 0 and all(.[]; .meta.style == "alpaca" and (.meta.parents | length) == 3)'
+    grep -q '"rule":"instance-empty"' r
+    run -2 make_new --style alpaca --prompts own.yaml --instances 1 "$SEEDS"
+    run -2 make_new --style alpaca --prompts own.yaml <(jq -c 'del(.output)' "$SEEDS")
+    [[ "$output" == *"none has an output"* ]]
+}

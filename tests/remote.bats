@@ -245,6 +245,52 @@ EOT
     [ "$(jq -c 'select(.reject.rule == "status") | [.meta.round, .meta.item, has("instruction")]' bad)" = '[1,-1,false]' ]
 }
 
+@test "remote: llm-selfinstruct asks a server for instances, Alpaca's lists and the user's turn" {
+    server
+    cat >own.yaml <<'EOT'
+user: "say{ Sort words by length.\n10. Is it a fish or a bird?\n11. Name a small town.\n12. Tell whether numbers are even.}"
+classify:
+  user: "{{instruction}} Is it? say{No}"
+output_first:
+  user: "{{instruction}} say{ fish\nThe trout swims.\nClass label: bird\nInput: The owl hoots.\nClass label: fish\nThe trout swims.}"
+input_first:
+  user: "{{instruction}} say{Example 1\nInput: b a\nOutput: a b\nExample 2\nInput: d\nOutput: d}"
+EOT
+    llm-selfinstruct -m "$URL" --prompts own.yaml --instances 4 --per-round 1 --count 4 --no-seeds --rejects r "$SEEDS" >out
+    jq -s -e 'length == 4 and all(.[]; .is_classification == false and .input == "b a" and .output == "a b" and .meta.instance == 0)' out
+    jq -s -e 'length == 4 and all(.[]; .reject.rule == "instance-echo" and .meta.instance == 1)' r
+    sed -i 's/say{No}/say{Yes, it is.}/' own.yaml
+    own=(llm-selfinstruct -m "$URL" --prompts own.yaml --instances 4 --per-round 1 --count 4)
+    "${own[@]}" --rejects r2 "$SEEDS" >ref
+    tail -n +21 ref | jq -s -e 'length == 8 and all(.[]; .is_classification) and ([.[0:2][] | [.input, .output, .meta.instance]]
+        == [["The trout swims.", "fish", 0], ["The owl hoots.", "bird", 1]]) and ([.[].id] | unique | length) == 8'
+    jq -s -e 'length == 4 and all(.[]; .reject.rule == "instance-same")' r2
+    "${own[@]}" -o whole "$SEEDS"
+    cmp ref whole
+    for lines in 21 22 23 25; do # also in the middle of a task's instances
+        head -n $lines ref >out
+        : >rej
+        cp whole.meta out.meta
+        "${own[@]}" -o out --rejects rej --resume "$SEEDS"
+        cmp ref out
+        cmp r2 rej
+    done
+    cat >alpaca.yaml <<'EOT'
+user: "{{tasks}} say{ Sort words by length.\n4. Input:\nbb a\n4. Output:\na bb\n###\n5. Instruction: Name a town.\n5. Input:\n<noinput>\n5. Output:\nUlm}"
+examples: 3
+generated: 0
+EOT
+    llm-selfinstruct -m "$URL" --style alpaca --prompts alpaca.yaml --per-round 1 --count 2 --no-seeds --min-words 3 "$SEEDS" |
+        jq -s -e 'map([.instruction, .input, .output]) == [["Sort words by length.", "bb a", "a bb"], ["Name a town.", null, "Ulm"]]'
+    cut -f2 port.log | tail -n 1 | jq -e '.messages[0].content | test("###\n1. Instruction: .*\n1. Input:\n(.*\n)+1. Output:\n.*\n###\n2. ")'
+    printf 'system: x\nuser: ""\n' >turn.yaml
+    run -2 llm-selfinstruct -m "$URL" --style magpie --prompts turn.yaml --count 2
+    [[ "$output" == *"'before'"* ]]
+    printf 'user: "Please"\nbefore: "<|im_start|>user\\n"\nafter: "<|im_end|>"\n' >turn.yaml
+    llm-selfinstruct -m "$URL" --style magpie --prompts turn.yaml --count 2 --rouge 1 | jq -s -e 'length == 2 and all(.[]; .meta.style == "magpie")'
+    cut -f2 port.log | tail -n 1 | jq -e '.prompt == "<|im_start|>user\nPlease" and .stop == ["<|im_end|>"]'
+}
+
 # within FILE FILE: the same fields, numbers at most 0.001 apart.
 within() {
     jq -e -n --slurpfile a "$1" --slurpfile b "$2" 'def near(x; y): if (x | type) == "number" then (x - y | fabs) <= 0.001 else x == y end;

@@ -236,8 +236,42 @@ static void encoding(void)
     tok_close(tok);
 }
 
+/* What stands before a user's text, and behind it, is what rendering it whole has there. */
+static void turns(void)
+{
+    const struct chat_message m[] = {{CHAT_SYSTEM, "Be kind.", 8, NULL, 0},
+                                     {CHAT_USER, "Tell me", 7, NULL, 0}};
+    int wrong = 0;
+
+    TEST("chat: up to a user's text");
+    for (int kind = 0; chat_names[kind]; kind++)
+        for (int with = 0; with < 2; with++) {
+            struct chat_text whole = {.eos = "</s>"}, turn = {.eos = "</s>"};
+            struct buf after = {0}, both = {0};
+            struct err e;
+
+            CHECK(!chat_render((enum chat_kind)kind, m + !with, 1 + with, "", &whole, &e));
+            chat_turn((enum chat_kind)kind, with ? "Be kind." : "", "Tell me", &turn, &after);
+            buf_add(&both, buf_cstr(&turn.text), turn.text.n);
+            buf_add(&both, buf_cstr(&after), after.n);
+            if (strcmp(buf_cstr(&both), buf_cstr(&whole.text)) || turn.begins != whole.begins) {
+                printf("# %s: %s\n", chat_names[kind], buf_cstr(&both));
+                wrong++;
+            }
+            // the user's beginning is no text of the template's
+            wrong +=
+                turn.piece[turn.n - 1].own || (turn.n > 1 && !turn.piece[turn.n - 2].own && kind);
+            chat_text_free(&whole);
+            chat_text_free(&turn);
+            buf_free(&after);
+            buf_free(&both);
+        }
+    CHECK(!wrong);
+}
+
 int main(void)
 {
+    turns();
     goldens();
     unknown();
     inputs();

@@ -6,15 +6,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add(struct pool *p, const char *id, const char *text, int round)
+static void add_one(struct pool *p, const char *id, const char *text, int round, bool hidden)
 {
     struct buf t = {0}, fold = {0};
 
     buf_str(&t, text);
     words_fold(text, strlen(text), &fold);
-    pool_add(p, id, &t, &fold, round);
+    pool_add(p, &(struct pool_new){
+                    .id = id, .text = &t, .fold = &fold, .round = round, .hidden = hidden});
     buf_free(&t);
     buf_free(&fold);
+}
+
+static void add(struct pool *p, const char *id, const char *text, int round)
+{
+    add_one(p, id, text, round, false);
+}
+
+/* Take back all but the first n, whose words are these texts'. */
+static void cut(struct pool *p, int n, const char *const *text, int k)
+{
+    struct buf fold[4] = {{0}, {0}, {0}, {0}};
+    const struct buf *at[4];
+
+    for (int i = 0; i < k; i++) {
+        words_fold(text[i], strlen(text[i]), &fold[i]);
+        at[i] = &fold[i];
+    }
+    pool_cut(p, n, at);
+    for (int i = 0; i < k; i++)
+        buf_free(&fold[i]);
 }
 
 /* "rule value limit near" of a text against the pool. */
@@ -83,6 +104,27 @@ int main(void)
     CHECK(known(&p, "p q o", 0.7f, "-   2"));
     CHECK(known(&p, "p q o", 0.5f, "rouge 0.6667 0.5 2"));
     CHECK(known(&p, "o p q r", 1, "-   2"));
+    pool_free(&p);
+
+    TEST("taken back, tasks are new again");
+    pool_init(&p);
+    add(&p, "s1", "a b c d e", 0);
+    add(&p, "m1", "f g h i j", 1);
+    add(&p, "m2", "k l m n o", 2);
+    CHECK(known(&p, "k l m n o", 0.7f, "duplicate \"m2\"  2"));
+    cut(&p, 1, (const char *[]){"f g h i j", "k l m n o"}, 2);
+    CHECK(known(&p, "k l m n o", 0.7f, "-   0") && p.n == 1 && p.n_seed == 1 && !p.made.n);
+    CHECK(known(&p, "a b c d e", 0.7f, "duplicate \"s1\"  0"));
+    add(&p, "m3", "k l m n o", 2);
+    CHECK(known(&p, "k l m n o", 0.7f, "duplicate \"m3\"  1") && p.made.at[0] == 1);
+    pool_free(&p);
+
+    TEST("what is hidden counts and is not shown");
+    pool_init(&p);
+    add_one(&p, "s1", "a b c d e", 0, true);
+    add(&p, "s2", "f g h i j", 0);
+    CHECK(known(&p, "a b c d e", 0.7f, "duplicate \"s1\"  0"));
+    CHECK(pool_draw(&p, &r, 1, 8, 2, a) == 1 && a[0] == 1);
     pool_free(&p);
 
     TEST("what is shown");

@@ -137,7 +137,7 @@ static bool drops(const char *a, const char *b)
     pool_init(&p);
     buf_str(&text, "x");
     words_fold(a, strlen(a), &fold);
-    pool_add(&p, "x", &text, &fold, 0);
+    pool_add(&p, &(struct pool_new){.id = "x", .text = &text, .fold = &fold});
     buf_reset(&fold);
     words_fold(b, strlen(b), &fold);
     rule = pool_known(&p, &fold, 0.7f, &near, &value, &limit);
@@ -209,6 +209,18 @@ int main(void)
     pool = rouge_open();
     CHECK(rouge_nearest(pool, "a", 1).index == -1);
     CHECK(rouge_size(pool) == 0);
+    rouge_close(pool);
+
+    TEST("taken back, a text is as if it had never been there");
+    pool = rouge_open();
+    rouge_add(pool, "a b c d", 7);
+    rouge_add(pool, "a b c e", 7);
+    rouge_add(pool, "f g", 3);
+    CHECK(rouge_nearest(pool, "a b c e", 7).index == 1);
+    rouge_cut(pool, 1);
+    CHECK(rouge_size(pool) == 1);
+    CHECK(rouge_nearest(pool, "a b c e", 7).index == 0 && rouge_nearest(pool, "f g", 3).f == 0);
+    CHECK(rouge_add(pool, "g f", 3) == 1 && rouge_nearest(pool, "f g", 3).index == 1);
     rouge_close(pool);
 
     TEST("short texts, as the recurrence");

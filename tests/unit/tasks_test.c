@@ -1,24 +1,10 @@
-/* tasks_test.c - splitting completions, taking tasks apart, each rule. */
+/* tasks_test.c - taking tasks apart, each rule, rules switched off. */
 #include "tasks.h"
 #include "test.h"
 #include "words.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static int n_items;
-static struct tasks_item item[TASKS_MAX];
-
-static int split(const char *s, int first, bool cut)
-{
-    n_items = tasks_split(s, strlen(s), first, cut, item);
-    return n_items;
-}
-
-static bool is(int i, const char *want)
-{
-    return i < n_items && item[i].n == strlen(want) && !memcmp(item[i].text, want, item[i].n);
-}
 
 static struct recipe_list list(const char *phrase)
 {
@@ -68,22 +54,10 @@ static void test_take(void)
 
 int main(void)
 {
-    struct tasks_rules r = {4, 10, false, list("go to"), list("Write a program")};
-
-    TEST("items of a completion");
-    CHECK(split(" Say hello.\n10. Count the words.\nInput: a b\n11) Third one.\n", 9, false) == 3);
-    CHECK(is(0, "Say hello.") && is(1, "Count the words.\nInput: a b") && is(2, "Third one."));
-    CHECK(!item[0].truncated && !item[2].truncated);
-    CHECK(split(" One\n10. Two\n11. Thr", 9, true) == 3);
-    CHECK(!item[1].truncated && item[2].truncated);
-    CHECK(split("", 9, true) == 0);
-    CHECK(split(" \n10. \n11. x", 9, false) == 1 && is(0, "x"));
-    TEST("numbers inside an item are its own");
-    CHECK(split(" Rank:\n1. a\n2. b\n10. Next", 9, false) == 2);
-    CHECK(is(0, "Rank:\n1. a\n2. b") && is(1, "Next"));
-    CHECK(split(" One\n10.5 is a number\n12. Two\n11. still two\n99. also", 9, false) == 2);
-    CHECK(is(0, "One\n10.5 is a number") && is(1, "Two\n11. still two\n99. also"));
-    CHECK(split(" a\n10. b\n10. c", 9, false) == 2 && is(1, "b\n10. c"));
+    struct tasks_rules r = {4, 10, false, list("go to"), list("Write a program"), NULL};
+    static const char *const others[] = {"other", NULL};
+    struct tasks_off off;
+    struct err e;
 
     test_take();
 
@@ -108,6 +82,31 @@ int main(void)
     r.ascii = true;
     CHECK(!strcmp(rule(&r, "列出四個字。", false, "\"列\""), "language"));
     CHECK(!strcmp(rule(&r, "Name four rôles here.", false, ""), ""));
+    TEST("rules switched off");
+    CHECK(!tasks_off(&off, "short,punctuation,blacklist,other", others, &e) && off.n == 4);
+    r.off = &off;
+    CHECK(!strcmp(rule(&r, "Name three things.", false, ""), ""));
+    CHECK(!strcmp(rule(&r, "- go to the red shop", false, ""), ""));
+    CHECK(!strcmp(rule(&r, "a b c d e f g h i j k", false, "11"), "long"));
+    CHECK(!strcmp(rule(&r, "write a program that sorts", false, NULL), "start"));
+    tasks_off_free(&off);
+    CHECK(!tasks_off(&off, "start,long,inputs,incomplete", others, &e));
+    CHECK(!strcmp(rule(&r, "write a program that sorts", false, ""), ""));
+    CHECK(!strcmp(rule(&r, "go to a b c d e f g h i j k", false, NULL), "blacklist"));
+    CHECK(!strcmp(rule(&r, "Sort these four words:", false, ""), ""));
+    CHECK(!strcmp(rule(&r, "Name three things.", false, "3"), "short"));
+    tasks_off_free(&off);
+    CHECK(tasks_off(&off, "long,tall", others, &e) && strstr(e.msg, "'tall' is not one of short"));
+    tasks_off_free(&off);
+    CHECK(!tasks_off(&off, NULL, others, &e) && !off.n);
+    TEST("the instruction's words alone");
+    {
+        struct tasks_task t = {.bare = true};
+
+        tasks_take(&t, "Sort the list.\nInput: b a", 25);
+        CHECK(!strcmp(buf_cstr(&t.fold), " sort the list "));
+        tasks_free(&t);
+    }
     recipe_list_free(&r.blacklist);
     recipe_list_free(&r.starts);
     return test_end();

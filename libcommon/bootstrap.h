@@ -1,0 +1,69 @@
+/* bootstrap.h - new tasks out of seeds and out of themselves, round by round.
+ *
+ * A round's prompts show tasks of the pool, which grows by what passes the rules, is new, and,
+ * where instances are asked for, has one. A round depends on the rounds before it and on nothing
+ * else, so it can be made again: that is how an interrupted run goes on. Sources: Wang et al. 2023
+ * (Self-Instruct); Taori et al. 2023 (Alpaca); Xu et al. 2024 (Magpie), where the model itself
+ * writes the user's turn; Ge et al. 2024 (Persona Hub). */
+#ifndef BOOTSTRAP_H
+#define BOOTSTRAP_H
+
+#include "drafts.h"
+#include "personas.h"
+#include "pool.h"
+#include "questions.h"
+#include "recipe.h"
+#include "tally.h"
+#include "tasks.h"
+
+enum bootstrap_style { BOOTSTRAP_SELFINSTRUCT, BOOTSTRAP_ALPACA, BOOTSTRAP_MAGPIE };
+extern const char *const bootstrap_styles[]; // their names, also of the prompt files
+
+struct bootstrap_opt {
+    int style;
+    const char *prompts, *personas, *off; // off: rules that do not hold, with commas
+    int count, max_rounds, per_round, instances;
+    int examples, generated; // -1: what the prompt file says, else 8 and 2
+    float rouge;
+    bool classification, bare, no_seeds; // bare: novelty by the instruction alone
+};
+
+struct bootstrap {
+    struct bootstrap_opt o;
+    struct tasks_rules rules;
+    const struct cli *cli;
+    const struct stream_opt *io;
+    struct cli_sample given;
+    struct session ses;
+    struct stream *s;
+    struct cli_progress progress;
+    struct recipe recipe;
+    struct questions questions;
+    struct personas personas;
+    struct pool pool;
+    struct tasks_off off;
+    int asked;                // new tasks in a completion
+    struct tasks_task task;   // in hand
+    struct tally past, items; // ids of the round that was begun; items of rounds before it
+    int past_round, rounds;
+    int64_t completions;
+    struct bootstrap_round {
+        int items, accepted;
+    } * curve; // (n_curve) of each round, from 1
+    int n_curve;
+    size_t cap_curve;
+};
+
+/* Read the prompt file and what else the options name; they are checked. */
+int bootstrap_open(struct bootstrap *g, struct err *e);
+/* Members for the fingerprint. */
+void bootstrap_print(const struct bootstrap *g, struct buf *out);
+void bootstrap_close(struct bootstrap *g); // the session and the stream are the caller's
+
+/* Pass the seeds through and make tasks. 1 = done, 0 = asked to stop, -1 = error. */
+int bootstrap_run(struct bootstrap *g, struct err *e);
+
+/* Members for --stats, the curve of novelty among them. */
+void bootstrap_stats(const struct bootstrap *g, struct buf *out);
+
+#endif
