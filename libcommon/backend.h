@@ -86,7 +86,8 @@ struct step {
     const int32_t *token; // (n)
     const int32_t *pos;   // (n) position in its sequence
     const int32_t *seq;   // (n) row of page
-    const int32_t *page;  // (n_seq, max_pages) physical page of logical page i
+    const int32_t *page;  // (n_seq, max_pages) physical page of logical page i; of one that no
+                          // token of the step sees, any number of a page
     const int32_t *out;   // (n_out) token indices whose logits are wanted
 };
 

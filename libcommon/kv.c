@@ -14,6 +14,14 @@ size_t kv_page_bytes(const struct model *m)
            (size_t)m->attn.head_dim * sizeof(float);
 }
 
+int64_t kv_most_pages(int window, int64_t n, int chunk)
+{
+    int64_t all = (n + BACKEND_PAGE - 1) / BACKEND_PAGE, seen;
+
+    seen = ((int64_t)window - 1 + chunk + BACKEND_PAGE - 1) / BACKEND_PAGE + 1;
+    return window && seen < all ? seen : all;
+}
+
 /* ---- free pages ---- */
 
 /* Into the list: at its end (given out after all others) or at its head. */
@@ -82,7 +90,7 @@ int kv_open(struct kv *kv, const struct model *m, struct backend *b, int n_pages
 {
     void *p;
 
-    *kv = (struct kv){.backend = b, .first = -1, .last = -1};
+    *kv = (struct kv){.backend = b, .window = m->window, .first = -1, .last = -1};
     if (n_pages < 1 || !mem_mul(kv_page_bytes(m), (size_t)n_pages, &kv->bytes))
         return err_set(e, ERR_ARG, "%d pages of %zu bytes: not a possible cache", n_pages,
                        kv_page_bytes(m));
@@ -154,15 +162,39 @@ int kv_reserve(struct kv *kv, struct kv_seq *s, int n)
     return 0;
 }
 
+/* Pages before the window of the token at position len. */
+static int unseen(const struct kv *kv, int len)
+{
+    return kv->window && len >= kv->window ? (len - kv->window + 1) / BACKEND_PAGE : 0;
+}
+
 void kv_cut(struct kv *kv, struct kv_seq *s, int len)
 {
-    int keep = len / BACKEND_PAGE + (len % BACKEND_PAGE != 0);
+    int keep;
 
     assert(len >= 0);
-    while (s->n_pages > keep)
+    if (len < s->len && unseen(kv, len) < s->gone)
+        len = 0;
+    keep = len / BACKEND_PAGE + (len % BACKEND_PAGE != 0);
+    while (s->n_pages > keep && s->n_pages > s->gone)
         drop(kv, s->page[--s->n_pages]);
+    if (!keep)
+        s->n_pages = s->gone = 0;
     if (s->len > len)
         s->len = len;
+}
+
+void kv_leave(struct kv *kv, struct kv_seq *s)
+{
+    int n = unseen(kv, s->len);
+
+    for (; s->gone < n && s->gone < s->n_pages; s->gone++) {
+        int32_t *page = &s->page[s->gone];
+
+        s->name = kv->page[*page].name;
+        drop(kv, *page);
+        *page = 0;
+    }
 }
 
 void kv_release(struct kv *kv, struct kv_seq *s)
@@ -175,7 +207,7 @@ void kv_release(struct kv *kv, struct kv_seq *s)
 void kv_fork(struct kv *kv, struct kv_seq *dst, const struct kv_seq *src)
 {
     assert(dst != src);
-    for (int i = 0; i < src->n_pages; i++)
+    for (int i = src->gone; i < src->n_pages; i++)
         hold(kv, src->page[i]);
     kv_cut(kv, dst, 0);
     if (src->n_pages) {
@@ -184,9 +216,17 @@ void kv_fork(struct kv *kv, struct kv_seq *dst, const struct kv_seq *src)
     }
     dst->n_pages = src->n_pages;
     dst->len = src->len;
+    dst->gone = src->gone;
+    dst->name = src->name;
 }
 
 /* ---- what pages hold ---- */
+
+/* The prefix's name of the first i pages, 0 when it is not known or there are none. */
+static uint64_t name_of(const struct kv *kv, const struct kv_seq *s, int i)
+{
+    return !i ? 0 : i == s->gone ? s->name : kv->page[s->page[i - 1]].name;
+}
 
 static void take_over(struct kv *kv, struct kv_seq *s, int page, int n)
 {
@@ -203,7 +243,7 @@ int kv_match(struct kv *kv, struct kv_seq *s, const int32_t *token, int n)
 
     if (!kv->cache || s->len % BACKEND_PAGE || s->len != s->n_pages * BACKEND_PAGE)
         return 0;
-    name = s->n_pages ? kv->page[s->page[s->n_pages - 1]].name : 0;
+    name = name_of(kv, s, s->n_pages);
     if (s->n_pages && !name)
         return 0;
     while (n - s->len >= BACKEND_PAGE) {
@@ -227,9 +267,11 @@ void kv_note(struct kv *kv, const struct kv_seq *s, const int32_t *token, bool t
 
     if (!kv->cache)
         return;
-    while (i > 0 && !kv->page[s->page[i - 1]].name)
+    while (i > s->gone && !name_of(kv, s, i))
         i--;
-    name = i ? kv->page[s->page[i - 1]].name : 0;
+    name = name_of(kv, s, i);
+    if (i && !name) // of the last page that is gone
+        return;
     for (; i < full + (tail && rest); i++) {
         struct kv_page *x = &kv->page[s->page[i]];
         uint64_t put = prefix_put(&kv->prefix, s->page[i], name, token + i * BACKEND_PAGE,

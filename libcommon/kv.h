@@ -24,6 +24,7 @@ enum {
 
 struct kv {
     struct backend *backend;
+    int window; // of the model
     struct kv_pages pages;
     size_t bytes;
     struct kv_page *page; // (n_pages)
@@ -43,11 +44,16 @@ struct kv_seq {
     int32_t *page; // (n_pages)
     int n_pages;
     size_t cap;
-    int len; // positions written
+    int len;       // positions written
+    int gone;      // first pages that no token to come sees: given back, their numbers mean nothing
+    uint64_t name; // of the last of these
 };
 
 /* Bytes of one page, all layers. */
 size_t kv_page_bytes(const struct model *m);
+/* Pages that a sequence of n positions holds at most at once, when chunks of at most `chunk` are
+ * reserved after kv_leave. */
+int64_t kv_most_pages(int window, int64_t n, int chunk);
 int kv_open(struct kv *kv, const struct model *m, struct backend *b, int n_pages, struct err *e);
 /* From now on keep what free pages hold; without it kv_match and kv_note do nothing. */
 void kv_cache(struct kv *kv);
@@ -60,6 +66,9 @@ void kv_close(struct kv *kv);
 int kv_reserve(struct kv *kv, struct kv_seq *s, int n);
 void kv_cut(struct kv *kv, struct kv_seq *s, int len);
 void kv_release(struct kv *kv, struct kv_seq *s); // all pages, and the list itself
+/* Give back the pages that no layer's window reaches from position len on. A cut to where they
+ * would be seen again begins anew: len is 0 then. */
+void kv_leave(struct kv *kv, struct kv_seq *s);
 
 /* dst (its old pages are given back; may be zeroed, must not be src) becomes
  * src: the same pages, no bytes moved. Whoever writes next copies one page. */

@@ -232,9 +232,12 @@ static void set_shapes(struct load *l)
                                   .scale = h->attn_scale,
                                   .softcap = h->attn_cap};
     m->layer = mem_zero((size_t)h->n_layers, sizeof(*m->layer));
+    m->window = h->window;
     for (int i = 0; i < h->n_layers; i++) {
         m->layer[i].attn = m->attn;
         m->layer[i].attn.window = h->windowed[i] ? h->window : 0;
+        if (!m->layer[i].attn.window)
+            m->window = 0;
     }
 }
 

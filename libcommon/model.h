@@ -26,7 +26,8 @@ struct layer {
 struct model {
     char *path, *arch; // "llama", "qwen2", ...
     int dim, n_layers, vocab;
-    int ctx; // positions it was made for
+    int ctx;    // positions it was made for
+    int window; // keys that a token sees in any layer, itself and those before it; 0: all
     struct attn_shape attn;
     struct ffn_shape ffn;
     float embed_scale;           // of the embedding's rows

@@ -26,7 +26,7 @@ static int64_t pages_of(const struct plan *p, int64_t each, int64_t least, uint6
 int plan_make(struct plan *p, const struct model *m, struct err *e)
 {
     uint64_t page = kv_page_bytes(m), all;
-    int64_t each = ((int64_t)p->ctx + BACKEND_PAGE - 1) / BACKEND_PAGE, pages;
+    int64_t each = kv_most_pages(m->window, p->ctx, p->batch_tokens), pages;
     int64_t least = each * (p->beams > 1 ? p->beams : 1);
 
     p->weights = m->file_bytes + m->copy_bytes;

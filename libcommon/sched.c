@@ -69,6 +69,7 @@ static void plan(struct sched *s, struct sched_seq *const *q, int n, int i, int 
     struct sched_seq *x = q[i];
     int len = x->kv.len, k = left(x), rows;
 
+    kv_leave(s->kv, &x->kv);
     k = k < most ? k : most;
     if (x->want - len + s->rows < k) // rows of logits that are left
         k = x->want - len + s->rows;
@@ -107,7 +108,10 @@ static int64_t reach(struct sched *s, struct sched_seq *q, int k)
 static bool fits(const struct sched *s, const struct sched_seq *q, int running, bool oldest)
 {
     int64_t need = ((int64_t)q->n + 1 + BACKEND_PAGE - 1) / BACKEND_PAGE - q->kv.n_pages;
+    int64_t most = kv_most_pages(s->kv->window, (int64_t)q->n + 1, s->budget);
 
+    most -= q->kv.n_pages - q->kv.gone;
+    need = need < most ? need : most;
     need += q->kv.len % BACKEND_PAGE != 0; // a copy
     return !running || need + (oldest ? 0 : running) <= s->kv->n_free;
 }
@@ -123,6 +127,7 @@ static void plan_prompts(struct sched *s, struct sched_seq *const *q, int n, int
         if (x->plan || !left(x))
             continue;
         wait = kv_match(s->kv, &x->kv, x->token, x->want); // the next step is better
+        kv_leave(s->kv, &x->kv);
         if (begins && !fits(s, x, running, x->group == q[0]->group)) {
             kv_release(s->kv, &x->kv);
             return; // nobody overtakes it

@@ -21,7 +21,7 @@ static bool whole(const struct kv *kv, const struct kv_seq *s, int n)
         listed[p]++;
     }
     for (int i = 0; i < n; i++)
-        for (int k = 0; k < s[i].n_pages; k++)
+        for (int k = s[i].gone; k < s[i].n_pages; k++)
             held[s[i].page[k]]++;
     for (int i = 0; i < PAGES; i++)
         good += kv->page[i].refs == held[i] && listed[i] == !held[i];
@@ -243,6 +243,49 @@ static void test_rewrite(struct backend *b)
     kv_close(&kv);
 }
 
+static void test_window(struct backend *b)
+{
+    struct model m = small();
+    struct kv kv;
+    struct kv_seq s[3] = {{0}};
+    int32_t t[640];
+    struct err e;
+
+    TEST("pages that no window reaches are given back, and named all the same");
+    CHECK(kv_most_pages(0, 640, 64) == 10 && kv_most_pages(70, 640, 1) == 3);
+    CHECK(kv_most_pages(70, 640, 200) == 6 && kv_most_pages(70, 65, 200) == 2);
+    m.window = 70;
+    CHECK(!kv_open(&kv, &m, b, PAGES, &e));
+    kv_cache(&kv);
+    tokens(t, 640, -1);
+    for (int len = 0; len < 640; len++) {
+        kv_leave(&kv, &s[0]);
+        CHECK(s[0].len == len && s[0].gone == (len < 133 ? 0 : (len - 69) / 64));
+        write(&kv, &s[0], t, 1);
+        CHECK(s[0].n_pages - s[0].gone <= 3 && whole(&kv, s, 3));
+        kv_written(&kv);
+    }
+    CHECK(kv_match(&kv, &s[1], t, 639) == 0 && s[1].len == 639 && right(&kv, &s[1], t));
+    kv_leave(&kv, &s[1]);
+    CHECK(s[1].gone == 8 && whole(&kv, s, 3) && kv.n_free == 8);
+
+    TEST("fork, copy and cut of a sequence whose beginning is gone");
+    kv_fork(&kv, &s[2], &s[1]);
+    CHECK(s[2].gone == 8 && s[2].len == 639 && whole(&kv, s, 3));
+    write(&kv, &s[2], t, 1);
+    CHECK(s[2].page[9] != s[1].page[9] && s[2].page[8] == s[1].page[8] && whole(&kv, s, 3));
+    kv_cut(&kv, &s[2], 600); // sees 531 and what follows
+    CHECK(s[2].len == 600 && s[2].n_pages == 10 && s[2].gone == 8 && whole(&kv, s, 3));
+    kv_cut(&kv, &s[2], 580); // would see 511
+    CHECK(s[2].len == 0 && s[2].n_pages == 0 && s[2].gone == 0 && whole(&kv, s, 3));
+    kv_release(&kv, &s[0]);
+    kv_cut(&kv, &s[1], 0);
+    CHECK(kv.n_free == PAGES && whole(&kv, s, 3));
+    kv_release(&kv, &s[1]);
+    kv_release(&kv, &s[2]);
+    kv_close(&kv);
+}
+
 static void test_refused(struct backend *b)
 {
     struct model m = small();
@@ -268,6 +311,7 @@ int main(void)
     test_match(b);
     test_last(b);
     test_rewrite(b);
+    test_window(b);
     test_refused(b);
     backend_close(b);
     return test_end();

@@ -50,6 +50,12 @@ static void test_pages(void)
     plan_print(&p, &b);
     CHECK(strstr(b.p, "weights 1.0 MiB") && strstr(b.p, "cache up to 1.0 MiB (1024 positions)"));
     buf_free(&b);
+    m.window = 100; // and 32 tokens of a step: 131 positions, which may lie in four pages
+    p = given(0, -1);
+    CHECK(!plan_make(&p, &m, &e) && p.pages == 4 * 4);
+    p = given(4 * PAGE, -1);
+    CHECK(!plan_make(&p, &m, &e) && p.pages == 4);
+    m.window = 0;
     p = given(20 * PAGE + 5, -1);
     CHECK(!plan_make(&p, &m, &e) && p.pages == 20);
 }
