@@ -50,6 +50,34 @@ has() {
     esac
 }
 
+# vary REF IN COMMAND...: REF, which COMMAND gives for the records of IN one by one, over batch, threads,
+# chunks of prompts, the prefix cache and instruction sets; the slowest of these for the first records only.
+vary() {
+    local ref=$1 in=$2 isa each how
+    shift 2
+    each=$(($(wc -l <"$ref") / $(wc -l <"$in")))
+    for how in "--batch 7 -j 2 --batch-tokens 1" "--batch 32 -j 3 --batch-tokens 7" "--batch 16 --batch-tokens 64" \
+        "--batch 9 --batch-tokens 4096 --no-prefix-cache"; do
+        # shellcheck disable=SC2086 # several options
+        "$@" $how "$in" | cmp "$ref" -
+    done
+    for isa in avx2 avxvnni avx512 avx512vnni; do
+        ! has $isa || "$@" --isa $isa --batch 8 "$in" | cmp "$ref" -
+    done
+    head -n 2 "$in" | "$@" --isa scalar --batch 8 | cmp <(head -n $((2 * each)) "$ref") -
+}
+
+# squeeze REF IN BYTES COMMAND...: the same in a cache so small that sequences must make room for each other.
+squeeze() {
+    local ref=$1 in=$2 bytes=$3
+    shift 3
+    "$@" --kv-memory "$bytes" --stats st "$in" | cmp "$ref" -
+    [ "$(jq .preemptions st)" -gt 0 ]
+    "$@" --kv-memory "$bytes" --stats st --batch-tokens 20 --no-prefix-cache "$in" | cmp "$ref" -
+    [ "$(jq .preemptions st)" -gt 0 ]
+    [ "$(jq .recomputed_tokens st)" -gt 0 ]
+}
+
 @test "exact: batch 7, 16, 32" {
     same --batch 7
     same --batch 16
@@ -62,11 +90,10 @@ has() {
 }
 
 @test "exact: instruction sets" {
-    same --isa scalar --batch 4
-    ! has avx2 || same --isa avx2 --batch 4
-    ! has avxvnni || same --isa avxvnni --batch 4
-    ! has avx512 || same --isa avx512 --batch 4
-    ! has avx512vnni || same --isa avx512vnni --batch 4
+    for isa in avx2 avxvnni avx512 avx512vnni; do
+        ! has $isa || same --isa $isa --batch 4
+    done
+    head -6 in.jsonl | llm-generate -m "$TINY" -n 24 -t 0.8 --seed 5 --isa scalar --batch 4 | cmp <(head -6 ref.jsonl) -
 }
 
 @test "exact: prompt chunks of 1, 7, 64 and all" {
@@ -126,13 +153,30 @@ has() {
     score --batch 12 --ctx 512 --kv-memory 1.7M | cmp score.ref -
 }
 
-@test "exact: a quantized model over batch, threads and instruction sets" {
+@test "exact: every type of weights over batch, chunks, threads, instruction sets, prefix cache and preemption" {
     cd "$BATS_FILE_TMPDIR"
+    awk 'BEGIN {
+        for (i = 0; i < 8; i++) {
+            s = ""
+            for (k = 0; k < 12 + i * 7 % 30; k++)
+                s = s sprintf("%c%c ", 97 + k * (k < 8 ? 5 : i + 3) % 26, 97 + k % 26)
+            printf "{\"prompt\":\"%s\"}\n", s
+        }
+    }' >types.jsonl
+    for t in f32 f16 bf16 q8_0 q4_0 q4_1 q5_0 q5_1 q2_k q3_k q4_k q5_k q6_k iq4_nl mxfp4 nvfp4; do
+        llm-bench make --synthetic nano --type $t --write type.gguf --force
+        typed() {
+            llm-generate -m type.gguf -n 10 -t 0.8 --seed 2 --ignore-eos "$@"
+        }
+        typed --batch 1 -j 1 --no-prefix-cache types.jsonl >type.ref
+        [ "$(wc -l <type.ref)" = 8 ]
+        vary type.ref types.jsonl typed
+        typed -n 200 --batch 1 -j 1 --no-prefix-cache types.jsonl >type.ref
+        squeeze type.ref types.jsonl 768K typed -n 200 --ctx 320
+    done
     llm-convert "$TINY" --type q8_0 -o q8.gguf
-    llm-generate -m q8.gguf -n 16 -t 0 --batch 1 -j 1 --isa scalar in.jsonl >q8.ref
-    llm-generate -m q8.gguf -n 16 -t 0 --batch 16 -j 2 in.jsonl >q8.out
-    cmp q8.ref q8.out
-    ! has avx2 || llm-generate -m q8.gguf -n 16 -t 0 --batch 9 --isa avx2 --batch-tokens 5 in.jsonl | cmp q8.ref -
+    llm-generate -m q8.gguf -n 16 -t 0 --batch 1 -j 1 in.jsonl >q8.ref
+    vary q8.ref in.jsonl llm-generate -m q8.gguf -n 16 -t 0
 }
 
 @test "exact: windows, soft caps and the other families over chunks, batch, threads, caches and instruction sets" {
@@ -145,23 +189,60 @@ has() {
             printf "{\"prompt\":\"%s\"}\n", s
         }
     }' >family.jsonl
-    for m in gemma2 window qwen2window qwen3 gpt2 nemotron; do
+    for m in mha mqa llama3 linear bias mistral window qwen2 qwen2window qwen3 gemma2 nemotron nemotronbias gpt2; do
         M=$BATS_TEST_DIRNAME/data/logits/$m
         run_family() {
-            llm-generate -m "$M" -n 40 -t 0.9 --seed 3 --ignore-eos "$@" family.jsonl
+            llm-generate -m "$M" -n 40 -t 0.9 --seed 3 --ignore-eos "$@"
         }
-        run_family --batch 1 -j 1 --isa scalar --no-prefix-cache >family.ref
+        run_family --batch 1 -j 1 --isa scalar --no-prefix-cache family.jsonl >family.ref
         [ "$(wc -l <family.ref)" = 12 ]
-        run_family --batch 5 --batch-tokens 1 | cmp family.ref -
-        run_family --batch 12 --batch-tokens 7 -j 2 | cmp family.ref -
-        run_family --batch 12 --batch-tokens 64 | cmp family.ref -
-        run_family --batch 7 --batch-tokens 4096 -j 3 | cmp family.ref -
-        ! has avx2 || run_family --batch 3 --isa avx2 --batch-tokens 9 | cmp family.ref -
-        ! has avx512 || run_family --batch 9 --isa avx512 | cmp family.ref -
-        ! has avx512vnni || run_family --batch 9 --isa avx512vnni --no-prefix-cache | cmp family.ref -
+        vary family.ref family.jsonl run_family
+        run_family --isa scalar --batch 5 --batch-tokens 9 family.jsonl | cmp family.ref -
+        run_family --samples 2 --repeat-penalty 1.1 --dry-multiplier 0.7 --batch 1 -j 1 family.jsonl >family3.ref
+        vary family3.ref family.jsonl run_family --samples 2 --repeat-penalty 1.1 --dry-multiplier 0.7
+        [ $m != gpt2 ] || break # it has no more positions
+        cp -r "$M" "long.$m"
+        chmod -R u+w "long.$m"
+        sed -i 's/"max_position_embeddings": 128/"max_position_embeddings": 2048/' "long.$m/config.json"
+        long_family() {
+            llm-generate -m "long.$m" -n 230 -t 0.9 --seed 3 --ignore-eos --ctx 320 "$@"
+        }
+        long_family --batch 1 -j 1 --no-prefix-cache family.jsonl >family.ref
+        page=$(llm-convert --info "$M" | jq '.memory.cache_per_position * 64')
+        if [ $m = window ]; then # what it holds at once is so little that nobody makes room
+            long_family --kv-memory $((5 * page)) --stats st family.jsonl | cmp family.ref -
+        else
+            squeeze family.ref family.jsonl $((6 * page)) long_family
+        fi
     done
     # a file in other converters' way: the same text
+    run_family --batch 1 -j 1 family.jsonl >family.ref
     llm-generate -m "$M/peer.gguf" -n 40 -t 0.9 --seed 3 --ignore-eos family.jsonl | cmp family.ref -
+}
+
+@test "exact: pages that a window has left are used again" {
+    cd "$BATS_FILE_TMPDIR"
+    head -2 family.jsonl >two.jsonl
+    windowed() {
+        llm-generate -m long.window -n 1500 -t 0.9 --seed 3 --ignore-eos --stats st "$@" two.jsonl
+    }
+    windowed --batch 1 -j 1 --no-prefix-cache >window.ref
+    windowed --batch 2 | cmp window.ref -
+    [ "$(jq .kv_peak_pages st)" -le 4 ]
+    page=$(llm-convert --info long.window | jq '.memory.cache_per_position * 64')
+    # prompts of 1,500 tokens in chunks of 60: a window of 24 and a chunk lie in three pages at most
+    awk 'BEGIN {
+        for (i = 0; i < 3; i++) {
+            s = ""
+            for (k = 0; k < 1500; k++) s = s sprintf("%c", 97 + k * (k < 700 ? 7 : i + k % 11) % 26)
+            printf "{\"prompt\":\"%s\"}\n", s
+        }
+    }' >again.jsonl
+    llm-generate -m long.window -n 100 -t 0 --ignore-eos --batch 1 --batch-tokens 1600 again.jsonl >again.ref
+    llm-generate -m long.window -n 100 -t 0 --ignore-eos --batch 2 --batch-tokens 60 --kv-memory $((3 * page)) again.jsonl |
+        cmp again.ref -
+    windowed --beams 3 --batch 3 -n 300 >beam.ref
+    windowed --beams 3 --batch 6 -n 300 --kv-memory $((9 * page)) --batch-tokens 60 | cmp beam.ref -
 }
 
 @test "exact: shards joined are the whole" {
@@ -206,12 +287,27 @@ has() {
     llm-generate "${miro[@]}" --batch 1 -j 1 in.jsonl >m.ref
     llm-generate "${cut[@]}" --batch 1 -j 1 in.jsonl >c.ref
     run -1 cmp -s m.ref c.ref
-    for how in "--batch 7" "--batch 32 -j 3" "--batch-tokens 1 --isa scalar" "--batch-tokens 7 --batch 5"; do
-        # shellcheck disable=SC2086
-        llm-generate "${miro[@]}" $how in.jsonl | cmp m.ref -
-        # shellcheck disable=SC2086
-        llm-generate "${cut[@]}" $how in.jsonl | cmp c.ref -
+    vary m.ref in.jsonl llm-generate "${miro[@]}"
+    vary c.ref in.jsonl llm-generate "${cut[@]}"
+}
+
+@test "exact: samplers, penalties, log-probabilities and scores under preemption and prefix hits" {
+    cd "$BATS_FILE_TMPDIR"
+    head -5 long.jsonl >five.jsonl
+    for o in "--mirostat-tau 3 --dry-multiplier 0.8" "--repeat-penalty 1.2 --presence-penalty 0.5 --frequency-penalty 0.1 -p 0.9" \
+        "-t 0 --logprobs 3 --logit-bias 300:2" "--samples 2 --typical-p 0.9 --min-p 0.01"; do
+        # shellcheck disable=SC2206
+        args=(-m "$TINY" -n 140 --seed 4 --ignore-eos $o)
+        llm-generate "${args[@]}" --batch 1 -j 1 --no-prefix-cache five.jsonl >o.ref
+        squeeze o.ref five.jsonl 1.2M llm-generate "${args[@]}" --ctx 256 --batch 16
+        llm-generate "${args[@]}" --batch 7 --stats st five.jsonl | cmp o.ref -
+        [ "$(jq .prefix_hit_tokens st)" -gt 100 ]
     done
+    # what was generated, as given outputs: with their log-probabilities, whole and in any pieces
+    llm-generate -m "$TINY" --score --logprobs 2 --batch 1 -j 1 --no-prefix-cache long.ref >s.ref
+    [ "$(wc -l <s.ref)" = 14 ]
+    vary s.ref long.ref llm-generate -m "$TINY" --score --logprobs 2
+    llm-generate -m "$TINY" --score --logprobs 2 --ctx 256 --kv-memory 1.2M --batch 14 long.ref | cmp s.ref -
 }
 
 @test "exact: within a grammar, over batch, chunk, threads and instruction sets" {
@@ -226,12 +322,16 @@ EOT
     }
     gen --batch 1 -j 1 in.jsonl >grammar.ref
     [ "$(grep -c '"finish_reason":"stop"' grammar.ref)" -gt 4 ]
-    gen --batch 7 -j 2 in.jsonl | cmp grammar.ref -
-    gen --batch 32 -j 3 --batch-tokens 7 in.jsonl | cmp grammar.ref -
-    gen --isa scalar --batch-tokens 1 in.jsonl | cmp grammar.ref -
-    ! has avx2 || gen --isa avx2 in.jsonl | cmp grammar.ref -
+    vary grammar.ref in.jsonl gen
     tac in.jsonl | gen --batch 6 | tac | cmp grammar.ref -
-    gen --batch 24 --ctx 256 --kv-memory 800K --stats st in.jsonl | cmp grammar.ref -
+    echo 'root ::= item (" " item){180,190}
+item ::= [a-z]{1,2}' >words.gbnf
+    words() {
+        llm-generate -m "$TINY" -n 180 --ctx 256 -t 1 --seed 5 --grammar words.gbnf --repeat-penalty 1.1 "$@"
+    }
+    head -12 in.jsonl >twelve.jsonl
+    words --batch 1 -j 1 --no-prefix-cache twelve.jsonl >words.ref
+    squeeze words.ref twelve.jsonl 1.2M words --batch 16
     gen --samples 3 --batch 1 in.jsonl >grammar3.ref
     gen --samples 3 --batch 16 -j 2 in.jsonl | cmp grammar3.ref -
     { gen --shard 1/2 in.jsonl && gen --shard 2/2 in.jsonl; } | sort >joined
@@ -240,15 +340,13 @@ EOT
 
 @test "exact: beams over batch, chunks, threads, instruction sets, prefix cache and preemption" {
     cd "$BATS_FILE_TMPDIR"
-    beams=(-m "$TINY" -n 24 --beams 4 --samples 3 --beam-groups 2 --diversity 0.7 --stop done --repeat-penalty 1.05
+    head -8 in.jsonl >beams.jsonl
+    beams=(-m "$TINY" -n 20 --beams 4 --samples 3 --beam-groups 2 --diversity 0.7 --stop done --repeat-penalty 1.05
         --length-penalty 0.6 --early-stopping never)
-    llm-generate "${beams[@]}" --batch 4 -j 1 in.jsonl >beams.ref
-    [ "$(wc -l <beams.ref)" = 72 ]
-    for how in "--batch 7 -j 2" "--batch 32 -j 3" "--batch 6 --batch-tokens 7" "--batch 9 --batch-tokens 1 --isa scalar" \
-        "--batch 32 --no-prefix-cache"; do
-        # shellcheck disable=SC2086
-        llm-generate "${beams[@]}" $how in.jsonl | cmp beams.ref -
-    done
+    llm-generate "${beams[@]}" --batch 4 -j 1 beams.jsonl >beams.ref
+    [ "$(wc -l <beams.ref)" = 24 ]
+    vary beams.ref beams.jsonl llm-generate "${beams[@]}"
+    llm-generate "${beams[@]}" --batch 4 --no-prefix-cache beams.jsonl | cmp beams.ref -
     head -16 in.jsonl >few.jsonl
     beams=(-m "$TINY" -n 140 --ignore-eos --ctx 256 --beams 4 --samples 3 --dry-multiplier 0.5 few.jsonl)
     llm-generate "${beams[@]}" --batch 4 >beams.ref
@@ -263,9 +361,11 @@ EOT
     cd "$BATS_FILE_TMPDIR"
     echo 'root ::= item (", " item){3,9} "."
 item ::= [a-z]{2,6} | [0-9]+' >beams.gbnf
-    beams=(-m "$TINY" -n 60 --ctx 192 --beams 6 --samples 2 --grammar beams.gbnf few.jsonl)
-    llm-generate "${beams[@]}" --batch 6 -j 1 >beams.ref
-    llm-generate "${beams[@]}" --batch 18 --batch-tokens 9 -j 2 | cmp beams.ref -
-    llm-generate "${beams[@]}" --batch 24 --kv-memory 3.5M --stats st | cmp beams.ref -
+    head -16 in.jsonl >sixteen.jsonl
+    beams=(-m "$TINY" -n 60 --ctx 192 --beams 6 --samples 2 --grammar beams.gbnf)
+    llm-generate "${beams[@]}" --batch 6 -j 1 sixteen.jsonl >beams.ref
+    llm-generate "${beams[@]}" --batch 18 --batch-tokens 9 -j 2 sixteen.jsonl | cmp beams.ref -
+    llm-generate "${beams[@]}" --batch 24 --batch-tokens 4096 --no-prefix-cache sixteen.jsonl | cmp beams.ref -
+    llm-generate "${beams[@]}" --batch 24 --kv-memory 3.5M --stats st sixteen.jsonl | cmp beams.ref -
     [ "$(jq .preemptions st)" -gt 0 ]
 }
