@@ -10,7 +10,16 @@ data() {
 }
 
 # records and their ids of all stages
-stages="instructions evolved clean answered scored good dataset"
+stages="instructions evolved clean answered sound scored good dataset"
+
+# same DIR: are all stages' files the ones of whole/?
+same() {
+    local s
+    for s in $stages; do
+        cmp $1/$s.jsonl whole/$s.jsonl || return 1
+        cat $1/$s.*rejects.jsonl | sort | cmp - <(cat whole/$s.*rejects.jsonl | sort) || return 1
+    done
+}
 
 @test "synthetic: the Makefile and the shell line make the same data set" {
     data make
@@ -37,10 +46,39 @@ stages="instructions evolved clean answered scored good dataset"
     done
     data cut
     [ $kills -ge 3 ]
-    for s in $stages; do
-        cmp cut/$s.jsonl whole/$s.jsonl
-        sort cut/$s.rejects.jsonl | cmp - <(sort whole/$s.rejects.jsonl)
+    same cut
+}
+
+@test "synthetic: four shards at once and merged, the same files" {
+    data whole
+    make -s -j4 -C "$SYN" BIN="$BUILD/" OUT="$PWD/four" COUNT=40 SHARDS=4 MODEL_OPTIONS="-j 1" dataset
+    same four
+    [ "$(cat four/answered.?of4.jsonl | wc -l)" = "$(wc -l <whole/answered.jsonl)" ]
+}
+
+@test "synthetic: GNU parallel, killed twenty times: the same files" {
+    command -v parallel >/dev/null || skip "no GNU parallel here: make deps installs it"
+    export COUNT=40 PARALLEL_OPTIONS=-j2 PARALLEL_HOME="$PWD/home"
+    data whole
+    kills=0 whole=0
+    while [ $kills -lt 20 ]; do
+        # the keeper takes along all that parallel started
+        OUT="$PWD/cut" "$BUILD/tests/keeper" "$SYN/parallel.sh" 4 >log 2>&1 3>&- &
+        pid=$!
+        sleep "0.$((2 + kills % 5))$((kills * 37 % 10))"
+        if kill $pid 2>/dev/null; then
+            kills=$((kills + 1))
+        fi
+        wait $pid || true
+        if [ -e cut/dataset.jsonl ]; then
+            same cut
+            whole=$((whole + 1))
+            rm -r cut
+        fi
     done
+    OUT="$PWD/cut" "$SYN/parallel.sh" 4
+    same cut
+    echo "# $whole runs ended before"
 }
 
 @test "synthetic: the demo prints its summary" {

@@ -6,13 +6,17 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "${1:-$here/../../build}" && pwd)
 out=${OUT:-$build/demo}
-count=${COUNT:-440}
-stages="instructions evolved clean answered scored good dataset"
+records=${COUNT:-440}
+stages="instructions evolved clean answered sound scored good dataset"
 
-# A number, or the object, under a key of a file of counts; 0 when it is not there.
+# A number under a key of a file of counts, 0 when it is not there; the sum over all files of a stage;
+# the object under a key.
 number() {
-	awk -v key="\"$2\":" '{ i = index($0, key); if (i) { s = substr($0, i + length(key)); sub(/[,}].*/, "", s); n = s } }
+	awk -v key="\"$2\":" '{ i = index($0, key); if (i) { s = substr($0, i + length(key)); sub(/[,}].*/, "", s); n += s } }
 		END { print n + 0 }' "$1"
+}
+count() {
+	cat "$out/$1".stats.json "$out/$1".*of*.stats.json 2>/dev/null | number - "$2"
 }
 object() {
 	sed -n "s/.*\"$2\":{\([^}]*\)}.*/\1/p" "$1" | tr -d '"' | sed 's/:/ /g; s/,/, /g'
@@ -26,15 +30,14 @@ rm -rf "$out"
 mkdir -p "$out"
 began=$(date +%s)
 for stage in $stages; do
-	make --no-print-directory -C "$here" BIN="$build/" OUT="$out" COUNT="$count" INSTRUCTIONS="${INSTRUCTIONS:-$count}" \
+	make --no-print-directory -C "$here" BIN="$build/" OUT="$out" COUNT="$records" INSTRUCTIONS="${INSTRUCTIONS:-$records}" \
 		"$out/$stage.jsonl" >"$out/log" || {
 		cat "$out/log"
 		exit 1
 	}
 	sed -n "/llm-/{s|$build/||g;s|$out/||g;s|  *| |g;s|^|\$ |;p;}" "$out/log"
-	s=$out/$stage.stats.json
-	printf '  %d in, %d out, %d dropped, %.1f s\n' "$(number "$s" read)" "$(number "$s" written)" \
-		$(($(number "$s" dropped) + $(number "$s" rejected))) "$(number "$s" seconds)"
+	printf '  %d in, %d out, %d dropped, %.1f s\n' "$(count $stage read)" "$(count $stage written)" \
+		$(($(count $stage dropped) + $(count $stage rejected))) "$(count $stage seconds)"
 done
 seconds=$(($(date +%s) - began))
 "$build/llm-filter" -q --stats "$out/summary.json" "$out/dataset.jsonl" >/dev/null
@@ -43,11 +46,10 @@ echo
 printf '%-14s %8s %8s %8s %10s %10s\n' stage in out dropped tokens seconds
 tokens=0
 for stage in $stages; do
-	s=$out/$stage.stats.json
-	t=$(($(number "$s" prompt_tokens) + $(number "$s" generated_tokens)))
+	t=$(($(count $stage prompt_tokens) + $(count $stage generated_tokens)))
 	tokens=$((tokens + t))
-	printf '%-14s %8d %8d %8d %10d %10.1f\n' "$stage" "$(number "$s" read)" "$(number "$s" written)" \
-		$(($(number "$s" dropped) + $(number "$s" rejected))) "$t" "$(number "$s" seconds)"
+	printf '%-14s %8d %8d %8d %10d %10.1f\n' "$stage" "$(count $stage read)" "$(count $stage written)" \
+		$(($(count $stage dropped) + $(count $stage rejected))) "$t" "$(count $stage seconds)"
 done
 s=$out/summary.json
 records=$(number "$s" written)

@@ -11,8 +11,9 @@ seeds=${SEEDS:-$here/seeds.jsonl}
 
 llm-selfinstruct -m "$model" --prompts "$prompts" --seed 1 --no-seeds --count "$count" "$seeds" |
 	llm-evol -m "$model" --prompts "$prompts" --seed 1 |
-	llm-filter --field instruction --min-words 3 --max-words 150 --leaks --exact |
+	llm-filter --field instruction --min-words 3 --max-words 150 --leaks --exact --near 0.95 |
 	llm-generate -m "$model" --seed 1 -t 0.5 |
+	llm-filter --min-words 1 --max-repeat 0.5 --refusals --leaks |
 	llm-score -m "$model" --prompts "$prompts" --seed 1 --reference self "$seeds" - |
-	llm-filter --min-score 0.6 --min-words 1 --max-repeat 0.5 --refusals --leaks --near 0.95 |
+	llm-filter --min-score 0.6 |
 	llm-diversify --count "$count" --balance sqrt --seed 1
