@@ -19,6 +19,7 @@ struct filter {
     const struct cli *cli;
     struct stream *s;
     struct judge *judge;
+    struct judge_desk *desk;
     struct source {
         char *name; // meta.source of what is kept
         int64_t n;
@@ -61,12 +62,13 @@ static void count_kept(struct filter *g, struct record *r)
     g->n_out++;
 }
 
-static int one(struct filter *g, struct record *r, struct trial_reason *v, struct err *e)
+static int one(struct filter *g, struct record *r, struct judge_case *c, struct err *e)
 {
+    const struct trial_reason *v = &c->why;
     struct err why;
 
-    trial_reason_reset(v);
-    switch (judge_record(g->judge, r, v, e)) {
+    judge_among(g->judge, r, c);
+    switch (c->says) {
     case JUDGE_KEEP:
         count_kept(g, r);
         return stream_write(g->s, r, e);
@@ -77,6 +79,7 @@ static int one(struct filter *g, struct record *r, struct trial_reason *v, struc
         err_set(&why, ERR_DATA, "no field '%s'", v->rule);
         return stream_reject(g->s, r, "field", NULL, NULL, why.msg, e);
     default:
+        *e = c->err;
         return -1;
     }
 }
@@ -84,27 +87,29 @@ static int one(struct filter *g, struct record *r, struct trial_reason *v, struc
 static int filter(struct filter *g, struct err *e)
 {
     struct cli_progress progress;
-    struct trial_reason v = {0};
+    struct judge_case c = {0};
     struct record r;
     int rc;
 
     cli_progress_begin(&progress, g->cli);
     while ((rc = stream_read(g->s, &r, true, e)) == 1) {
-        rc = one(g, &r, &v, e);
+        judge_alone(g->judge, g->desk, &r, &c);
+        rc = one(g, &r, &c, e);
         record_reset(&r);
         if (rc)
             break;
         cli_progress(&progress, g->cli, stream_counts(g->s), 0);
     }
     cli_progress_end(&progress);
-    buf_free(&v.value);
-    buf_free(&v.limit);
+    judge_case_free(&c);
     return rc;
 }
 
 static int recall(void *with, struct record *r, struct err *e)
 {
-    return judge_recall(with, r, e);
+    struct filter *g = with;
+
+    return judge_recall(g->judge, g->desk, r, e);
 }
 
 /* Rule against count, for people. */
@@ -201,14 +206,15 @@ static int run(struct filter *g, int n, char **file, int *status, struct err *e)
     if (rules_gather(&g->rules, e) || !(g->judge = judge_open(&g->rules, run_number(g), e)) ||
         open_stream(g, n, file, e))
         return -1;
+    g->desk = judge_desk();
     near = judge_near(g->judge);
     if (near)
         cli_note(g->cli, "near duplicates: %d bands x %d rows, %.4f of pairs at the limit are met",
                  near_bands(near), near_rows(near), near_recall(near));
     for (size_t i = 0; !rc && (path = stream_other(g->s, i, &bytes)); i++)
-        rc = past_part(path, bytes, recall, g->judge, e);
+        rc = past_part(path, bytes, recall, g, e);
     if (!rc && g->io.resume && stream_output_path(g->s))
-        rc = past_read(stream_output_path(g->s), recall, g->judge, e);
+        rc = past_read(stream_output_path(g->s), recall, g, e);
     if (rc || filter(g, e))
         return -1;
     if (g->explain)
@@ -224,6 +230,7 @@ static int release(struct filter *g, struct err *e)
 {
     int rc = judge_close(g->judge, e);
 
+    judge_desk_close(g->desk);
     stream_abandon(g->s);
     rules_free(&g->rules);
     for (size_t i = 0; i < g->n_sources; i++)

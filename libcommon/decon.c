@@ -4,12 +4,10 @@
 #include "json.h"
 #include "lines.h"
 #include "mem.h"
-#include "words.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const uint64_t BASE = 0x9E3779B97F4A7C15u;
 
 struct slot {
     uint64_t key; // 0: free
@@ -19,17 +17,15 @@ struct slot {
 
 struct decon {
     int ngram, n_files;
-    bool has[DECON_MAX + 1];       // runs of this length are in the index
-    uint64_t shift[DECON_MAX + 1]; // BASE to this power
-    struct slot *slot;             // (cap) open addressing, a power of two
+    size_t len[DECON_MAX + 1], n_len; // lengths of runs in the index, ascending
+    uint64_t shift[DECON_MAX + 1];    // words_shift
+    struct slot *slot;                // (cap) open addressing, a power of two
     size_t n, cap;
+    uint64_t
+        *sieve; // (cap / 8) a bit for 8 places of runs, so that most of any text looks no further
     struct hash128 print;
-    struct buf word;
-    uint64_t *sum; // (n_words + 1) polynomial over the words' hashes
-    struct bytes {
-        size_t begin, end;
-    } * word_at; // (n_words)
-    size_t n_words, cap_sum, cap_at;
+    struct scan scan;
+    struct words_row words; // of what is read
 };
 
 struct decon *decon_open(int ngram)
@@ -37,9 +33,8 @@ struct decon *decon_open(int ngram)
     struct decon *d = mem_zero(1, sizeof(*d));
 
     d->ngram = ngram;
-    d->shift[0] = 1;
-    for (int i = 1; i <= DECON_MAX; i++)
-        d->shift[i] = d->shift[i - 1] * BASE;
+    for (size_t i = 0; i <= DECON_MAX; i++)
+        d->shift[i] = words_shift(i);
     return d;
 }
 
@@ -48,9 +43,9 @@ void decon_close(struct decon *d)
     if (!d)
         return;
     free(d->slot);
-    free(d->sum);
-    free(d->word_at);
-    buf_free(&d->word);
+    free(d->sieve);
+    scan_free(&d->scan);
+    words_row_free(&d->words);
     free(d);
 }
 
@@ -64,30 +59,24 @@ struct hash128 decon_print(const struct decon *d)
     return d->print;
 }
 
-static void read_words(struct decon *d, const char *s, size_t n)
+static uint64_t run_key(const struct decon *d, const struct words_row *w, size_t i, size_t len)
 {
-    size_t at = 0;
+    uint64_t h = words_run(w, i, len, d->shift[len]);
 
-    d->n_words = 0;
-    mem_grow(&d->sum, &d->cap_sum, 1, sizeof(*d->sum));
-    d->sum[0] = 0;
-    while (words_next(s, n, &at, &d->word)) {
-        size_t k = d->n_words++;
-
-        mem_grow(&d->sum, &d->cap_sum, k + 2, sizeof(*d->sum));
-        mem_grow(&d->word_at, &d->cap_at, k + 1, sizeof(*d->word_at));
-        d->sum[k + 1] = d->sum[k] * BASE + hash_bytes(d->word.p, d->word.n).lo;
-        d->word_at[k].end = at; // the separator may be behind it
-        d->word_at[k].begin = k ? d->word_at[k - 1].end : 0;
-    }
+    return h ? h : 1;
 }
 
-static uint64_t run_key(const struct decon *d, size_t i, size_t len)
+/* The bit of a key: 8 bits a place of the table, of which a run sets one. */
+static size_t bit_of(const struct decon *d, uint64_t key)
 {
-    uint64_t h = d->sum[i + len] - d->sum[i] * d->shift[len];
+    return (size_t)(key >> 20) & (8 * d->cap - 1);
+}
 
-    h = (h ^ h >> 29) * 0xBF58476D1CE4E5B9u + len; // runs of two lengths are two keys
-    return h ? h : 1;
+static void mark(struct decon *d, uint64_t key)
+{
+    size_t bit = bit_of(d, key);
+
+    d->sieve[bit / 64] |= 1ull << bit % 64;
 }
 
 static struct slot *find(const struct decon *d, uint64_t key)
@@ -108,10 +97,26 @@ static void room(struct decon *d)
         return;
     d->cap = cap ? 2 * cap : 1024;
     d->slot = mem_zero(d->cap, sizeof(*d->slot));
+    free(d->sieve);
+    d->sieve = mem_zero(d->cap / 8, sizeof(*d->sieve));
     for (size_t i = 0; i < cap; i++)
-        if (old[i].key)
+        if (old[i].key) {
             *find(d, old[i].key) = old[i];
+            mark(d, old[i].key);
+        }
     free(old);
+}
+
+static void note_length(struct decon *d, size_t len)
+{
+    size_t k = d->n_len;
+
+    while (k && d->len[k - 1] >= len)
+        k--;
+    if (k < d->n_len && d->len[k] == len)
+        return;
+    memmove(d->len + k + 1, d->len + k, (d->n_len++ - k) * sizeof(*d->len));
+    d->len[k] = len;
 }
 
 void decon_add(struct decon *d, int file, long line, const char *s, size_t n)
@@ -119,15 +124,16 @@ void decon_add(struct decon *d, int file, long line, const char *s, size_t n)
     size_t len = (size_t)d->ngram;
 
     d->print = hash_add(d->print, s, n);
-    read_words(d, s, n);
-    if (d->n_words < len) {
-        if (2 * d->n_words < len || !d->n_words)
+    scan_text(&d->scan, s, n);
+    words_read(&d->words, &d->scan);
+    if (d->words.n < len) {
+        if (2 * d->words.n < len || !d->words.n)
             return;
-        len = d->n_words;
+        len = d->words.n;
     }
-    d->has[len] = true;
-    for (size_t i = 0; i + len <= d->n_words; i++) {
-        uint64_t key = run_key(d, i, len);
+    note_length(d, len);
+    for (size_t i = 0; i + len <= d->words.n; i++) {
+        uint64_t key = run_key(d, &d->words, i, len);
         struct slot *x;
 
         room(d);
@@ -135,6 +141,7 @@ void decon_add(struct decon *d, int file, long line, const char *s, size_t n)
         d->n += !x->key;
         if (!x->key)
             *x = (struct slot){key, (uint32_t)line, (uint16_t)file, (uint16_t)len};
+        mark(d, key);
     }
 }
 
@@ -182,33 +189,23 @@ int decon_read(struct decon *d, const char *path, struct err *e)
     return rc ? -1 : 0;
 }
 
-/* Without the spaces and marks of ASCII around it. */
-static void trim(const char *s, struct decon_hit *h)
-{
-    static const char marks[] = " \t\r\n!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
-
-    while (h->n && strchr(marks, s[h->at + h->n - 1]))
-        h->n--;
-    while (h->n && strchr(marks, s[h->at])) {
-        h->at++;
-        h->n--;
-    }
-}
-
-int decon_find(struct decon *d, const char *s, size_t n, struct decon_hit *h)
+int decon_find(const struct decon *d, const struct words_row *w, struct decon_hit *h)
 {
     if (!d->n)
         return 0;
-    read_words(d, s, n);
-    for (size_t i = 0; i < d->n_words; i++)
-        for (size_t len = 1; len <= (size_t)d->ngram && i + len <= d->n_words; len++) {
-            const struct slot *x = d->has[len] ? find(d, run_key(d, i, len)) : NULL;
+    for (size_t i = 0; i < w->n; i++)
+        for (size_t k = 0; k < d->n_len && i + d->len[k] <= w->n; k++) {
+            uint64_t key = run_key(d, w, i, d->len[k]);
+            size_t bit = bit_of(d, key);
+            const struct slot *x;
 
-            if (!x || !x->key)
+            if (!(d->sieve[bit / 64] >> bit % 64 & 1))
                 continue;
-            *h = (struct decon_hit){x->file, (long)x->line, d->word_at[i].begin,
-                                    d->word_at[i + len - 1].end - d->word_at[i].begin};
-            trim(s, h);
+            x = find(d, key);
+            if (!x->key)
+                continue;
+            *h = (struct decon_hit){x->file, (long)x->line, w->begin[i],
+                                    w->end[i + d->len[k] - 1] - w->begin[i]};
             return 1;
         }
     return 0;

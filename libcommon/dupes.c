@@ -4,6 +4,8 @@
 #include "grow.h"
 #include "hash.h"
 #include "mem.h"
+#include "scan.h"
+#include "utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +25,6 @@ struct dupes {
     struct place *place; // (cap) open addressing, a power of two
     size_t n, cap, n_ids;
     struct grow ids; // NUL-terminated, one behind the other
-    struct buf all, one;
 };
 
 struct dupes *dupes_open(bool exact, double near, const char *dir, uint64_t run, struct err *e)
@@ -48,8 +49,6 @@ int dupes_close(struct dupes *d, struct err *e)
     rc = near_close(d->near, e);
     grow_close(&d->ids);
     free(d->place);
-    buf_free(&d->all);
-    buf_free(&d->one);
     free(d);
     return rc;
 }
@@ -61,55 +60,140 @@ const struct near *dupes_near(const struct dupes *d)
 
 /* ---- texts ---- */
 
-/* Composed, lower-cased, one space between words: what two writings of the same text share. */
-static void normalize(const char *s, size_t n, struct buf *out)
+/* Characters that composition and case folding leave as they are, and that join with none before
+ * them: most of what is written beyond ASCII. */
+static bool is_plain(uint32_t c)
 {
-    utf8proc_uint8_t *u = NULL;
-    utf8proc_ssize_t k = -1;
-    bool ascii = true, space = false;
-
-    for (size_t i = 0; i < n; i++)
-        ascii = ascii && !((unsigned char)s[i] & 0x80);
-    if (!ascii)
-        k = utf8proc_map((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &u,
-                         UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
-    const char *p = k < 0 ? s : (const char *)u;
-    size_t len = k < 0 ? n : (size_t)k, first = out->n, done = 0;
-
-    for (size_t i = 0; i <= len; i++) { // runs without space are added at once
-        if (i < len && p[i] != ' ' && p[i] != '\n' && p[i] != '\t' && p[i] != '\r')
-            continue;
-        if (i > done) {
-            if (space && out->n > first)
-                buf_char(out, ' ');
-            buf_add(out, p + done, i - done);
-        }
-        space = true;
-        done = i + 1;
-    }
-    free(u);
-    for (size_t i = first; ascii && i < out->n; i++)
-        if (out->p[i] >= 'A' && out->p[i] <= 'Z')
-            out->p[i] += 32;
+    return c < 0x80 || (c >= 0xAC00 && c <= 0xD7A3) || (c >= 0x4E00 && c <= 0x9FA5) ||
+           (c >= 0x3041 && c <= 0x3094) || (c >= 0x30A1 && c <= 0x30FA) ||
+           (c >= 0x3001 && c <= 0x3011) || (c >= 0x2010 && c <= 0x2027) ||
+           (c >= 0xA1 && c <= 0xBF && c != 0xB5) || (c >= 0xE0 && c <= 0xFF) ||
+           (c >= 0x430 && c <= 0x45F) || (c >= 0x1F300 && c <= 0x1F64F);
 }
 
-/* The record's texts: hashed field by field, and joined in d->all. */
-static uint64_t texts(struct dupes *d, struct record *r)
+/* s[from..to) composed and folded. */
+static void map(const char *s, size_t from, size_t to, struct buf *out)
 {
-    struct hash128 h = {0, 0};
+    utf8proc_uint8_t *u = NULL;
+    utf8proc_ssize_t k =
+        utf8proc_map((const utf8proc_uint8_t *)s + from, (utf8proc_ssize_t)(to - from), &u,
+                     UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
 
-    buf_reset(&d->all);
-    for (int i = 0; dupes_fields[i]; i++) {
-        size_t n = 0, from = d->all.n;
-        const char *s = record_str(r, dupes_fields[i], &n);
+    if (k < 0)
+        buf_add(out, s + from, to - from);
+    else
+        buf_add(out, u, (size_t)k);
+    free(u);
+}
 
-        s = s ? s : record_raw(r, dupes_fields[i], &n); // messages
-        if (s)
-            normalize(s, n, &d->all);
-        h = hash_add(h, buf_cstr(&d->all) + from, d->all.n - from);
-        buf_char(&d->all, '\n');
+/* Length of the character at s[0..n); is it plain? */
+static size_t step(const char *s, size_t n, bool *plain)
+{
+    uint32_t c = 0xFFFD;
+    int len = utf8_get(s, n, &c);
+
+    *plain = is_plain(c);
+    return len ? (size_t)len : 1;
+}
+
+/* Compose and fold all of s, which has ASCII in lower case already. What is not plain is mapped
+ * together with the character before it. */
+static void fold(const char *s, size_t n, struct buf *out)
+{
+    size_t done = 0, i = scan_ascii(s, n), before = i ? i - 1 : 0;
+
+    buf_reset(out);
+    while (i < n) {
+        bool plain;
+        size_t len = step(s + i, n - i, &plain), end = i;
+
+        if (plain) {
+            before = i;
+            i += len;
+            continue;
+        }
+        while (end < n && (len = step(s + end, n - end, &plain), !plain))
+            end += len;
+        buf_add(out, s + done, before - done);
+        map(s, before, end, out);
+        done = before = i = end;
     }
-    return h.lo;
+    buf_add(out, s + done, n - done);
+}
+
+/* Runs of spaces become one, those at the ends none. */
+static void join_spaces(struct buf *b)
+{
+    size_t i = scan_pairs(b->p, b->n, "  "), to;
+
+    while (b->n && b->p[b->n - 1] == ' ')
+        b->n--;
+    if (b->n && *b->p == ' ')
+        i = 0;
+    for (to = i; i < b->n; i++)
+        if (b->p[i] != ' ' || (to && b->p[to - 1] != ' '))
+            b->p[to++] = b->p[i];
+    b->n = to < b->n ? to : b->n;
+    b->p[b->n] = 0;
+}
+
+/* The text in x->one; true when its words are those of the text as it was. */
+static bool normalize(struct dupes_text *x, struct look *text)
+{
+    struct buf low = {0};
+    bool same = true;
+
+    mem_grow(&x->one.p, &x->one.cap, text->n + 1, 1);
+    scan_lower(x->one.p, text->s, text->n, 1);
+    x->one.n = text->n;
+    if (!look_scan(text)->ascii) {
+        low = x->one;
+        x->one = (struct buf){0};
+        fold(low.p, low.n, &x->one);
+        same = low.n == x->one.n && !memcmp(low.p, x->one.p, low.n);
+        buf_free(&low);
+    }
+    join_spaces(&x->one);
+    return same;
+}
+
+void dupes_begin(struct dupes_text *x)
+{
+    x->sum = (struct hash128){0, 0};
+    minhash_begin(&x->set);
+}
+
+void dupes_add(const struct dupes *d, struct dupes_text *x, struct look *text)
+{
+    bool same;
+
+    if (!text) {
+        x->sum = hash_add(x->sum, "", 0);
+        return;
+    }
+    same = normalize(x, text);
+    x->sum = hash_add(x->sum, x->one.p, x->one.n);
+    if (!d->near)
+        return;
+    if (!same)
+        look_text(&x->look, x->one.p, x->one.n);
+    minhash_add(&x->set, look_words(same ? text : &x->look));
+}
+
+void dupes_end(const struct dupes *d, struct dupes_text *x)
+{
+    x->key = x->sum.lo;
+    if (!d->near)
+        return;
+    minhash_end(&x->set, x->key);
+    near_keys(d->near, &x->set, x->band);
+}
+
+void dupes_text_free(struct dupes_text *x)
+{
+    minhash_set_free(&x->set);
+    buf_free(&x->one);
+    look_free(&x->look);
 }
 
 /* ---- exact ---- */
@@ -145,22 +229,22 @@ static int keep(struct dupes *d, uint64_t key, const char *id, struct err *e)
     return 0;
 }
 
-int dupes_meet(struct dupes *d, struct record *r, struct dupes_hit *hit, struct err *e)
+int dupes_meet(struct dupes *d, const struct dupes_text *t, const char *id, struct dupes_hit *hit,
+               struct err *e)
 {
-    uint64_t key = texts(d, r);
-    const struct place *x = d->exact && d->cap ? find(d, key) : NULL;
+    const struct place *x = d->exact && d->cap ? find(d, t->key) : NULL;
     struct near_hit near;
     int rc = 0;
 
     if (x && x->at) {
-        const char *id = (const char *)d->ids.p + x->at - 1;
+        const char *kept = (const char *)d->ids.p + x->at - 1;
 
-        *hit = (struct dupes_hit){true, id, strlen(id), 1};
+        *hit = (struct dupes_hit){true, kept, strlen(kept), 1};
         return 1;
     }
     if (d->near)
-        rc = near_meet(d->near, d->all.p, d->all.n, r->id, d->run, &near, e);
+        rc = near_meet(d->near, &t->set, t->band, id, d->run, &near, e);
     if (rc > 0)
         *hit = (struct dupes_hit){false, near.id, near.n_id, near.similarity};
-    return !rc && d->exact ? keep(d, key, r->id, e) : rc;
+    return !rc && d->exact ? keep(d, t->key, id, e) : rc;
 }

@@ -3,8 +3,9 @@
 #define DUPES_H
 
 #include "err.h"
+#include "hash.h"
+#include "look.h"
 #include "near.h"
-#include "record.h"
 
 #include <stdbool.h>
 
@@ -14,6 +15,22 @@ struct dupes;
 struct dupes *dupes_open(bool exact, double near, const char *dir, uint64_t run, struct err *e);
 int dupes_close(struct dupes *d, struct err *e); // NULL-safe
 
+/* What is compared of a record: made by any thread. Zeroed is empty; memory is kept. */
+struct dupes_text {
+    uint64_t key; // equal texts in equal fields
+    struct hash128 sum;
+    struct minhash_set set;
+    uint64_t band[MINHASH_MAX];
+    struct buf one;   // a text, normalized
+    struct look look; // of it, where it is another
+};
+void dupes_begin(struct dupes_text *x);
+/* The text of the next of dupes_fields, NULL when the record has none. Texts are composed,
+ * case-folded, runs of space one space. */
+void dupes_add(const struct dupes *d, struct dupes_text *x, struct look *text);
+void dupes_end(const struct dupes *d, struct dupes_text *x);
+void dupes_text_free(struct dupes_text *x);
+
 struct dupes_hit {
     bool exact;
     const char *id; // (n_id) of the record that was kept; until the next call
@@ -21,10 +38,10 @@ struct dupes_hit {
     double similarity;
 };
 /* 1 = the record's texts are those of a kept one, 0 = they are not, and it is a kept one
- * now; -1 = error. Texts are composed, case-folded, runs of space one space; the same in the same
- * fields is exact (two are taken for the same when their 64-bit hashes are). Memory a
- * kept record for exact ones: 16 to 43 bytes and its id. */
-int dupes_meet(struct dupes *d, struct record *r, struct dupes_hit *hit, struct err *e);
+ * now; -1 = error. The same in the same fields is exact (two are taken for the same when their
+ * 64-bit hashes are). Memory a kept record for exact ones: 16 to 43 bytes and its id. */
+int dupes_meet(struct dupes *d, const struct dupes_text *x, const char *id, struct dupes_hit *hit,
+               struct err *e);
 const struct near *dupes_near(const struct dupes *d); // or NULL
 
 /* The fields that say what a record is; NULL-terminated. */

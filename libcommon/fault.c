@@ -1,10 +1,11 @@
 /* fault.c - what is wrong with a text: repetition, refusals, leaked prompt words. */
 #include "fault.h"
 
-#include "hash.h"
-#include "words.h"
+#include "mem.h"
+#include "repeat.h"
 
-#include <ctype.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { GRAM = 3, SHORT = 80, BEGINNING = 30 }; // words
@@ -28,69 +29,132 @@ static const char *const leaks[] = {
     "<<sys>>", NULL};
 // clang-format on
 
+enum { N_REFUSALS = sizeof(refusals) / sizeof(*refusals) - 1, PHRASE = 8 };
+
+struct fault {
+    struct phrase {
+        uint64_t word[PHRASE];
+        size_t n;
+    } refusal[N_REFUSALS];
+    uint64_t start[2]; // words that all but the first begin with
+    struct repeat repeat;
+    struct buf low;
+};
+
+struct fault *fault_open(void)
+{
+    struct fault *f = mem_zero(1, sizeof(*f));
+    struct words_row w = {0};
+    struct scan t = {0};
+
+    for (int i = 0; i < N_REFUSALS; i++) {
+        scan_text(&t, refusals[i], strlen(refusals[i]));
+        words_read(&w, &t);
+        f->refusal[i].n = w.n;
+        memcpy(f->refusal[i].word, w.hash, w.n * sizeof(*w.hash));
+    }
+    f->start[0] = words_hash("as", 2);
+    f->start[1] = words_hash("i", 1);
+    words_row_free(&w);
+    scan_free(&t);
+    return f;
+}
+
+void fault_close(struct fault *f)
+{
+    if (!f)
+        return;
+    repeat_free(&f->repeat);
+    buf_free(&f->low);
+    free(f);
+}
+
+double fault_repetition_of(struct fault *f, const struct words_row *w)
+{
+    uint64_t shift = words_shift(GRAM);
+    size_t runs = w->n < GRAM ? 0 : w->n - GRAM + 1, again = 0;
+
+    repeat_clear(&f->repeat, runs);
+    for (size_t i = 0; i < runs; i++)
+        again += repeat_add(&f->repeat, words_run(w, i, GRAM, shift), 0) > 0;
+    return runs ? (double)again / (double)runs : 0;
+}
+
+const char *fault_refusal_of(const struct fault *f, const struct words_row *w)
+{
+    size_t first = w->n < BEGINNING ? w->n : BEGINNING;
+    int best = N_REFUSALS;
+
+    for (size_t i = 0; w->n < SHORT && i < w->n; i++)
+        if (w->hash[i] == *f->refusal[0].word)
+            return refusals[0];
+    for (size_t i = 0; i < first; i++)
+        for (int k = 1; k < best; k++) {
+            const struct phrase *p = &f->refusal[k];
+
+            if (w->hash[i] != f->start[0] && w->hash[i] != f->start[1])
+                break;
+            if (i + p->n <= first && !memcmp(w->hash + i, p->word, p->n * sizeof(*p->word)))
+                best = k;
+        }
+    return best < N_REFUSALS ? refusals[best] : NULL;
+}
+
+const char *fault_leak_of(struct fault *f, const char *s, size_t n)
+{
+    struct buf *low = &f->low;
+    size_t at;
+
+    mem_grow(&low->p, &low->cap, n + 1, 1);
+    scan_lower(low->p, s, n, 0);
+    at = scan_pairs(low->p, n, "mp##<|[i[/<<"); // of each leak two bytes that are rare elsewhere
+    if (at == n)
+        return NULL;
+    for (int i = 0; leaks[i]; i++)
+        if (memmem(low->p, n, leaks[i], strlen(leaks[i])))
+            return leaks[i];
+    return NULL;
+}
+
+/* ---- one text ---- */
+
 double fault_repetition(const char *s, size_t n)
 {
-    struct hash_table t = {0};
-    struct buf all = {0};
-    size_t start[GRAM] = {0}, k = 0, runs = 0;
+    struct fault *f = fault_open();
+    struct words_row w = {0};
+    struct scan t = {0};
     double share;
 
-    words_fold(s, n, &all);
-    for (size_t i = 0; i + 1 < all.n; i++) { // each word begins after a space
-        if (all.p[i] != ' ')
-            continue;
-        start[k++ % GRAM] = i;
-        if (k < GRAM)
-            continue;
-        size_t from = start[k % GRAM];
-        const char *end = strchr(all.p + i + 1, ' ');
-
-        runs++;
-        hash_put(&t, all.p + from, (size_t)(end - (all.p + from)), 0);
-    }
-    share = runs ? (double)(runs - t.n) / (double)runs : 0;
-    hash_free(&t);
-    buf_free(&all);
+    scan_text(&t, s, n);
+    words_read(&w, &t);
+    share = fault_repetition_of(f, &w);
+    scan_free(&t);
+    words_row_free(&w);
+    fault_close(f);
     return share;
 }
 
 const char *fault_refusal(const char *s, size_t n)
 {
-    struct buf text = {0}, phrase = {0};
-    const char *found = NULL;
-    size_t words = 0, end = 0;
+    struct fault *f = fault_open();
+    struct words_row w = {0};
+    struct scan t = {0};
+    const char *found;
 
-    words_fold(s, n, &text);
-    for (size_t i = 1; i < text.n; i++)
-        if (text.p[i] == ' ' && ++words == BEGINNING)
-            end = i + 1;
-    for (int i = 0; refusals[i] && !found; i++) {
-        if (!i && words >= SHORT)
-            continue;
-        if (i == 1 && end) {
-            text.n = end;
-            text.p[end] = 0;
-        }
-        buf_reset(&phrase);
-        words_fold(refusals[i], strlen(refusals[i]), &phrase);
-        if (words_hold(&text, &phrase))
-            found = refusals[i];
-    }
-    buf_free(&text);
-    buf_free(&phrase);
+    scan_text(&t, s, n);
+    words_read(&w, &t);
+    found = fault_refusal_of(f, &w);
+    scan_free(&t);
+    words_row_free(&w);
+    fault_close(f);
     return found;
 }
 
 const char *fault_leak(const char *s, size_t n)
 {
-    struct buf low = {0};
-    const char *found = NULL;
+    struct fault *f = fault_open();
+    const char *found = fault_leak_of(f, s, n);
 
-    for (size_t i = 0; i < n; i++)
-        buf_char(&low, (char)tolower((unsigned char)s[i]));
-    for (int i = 0; leaks[i] && !found && n; i++)
-        if (memmem(low.p, low.n, leaks[i], strlen(leaks[i])))
-            found = leaks[i];
-    buf_free(&low);
+    fault_close(f);
     return found;
 }

@@ -5,6 +5,8 @@
 #ifndef FAULT_H
 #define FAULT_H
 
+#include "words.h"
+
 #include <stddef.h>
 
 /* Share of the text's runs of 3 words that stood in it before, 0..1. */
@@ -16,5 +18,13 @@ const char *fault_refusal(const char *s, size_t n);
 
 /* The words of a prompt or a chat template that are left over in a text, or NULL. */
 const char *fault_leak(const char *s, size_t n);
+
+/* The same for many texts, with what is needed for it kept. */
+struct fault;
+struct fault *fault_open(void);
+void fault_close(struct fault *f); // NULL-safe
+double fault_repetition_of(struct fault *f, const struct words_row *w);
+const char *fault_refusal_of(const struct fault *f, const struct words_row *w);
+const char *fault_leak_of(struct fault *f, const char *s, size_t n);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct hash128 {
     uint64_t lo, hi;
@@ -17,6 +18,38 @@ struct hash128 hash_add(struct hash128 h, const void *p, size_t n);
 
 /* 32 hex digits and a NUL: hi, then lo. */
 void hash_hex(struct hash128 h, char out[33]);
+
+/* 64 bits of a short string, such as a word: n bytes of which `room` >= n can be read. The bits of
+ * `with` are set in every byte first: 0x20 makes letters of ASCII lower case, and leaves digits. */
+__extension__ typedef unsigned __int128 hash_wide;
+static inline uint64_t hash_fold(uint64_t a, uint64_t b)
+{
+    hash_wide x = (hash_wide)a * b;
+
+    return (uint64_t)x ^ (uint64_t)(x >> 64);
+}
+static inline uint64_t hash_word(const char *p, size_t n, size_t room, unsigned char with)
+{
+    const uint64_t bits = 0x0101010101010101u * with;
+    uint64_t h = 0x2D358DCCAA6C78A5u ^ n, v;
+    size_t i = 0;
+
+    for (; i + 8 < n; i += 8) {
+        memcpy(&v, p + i, 8);
+        h = hash_fold(h ^ 0x8BB84B93962EACC9u, (v | bits) ^ 0x4B33A62ED433D4A3u);
+    }
+    if (room - i >= 8) {
+        memcpy(&v, p + i, 8);
+        v |= bits;
+        v = n == i ? 0 : v & (~0ull >> (64 - 8 * (n - i)));
+    } else {
+        v = 0;
+        memcpy(&v, p + i, n - i);
+        v |= n == i ? 0 : bits & (~0ull >> (64 - 8 * (n - i)));
+    }
+    h = hash_fold(h ^ 0xA0761D6478BD642Fu, v ^ 0xE7037ED1A0B428DBu);
+    return hash_fold(h ^ 0x8EBC6AF09C88C6E3u, 0x589965CC75374CC3u ^ n);
+}
 
 /* A table from byte strings to int. Keys are copied. Zeroed is empty. */
 struct hash_table {

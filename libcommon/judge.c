@@ -15,7 +15,23 @@ struct judge {
     struct trial *trial;
     struct dupes *dupes;
     int64_t n_masked;
-    struct buf text;
+};
+
+/* The texts of a field: the field, when it is a string, or the strings in it. */
+struct texts {
+    const char *field;
+    bool is_text;
+    size_t first, n; // of the desk's looks
+};
+
+struct judge_desk {
+    struct trial_desk *trial;
+    struct look **look; // (cap_look) n_look in use
+    size_t n_look, cap_look;
+    struct texts *texts; // (n_texts) of the record at hand
+    size_t n_texts, cap_texts;
+    struct look raw; // of a field that is no string
+    struct buf masked;
 };
 
 struct judge *judge_open(const struct rules *r, uint64_t run, struct err *e)
@@ -51,9 +67,47 @@ int judge_close(struct judge *j, struct err *e)
         return 0;
     rc = dupes_close(j->dupes, e);
     trial_close(j->trial);
-    buf_free(&j->text);
     free(j);
     return rc;
+}
+
+struct judge_desk *judge_desk(void)
+{
+    struct judge_desk *d = mem_zero(1, sizeof(*d));
+
+    d->trial = trial_desk();
+    return d;
+}
+
+void judge_desk_close(struct judge_desk *d)
+{
+    if (!d)
+        return;
+    trial_desk_close(d->trial);
+    for (size_t i = 0; i < d->cap_look && d->look[i]; i++) {
+        look_free(d->look[i]);
+        free(d->look[i]);
+    }
+    free(d->look);
+    free(d->texts);
+    look_free(&d->raw);
+    buf_free(&d->masked);
+    free(d);
+}
+
+void judge_case_free(struct judge_case *c)
+{
+    buf_free(&c->why.value);
+    buf_free(&c->why.limit);
+    dupes_text_free(&c->text);
+}
+
+bool judge_is_parallel(const struct judge *j)
+{
+    for (int i = 0; i < j->rules->n; i++)
+        if (j->rules->v[i].id == RULE_ROUGE) // its pool remembers the text in question
+            return false;
+    return true;
 }
 
 int64_t judge_masked(const struct judge *j)
@@ -98,30 +152,68 @@ static int by_where(struct record *r, const struct where *w, struct trial_reason
     return 1;
 }
 
-/* Every text in a field: a string, or the strings in messages. */
-static int by_field(struct judge *j, const struct rule *x, struct record *r, const char *field,
-                    struct trial_reason *v)
-{
-    size_t n = 0;
-    const char *s = record_str(r, field, &n);
-    struct json json;
-    struct err why;
-    int rc = 0;
+/* ---- texts ---- */
 
-    if (s)
-        return trial_piece(j->trial, (int)(x - j->rules->v), s, n, v);
-    s = record_raw(r, field, &n);
-    if (!s || (*s != '[' && *s != '{') || json_parse(&json, &r->mem, s, n, &why))
-        return 0;
-    for (uint32_t k = 0; k < json.n_node && !rc; k++)
-        if (json.node[k].type == JSON_STRING && !json_is_key(&json, (int)k)) {
-            s = json_str(&json, (int)k, &r->mem, &n);
-            rc = trial_piece(j->trial, (int)(x - j->rules->v), s, n, v);
-        }
-    return rc;
+static void forget(struct judge_desk *d)
+{
+    d->n_look = d->n_texts = 0;
+    trial_begin(d->trial);
 }
 
-static int by_texts(struct judge *j, const struct rule *x, struct record *r, struct trial_reason *v)
+static void add_look(struct judge_desk *d, const char *s, size_t n)
+{
+    if (d->n_look == d->cap_look) {
+        size_t cap = 2 * d->cap_look + 8;
+
+        d->look = mem_resize(d->look, cap, sizeof(struct look *));
+        memset(d->look + d->cap_look, 0, (cap - d->cap_look) * sizeof(struct look *));
+        d->cap_look = cap;
+    }
+    if (!d->look[d->n_look])
+        d->look[d->n_look] = mem_zero(1, sizeof(struct look));
+    look_text(d->look[d->n_look++], s, n);
+}
+
+static void find_texts(struct judge_desk *d, struct record *r, struct texts *t)
+{
+    size_t n = 0;
+    const char *s = record_str(r, t->field, &n);
+    struct json json;
+    struct err why;
+
+    t->first = d->n_look;
+    t->is_text = s;
+    if (s)
+        add_look(d, s, n);
+    else if ((s = record_raw(r, t->field, &n)) && (*s == '[' || *s == '{') &&
+             !json_parse(&json, &r->mem, s, n, &why))
+        for (uint32_t k = 0; k < json.n_node; k++)
+            if (json.node[k].type == JSON_STRING && !json_is_key(&json, (int)k)) {
+                s = json_str(&json, (int)k, &r->mem, &n);
+                add_look(d, s, n);
+            }
+    t->n = d->n_look - t->first;
+}
+
+/* The texts of a field of the record at hand. */
+static struct texts texts_of(struct judge_desk *d, struct record *r, const char *field)
+{
+    struct texts *t;
+
+    for (size_t i = 0; i < d->n_texts; i++)
+        if (d->texts[i].field == field || !strcmp(d->texts[i].field, field))
+            return d->texts[i];
+    mem_grow(&d->texts, &d->cap_texts, d->n_texts + 1, sizeof(*d->texts));
+    t = &d->texts[d->n_texts++];
+    t->field = field;
+    find_texts(d, r, t);
+    return *t;
+}
+
+/* ---- rules for all texts ---- */
+
+static int by_texts(const struct judge *j, struct judge_desk *d, const struct rule *x,
+                    struct record *r, struct trial_reason *v)
 {
     const char *const leaks[] = {"instruction", x->field, NULL};
     const char *const listed[] = {"instruction", "input", x->field, NULL};
@@ -132,13 +224,17 @@ static int by_texts(struct judge *j, const struct rule *x, struct record *r, str
                                                          : dupes_fields;
     int rc = 0;
 
-    for (; *names && !rc; names++)
-        rc = by_field(j, x, r, *names, v);
+    for (; *names && !rc; names++) {
+        struct texts t = texts_of(d, r, *names);
+
+        for (size_t k = 0; k < t.n && !rc; k++)
+            rc = trial_piece(j->trial, d->trial, (int)(x - j->rules->v), d->look[t.first + k], v);
+    }
     return rc;
 }
 
-/* Personal data masked in every string of a field. */
-static void mask_field(struct judge *j, struct record *r, const char *field, unsigned kinds)
+/* Personal data masked in every string of a field; how much. */
+static int mask_field(struct judge_desk *d, struct record *r, const char *field, unsigned kinds)
 {
     size_t n = 0, done = 0;
     const char *raw = record_raw(r, field, &n);
@@ -148,54 +244,120 @@ static void mask_field(struct judge *j, struct record *r, const char *field, uns
     int masked = 0;
 
     if (!raw || json_parse(&json, &r->mem, raw, n, &why))
-        return;
+        return 0;
     for (uint32_t k = 0; k < json.n_node; k++) {
         size_t len;
         const char *s = json_is_key(&json, (int)k) ? NULL : json_str(&json, (int)k, &r->mem, &len);
         int found;
 
-        buf_reset(&j->text);
-        found = s ? pii_mask(s, len, kinds, &j->text) : 0;
+        buf_reset(&d->masked);
+        found = s ? pii_mask(s, len, kinds, &d->masked) : 0;
         if (!found)
             continue;
         masked += found;
         buf_add(&out, raw + done, json.node[k].start - 1 - done);
-        json_put_str(&out, j->text.p, j->text.n);
+        json_put_str(&out, d->masked.p, d->masked.n);
         done = json.node[k].end + 1;
     }
     if (masked) {
         buf_add(&out, raw + done, n - done);
         record_set(r, field, out.p, out.n);
-        j->n_masked += masked;
     }
     buf_free(&out);
+    return masked;
 }
 
-static int by_pii(struct judge *j, const struct rule *x, struct record *r, struct trial_reason *v)
+static bool has_pii(struct judge_desk *d, struct record *r, const char *field, unsigned kinds)
+{
+    struct texts t = texts_of(d, r, field);
+    struct pii_hit hit;
+
+    for (size_t k = 0; k < t.n; k++) {
+        const struct look *l = d->look[t.first + k];
+        size_t at = 0;
+
+        if (pii_next(l->s, l->n, kinds, &at, &hit))
+            return true;
+    }
+    return false;
+}
+
+static int by_pii(const struct judge *j, struct judge_desk *d, const struct rule *x,
+                  struct record *r, struct judge_case *c)
 {
     unsigned kinds = trial_kinds(j->trial, (int)(x - j->rules->v));
+    const char *const own[] = {x->own_field ? x->field : NULL, NULL};
+    int masked = 0;
 
     if (!kinds)
-        return by_texts(j, x, r, v);
-    if (x->own_field)
-        mask_field(j, r, x->field, kinds);
-    for (int i = 0; dupes_fields[i] && !x->own_field; i++)
-        mask_field(j, r, dupes_fields[i], kinds);
+        return by_texts(j, d, x, r, &c->why);
+    for (const char *const *f = x->own_field ? own : dupes_fields; *f; f++)
+        if (has_pii(d, r, *f, kinds))
+            masked += mask_field(d, r, *f, kinds);
+    if (masked)
+        forget(d); // other texts now
+    c->masked += masked;
     return 0;
 }
 
-/* Exact and near ones at once: the index of both holds kept records only. */
-static int by_duplicates(struct judge *j, struct record *r, struct trial_reason *v, struct err *e)
+static int by_record(const struct judge *j, struct judge_desk *d, const struct rule *x,
+                     struct record *r, struct judge_case *c)
 {
-    struct dupes_hit hit;
-    int rc = dupes_meet(j->dupes, r, &hit, e);
+    switch (x->id) {
+    case RULE_MIN_SCORE:
+        return by_score(r, x, &c->why);
+    case RULE_WHERE:
+        return by_where(r, trial_where(j->trial, (int)(x - j->rules->v)), &c->why);
+    case RULE_PII:
+        return by_pii(j, d, x, r, c);
+    default:
+        return by_texts(j, d, x, r, &c->why);
+    }
+}
 
-    if (rc <= 0)
-        return rc;
+static bool is_for_record(enum rule_id id)
+{
+    return id == RULE_MIN_SCORE || id == RULE_WHERE || id == RULE_LEAKS || id == RULE_BLACKLIST ||
+           id == RULE_PII || id == RULE_DECONTAMINATE;
+}
+
+/* ---- duplicates ---- */
+
+static void take_texts(const struct judge *j, struct judge_desk *d, struct record *r,
+                       struct dupes_text *x)
+{
+    dupes_begin(x);
+    for (int i = 0; dupes_fields[i]; i++) {
+        struct texts t = texts_of(d, r, dupes_fields[i]);
+        size_t n = 0;
+        const char *raw = t.is_text ? NULL : record_raw(r, dupes_fields[i], &n);
+
+        if (raw) // messages
+            look_text(&d->raw, raw, n);
+        dupes_add(j->dupes, x, t.is_text ? d->look[t.first] : raw ? &d->raw : NULL);
+    }
+    dupes_end(j->dupes, x);
+}
+
+void judge_among(struct judge *j, struct record *r, struct judge_case *c)
+{
+    struct trial_reason *v = &c->why;
+    struct dupes_hit hit;
+    int rc;
+
+    j->n_masked += c->masked;
+    if (c->says != JUDGE_KEEP || !j->dupes)
+        return;
+    rc = dupes_meet(j->dupes, &c->text, r->id, &hit, &c->err);
+    if (rc <= 0) {
+        c->says = rc ? JUDGE_ERROR : JUDGE_KEEP;
+        return;
+    }
+    c->says = JUDGE_DROP;
     v->rule = rules_name(hit.exact ? RULE_EXACT : RULE_NEAR);
     if (hit.exact) {
         json_put_str(&v->value, hit.id, hit.n_id);
-        return 1;
+        return;
     }
     buf_str(&v->value, "{\"id\":");
     json_put_str(&v->value, hit.id, hit.n_id);
@@ -203,70 +365,58 @@ static int by_duplicates(struct judge *j, struct record *r, struct trial_reason 
     json_put_num(&v->value, hit.similarity);
     buf_char(&v->value, '}');
     json_put_num(&v->limit, j->rules->v[j->rules->n - 1].limit); // near is the last
-    return 1;
 }
 
-static int by_record(struct judge *j, const struct rule *x, struct record *r,
-                     struct trial_reason *v, struct err *e)
-{
-    switch (x->id) {
-    case RULE_MIN_SCORE:
-        return by_score(r, x, v);
-    case RULE_WHERE:
-        return by_where(r, trial_where(j->trial, (int)(x - j->rules->v)), v);
-    case RULE_LEAKS:
-    case RULE_BLACKLIST:
-    case RULE_DECONTAMINATE:
-        return by_texts(j, x, r, v);
-    case RULE_PII:
-        return by_pii(j, x, r, v);
-    default:
-        return by_duplicates(j, r, v, e);
-    }
-}
+/* ---- records ---- */
 
-static bool is_for_record(enum rule_id id)
+/* Rules up to those for duplicates; 1 = broken. */
+static int try_rules(const struct judge *j, struct judge_desk *d, struct record *r,
+                     struct judge_case *c)
 {
-    return id == RULE_MIN_SCORE || id == RULE_WHERE || id == RULE_LEAKS || id == RULE_BLACKLIST ||
-           id == RULE_PII || id == RULE_DECONTAMINATE || id >= RULE_EXACT;
-}
-
-enum judge_says judge_record(struct judge *j, struct record *r, struct trial_reason *v,
-                             struct err *e)
-{
-    const char *field = NULL, *s = NULL;
-    size_t n = 0;
     int rc = 0;
 
-    trial_begin(j->trial);
-    for (int i = 0; i < j->rules->n && !rc; i++) {
+    for (int i = 0; i < j->rules->n && j->rules->v[i].id < RULE_EXACT && !rc; i++) {
         const struct rule *x = &j->rules->v[i];
+        struct texts t;
 
-        v->rule = rules_name(x->id);
+        c->why.rule = rules_name(x->id);
         if (is_for_record(x->id)) {
-            rc = by_record(j, x, r, v, e);
-            field = x->id == RULE_PII ? NULL : field; // it may be another text now
-            if (x->id >= RULE_EXACT)                  // both are done
-                break;
+            rc = by_record(j, d, x, r, c);
             continue;
         }
-        if (!field || strcmp(field, x->field) != 0) {
-            field = x->field;
-            s = record_str(r, field, &n);
-            trial_begin(j->trial);
+        t = texts_of(d, r, x->field);
+        if (!t.is_text) {
+            c->why.rule = x->field;
+            c->says = JUDGE_NO_FIELD;
+            return 1;
         }
-        if (!s) {
-            v->rule = field;
-            return JUDGE_NO_FIELD;
-        }
-        rc = trial_text(j->trial, i, s, n, v, e);
+        rc = trial_text(j->trial, d->trial, i, d->look[t.first], &c->why, &c->err);
     }
-    return rc < 0 ? JUDGE_ERROR : rc ? JUDGE_DROP : JUDGE_KEEP;
+    c->says = rc < 0 ? JUDGE_ERROR : rc ? JUDGE_DROP : JUDGE_KEEP;
+    return rc;
 }
 
-int judge_recall(struct judge *j, struct record *r, struct err *e)
+void judge_alone(const struct judge *j, struct judge_desk *d, struct record *r,
+                 struct judge_case *c)
 {
-    struct dupes_hit hit;
+    trial_reason_reset(&c->why);
+    c->masked = 0;
+    forget(d);
+    if (!try_rules(j, d, r, c) && j->dupes)
+        take_texts(j, d, r, &c->text);
+}
 
-    return j->dupes && dupes_meet(j->dupes, r, &hit, e) < 0 ? -1 : 0;
+int judge_recall(struct judge *j, struct judge_desk *d, struct record *r, struct err *e)
+{
+    struct dupes_text x = {0};
+    struct dupes_hit hit;
+    int rc;
+
+    if (!j->dupes)
+        return 0;
+    forget(d);
+    take_texts(j, d, r, &x);
+    rc = dupes_meet(j->dupes, &x, r->id, &hit, e);
+    dupes_text_free(&x);
+    return rc < 0 ? -1 : 0;
 }

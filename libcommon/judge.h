@@ -3,12 +3,15 @@
 #define JUDGE_H
 
 #include "buf.h"
+#include "dupes.h"
 #include "err.h"
 #include "hash.h"
 #include "near.h"
 #include "record.h"
 #include "rules.h"
 #include "trial.h"
+
+#include <stdbool.h>
 
 struct judge;
 
@@ -19,13 +22,31 @@ int judge_close(struct judge *j, struct err *e); // NULL-safe
 
 enum judge_says { JUDGE_KEEP, JUDGE_DROP, JUDGE_NO_FIELD, JUDGE_ERROR };
 
-/* Try the rules in their order; the first that is broken drops. Rules for duplicates compare with
- * the records kept before. Masking changes r. JUDGE_NO_FIELD: v->rule is the
- * field that is not there. JUDGE_ERROR sets e. */
-enum judge_says judge_record(struct judge *j, struct record *r, struct trial_reason *v,
-                             struct err *e);
+/* What one thread works with. */
+struct judge_desk;
+struct judge_desk *judge_desk(void);
+void judge_desk_close(struct judge_desk *d); // NULL-safe
+/* How many threads may judge at once: any number, or 1. */
+bool judge_is_parallel(const struct judge *j);
+
+/* A record judged. Zeroed is none; memory is kept for the next one. */
+struct judge_case {
+    enum judge_says says;
+    struct trial_reason why; // JUDGE_NO_FIELD: why.rule is the field that is not there
+    int masked;
+    struct dupes_text text;
+    struct err err; // of JUDGE_ERROR
+};
+void judge_case_free(struct judge_case *c);
+
+/* Try the rules in their order; the first that is broken drops. Masking changes r. Any thread. */
+void judge_alone(const struct judge *j, struct judge_desk *d, struct record *r,
+                 struct judge_case *c);
+/* Then, in the order of the input, one thread: compare a record that is kept so far with those
+ * kept before. */
+void judge_among(struct judge *j, struct record *r, struct judge_case *c);
 /* A record that an earlier run kept: fill the index of duplicates. */
-int judge_recall(struct judge *j, struct record *r, struct err *e);
+int judge_recall(struct judge *j, struct judge_desk *d, struct record *r, struct err *e);
 
 int64_t judge_masked(const struct judge *j);          // pieces of personal data masked
 struct hash128 judge_print(const struct judge *j);    // of the rules and the files they read

@@ -1,13 +1,12 @@
 /* lang.c - the language of a text, by script and function words. */
 #include "lang.h"
 
-#include "buf.h"
-#include "script.h"
-#include "words.h"
+#include "mem.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-enum { WORD = 32, WORDS_MIN = 2 };
+enum { WORDS_MIN = 2, ENTRIES = 2048 };
 
 /* Frequent function words of languages that share a script; spaces around each. */
 // clang-format off
@@ -73,50 +72,91 @@ static const struct {
 
 enum { N_LANGUAGES = sizeof(languages) / sizeof(*languages) };
 
-/* The language with most function words in the text; of equals the first in the table. */
-static const char *by_words(const char *s, size_t n, enum script script)
-{
-    int count[N_LANGUAGES] = {0}, best = -1;
-    struct buf w = {0}, key = {0};
-    size_t at = 0, all = 0;
+/* Function words by their hash. */
+struct lang {
+    struct entry {
+        uint64_t hash; // 0: free
+        uint32_t of;   // languages, a bit each
+        uint32_t met;  // in the text at hand
+    } entry[ENTRIES];
+    uint16_t list[ENTRIES]; // entries that were met
+};
 
-    while (words_next(s, n, &at, &w)) {
-        all++;
-        if (w.n > WORD)
-            continue;
-        buf_reset(&key);
-        buf_fmt(&key, " %s ", w.p);
-        for (int i = 0; i < N_LANGUAGES; i++)
-            if (languages[i].script == script && strstr(languages[i].words, key.p))
-                count[i]++;
+static struct entry *find(struct lang *x, uint64_t hash)
+{
+    size_t i = hash & (ENTRIES - 1);
+
+    while (x->entry[i].hash && x->entry[i].hash != hash)
+        i = (i + 1) & (ENTRIES - 1);
+    return &x->entry[i];
+}
+
+struct lang *lang_open(void)
+{
+    struct lang *x = mem_zero(1, sizeof(*x));
+
+    for (int i = 0; i < N_LANGUAGES; i++)
+        for (const char *p = languages[i].words + 1; *p;) {
+            size_t n = strcspn(p, " ");
+            struct entry *e = find(x, words_hash(p, n));
+
+            e->hash = words_hash(p, n);
+            e->of |= 1u << i;
+            p += n + 1;
+        }
+    return x;
+}
+
+void lang_close(struct lang *x)
+{
+    free(x);
+}
+
+/* The language with most function words in the text; of equals the first in the table. */
+static const char *by_words(struct lang *x, const struct words_row *w, enum script script)
+{
+    uint32_t count[N_LANGUAGES] = {0};
+    size_t met = 0;
+    int best = -1;
+
+    for (size_t i = 0; i < w->n; i++) {
+        struct entry *e = find(x, w->hash[i]);
+
+        if (e->hash && !e->met++)
+            x->list[met++] = (uint16_t)(e - x->entry);
+    }
+    for (size_t k = 0; k < met; k++) {
+        struct entry *e = &x->entry[x->list[k]];
+
+        for (uint32_t of = e->of; of; of &= of - 1)
+            count[__builtin_ctz(of)] += e->met;
+        e->met = 0;
     }
     for (int i = 0; i < N_LANGUAGES; i++)
-        if (count[i] && (best < 0 || count[i] > count[best]))
+        if (languages[i].script == script && count[i] && (best < 0 || count[i] > count[best]))
             best = i;
-    buf_free(&w);
-    buf_free(&key);
-    if (best < 0 || count[best] < WORDS_MIN || (size_t)count[best] * 12 < all)
+    if (best < 0 || count[best] < (uint32_t)WORDS_MIN || (size_t)count[best] * 12 < w->n)
         return "und";
     return languages[best].name;
 }
 
-const char *lang_of(const char *s, size_t n)
+const char *lang_of(struct lang *x, struct look *text)
 {
-    size_t count[SCRIPT_N] = {0}, all = script_count(s, n, count), han = 0;
+    const size_t *count = look_scripts(text);
+    size_t han = count[SCRIPT_HAN] + count[SCRIPT_HIRAGANA] + count[SCRIPT_KATAKANA];
     enum script most = SCRIPT_OTHER;
 
     for (int i = 0; i < SCRIPT_N; i++)
         if (count[i] > count[most])
             most = (enum script)i;
-    han = count[SCRIPT_HAN] + count[SCRIPT_HIRAGANA] + count[SCRIPT_KATAKANA];
     if (han > count[most] || most == SCRIPT_HAN)
         return count[SCRIPT_HIRAGANA] * 20 >= han ? "ja" : count[SCRIPT_HAN] ? "zh" : "ja";
-    if (!all || most == SCRIPT_OTHER)
+    if (!text->letters || most == SCRIPT_OTHER)
         return "und";
     for (size_t i = 0; i < sizeof(alone) / sizeof(*alone); i++)
         if (alone[i].script == most)
             return alone[i].name;
-    return by_words(s, n, most);
+    return by_words(x, look_words(text), most);
 }
 
 int lang_known(const char *name)

@@ -10,10 +10,14 @@
 #ifndef LANG_H
 #define LANG_H
 
-#include <stddef.h>
+#include "look.h"
+
+struct lang; // the function words
+struct lang *lang_open(void);
+void lang_close(struct lang *x); // NULL-safe
 
 /* ISO 639-1 code, or "und". */
-const char *lang_of(const char *s, size_t n);
+const char *lang_of(struct lang *x, struct look *text);
 int lang_known(const char *name); // a code that lang_of can give
 
 #endif

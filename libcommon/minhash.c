@@ -13,7 +13,6 @@
 enum {
     STREAM_NAME = 0x6e656172, // "near": the stream of the functions' constants
     LANES = 16,               // functions computed together
-    FEW = 64,                 // runs sorted by insertion
 };
 
 /* The same integers on every machine; where the loader can choose, the faster code for them. */
@@ -66,79 +65,75 @@ void minhash_init(struct minhash *m, double threshold)
 
 /* ---- sets ---- */
 
-static int ascending(const void *a, const void *b)
+/* Places hold a run, and 1 << 32 so that none is 0; a power of two, at most half of them used. */
+static size_t places(size_t n)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    size_t use = 16;
 
-    return (x > y) - (x < y);
+    while (use < 2 * n)
+        use *= 2;
+    return use;
 }
 
-/* By their bytes, least significant first: n is a text's length in words. */
-static void sort(struct minhash_set *x)
+static uint64_t *find(const struct minhash_set *x, size_t use, uint32_t run)
 {
-    uint32_t *from = x->run, *to;
+    size_t i = run & (use - 1);
 
-    if (x->n <= FEW) {
-        qsort(from, x->n, sizeof(*from), ascending);
-        return;
-    }
-    mem_grow(&x->spare, &x->cap_spare, x->n, sizeof(*x->spare));
-    to = x->spare;
-    for (int shift = 0; shift < 32; shift += 8) {
-        size_t at[257] = {0};
-        uint32_t *swap = from;
-
-        for (size_t i = 0; i < x->n; i++)
-            at[(from[i] >> shift & 255) + 1]++;
-        for (int i = 0; i < 256; i++)
-            at[i + 1] += at[i];
-        for (size_t i = 0; i < x->n; i++)
-            to[at[from[i] >> shift & 255]++] = from[i];
-        from = to;
-        to = swap;
-    }
+    while (x->place[i] && (uint32_t)x->place[i] != run)
+        i = (i + 1) & (use - 1);
+    return &x->place[i];
 }
 
 static uint32_t run_hash(const uint64_t *h, size_t n)
 {
     uint64_t x = n;
 
-    for (size_t i = 0; i < n; i++) {
-        x = (x ^ h[i]) * 0xBF58476D1CE4E5B9u;
-        x ^= x >> 31;
-    }
+    for (size_t i = 0; i < n; i++)
+        x = hash_fold(x ^ h[i], 0xBF58476D1CE4E5B9u);
     return (uint32_t)(x ^ x >> 32);
 }
 
-void minhash_take(struct minhash_set *x, const char *s, size_t n)
+void minhash_begin(struct minhash_set *x)
 {
-    size_t at = 0, words = 0, out = 0, runs;
+    x->n_hash = 0;
+}
 
-    while (words_next(s, n, &at, &x->word)) {
-        mem_grow(&x->hash, &x->cap_hash, words + 1, sizeof(*x->hash));
-        x->hash[words++] = hash_bytes(x->word.p, x->word.n).lo;
-    }
-    runs = words >= MINHASH_WORDS ? words - MINHASH_WORDS + 1 : 1;
+void minhash_add(struct minhash_set *x, const struct words_row *w)
+{
+    mem_grow(&x->hash, &x->cap_hash, x->n_hash + w->n + 1, sizeof(*x->hash));
+    if (w->n)
+        memcpy(x->hash + x->n_hash, w->hash, w->n * sizeof(*w->hash));
+    x->n_hash += w->n;
+}
+
+void minhash_end(struct minhash_set *x, uint64_t text)
+{
+    size_t words = x->n_hash, runs = words >= MINHASH_WORDS ? words - MINHASH_WORDS + 1 : 1, use;
+
+    use = places(runs);
     mem_grow(&x->run, &x->cap, runs, sizeof(*x->run));
-    x->n = runs;
-    if (words >= MINHASH_WORDS)
-        for (size_t i = 0; i < runs; i++)
-            x->run[i] = run_hash(x->hash + i, MINHASH_WORDS);
-    else // all of them, or the text itself without any
-        x->run[0] = words ? run_hash(x->hash, words) : (uint32_t)hash_bytes(s, n).lo;
-    sort(x);
-    for (size_t i = 0; i < x->n; i++)
-        if (!i || x->run[i] != x->run[i - 1])
-            x->run[out++] = x->run[i];
-    x->n = out;
+    mem_grow(&x->place, &x->cap_place, use, sizeof(*x->place));
+    memset(x->place, 0, use * sizeof(*x->place));
+    x->n = 0;
+    for (size_t i = 0; i < runs; i++) {
+        uint32_t run = words >= MINHASH_WORDS ? run_hash(x->hash + i, MINHASH_WORDS)
+                       : words                ? run_hash(x->hash, words)
+                                              : (uint32_t)text;
+        uint64_t *p = find(x, use, run);
+
+        if (*p)
+            continue;
+        *p = 1ull << 32 | run;
+        x->run[x->n++] = run;
+    }
+    x->use = use;
 }
 
 void minhash_set_free(struct minhash_set *x)
 {
     free(x->run);
     free(x->hash);
-    free(x->spare);
-    buf_free(&x->word);
+    free(x->place);
     *x = (struct minhash_set){0};
 }
 
@@ -180,16 +175,11 @@ void minhash_keys(const struct minhash *m, const uint32_t *run, size_t n, uint64
     }
 }
 
-double minhash_jaccard(const uint32_t *a, size_t na, const uint32_t *b, size_t nb)
+double minhash_jaccard(const struct minhash_set *x, const uint32_t *run, size_t n)
 {
-    size_t i = 0, j = 0, both = 0;
+    size_t both = 0;
 
-    while (i < na && j < nb) {
-        uint32_t x = a[i], y = b[j];
-
-        both += x == y;
-        i += x <= y;
-        j += y <= x;
-    }
-    return (double)both / (double)(na + nb - both);
+    for (size_t i = 0; i < n; i++)
+        both += *find(x, x->use, run[i]) != 0;
+    return (double)both / (double)(x->n + n - both);
 }

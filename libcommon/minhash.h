@@ -9,7 +9,7 @@
 #ifndef MINHASH_H
 #define MINHASH_H
 
-#include "buf.h"
+#include "words.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -24,22 +24,25 @@ struct minhash {
 void minhash_init(struct minhash *m, double threshold); // in (0, 1]
 double minhash_recall(const struct minhash *m, double similarity);
 
-/* The set of a text. Zeroed is empty. */
+/* The set of a text, given as rows of words one behind the other. Zeroed is empty. */
 struct minhash_set {
-    uint32_t *run; // (n) ascending, without repeats
-    size_t n, cap, cap_hash, cap_spare;
-    uint64_t *hash; // of the words
-    uint32_t *spare;
-    struct buf word;
+    uint32_t *run; // (n) in the order in which they stand in the text, without repeats
+    size_t n, cap, cap_hash, cap_place, use;
+    uint64_t *hash; // (n_hash) of the words
+    size_t n_hash;
+    uint64_t *place; // (use) a table of what is in `run`
 };
-void minhash_take(struct minhash_set *x, const char *s, size_t n);
+void minhash_begin(struct minhash_set *x);
+void minhash_add(struct minhash_set *x, const struct words_row *w);
+/* All words are there. Without any the text itself, by its hash, is the only run. */
+void minhash_end(struct minhash_set *x, uint64_t text);
 void minhash_set_free(struct minhash_set *x);
 
 /* One key a band, from the runs of a set. */
 void minhash_keys(const struct minhash *m, const uint32_t *run, size_t n,
                   uint64_t key[MINHASH_MAX]);
 
-/* Jaccard similarity of two sets: one merge. */
-double minhash_jaccard(const uint32_t *a, size_t na, const uint32_t *b, size_t nb);
+/* Jaccard similarity of the set last made and another. */
+double minhash_jaccard(const struct minhash_set *x, const uint32_t *run, size_t n);
 
 #endif

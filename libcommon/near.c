@@ -14,7 +14,6 @@
 #include "grow.h"
 #include "hash.h"
 #include "mem.h"
-#include "minhash.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -25,7 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char MAGIC[8] = "llmnear1";
+static const char MAGIC[8] = "llmnear2";
 
 struct head {
     char magic[8], boot[40];
@@ -50,8 +49,7 @@ struct near {
     double threshold;
     struct minhash m;
     struct grow head, texts, runs, ids, table;
-    struct minhash_set set; // of the text at hand
-    uint32_t *seen;         // (cap_seen) stamp: text compared already
+    uint32_t *seen; // (cap_seen) stamp: text compared already
     size_t cap_seen, n_slot;
     uint32_t stamp;
 };
@@ -282,7 +280,6 @@ int near_close(struct near *x, struct err *e)
     grow_close(&x->runs);
     grow_close(&x->ids);
     grow_close(&x->table);
-    minhash_set_free(&x->set);
     free(x->seen);
     free(x);
     return rc ? -1 : 0;
@@ -290,12 +287,13 @@ int near_close(struct near *x, struct err *e)
 
 /* ---- meeting ---- */
 
-static int add(struct near *x, const uint64_t *key, const char *id, uint64_t run, struct err *e)
+static int add(struct near *x, const struct minhash_set *set, const uint64_t *key, const char *id,
+               uint64_t run, struct err *e)
 {
     struct head *h = head(x);
     uint64_t n = h->n_text;
     const struct text *last = n ? (const struct text *)x->texts.p + n - 1 : NULL;
-    struct text t = {.run = run, .n_run = (uint32_t)x->set.n, .n_id = (uint32_t)strlen(id)};
+    struct text t = {.run = run, .n_run = (uint32_t)set->n, .n_id = (uint32_t)strlen(id)};
 
     t.run_at = last ? last->run_at + last->n_run : 0;
     t.id_at = last ? last->id_at + last->n_id : 0;
@@ -304,7 +302,7 @@ static int add(struct near *x, const uint64_t *key, const char *id, uint64_t run
     if (grow_room(&x->runs, 4 * (t.run_at + t.n_run), e) ||
         grow_room(&x->ids, t.id_at + t.n_id, e) || grow_room(&x->texts, (n + 1) * sizeof(t), e))
         return -1;
-    memcpy((uint32_t *)x->runs.p + t.run_at, x->set.run, 4 * x->set.n);
+    memcpy((uint32_t *)x->runs.p + t.run_at, set->run, 4 * set->n);
     memcpy((char *)x->ids.p + t.id_at, id, t.n_id);
     t.check = check_of(x, &t);
     ((struct text *)x->texts.p)[n] = t;
@@ -317,7 +315,8 @@ static int add(struct near *x, const uint64_t *key, const char *id, uint64_t run
 }
 
 /* The text `i` of a slot compared with the one at hand: is it the best so far? */
-static void compare(struct near *x, uint32_t i, uint32_t *best, double *most)
+static void compare(struct near *x, const struct minhash_set *set, uint32_t i, uint32_t *best,
+                    double *most)
 {
     const struct text *t = text_at(x, i);
     double j;
@@ -325,24 +324,27 @@ static void compare(struct near *x, uint32_t i, uint32_t *best, double *most)
     if (!t || x->seen[i] == x->stamp)
         return;
     x->seen[i] = x->stamp;
-    j = minhash_jaccard(x->set.run, x->set.n, runs_of(x, t), t->n_run);
+    j = minhash_jaccard(set, runs_of(x, t), t->n_run);
     if (j >= x->threshold && (j > *most || (j >= *most && i < *best))) {
         *most = j;
         *best = i;
     }
 }
 
-int near_meet(struct near *x, const char *s, size_t n, const char *id, uint64_t run,
-              struct near_hit *hit, struct err *e)
+void near_keys(const struct near *x, const struct minhash_set *set, uint64_t key[MINHASH_MAX])
+{
+    minhash_keys(&x->m, set->run, set->n, key);
+}
+
+int near_meet(struct near *x, const struct minhash_set *set, const uint64_t key[MINHASH_MAX],
+              const char *id, uint64_t run, struct near_hit *hit, struct err *e)
 {
     const struct slot *slot = x->table.p;
-    uint64_t key[MINHASH_MAX], mask = head(x)->mask;
+    uint64_t mask = head(x)->mask;
     uint32_t best = UINT32_MAX;
     size_t seen = x->cap_seen;
     double most = 0;
 
-    minhash_take(&x->set, s, n);
-    minhash_keys(&x->m, x->set.run, x->set.n, key);
     mem_grow(&x->seen, &x->cap_seen, head(x)->n_text + 1, sizeof(*x->seen));
     if (x->cap_seen > seen)
         memset(x->seen + seen, 0, (x->cap_seen - seen) * sizeof(*x->seen));
@@ -350,9 +352,9 @@ int near_meet(struct near *x, const char *s, size_t n, const char *id, uint64_t 
     for (int b = 0; b < x->m.bands; b++)
         for (uint64_t i = key[b] & mask, k = 0; slot[i].text && k <= mask; i = (i + 1) & mask, k++)
             if (slot[i].tag == (uint32_t)(key[b] >> 32))
-                compare(x, slot[i].text - 1, &best, &most);
+                compare(x, set, slot[i].text - 1, &best, &most);
     if (best == UINT32_MAX)
-        return add(x, key, id, run, e);
+        return add(x, set, key, id, run, e);
     const struct text *t = text_at(x, best);
     if (run && t->run == run && most >= 1 && t->n_id == strlen(id) &&
         !memcmp(id_of(x, t), id, t->n_id))

@@ -12,6 +12,7 @@
 #define NEAR_H
 
 #include "err.h"
+#include "minhash.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -36,11 +37,14 @@ struct near_hit {
     double similarity;
 };
 
+/* The bands of a set, for near_meet; from any thread. */
+void near_keys(const struct near *x, const struct minhash_set *set, uint64_t key[MINHASH_MAX]);
+
 /* 1 = an earlier text is at least as similar as the threshold: the most similar, of
  * equals the first. 0 = there is none, and the text is in the index now. -1 = error.
  * `run`, when not 0, says which run adds the text: the same text, id and run that are in the index
  * already are not its own duplicates, so that a run that was killed can be repeated. */
-int near_meet(struct near *x, const char *s, size_t n, const char *id, uint64_t run,
-              struct near_hit *hit, struct err *e);
+int near_meet(struct near *x, const struct minhash_set *set, const uint64_t key[MINHASH_MAX],
+              const char *id, uint64_t run, struct near_hit *hit, struct err *e);
 
 #endif

@@ -14,15 +14,6 @@ void parts_free(struct parts *l)
     *l = (struct parts){0};
 }
 
-size_t parts_chars(const char *s, size_t n)
-{
-    size_t k = 0;
-
-    for (size_t i = 0; i < n; i++)
-        k += ((unsigned char)s[i] & 0xC0) != 0x80;
-    return k;
-}
-
 int parts_char(const char *s, size_t n, uint32_t *cp)
 {
     int len;
@@ -46,9 +37,11 @@ size_t parts_count(const char *s, size_t n, const char *what)
     size_t k = 0, len = strlen(what);
     const char *end = s + n;
 
-    while ((s = memmem(s, (size_t)(end - s), what, len))) {
-        k++;
-        s += len;
+    while ((size_t)(end - s) >= len && (s = memchr(s, *what, (size_t)(end - s) - len + 1))) {
+        bool found = !memcmp(s, what, len);
+
+        k += found;
+        s += found ? len : 1;
     }
     return k;
 }
@@ -59,27 +52,44 @@ static void add_line(struct parts *l, const char *p, size_t n)
     l->v[l->n++] = (struct part){p, n};
 }
 
-/* Python's str.splitlines: at every kind of line end, none after the last. */
-void parts_lines(struct parts *l, const char *s, size_t n)
+/* Bytes of the line end at s[0..n), or 0. */
+static size_t line_end(const char *s, size_t n)
 {
-    size_t start = 0, at = 0;
+    unsigned char b = (unsigned char)*s;
+    uint32_t cp;
+    size_t len;
+
+    if (b < 0x80)
+        return (b >= 10 && b <= 13) || (b >= 0x1C && b <= 0x1E)
+                   ? 1 + (size_t)(b == '\r' && n > 1 && s[1] == '\n')
+                   : 0;
+    if (b != 0xC2 && b != 0xE2)
+        return 0;
+    len = (size_t)parts_char(s, n, &cp);
+    return cp == 0x85 || cp == 0x2028 || cp == 0x2029 ? len : 0;
+}
+
+/* Python's str.splitlines: at every kind of line end, none after the last. Of ASCII, ends are
+ * among the spaces. */
+void parts_lines(struct parts *l, const struct scan *t)
+{
+    size_t start = 0;
 
     l->n = 0;
-    while (at < n) {
-        unsigned char b = (unsigned char)s[at];
-        uint32_t cp = b;
-        size_t len = b >= 0x80 ? (size_t)parts_char(s + at, n - at, &cp) : 1;
+    for (size_t b = 0; b < t->blocks; b++)
+        for (uint64_t m = t->space[b] | t->high[b]; m; m &= m - 1) {
+            size_t at = 64 * b + (size_t)__builtin_ctzll(m), len;
 
-        if ((cp >= 10 && cp <= 13) || (cp >= 0x1C && cp <= 0x1E) || cp == 0x85 || cp == 0x2028 ||
-            cp == 0x2029) {
-            add_line(l, s + start, at - start);
-            len += b == '\r' && at + 1 < n && s[at + 1] == '\n';
+            if (at < start || at >= t->n || t->s[at] == ' ')
+                continue;
+            len = line_end(t->s + at, t->n - at);
+            if (!len)
+                continue;
+            add_line(l, t->s + start, at - start);
             start = at + len;
         }
-        at += len;
-    }
-    if (at > start)
-        add_line(l, s + start, at - start);
+    if (t->n > start)
+        add_line(l, t->s + start, t->n - start);
 }
 
 /* At runs of at least `least` newlines; the empty ends are parts too (Python's re.split). */

@@ -2,6 +2,8 @@
 #ifndef PARTS_H
 #define PARTS_H
 
+#include "scan.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,7 +20,7 @@ struct parts {
 void parts_free(struct parts *l);
 
 /* str.splitlines: at every kind of line end, none after the last. */
-void parts_lines(struct parts *l, const char *s, size_t n);
+void parts_lines(struct parts *l, const struct scan *text);
 /* re.split at runs of at least `least` newlines; the empty ends are parts too. */
 void parts_split(struct parts *l, const char *s, size_t n, size_t least);
 
@@ -29,7 +31,6 @@ bool parts_end(struct part x, const char *with);
 /* The character at s[0..n), n > 0: its length; a stray byte counts as one. */
 int parts_char(const char *s, size_t n, uint32_t *cp);
 bool parts_is_space(uint32_t cp);                              // str.isspace
-size_t parts_chars(const char *s, size_t n);                   // len(str)
 size_t parts_count(const char *s, size_t n, const char *what); // str.count
 
 #endif

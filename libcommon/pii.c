@@ -1,6 +1,8 @@
 /* pii.c - personal data by pattern. */
 #include "pii.h"
 
+#include "scan.h"
+
 #include <arpa/inet.h>
 #include <stdint.h>
 #include <string.h>
@@ -319,14 +321,21 @@ static bool found(const char *s, size_t n, unsigned kinds, size_t from, size_t a
     return false;
 }
 
+/* An account begins two letters before its first digit. */
+static bool account(const char *s, size_t n, unsigned kinds, size_t from, size_t at,
+                    struct pii_hit *h)
+{
+    return at >= from + 2 && s[at - 1] >= 'A' && s[at - 1] <= 'Z' && s[at - 2] >= 'A' &&
+           s[at - 2] <= 'Z' && found(s, n, kinds, from, at - 2, h);
+}
+
 bool pii_next(const char *s, size_t n, unsigned kinds, size_t *at, struct pii_hit *h)
 {
     size_t from = *at; // what was found before is not part of the next
 
-    for (; *at < n; ++*at) {
-        if (is_alpha(s[*at]) && s[*at] >= 'a') // most of any text
-            continue;
-        if (found(s, n, kinds, from, *at, h)) {
+    for (; (*at += scan_data(s + *at, n - *at)) < n; ++*at) {
+        if ((is_digit(s[*at]) && account(s, n, kinds, from, *at, h)) ||
+            found(s, n, kinds, from, *at, h)) {
             *at = h->at + h->n;
             return true;
         }

@@ -74,13 +74,15 @@ static const uint16_t marks[] = {
 enum { SHORT_LINE = 30, LONG_WORD = 1000 }; // characters
 
 struct quality {
-    const char *s; // (n) the text at hand
+    const struct scan *t; // the text at hand
+    const char *s;        // (n) of it
     size_t n;
     double v[QUALITY_N];
     bool has_words, has_lines, has_parts, has_grams, has_c4, has_fineweb;
     size_t n_chars;
     struct repeat_words words;
     struct repeat repeat;
+    struct repeat_grams grams;
     struct parts lines;
     struct buf text;
 };
@@ -96,17 +98,19 @@ void quality_close(struct quality *q)
         return;
     repeat_words_free(&q->words);
     repeat_free(&q->repeat);
+    repeat_grams_free(&q->grams);
     parts_free(&q->lines);
     buf_free(&q->text);
     free(q);
 }
 
-void quality_text(struct quality *q, const char *s, size_t n)
+void quality_text(struct quality *q, const struct scan *text)
 {
-    q->s = s;
-    q->n = n;
+    q->t = text;
+    q->s = text->s;
+    q->n = text->n;
     q->has_words = q->has_lines = q->has_parts = q->has_grams = q->has_c4 = q->has_fineweb = false;
-    q->n_chars = parts_chars(s, n);
+    q->n_chars = scan_chars(q->s, q->n);
 }
 
 static double ratio(double a, double b)
@@ -155,6 +159,15 @@ struct counts {
     unsigned stops; // bits
 };
 
+/* The stop word that a word is, as a bit, or 0. */
+static unsigned stop_bit(const char *p, size_t n)
+{
+    for (unsigned i = 0; n >= 2 && n <= 4 && i < 8; i++)
+        if (*p == *stop_words[i] && strlen(stop_words[i]) == n && !memcmp(stop_words[i], p, n))
+            return 1u << i;
+    return 0;
+}
+
 static void add_word(struct quality *q, struct counts *c, const char *p, size_t n)
 {
     bool solid = false, letter = false;
@@ -166,13 +179,25 @@ static void add_word(struct quality *q, struct counts *c, const char *p, size_t 
         solid = solid || !is_mark(cp);
         letter = letter || is_letter(cp);
     }
-    repeat_words_add(&q->words, hash_bytes(p, n).lo, chars);
+    repeat_words_add(&q->words, hash_word(p, n, q->n - (size_t)(p - q->s), 0), chars);
     c->solid += solid;
     c->solid_chars += solid ? chars : 0;
     c->lettered += letter;
-    for (unsigned i = 0; n >= 2 && n <= 4 && i < 8; i++)
-        if (strlen(stop_words[i]) == n && !memcmp(stop_words[i], p, n))
-            c->stops |= 1u << i;
+    c->stops |= stop_bit(p, n);
+}
+
+/* A word of ASCII that begins and ends with a letter or a digit. */
+static void add_plain(struct quality *q, struct counts *c, const char *p, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && !is_letter((unsigned char)p[i]))
+        i++;
+    repeat_words_add(&q->words, hash_word(p, n, q->n - (size_t)(p - q->s), 0), n);
+    c->solid++;
+    c->solid_chars += n;
+    c->lettered += i < n;
+    c->stops |= stop_bit(p, n);
 }
 
 /* Bytes of the punctuation at the front of s[0..n) that make one word: a run of full stops or
@@ -227,26 +252,72 @@ static void add_chunk(struct quality *q, struct counts *c, const char *p, size_t
     }
 }
 
-static void look_words(struct quality *q)
+static bool is_in(const uint64_t *bits, size_t i)
 {
-    struct counts c = {0};
-    size_t start = 0, at = 0;
-    double words;
+    return bits[i / 64] >> i % 64 & 1;
+}
 
-    repeat_words_clear(&q->words);
-    while (at < q->n) {
+/* A chunk with characters beyond ASCII, of which some may be spaces. */
+static void add_wide(struct quality *q, struct counts *c, size_t start, size_t end)
+{
+    size_t at = start;
+
+    while (at < end) {
         uint32_t cp;
-        size_t len = (size_t)parts_char(q->s + at, q->n - at, &cp);
+        size_t len = (size_t)parts_char(q->s + at, end - at, &cp);
 
-        if (parts_is_space(cp)) {
+        if (cp >= 0x80 && parts_is_space(cp)) {
             if (at > start)
-                add_chunk(q, &c, q->s + start, at - start);
+                add_chunk(q, c, q->s + start, at - start);
             start = at + len;
         }
         at += len;
     }
-    if (at > start)
-        add_chunk(q, &c, q->s + start, at - start);
+    if (end > start)
+        add_chunk(q, c, q->s + start, end - start);
+}
+
+/* What stands between two spaces of ASCII. */
+static void add_span(struct quality *q, struct counts *c, size_t begin, size_t end)
+{
+    const uint64_t *word = q->t->word;
+
+    if (!q->t->ascii && scan_any(q->t->high, begin, end)) {
+        add_wide(q, c, begin, end);
+        return;
+    }
+    if (is_in(word, begin) && end - begin > 1 && !is_in(word, end - 1) && is_in(word, end - 2)) {
+        add_plain(q, c, q->s + begin, end - begin - 1); // "word,"
+        repeat_words_add(&q->words, hash_word(q->s + end - 1, 1, q->n - end + 1, 0), 1);
+    } else if (is_in(word, begin) && is_in(word, end - 1)) {
+        add_plain(q, c, q->s + begin, end - begin);
+    } else {
+        add_chunk(q, c, q->s + begin, end - begin);
+    }
+}
+
+static void look_words(struct quality *q)
+{
+    uint64_t carry = 1; // as after a space
+    struct counts c = {0};
+    size_t begin = 0;
+    double words;
+
+    repeat_words_clear(&q->words);
+    for (size_t b = 0; b < q->t->blocks; b++) {
+        uint64_t space = q->t->space[b], edge = space ^ (space << 1 | carry);
+
+        for (carry = space >> 63; edge; edge &= edge - 1) {
+            size_t at = 64 * b + (size_t)__builtin_ctzll(edge);
+
+            if (space >> at % 64 & 1)
+                add_span(q, &c, begin, at);
+            else
+                begin = at;
+        }
+    }
+    if (!carry)
+        add_span(q, &c, begin, q->n);
     words = (double)q->words.n;
     q->v[QUALITY_MIN_WORDS] = q->v[QUALITY_MAX_WORDS] = (double)c.solid;
     q->v[QUALITY_MIN_MEAN] = q->v[QUALITY_MAX_MEAN] =
@@ -265,7 +336,7 @@ static void look_lines(struct quality *q)
 {
     size_t bullets = 0, ellipses = 0;
 
-    parts_lines(&q->lines, q->s, q->n);
+    parts_lines(&q->lines, q->t);
     for (size_t i = 0; i < q->lines.n; i++) {
         struct part x = parts_strip(q->lines.v[i]);
 
@@ -287,7 +358,7 @@ static void repeated(struct quality *q, double *number, double *chars)
     for (size_t i = 0; i < q->lines.n; i++)
         if (repeat_add(&q->repeat, hash_bytes(q->lines.v[i].p, q->lines.v[i].n).lo, 0)) {
             *number += 1;
-            *chars += (double)parts_chars(q->lines.v[i].p, q->lines.v[i].n);
+            *chars += (double)scan_chars(q->lines.v[i].p, q->lines.v[i].n);
         }
 }
 
@@ -309,37 +380,28 @@ static void look_parts(struct quality *q)
 
 static void look_grams(struct quality *q)
 {
-    const struct repeat_words *w = &q->words;
-    uint32_t most = 2;
-    bool any = true;
+    repeat_grams_begin(&q->grams, &q->words);
+    for (size_t run = 2; run <= 10; run++) {
+        size_t top = repeat_top(&q->grams, &q->words), chars = top;
 
-    for (size_t run = 2; run <= 4; run++) {
-        size_t chars = 0;
-
-        // where no run is repeated, no longer one is: the first is the most frequent
-        if (most > 1)
-            chars = repeat_top(&q->repeat, w, run, &most);
-        else if (w->n >= run)
-            chars = w->chars[run] + run - 1;
-        q->v[QUALITY_TOP_2_GRAM + run - 2] = ratio((double)chars, (double)q->n_chars);
-    }
-    for (size_t run = 5; run <= 10; run++) {
-        size_t chars = any ? repeat_runs(&q->repeat, w, run, &any) : 0;
-
-        q->v[QUALITY_DUP_5_GRAMS + run - 5] = ratio((double)chars, (double)q->n_chars);
+        if (run >= 5)
+            chars = repeat_runs(&q->grams, &q->words);
+        q->v[run < 5 ? QUALITY_TOP_2_GRAM + run - 2 : QUALITY_DUP_5_GRAMS + run - 5] =
+            ratio((double)chars, (double)q->n_chars);
     }
     q->has_grams = true;
 }
 
 /* ---- C4 ---- */
 
+/* Words of the line, of a short one not more than three; is one of them too long? */
 static bool has_long_word(struct part x, size_t *words)
 {
     size_t at = 0, chars = 0, longest = 0;
     uint32_t cp;
 
     *words = 0;
-    while (at < x.n) {
+    while (at < x.n && (x.n > LONG_WORD || *words < 3)) {
         at += (size_t)parts_char(x.p + at, x.n - at, &cp);
         chars = parts_is_space(cp) ? 0 : chars + 1;
         *words += chars == 1;
@@ -354,6 +416,13 @@ static void clean(struct part x, struct buf *out)
     static const char *const notes[] = {"[edit]", "[citation needed]"};
 
     buf_reset(out);
+    if (x.n && !memchr(x.p, '[', x.n)) {
+        mem_grow(&out->p, &out->cap, x.n + 1, 1);
+        scan_lower(out->p, x.p, x.n, 0);
+        out->n = x.n;
+        out->p[x.n] = 0;
+        return;
+    }
     for (size_t i = 0, k; i < x.n; i += k) {
         struct part rest = {x.p + i, x.n - i};
 
@@ -389,8 +458,7 @@ static size_t sentences(const struct buf *b)
     while (at < b->n) {
         size_t k = at;
 
-        while (at < b->n && !is_one_of(b->p[at], ".!?"))
-            at++;
+        at += scan_stop(b->p + at, b->n - at);
         open = open || at > k;
         if (at >= b->n)
             break;
@@ -410,7 +478,7 @@ static void look_c4(struct quality *q)
     size_t n = 0, lorem = 0, curly = 0;
     struct buf *b = &q->text;
 
-    parts_lines(&q->lines, q->s, q->n);
+    parts_lines(&q->lines, q->t);
     for (size_t i = 0; i < q->lines.n; i++) {
         struct part x = parts_strip(q->lines.v[i]), y;
         size_t words;
@@ -422,12 +490,14 @@ static void look_c4(struct quality *q)
         y = (struct part){buf_cstr(b), b->n};
         if (!b->n || !is_one_of(b->p[b->n - 1], ".?!\"'") || parts_end(y, "...") || words < 3)
             continue;
-        lorem += holds(b, "lorem ipsum");
-        if (holds(b, "javascript"))
-            continue;
-        curly += holds(b, "{");
-        for (size_t k = 0; k < sizeof(policies) / sizeof(*policies) && !policy; k++)
-            policy = holds(b, policies[k]);
+        if (scan_pairs(b->p, b->n, "psscmskicy") < b->n) { // of what is looked for here
+            lorem += holds(b, "lorem ipsum");
+            if (holds(b, "javascript"))
+                continue;
+            for (size_t k = 0; k < sizeof(policies) / sizeof(*policies) && !policy; k++)
+                policy = holds(b, policies[k]);
+        }
+        curly += memchr(b->p, '{', b->n) != NULL;
         n += policy ? 0 : sentences(b);
     }
     q->v[QUALITY_C4_SENTENCES] = (double)n;
@@ -459,7 +529,7 @@ static void look_fineweb(struct quality *q)
         if (!parts_strip(q->lines.v[i]).n)
             continue;
         ended += ends_sentence(q->lines.v[i]);
-        brief += parts_chars(q->lines.v[i].p, q->lines.v[i].n) <= SHORT_LINE;
+        brief += scan_chars(q->lines.v[i].p, q->lines.v[i].n) <= SHORT_LINE;
         q->lines.v[out++] = q->lines.v[i];
     }
     q->lines.n = out;

@@ -10,6 +10,8 @@
 #ifndef QUALITY_H
 #define QUALITY_H
 
+#include "scan.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -59,8 +61,8 @@ struct quality; // working memory, and what is known of the text at hand
 struct quality *quality_open(void);
 void quality_close(struct quality *q); // NULL-safe
 
-/* The text to measure, n bytes of UTF-8, borrowed until the next one. */
-void quality_text(struct quality *q, const char *s, size_t n);
+/* The text to measure, UTF-8, borrowed until the next one. */
+void quality_text(struct quality *q, const struct scan *text);
 /* The measure of a rule; what is looked at for it is looked at once a text. */
 double quality_value(struct quality *q, enum quality_id id);
 

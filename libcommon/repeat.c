@@ -90,41 +90,77 @@ static uint64_t run_key(const struct repeat_words *w, size_t i, size_t run, uint
     return h ^ h >> 32;
 }
 
-size_t repeat_top(struct repeat *r, const struct repeat_words *w, size_t run, uint32_t *most)
+void repeat_grams_begin(struct repeat_grams *g, const struct repeat_words *w)
 {
-    uint64_t shift = power(run);
-    size_t first = 0;
-
-    *most = 0;
-    if (w->n < run)
-        return 0;
-    repeat_clear(r, w->n);
-    for (size_t i = 0; i + run <= w->n; i++)
-        repeat_add(r, run_key(w, i, run, shift), (uint32_t)i);
-    for (size_t i = 0; i <= r->mask; i++) {
-        const struct repeat_place *x = &r->place[i];
-
-        if (x->count > *most || (x->count && x->count == *most && x->first < first)) {
-            *most = x->count;
-            first = x->first;
-        }
-    }
-    return (w->chars[first + run] - w->chars[first] + run - 1) * *most;
+    mem_grow(&g->again, &g->cap_again, w->n + 1, sizeof(*g->again));
+    mem_grow(&g->at, &g->cap_at, w->n + 1, sizeof(*g->at));
+    memset(g->again, 1, w->n);
+    g->length = 1;
+    g->n_again = w->n;
 }
 
-size_t repeat_runs(struct repeat *r, const struct repeat_words *w, size_t run, bool *any)
+void repeat_grams_free(struct repeat_grams *g)
 {
-    uint64_t shift = power(run);
-    size_t chars = 0, i = 0;
+    repeat_free(&g->table);
+    free(g->again);
+    free(g->at);
+    *g = (struct repeat_grams){0};
+}
 
-    *any = false;
-    repeat_clear(r, w->n);
-    while (i + run <= w->n) {
-        if (repeat_add(r, run_key(w, i, run, shift), 0)) {
+size_t repeat_top(struct repeat_grams *g, const struct repeat_words *w)
+{
+    size_t run = ++g->length, first = 0, runs = w->n < run ? 0 : w->n - run + 1;
+    uint64_t shift = power(run);
+    uint32_t most = 1;
+
+    if (!runs) {
+        g->n_again = 0;
+        return 0;
+    }
+    if (g->n_again) {
+        repeat_clear(&g->table, g->n_again);
+        g->n_again = 0;
+        for (size_t i = 0; i < runs; i++) {
+            struct repeat_place *x;
+
+            if (!g->again[i] || !g->again[i + 1]) {
+                g->again[i] = false;
+                continue;
+            }
+            x = find(&g->table, run_key(w, i, run, shift));
+            if (!x->count++) {
+                x->key = run_key(w, i, run, shift);
+                x->first = (uint32_t)i;
+            }
+            if (x->count > most || (x->count == most && most > 1 && x->first < first)) {
+                most = x->count;
+                first = x->first;
+            }
+            g->at[i] = (uint32_t)(x - g->table.place);
+        }
+        for (size_t i = 0; i < runs; i++) {
+            g->again[i] = g->again[i] && g->table.place[g->at[i]].count > 1;
+            g->n_again += g->again[i];
+        }
+        memset(g->again + runs, 0, w->n - runs);
+    }
+    return (w->chars[first + run] - w->chars[first] + run - 1) * most;
+}
+
+size_t repeat_runs(struct repeat_grams *g, const struct repeat_words *w)
+{
+    size_t chars = 0, i = 0, run = g->length;
+
+    while (g->n_again && i + run <= w->n) {
+        struct repeat_place *x = &g->table.place[g->at[i]];
+
+        if (!g->again[i]) {
+            i++;
+        } else if (x->first == UINT32_MAX) { // met in this walk
             chars += w->chars[i + run] - w->chars[i];
-            *any = true;
             i += run;
         } else {
+            x->first = UINT32_MAX;
             i++;
         }
     }

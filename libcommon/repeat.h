@@ -31,11 +31,22 @@ void repeat_words_clear(struct repeat_words *w);
 void repeat_words_add(struct repeat_words *w, uint64_t hash, size_t chars);
 void repeat_words_free(struct repeat_words *w);
 
-/* Length of the most frequent run of `run` words (the first of equals) with single spaces
- * between them, times its count, in characters; 0 when there are fewer words. *most: its count. */
-size_t repeat_top(struct repeat *r, const struct repeat_words *w, size_t run, uint32_t *most);
-/* Characters, without spaces, of the runs that stood before; after one of them the search
- * goes on behind it. *any is whether a run was repeated. */
-size_t repeat_runs(struct repeat *r, const struct repeat_words *w, size_t run, bool *any);
+/* Runs of words by their length, ascending from 2: a run is repeated only if the two runs in it
+ * that are a word shorter are, so that those of one length leave few of the next. */
+struct repeat_grams {
+    struct repeat table;
+    bool *again;  // (words) the run of `length` words from here on stands twice in the text
+    uint32_t *at; // (words) its place in the table
+    size_t length, n_again, cap_again, cap_at;
+};
+void repeat_grams_begin(struct repeat_grams *g, const struct repeat_words *w);
+void repeat_grams_free(struct repeat_grams *g);
+/* The next length (2, 3 ...): length of the most frequent run of so many words (the first of
+ * equals) with single spaces between them, times its count, in characters; 0 when there are fewer
+ * words. */
+size_t repeat_top(struct repeat_grams *g, const struct repeat_words *w);
+/* After it, for the same length: characters, without spaces, of the runs that stood before; after
+ * one of them the search goes on behind it. */
+size_t repeat_runs(struct repeat_grams *g, const struct repeat_words *w);
 
 #endif

@@ -1,47 +1,309 @@
-/* scan.c - bytes of a kind, found sixteen at a time. */
+/* scan.c - bytes of a kind, found sixteen at a time.
+ *
+ * SSE2 is in every x86-64 processor; elsewhere the compiler makes what it can of the same steps,
+ * written for a vector of sixteen bytes in plain C. */
 #include "scan.h"
 
+#include "mem.h"
+
+#include <stdlib.h>
+#include <string.h>
 #if defined(__SSE2__)
 #include <emmintrin.h>
+typedef __m128i vec;
+#else
+typedef struct {
+    signed char b[16];
+} vec;
 #endif
+
+enum { STEP = 16 };
+
+#if defined(__SSE2__)
+static inline vec load(const char *s)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)s);
+}
+
+static inline unsigned equal(vec x, char c)
+{
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8(c)));
+}
+
+/* Bytes, as signed numbers, that are less. */
+static inline unsigned less(vec x, int c)
+{
+    return (unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(x, _mm_set1_epi8((char)c)));
+}
+
+/* Bytes from lo to lo + span - 1, span < 128. */
+static inline unsigned within(vec x, char lo, int span)
+{
+    __m128i y = _mm_sub_epi8(_mm_sub_epi8(x, _mm_set1_epi8(lo)), _mm_set1_epi8((char)-128));
+
+    return (unsigned)_mm_movemask_epi8(_mm_cmplt_epi8(y, _mm_set1_epi8((char)(span - 128))));
+}
+
+static inline vec with(vec x, char bits)
+{
+    return _mm_or_si128(x, _mm_set1_epi8(bits));
+}
+#else
+static inline vec load(const char *s)
+{
+    vec x;
+
+    memcpy(&x, s, STEP);
+    return x;
+}
+
+static inline unsigned equal(vec x, char c)
+{
+    unsigned m = 0;
+
+    for (unsigned i = 0; i < STEP; i++)
+        m |= (unsigned)(x.b[i] == (signed char)c) << i;
+    return m;
+}
+
+static inline unsigned less(vec x, int c)
+{
+    unsigned m = 0;
+
+    for (unsigned i = 0; i < STEP; i++)
+        m |= (unsigned)(x.b[i] < c) << i;
+    return m;
+}
+
+static inline unsigned within(vec x, char lo, int span)
+{
+    unsigned m = 0;
+
+    for (unsigned i = 0; i < STEP; i++)
+        m |= (unsigned)((unsigned char)(x.b[i] - lo) < span) << i;
+    return m;
+}
+
+static inline vec with(vec x, char bits)
+{
+    for (int i = 0; i < STEP; i++)
+        x.b[i] = (signed char)(x.b[i] | bits);
+    return x;
+}
+#endif
+
+/* The last bytes, behind them `fill`. */
+static inline vec tail(const char *s, size_t n, char fill)
+{
+    char t[STEP];
+
+    memset(t, fill, STEP);
+    if (n)
+        memcpy(t, s, n);
+    return load(t);
+}
+
+static inline unsigned not_plain(vec x)
+{
+    return less(x, 0x20) | equal(x, '"') | equal(x, '\\');
+}
 
 size_t scan_plain(const char *s, size_t n)
 {
     size_t i = 0;
+    unsigned m;
 
-#if defined(__SSE2__)
-    const __m128i space = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"'),
-                  back = _mm_set1_epi8('\\');
-
-    for (; i + 16 <= n; i += 16) {
-        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(s + i));
-        // bytes beyond ASCII are negative: less than a space too
-        __m128i bad = _mm_or_si128(_mm_cmplt_epi8(x, space),
-                                   _mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, back)));
-        int mask = _mm_movemask_epi8(bad);
-
-        if (mask)
-            return i + (size_t)__builtin_ctz((unsigned)mask);
-    }
-#endif
-    while (i < n && (signed char)s[i] >= 0x20 && s[i] != '"' && s[i] != '\\')
-        i++;
-    return i;
+    for (; i + STEP <= n; i += STEP)
+        if ((m = not_plain(load(s + i))))
+            return i + (size_t)__builtin_ctz(m);
+    m = not_plain(tail(s + i, n - i, 0));
+    return i + (size_t)(m ? __builtin_ctz(m) : 0);
 }
 
 size_t scan_ascii(const char *s, size_t n)
 {
     size_t i = 0;
+    unsigned m;
+
+    for (; i + STEP <= n; i += STEP)
+        if ((m = less(load(s + i), 0)))
+            return i + (size_t)__builtin_ctz(m);
+    m = less(tail(s + i, n - i, -1), 0);
+    return m ? i + (size_t)__builtin_ctz(m) : n;
+}
+
+static inline unsigned data(vec x)
+{
+    return within(x, '0', 11) | equal(x, '@') | equal(x, '+') | equal(x, '('); // ':' is behind '9'
+}
+
+size_t scan_data(const char *s, size_t n)
+{
+    size_t i = 0;
+    unsigned m;
+
+    for (; i + STEP <= n; i += STEP)
+        if ((m = data(load(s + i))))
+            return i + (size_t)__builtin_ctz(m);
+    m = data(tail(s + i, n - i, 0));
+    return m ? i + (size_t)__builtin_ctz(m) : n;
+}
+
+static inline unsigned stop(vec x)
+{
+    return equal(x, '.') | equal(x, '!') | equal(x, '?');
+}
+
+size_t scan_stop(const char *s, size_t n)
+{
+    size_t i = 0;
+    unsigned m;
+
+    for (; i + STEP <= n; i += STEP)
+        if ((m = stop(load(s + i))))
+            return i + (size_t)__builtin_ctz(m);
+    m = stop(tail(s + i, n - i, 0));
+    return m ? i + (size_t)__builtin_ctz(m) : n;
+}
+
+size_t scan_pairs(const char *s, size_t n, const char *pairs)
+{
+    size_t i = 0;
+
+    for (; i + STEP + 1 <= n; i += STEP) {
+        vec x = load(s + i), y = load(s + i + 1);
+        unsigned m = 0;
+
+        for (const char *p = pairs; *p; p += 2)
+            m |= equal(x, p[0]) & equal(y, p[1]);
+        if (m)
+            return i + (size_t)__builtin_ctz(m);
+    }
+    for (; i + 2 <= n; i++)
+        for (const char *p = pairs; *p; p += 2)
+            if (s[i] == p[0] && s[i + 1] == p[1])
+                return i;
+    return n;
+}
+
+size_t scan_chars(const char *s, size_t n)
+{
+    size_t i = 0, k = n;
+
+    for (; i + STEP <= n; i += STEP)
+        k -= (size_t)__builtin_popcount(less(load(s + i), -64)); // 0x80 to 0xBF
+    return k - (size_t)__builtin_popcount(less(tail(s + i, n - i, 0), -64));
+}
+
+size_t scan_letters(const char *s, size_t n)
+{
+    size_t i = 0, k = 0;
+
+    for (; i + STEP <= n; i += STEP)
+        k += (size_t)__builtin_popcount(within(with(load(s + i), 32), 'a', 26));
+    return k + (size_t)__builtin_popcount(within(with(tail(s + i, n - i, 0), 32), 'a', 26));
+}
+
+size_t scan_chunks(const char *s, size_t n)
+{
+    size_t i = 0, k = 0;
+    unsigned before = 0;
+
+    while (i < n) {
+        unsigned m = ~within(i + STEP <= n ? load(s + i) : tail(s + i, n - i, 0), 0, 33) & 0xFFFF;
+
+        k += (size_t)__builtin_popcount(m & ~(m << 1 | before));
+        before = m >> (STEP - 1);
+        i += STEP;
+    }
+    return k;
+}
+
+void scan_lower(char *to, const char *s, size_t n, int spaces)
+{
+    size_t i = 0;
 
 #if defined(__SSE2__)
-    for (; i + 16 <= n; i += 16) {
-        int mask = _mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)(s + i)));
+    const __m128i a = _mm_set1_epi8('A' - 1), z = _mm_set1_epi8('Z' + 1), up = _mm_set1_epi8(32);
 
-        if (mask)
-            return i + (size_t)__builtin_ctz((unsigned)mask);
+    for (; i + STEP <= n; i += STEP) {
+        __m128i x = load(s + i);
+        __m128i big = _mm_and_si128(_mm_cmpgt_epi8(x, a), _mm_cmplt_epi8(x, z));
+
+        x = _mm_or_si128(x, _mm_and_si128(big, up));
+        if (spaces) {
+            __m128i gap = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\n')),
+                                       _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\t')),
+                                                    _mm_cmpeq_epi8(x, _mm_set1_epi8('\r'))));
+
+            x = _mm_or_si128(_mm_andnot_si128(gap, x), _mm_and_si128(gap, up));
+        }
+        _mm_storeu_si128((__m128i *)(void *)(to + i), x);
     }
 #endif
-    while (i < n && (signed char)s[i] >= 0)
-        i++;
-    return i;
+    for (; i < n; i++) {
+        char c = s[i];
+
+        to[i] = (char)(c >= 'A' && c <= 'Z'                              ? c + 32
+                       : spaces && (c == '\n' || c == '\t' || c == '\r') ? ' '
+                                                                         : c);
+    }
+}
+
+void scan_text(struct scan *x, const char *s, size_t n)
+{
+    size_t blocks = n / 64 + 1;
+    uint64_t any = 0;
+
+    if (blocks > x->cap) {
+        x->cap = 2 * blocks;
+        x->word = mem_resize(x->word, x->cap, sizeof(*x->word));
+        x->high = mem_resize(x->high, x->cap, sizeof(*x->high));
+        x->space = mem_resize(x->space, x->cap, sizeof(*x->space));
+    }
+    x->s = s;
+    x->n = n;
+    x->blocks = blocks;
+    for (size_t b = 0; b < blocks; b++) {
+        uint64_t word = 0, high = 0, space = 0;
+
+        for (size_t k = 0; k < 64; k += STEP) {
+            size_t i = 64 * b + k, left = i < n ? n - i : 0;
+            vec v = left >= STEP ? load(s + i) : tail(s + (left ? i : 0), left, ' ');
+
+            word |= (uint64_t)(within(with(v, 32), 'a', 26) | within(v, '0', 10)) << k;
+            high |= (uint64_t)less(v, 0) << k;
+            space |= (uint64_t)(equal(v, ' ') | within(v, 9, 5) | within(v, 28, 4)) << k;
+        }
+        x->word[b] = word;
+        x->high[b] = high;
+        x->space[b] = space;
+        any |= high;
+    }
+    x->ascii = !any;
+}
+
+void scan_free(struct scan *x)
+{
+    free(x->word);
+    free(x->high);
+    free(x->space);
+    *x = (struct scan){0};
+}
+
+int scan_any(const uint64_t *bits, size_t from, size_t to)
+{
+    size_t a = from / 64, b;
+
+    if (from >= to)
+        return 0;
+    b = (to - 1) / 64;
+    if (a == b)
+        return (bits[a] & (~0ull << from % 64) & (~0ull >> (63 - (to - 1) % 64))) != 0;
+    if (bits[a] & (~0ull << from % 64))
+        return 1;
+    for (size_t i = a + 1; i < b; i++)
+        if (bits[i])
+            return 1;
+    return (bits[b] & (~0ull >> (63 - (to - 1) % 64))) != 0;
 }

@@ -1,6 +1,7 @@
 /* script.c - the scripts of a text's letters. */
 #include "script.h"
 
+#include "scan.h"
 #include "utf8.h"
 
 #include <string.h>
@@ -97,29 +98,32 @@ static enum script script_of(uint32_t cp)
                                                                            : SCRIPT_OTHER;
 }
 
+/* The largest scripts, all of whose characters here are letters. */
+static int script_common(uint32_t cp)
+{
+    return cp >= 0xAC00 && cp <= 0xD7A3   ? SCRIPT_HANGUL
+           : cp >= 0x4E00 && cp <= 0x9FA5 ? SCRIPT_HAN
+                                          : -1;
+}
+
 size_t script_count(const char *s, size_t n, size_t count[SCRIPT_N])
 {
-    size_t all = 0;
+    size_t latin = scan_letters(s, n), all = latin;
 
-    for (size_t i = 0; i < n;) {
-        unsigned char c = (unsigned char)s[i];
-        uint32_t cp;
-        int len;
+    count[SCRIPT_LATIN] += latin;
+    for (size_t i = scan_ascii(s, n); i < n; i += scan_ascii(s + i, n - i)) {
+        while (i < n && (unsigned char)s[i] >= 0x80) {
+            uint32_t cp = 0;
+            int len = utf8_get(s + i, n - i, &cp), script = script_common(cp);
 
-        if (c < 0x80) {
-            if ((c | 32) >= 'a' && (c | 32) <= 'z') {
-                count[SCRIPT_LATIN]++;
+            if (script < 0 && len && *utf8proc_category_string((utf8proc_int32_t)cp) == 'L')
+                script = (int)script_of(cp);
+            if (script >= 0) {
+                count[script]++;
                 all++;
             }
-            i++;
-            continue;
+            i += len ? (size_t)len : 1;
         }
-        len = utf8_get(s + i, n - i, &cp);
-        if (len && *utf8proc_category_string((utf8proc_int32_t)cp) == 'L') {
-            count[script_of(cp)]++;
-            all++;
-        }
-        i += len ? (size_t)len : 1;
     }
     return all;
 }

@@ -9,12 +9,13 @@
 #include "json.h"
 #include "lang.h"
 #include "mem.h"
+#include "phrases.h"
 #include "pii.h"
 #include "rouge.h"
+#include "scan.h"
 #include "script.h"
 #include "tokload.h"
 #include "where.h"
-#include "words.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,9 +24,8 @@ enum { LIST_MAX = 16 << 20, REFERENCE_MAX = 256 << 20 };
 
 /* What a rule needs beside its limit. */
 struct aid {
-    struct where where; // where, script
-    struct buf *phrase; // (n_phrases) folded, of a blacklist
-    int n_phrases;
+    struct where where;      // where, script
+    struct phrases *phrases; // of a blacklist
     int script;
     bool mask;
 };
@@ -33,16 +33,20 @@ struct aid {
 struct trial {
     const struct rules *rules;
     struct aid *aid; // (rules->n)
-    struct quality *quality;
-    const char *measured; // the text that quality has, of this record
     struct tok *tok;
-    struct tok_ids ids;
     struct decon *decon;
     struct rouge *rouge;
     unsigned kinds; // of personal data
     struct hash128 print;
+};
+
+struct trial_desk {
+    struct quality *quality;
+    struct fault *fault;
+    struct lang *lang;
+    const struct look *measured; // what quality has, of this record
+    struct tok_ids ids;
     struct arena mem;
-    struct buf text;
 };
 
 void trial_reason_reset(struct trial_reason *v)
@@ -59,18 +63,10 @@ static int read_blacklist(struct trial *t, struct aid *a, const char *path, stru
 
     if (!text)
         return -1;
-    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-        struct buf b = {0};
-
-        words_fold(line, strlen(line), &b);
-        if (b.n <= 1) { // no word in it
-            buf_free(&b);
-            continue;
-        }
-        t->print = hash_add(t->print, b.p, b.n);
-        a->phrase = mem_resize(a->phrase, (size_t)a->n_phrases + 1, sizeof(*a->phrase));
-        a->phrase[a->n_phrases++] = b;
-    }
+    a->phrases = phrases_open();
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+        if (phrases_add(a->phrases, line, strlen(line)))
+            t->print = hash_add(t->print, line, strlen(line));
     free(text);
     return 0;
 }
@@ -170,8 +166,6 @@ static int need(struct trial *t, const struct rule *x, struct aid *a, struct err
     case RULE_ROUGE:
         return t->rouge ? 0 : read_reference(t, x->field, e);
     default:
-        if (x->id >= RULE_QUALITY && x->id < RULE_MAX_REPEAT && !t->quality)
-            t->quality = quality_open();
         return 0;
     }
 }
@@ -219,19 +213,35 @@ void trial_close(struct trial *t)
         return;
     for (int i = 0; i < t->rules->n; i++) {
         where_free(&t->aid[i].where);
-        for (int k = 0; k < t->aid[i].n_phrases; k++)
-            buf_free(&t->aid[i].phrase[k]);
-        free(t->aid[i].phrase);
+        phrases_close(t->aid[i].phrases);
     }
     free(t->aid);
-    quality_close(t->quality);
     tok_close(t->tok);
-    tok_ids_free(&t->ids);
     decon_close(t->decon);
     rouge_close(t->rouge);
-    arena_free(&t->mem);
-    buf_free(&t->text);
     free(t);
+}
+
+struct trial_desk *trial_desk(void)
+{
+    struct trial_desk *d = mem_zero(1, sizeof(*d));
+
+    d->quality = quality_open();
+    d->fault = fault_open();
+    d->lang = lang_open();
+    return d;
+}
+
+void trial_desk_close(struct trial_desk *d)
+{
+    if (!d)
+        return;
+    quality_close(d->quality);
+    fault_close(d->fault);
+    lang_close(d->lang);
+    tok_ids_free(&d->ids);
+    arena_free(&d->mem);
+    free(d);
 }
 
 const struct where *trial_where(const struct trial *t, int i)
@@ -249,9 +259,9 @@ struct hash128 trial_print(const struct trial *t)
     return t->print;
 }
 
-void trial_begin(struct trial *t)
+void trial_begin(struct trial_desk *d)
 {
-    t->measured = NULL;
+    d->measured = NULL;
 }
 
 /* ---- verdicts ---- */
@@ -280,18 +290,10 @@ static int drop_text(struct trial_reason *v, const char *value, size_t n, const 
 
 /* ---- rules for a text: 1 = broken, 0, -1 = error ---- */
 
-static int64_t count_chars(const char *s, size_t n)
+static int by_lang(struct trial_desk *d, const struct rule *x, struct look *text,
+                   struct trial_reason *v)
 {
-    int64_t k = 0;
-
-    for (size_t i = 0; i < n; i++)
-        k += ((unsigned char)s[i] & 0xC0) != 0x80;
-    return k;
-}
-
-static int by_lang(const struct rule *x, const char *s, size_t n, struct trial_reason *v)
-{
-    const char *is = lang_of(s, n), *p = strstr(x->text, is);
+    const char *is = lang_of(d->lang, text), *p = strstr(x->text, is);
     size_t len = strlen(is);
 
     while (p && ((p != x->text && p[-1] != ',') || (p[len] && p[len] != ',')))
@@ -299,10 +301,10 @@ static int by_lang(const struct rule *x, const char *s, size_t n, struct trial_r
     return p ? 0 : drop_text(v, is, len, x->text);
 }
 
-static int by_script(const struct aid *a, const char *s, size_t n, struct trial_reason *v)
+static int by_script(const struct aid *a, struct look *text, struct trial_reason *v)
 {
-    size_t count[SCRIPT_N] = {0}, all = script_count(s, n, count);
-    double share = all ? (double)count[a->script] / (double)all : 0;
+    const size_t *count = look_scripts(text);
+    double share = text->letters ? (double)count[a->script] / (double)text->letters : 0;
 
     if (where_compare(&a->where, share))
         return 0;
@@ -311,57 +313,57 @@ static int by_script(const struct aid *a, const char *s, size_t n, struct trial_
     return 1;
 }
 
-static int by_quality(struct trial *t, const struct rule *x, const char *s, size_t n,
+static int by_quality(struct trial_desk *d, const struct rule *x, struct look *text,
                       struct trial_reason *v)
 {
     enum quality_id id = (enum quality_id)(x->id - RULE_QUALITY);
     double value;
 
-    if (t->measured != s) {
-        quality_text(t->quality, s, n);
-        t->measured = s;
+    if (d->measured != text) {
+        quality_text(d->quality, look_scan(text));
+        d->measured = text;
     }
-    value = quality_value(t->quality, id);
+    value = quality_value(d->quality, id);
     if (quality_rules[id].least ? value < x->limit : value > x->limit)
         return drop_num(v, value, x->limit);
     return 0;
 }
 
-static int by_tokens(struct trial *t, const struct rule *x, const char *s, size_t n,
-                     struct trial_reason *v, struct err *e)
+static int by_tokens(const struct trial *t, struct trial_desk *d, const struct rule *x,
+                     const struct look *text, struct trial_reason *v, struct err *e)
 {
     int64_t k;
 
-    t->ids.n = 0;
-    if (tok_encode(t->tok, s, n, 0, &t->ids, e))
+    d->ids.n = 0;
+    if (tok_encode(t->tok, text->s, text->n, 0, &d->ids, e))
         return -1;
-    k = (int64_t)t->ids.n;
+    k = (int64_t)d->ids.n;
     if (x->id == RULE_MIN_TOKENS ? (double)k < x->limit : (double)k > x->limit)
         return drop_int(v, k, (int64_t)x->limit);
     return 0;
 }
 
-static int one_json(struct trial *t, const char *s, size_t n, struct trial_reason *v)
+static int one_json(struct trial_desk *d, const char *s, size_t n, struct trial_reason *v)
 {
     struct json json;
     struct err why;
 
-    arena_reset(&t->mem);
-    if (!json_parse(&json, &t->mem, s, n, &why))
+    arena_reset(&d->mem);
+    if (!json_parse(&json, &d->mem, s, n, &why))
         return 0;
     return drop_text(v, why.msg, strlen(why.msg), NULL);
 }
 
-static int by_json(struct trial *t, const char *s, size_t n, struct trial_reason *v)
+static int by_json(struct trial_desk *d, const char *s, size_t n, struct trial_reason *v)
 {
     struct fence f;
     size_t at = 0;
     int blocks = 0;
 
     for (; fence_next(s, n, "json", &at, &f); blocks++)
-        if (one_json(t, f.p, f.n, v))
+        if (one_json(d, f.p, f.n, v))
             return 1;
-    return blocks ? 0 : one_json(t, s, n, v);
+    return blocks ? 0 : one_json(d, s, n, v);
 }
 
 static int one_check(const struct trial *t, const struct rule *x, const char *s, size_t n,
@@ -393,7 +395,7 @@ static int by_check(const struct trial *t, const struct rule *x, const char *s, 
     return rc;
 }
 
-static int by_rouge(struct trial *t, const struct rule *x, const char *s, size_t n,
+static int by_rouge(const struct trial *t, const struct rule *x, const char *s, size_t n,
                     struct trial_reason *v)
 {
     struct rouge_near near = rouge_nearest(t->rouge, s, n);
@@ -407,51 +409,52 @@ static int by_rouge(struct trial *t, const struct rule *x, const char *s, size_t
     return 1;
 }
 
-int trial_text(struct trial *t, int i, const char *s, size_t n, struct trial_reason *v,
-               struct err *e)
+int trial_text(const struct trial *t, struct trial_desk *d, int i, struct look *text,
+               struct trial_reason *v, struct err *e)
 {
     const struct rule *x = &t->rules->v[i];
     int64_t limit = (int64_t)x->limit, k;
-    const char *found;
+    const char *found, *s = text->s;
+    size_t n = text->n;
     double share;
 
     switch (x->id) {
     case RULE_MIN_WORDS:
     case RULE_MAX_WORDS:
-        k = words_count(s, n);
+        k = look_count(text);
         return (x->id == RULE_MIN_WORDS ? k < limit : k > limit) ? drop_int(v, k, limit) : 0;
     case RULE_MIN_CHARS:
     case RULE_MAX_CHARS:
-        k = count_chars(s, n);
+        k = (int64_t)scan_chars(s, n);
         return (x->id == RULE_MIN_CHARS ? k < limit : k > limit) ? drop_int(v, k, limit) : 0;
     case RULE_LANG:
-        return by_lang(x, s, n, v);
+        return by_lang(d, x, text, v);
     case RULE_SCRIPT:
-        return by_script(&t->aid[i], s, n, v);
+        return by_script(&t->aid[i], text, v);
     case RULE_MAX_REPEAT:
-        share = fault_repetition(s, n);
+        share = fault_repetition_of(d->fault, look_words(text));
         return share > x->limit ? drop_num(v, share, x->limit) : 0;
     case RULE_REFUSALS:
-        found = fault_refusal(s, n);
+        found = fault_refusal_of(d->fault, look_words(text));
         return found ? drop_text(v, found, strlen(found), NULL) : 0;
     case RULE_JSON:
-        return by_json(t, s, n, v);
+        return by_json(d, s, n, v);
     case RULE_MIN_TOKENS:
     case RULE_MAX_TOKENS:
-        return by_tokens(t, x, s, n, v, e);
+        return by_tokens(t, d, x, text, v, e);
     case RULE_ROUGE:
         return by_rouge(t, x, s, n, v);
     case RULE_CHECK:
         return by_check(t, x, s, n, v, e);
     default:
-        return by_quality(t, x, s, n, v);
+        return by_quality(d, x, text, v);
     }
 }
 
-int trial_piece(struct trial *t, int i, const char *s, size_t n, struct trial_reason *v)
+int trial_piece(const struct trial *t, struct trial_desk *d, int i, struct look *text,
+                struct trial_reason *v)
 {
     const struct rule *x = &t->rules->v[i];
-    const struct aid *a = &t->aid[i];
     struct decon_hit hit;
     struct pii_hit pii;
     const char *found;
@@ -459,24 +462,20 @@ int trial_piece(struct trial *t, int i, const char *s, size_t n, struct trial_re
 
     switch (x->id) {
     case RULE_LEAKS:
-        found = fault_leak(s, n);
+        found = fault_leak_of(d->fault, text->s, text->n);
         return found ? drop_text(v, found, strlen(found), NULL) : 0;
     case RULE_BLACKLIST:
-        buf_reset(&t->text);
-        words_fold(s, n, &t->text);
-        for (int k = 0; k < a->n_phrases; k++) // without the spaces around it
-            if (words_hold(&t->text, &a->phrase[k]))
-                return drop_text(v, a->phrase[k].p + 1, a->phrase[k].n - 2, NULL);
-        return 0;
+        found = phrases_find(t->aid[i].phrases, look_words(text));
+        return found ? drop_text(v, found, strlen(found), NULL) : 0;
     case RULE_PII:
-        if (!pii_next(s, n, t->kinds, &at, &pii))
+        if (!pii_next(text->s, text->n, t->kinds, &at, &pii))
             return 0;
         return drop_text(v, pii_names[pii.kind], strlen(pii_names[pii.kind]), NULL);
     default:
-        if (!decon_find(t->decon, s, n, &hit))
+        if (!decon_find(t->decon, look_words(text), &hit))
             return 0;
         buf_fmt(&v->value, "{\"file\":%d,\"line\":%ld,\"words\":", hit.file + 1, hit.line);
-        json_put_str(&v->value, s + hit.at, hit.n);
+        json_put_str(&v->value, text->s + hit.at, hit.n);
         buf_char(&v->value, '}');
         json_put_int(&v->limit, t->rules->set.ngram);
         return 1;

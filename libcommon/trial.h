@@ -6,6 +6,7 @@
 #include "buf.h"
 #include "err.h"
 #include "hash.h"
+#include "look.h"
 #include "rules.h"
 #include "where.h"
 
@@ -22,13 +23,19 @@ void trial_reason_reset(struct trial_reason *v);
 struct trial *trial_open(const struct rules *r, struct err *e);
 void trial_close(struct trial *t); // NULL-safe
 
+/* What one thread works with. */
+struct trial_desk;
+struct trial_desk *trial_desk(void);
+void trial_desk_close(struct trial_desk *d); // NULL-safe
+
 /* Rule i on the text of its field: 1 = broken, 0, -1 = error. trial_begin comes before the rules
  * for another text, since what was measured of one is kept. */
-void trial_begin(struct trial *t);
-int trial_text(struct trial *t, int i, const char *s, size_t n, struct trial_reason *v,
-               struct err *e);
+void trial_begin(struct trial_desk *d);
+int trial_text(const struct trial *t, struct trial_desk *d, int i, struct look *text,
+               struct trial_reason *v, struct err *e);
 /* Rule i, one that looks at all texts of a record, on one of them: 1 = broken. */
-int trial_piece(struct trial *t, int i, const char *s, size_t n, struct trial_reason *v);
+int trial_piece(const struct trial *t, struct trial_desk *d, int i, struct look *text,
+                struct trial_reason *v);
 
 const struct where *trial_where(const struct trial *t, int i); // of a rule with a comparison
 unsigned trial_kinds(const struct trial *t, int i);            // that rule i masks, or 0

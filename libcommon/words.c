@@ -1,9 +1,12 @@
 /* words.c - the words of a text in any script. */
 #include "words.h"
 
+#include "hash.h"
+#include "mem.h"
 #include "utf8.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -27,8 +30,16 @@ static const struct {
     {0x20000, 0x3FFFF}, // Han
 };
 
+/* Of the two largest of them, whose characters are letters all. */
+static bool is_common_single(uint32_t cp)
+{
+    return (cp >= 0xAC00 && cp <= 0xD7A3) || (cp >= 0x4E00 && cp <= 0x9FA5);
+}
+
 static bool is_single(uint32_t cp)
 {
+    if (cp < single[0].first || is_common_single(cp))
+        return cp >= single[0].first;
     for (size_t i = 0; i < sizeof(single) / sizeof(single[0]) && cp >= single[i].first; i++)
         if (cp <= single[i].last)
             return true;
@@ -38,6 +49,8 @@ static bool is_single(uint32_t cp)
 /* First letter of the character's general category. */
 static char class_of(uint32_t cp)
 {
+    if (is_common_single(cp))
+        return 'L';
     return *utf8proc_category_string((utf8proc_int32_t)cp);
 }
 
@@ -46,7 +59,8 @@ static bool ascii_word(unsigned char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-bool words_next(const char *s, size_t n, size_t *at, struct buf *w)
+/* The word that begins at or after *at, which is left behind it; *begin is its first byte. */
+static bool next_word(const char *s, size_t n, size_t *at, struct buf *w, size_t *begin)
 {
     char out[4];
 
@@ -64,11 +78,13 @@ bool words_next(const char *s, size_t n, size_t *at, struct buf *w)
         if (kind == 'M' && !w->n)
             kind = 'Z'; // a mark on nothing
         if (kind != 'L' && kind != 'N' && kind != 'M') {
-            *at += len ? (size_t)len : 1;
             if (w->n)
                 return true;
+            *at += len ? (size_t)len : 1;
             continue;
         }
+        if (!w->n)
+            *begin = *at;
         if (kind != 'M' && is_single(cp)) {
             if (w->n)
                 return true;
@@ -90,6 +106,122 @@ bool words_next(const char *s, size_t n, size_t *at, struct buf *w)
     return w->n > 0;
 }
 
+bool words_next(const char *s, size_t n, size_t *at, struct buf *w)
+{
+    size_t begin;
+
+    return next_word(s, n, at, w, &begin);
+}
+
+/* ---- all words of a text ---- */
+
+static const uint64_t BASE = 0x9E3779B97F4A7C15u;
+
+uint64_t words_shift(size_t len)
+{
+    uint64_t p = 1;
+
+    while (len--)
+        p *= BASE;
+    return p;
+}
+
+uint64_t words_hash(const char *word, size_t n)
+{
+    return hash_word(word, n, n, 0);
+}
+
+static void room(struct words_row *w, size_t n)
+{
+    if (n < w->cap)
+        return;
+    w->cap = 2 * n + 64;
+    w->hash = mem_resize(w->hash, w->cap, sizeof(*w->hash));
+    w->sum = mem_resize(w->sum, w->cap, sizeof(*w->sum));
+    w->begin = mem_resize(w->begin, w->cap, sizeof(*w->begin));
+    w->end = mem_resize(w->end, w->cap, sizeof(*w->end));
+}
+
+static inline void add(struct words_row *w, uint64_t hash, size_t begin, size_t end)
+{
+    size_t k = w->n++;
+
+    w->hash[k] = hash;
+    w->sum[k + 1] = w->sum[k] * BASE + hash;
+    w->begin[k] = (uint32_t)begin;
+    w->end[k] = (uint32_t)end;
+}
+
+/* False where a look at the bytes shows that no mark begins here. */
+static bool may_be_mark(const char *s, size_t n)
+{
+    unsigned char c = n ? (unsigned char)*s : 0;
+
+    return !(c < 0x80 || (c >= 0xE4 && c <= 0xE9) || (c >= 0xEB && c <= 0xED) || // Han, Hangul
+             (c == 0xEA && n > 1 && (unsigned char)s[1] >= 0xB0));
+}
+
+/* A run of letters, digits and bytes beyond ASCII: no word goes beyond it. */
+static void add_run(struct words_row *w, const struct scan *t, size_t begin, size_t end)
+{
+    size_t at = begin;
+
+    if (t->ascii || !scan_any(t->high, begin, end)) {
+        room(w, w->n + 2);
+        add(w, hash_word(t->s + begin, end - begin, t->n - begin, 0x20), begin, end);
+        return;
+    }
+    while (at < end) {
+        uint32_t cp;
+        size_t from = at;
+
+        room(w, w->n + 2);
+        if (end - at >= 3 && utf8_get(t->s + at, 3, &cp) == 3 && is_common_single(cp) &&
+            !may_be_mark(t->s + at + 3, end - at - 3)) {
+            at += 3;
+            add(w, hash_word(t->s + from, 3, t->n - from, 0), from, at);
+            continue;
+        }
+        if (!next_word(t->s, end, &at, &w->one, &from))
+            break;
+        add(w, words_hash(w->one.p, w->one.n), from, at);
+    }
+}
+
+void words_read(struct words_row *w, const struct scan *t)
+{
+    uint64_t carry = 0;
+    size_t begin = 0;
+
+    w->n = 0;
+    room(w, 2);
+    w->sum[0] = 0;
+    for (size_t b = 0; b < t->blocks; b++) {
+        uint64_t in = t->word[b] | t->high[b], edge = in ^ (in << 1 | carry);
+
+        for (carry = in >> 63; edge; edge &= edge - 1) {
+            size_t at = 64 * b + (size_t)__builtin_ctzll(edge);
+
+            if (in >> (at % 64) & 1)
+                begin = at;
+            else
+                add_run(w, t, begin, at);
+        }
+    }
+    if (carry) // the text is as long as its blocks
+        add_run(w, t, begin, t->n);
+}
+
+void words_row_free(struct words_row *w)
+{
+    free(w->hash);
+    free(w->sum);
+    free(w->begin);
+    free(w->end);
+    buf_free(&w->one);
+    *w = (struct words_row){0};
+}
+
 void words_fold(const char *s, size_t n, struct buf *out)
 {
     struct buf w = {0};
@@ -104,15 +236,13 @@ void words_fold(const char *s, size_t n, struct buf *out)
 }
 
 /* Words of one run between spaces. */
-static int count_run(const char *s, size_t n, bool has_single)
+static int count_run(const char *s, size_t n, bool has_single, struct buf *w)
 {
-    struct buf w = {0};
     size_t at = 0;
     int count = 0;
 
-    while (has_single && words_next(s, n, &at, &w))
+    while (has_single && words_next(s, n, &at, w))
         count++;
-    buf_free(&w);
     return count ? count : 1;
 }
 
@@ -120,24 +250,30 @@ int words_count(const char *s, size_t n)
 {
     size_t start = 0, at = 0;
     bool has_single = false;
+    struct buf w = {0};
     int count = 0;
 
+    if (scan_ascii(s, n) == n)
+        return (int)scan_chunks(s, n);
     while (at < n) {
-        uint32_t cp = 0;
-        int len = utf8_get(s + at, n - at, &cp);
+        uint32_t cp = (unsigned char)s[at];
+        int len = cp < 0x80 ? 1 : utf8_get(s + at, n - at, &cp);
         bool space = (len == 1 && cp <= 32) || (len > 1 && class_of(cp) == 'Z');
 
         len = len ? len : 1;
         has_single = has_single || (!space && is_single(cp));
         if (space) {
             if (at > start)
-                count += count_run(s + start, at - start, has_single);
+                count += count_run(s + start, at - start, has_single, &w);
             start = at + (size_t)len;
             has_single = false;
         }
         at += (size_t)len;
     }
-    return at > start ? count + count_run(s + start, at - start, has_single) : count;
+    if (at > start)
+        count += count_run(s + start, at - start, has_single, &w);
+    buf_free(&w);
+    return count;
 }
 
 bool words_hold(const struct buf *text, const struct buf *phrase)

@@ -8,13 +8,36 @@
 #define WORDS_H
 
 #include "buf.h"
+#include "scan.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* The next word of s[*at..n) in lower case, UTF-8, into w (emptied first); false at the end.
  * Bytes that are not UTF-8 separate. */
 bool words_next(const char *s, size_t n, size_t *at, struct buf *w);
+
+/* All words of a text at once, for whom they are hashes. Zeroed is empty. */
+struct words_row {
+    size_t n, cap;
+    uint64_t *hash;        // (n) two words are taken for the same when their hashes are
+    uint64_t *sum;         // (n + 1) of the hashes before: words_run
+    uint32_t *begin, *end; // (n) in the text, which has fewer than 4 GiB
+    struct buf one;
+};
+void words_read(struct words_row *w, const struct scan *text);
+void words_row_free(struct words_row *w);
+
+/* The run of `len` words from word i on as a hash. `shift` is words_shift(len). */
+uint64_t words_shift(size_t len);
+static inline uint64_t words_run(const struct words_row *w, size_t i, size_t len, uint64_t shift)
+{
+    uint64_t h = w->sum[i + len] - w->sum[i] * shift;
+
+    return (h ^ h >> 29) * 0xBF58476D1CE4E5B9u + len; // runs of two lengths are two hashes
+}
+uint64_t words_hash(const char *word, size_t n); // of one word in lower case
 
 /* Append " one two three ": the words between single spaces, or " " when there is none. Two
  * texts with the same words give the same bytes. */

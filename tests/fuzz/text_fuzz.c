@@ -1,6 +1,7 @@
 /* text_fuzz.c - changed texts through all that llm-filter measures: nothing is read beyond them,
  * every span lies in them, masking leaves nothing to mask. */
 #include "decon.h"
+#include "dupes.h"
 #include "fault.h"
 #include "fence.h"
 #include "fuzz.h"
@@ -16,14 +17,17 @@
 static void measure(const char *s, size_t n)
 {
     struct quality *q = quality_open();
+    struct scan t = {0};
 
-    quality_text(q, s, n);
+    scan_text(&t, s, n);
+    quality_text(q, &t);
     for (int i = QUALITY_N - 1; i >= 0; i--) {
         double v = quality_value(q, (enum quality_id)i);
 
         assert(isnan(v) || (isfinite(v) && v >= 0));
     }
     quality_close(q);
+    scan_free(&t);
 }
 
 static void personal(const char *s, size_t n)
@@ -46,37 +50,73 @@ static void spans(const char *s, size_t n)
 {
     struct decon *d = decon_open(4);
     struct decon_hit hit;
+    struct look l = {0};
     struct fence f;
     size_t at = 0;
 
     while (fence_next(s, n, "c", &at, &f))
         assert(f.p >= s && f.p + f.n <= s + n && at <= n);
     decon_add(d, 0, 1, s, n / 2);
-    if (decon_find(d, s, n, &hit))
+    look_text(&l, s, n);
+    if (decon_find(d, look_words(&l), &hit))
         assert(hit.at + hit.n <= n);
+    look_free(&l);
     decon_close(d);
+}
+
+/* The words of words_next are those of words_read; a text is its own duplicate. */
+static void words(const char *s, size_t n)
+{
+    struct buf w = {0};
+    struct look l = {0};
+    const struct words_row *row;
+    size_t at = 0, i = 0;
+
+    look_text(&l, s, n);
+    row = look_words(&l);
+    for (; words_next(s, n, &at, &w); i++)
+        assert(i < row->n && row->hash[i] == words_hash(w.p, w.n) && row->end[i] == at &&
+               row->begin[i] < row->end[i] && (!i || row->begin[i] >= row->end[i - 1]));
+    assert(i == row->n);
+    buf_free(&w);
+    look_free(&l);
 }
 
 static void duplicates(const char *s, size_t n)
 {
-    struct near_hit hit;
+    struct dupes_hit hit;
+    struct dupes_text t = {0};
+    struct look l = {0};
     struct err e;
-    struct near *x = near_open(0.8, NULL, &e);
+    struct dupes *x = dupes_open(false, 0.8, NULL, 0, &e);
 
-    assert(near_meet(x, s, n, "a", 0, &hit, &e) == 0);
-    assert(near_meet(x, s, n, "b", 0, &hit, &e) == 1 && hit.similarity >= 1);
-    near_close(x, &e);
+    for (int i = 0; i < 2; i++) {
+        look_text(&l, s, n);
+        dupes_begin(&t);
+        dupes_add(x, &t, &l);
+        dupes_end(x, &t);
+        assert(dupes_meet(x, &t, "a", &hit, &e) == i && (!i || hit.similarity >= 1));
+    }
+    dupes_text_free(&t);
+    look_free(&l);
+    dupes_close(x, &e);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     const char *s = (const char *)data;
+    struct lang *lang = lang_open();
+    struct look l = {0};
     size_t count[SCRIPT_N] = {0}, all = script_count(s, n, count), sum = 0;
 
     for (int i = 0; i < SCRIPT_N; i++)
         sum += count[i];
-    assert(sum == all && all <= n && lang_known(lang_of(s, n)));
+    look_text(&l, s, n);
+    assert(sum == all && all <= n && lang_known(lang_of(lang, &l)));
+    look_free(&l);
+    lang_close(lang);
     measure(s, n);
+    words(s, n);
     personal(s, n);
     spans(s, n);
     fault_leak(s, n);

@@ -53,9 +53,15 @@ int main(void)
     size_t n[SCRIPT_N] = {0};
     const char *s = "Fox 여우 лиса, é ß ª 12 狐ガ α";
 
+    struct lang *x = lang_open();
+    struct look l = {0};
+
     TEST("a sentence or two of 24 languages");
     for (size_t i = 0; i < sizeof(sentence) / sizeof(*sentence); i++) {
-        const char *got = lang_of(sentence[i].text, strlen(sentence[i].text));
+        const char *got;
+
+        look_text(&l, sentence[i].text, strlen(sentence[i].text));
+        got = lang_of(x, &l);
 
         if (strcmp(got, sentence[i].lang) != 0)
             printf("# %s, not %s: %s\n", got, sentence[i].lang, sentence[i].text);
@@ -71,5 +77,7 @@ int main(void)
     CHECK(script_find("Hang", 4) < 0 && script_find("", 0) < 0);
     n[SCRIPT_LATIN] = 0;
     CHECK(script_count("a\xFF\xE2\x82", 4, n) == 1 && n[SCRIPT_LATIN] == 1);
+    lang_close(x);
+    look_free(&l);
     return test_end();
 }

@@ -22,11 +22,12 @@ static void build(const char *const *piece, const struct json *j, struct buf *te
 }
 
 /* Rules broken by the text, as bits in the order of the file, which is that of enum quality_id. */
-static int64_t broken(struct quality *q, const struct buf *text)
+static int64_t broken(struct quality *q, struct scan *t, const struct buf *text)
 {
     int64_t bits = 0;
 
-    quality_text(q, text->p, text->n);
+    scan_text(t, text->p, text->n);
+    quality_text(q, t);
     for (int i = QUALITY_N - 1; i >= 0; i--) { // any order of asking
         const struct quality_rule *r = &quality_rules[i];
         double v = quality_value(q, i), limit = i == QUALITY_MAX_WORDS ? 100 : r->limit;
@@ -44,6 +45,7 @@ static void goldens(void)
     struct quality *q = quality_open();
     struct arena mem = {0}, one = {0};
     struct buf text = {0};
+    struct scan t = {0};
     struct json head, j;
     char *line = NULL;
     size_t cap = 0, n = 0;
@@ -65,7 +67,7 @@ static void goldens(void)
         CHECK(!json_parse(&j, &one, line, (size_t)len, &e));
         build(piece, &j, &text);
         CHECK(!json_int(&j, json_get(&j, 0, "b"), &want));
-        got = broken(q, &text);
+        got = broken(q, &t, &text);
         for (int i = 0; i < QUALITY_N && got != want; i++)
             if ((got ^ want) >> i & 1)
                 printf("# text %d: %s is %g, datatrove %s it\n", texts, quality_rules[i].name,
@@ -80,13 +82,25 @@ static void goldens(void)
     arena_free(&mem);
     arena_free(&one);
     buf_free(&text);
+    scan_free(&t);
     quality_close(q);
+}
+
+static double value_of(struct quality *q, const char *s, size_t n, enum quality_id id)
+{
+    struct scan t = {0};
+    double v;
+
+    scan_text(&t, s, n);
+    quality_text(q, &t);
+    v = quality_value(q, id);
+    scan_free(&t);
+    return v;
 }
 
 static double value(struct quality *q, const char *s, enum quality_id id)
 {
-    quality_text(q, s, strlen(s));
-    return quality_value(q, id);
+    return value_of(q, s, strlen(s), id);
 }
 
 int main(void)
@@ -110,10 +124,9 @@ int main(void)
         CHECK(mean || (isfinite(value(q, " \n\n", i)) && isfinite(value(q, ".", i))));
     }
     TEST("NUL characters");
-    quality_text(q, "One two\0 three. Four\0", 22);
-    CHECK(quality_value(q, QUALITY_C4_SENTENCES) == 0); // the line ends in one
-    quality_text(q, "One two\0 three. Four five.", 27 - 1);
-    CHECK(quality_value(q, QUALITY_C4_SENTENCES) == 2);
+    CHECK(value_of(q, "One two\0 three. Four\0", 22, QUALITY_C4_SENTENCES) ==
+          0); // the line ends in one
+    CHECK(value_of(q, "One two\0 three. Four five.", 27 - 1, QUALITY_C4_SENTENCES) == 2);
     TEST("500 texts as datatrove decides");
     goldens();
     quality_close(q);

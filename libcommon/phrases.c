@@ -1,0 +1,122 @@
+/* phrases.c - lists of phrases. */
+#include "phrases.h"
+
+#include "mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct phrase {
+    char *text;
+    uint64_t *word; // (n)
+    size_t n;
+    size_t next; // phrase + 1 that begins with the same word, later in the list; 0: none
+};
+
+struct phrases {
+    struct phrase *v; // (n)
+    size_t n, cap_v;
+    struct place {
+        uint64_t word;
+        size_t first, last; // phrase + 1; first 0: free
+    } * place;              // (cap) open addressing, a power of two, at most half of them used
+    size_t cap, n_words;
+    struct scan scan;
+    struct words_row words;
+    struct buf text;
+};
+
+struct phrases *phrases_open(void)
+{
+    struct phrases *p = mem_zero(1, sizeof(*p));
+
+    p->cap = 64;
+    p->place = mem_zero(p->cap, sizeof(*p->place));
+    return p;
+}
+
+void phrases_close(struct phrases *p)
+{
+    if (!p)
+        return;
+    for (size_t i = 0; i < p->n; i++) {
+        free(p->v[i].text);
+        free(p->v[i].word);
+    }
+    free(p->v);
+    free(p->place);
+    scan_free(&p->scan);
+    words_row_free(&p->words);
+    buf_free(&p->text);
+    free(p);
+}
+
+static struct place *find(const struct phrases *p, uint64_t word)
+{
+    size_t i = (size_t)word & (p->cap - 1);
+
+    while (p->place[i].first && p->place[i].word != word)
+        i = (i + 1) & (p->cap - 1);
+    return &p->place[i];
+}
+
+static void room(struct phrases *p)
+{
+    struct place *old = p->place;
+    size_t cap = p->cap;
+
+    if (2 * (p->n_words + 1) <= cap)
+        return;
+    p->cap = 2 * cap;
+    p->place = mem_zero(p->cap, sizeof(*p->place));
+    for (size_t i = 0; i < cap; i++)
+        if (old[i].first)
+            *find(p, old[i].word) = old[i];
+    free(old);
+}
+
+bool phrases_add(struct phrases *p, const char *s, size_t n)
+{
+    struct phrase x = {0};
+    struct place *at;
+
+    scan_text(&p->scan, s, n);
+    words_read(&p->words, &p->scan);
+    if (!p->words.n)
+        return false;
+    buf_reset(&p->text);
+    words_fold(s, n, &p->text);
+    x.text = mem_dup(p->text.p + 1, p->text.n - 2); // without the spaces around it
+    x.n = p->words.n;
+    x.word = mem_new(x.n * sizeof(*x.word));
+    memcpy(x.word, p->words.hash, x.n * sizeof(*x.word));
+    mem_grow(&p->v, &p->cap_v, p->n + 1, sizeof(*p->v));
+    p->v[p->n++] = x;
+    room(p);
+    at = find(p, *x.word);
+    if (at->first) {
+        p->v[at->last - 1].next = p->n;
+    } else {
+        p->n_words++;
+        *at = (struct place){.word = *x.word, .first = p->n};
+    }
+    at->last = p->n;
+    return true;
+}
+
+const char *phrases_find(const struct phrases *p, const struct words_row *w)
+{
+    size_t best = p->n;
+
+    for (size_t i = 0; i < w->n; i++) {
+        const struct place *at = find(p, w->hash[i]);
+
+        for (size_t k = at->first; k && k - 1 < best; k = p->v[k - 1].next) {
+            const struct phrase *x = &p->v[k - 1];
+
+            if (x->n <= w->n - i && !memcmp(x->word, w->hash + i, x->n * sizeof(*x->word)))
+                best = k - 1;
+        }
+    }
+    return best < p->n ? p->v[best].text : NULL;
+}

@@ -1,0 +1,113 @@
+/* scan_test.c - bytes of a kind, against a loop over single bytes. */
+#include "rng.h"
+#include "scan.h"
+#include "test.h"
+
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool is_space(unsigned char c)
+{
+    return (c >= 9 && c <= 13) || (c >= 28 && c <= 32);
+}
+
+/* The first byte for which f holds, or n. */
+static size_t first(const char *s, size_t n, bool (*f)(unsigned char c))
+{
+    size_t i = 0;
+
+    while (i < n && !f((unsigned char)s[i]))
+        i++;
+    return i;
+}
+
+static bool is_special(unsigned char c)
+{
+    return c < 32 || c == '"' || c == '\\' || c >= 128;
+}
+
+static bool is_high(unsigned char c)
+{
+    return c >= 128;
+}
+
+static bool is_data(unsigned char c)
+{
+    return isdigit(c) || (c && strchr("@:+(", c));
+}
+
+static bool is_stop(unsigned char c)
+{
+    return c == '.' || c == '!' || c == '?';
+}
+
+static bool agree(const char *s, size_t n)
+{
+    size_t chars = 0, letters = 0, chunks = 0, pair = 0;
+    char *low = malloc(n + 1), *gaps = malloc(n + 1);
+    struct scan x = {0};
+    bool same = true;
+
+    scan_text(&x, s, n);
+    scan_lower(low, s, n, 0);
+    scan_lower(gaps, s, n, 1);
+    for (size_t i = 0; i < n; i++) {
+        unsigned char c = (unsigned char)s[i];
+        bool alpha = c < 128 && isalpha(c), digit = c < 128 && isdigit(c);
+        char lower = (char)(alpha ? c | 32 : c);
+
+        chars += (c & 0xC0) != 0x80;
+        letters += alpha;
+        chunks += c > 32 && (!i || (unsigned char)s[i - 1] <= 32);
+        same = same && (x.word[i / 64] >> i % 64 & 1) == (alpha || digit) &&
+               (x.high[i / 64] >> i % 64 & 1) == (c >= 128) &&
+               (x.space[i / 64] >> i % 64 & 1) == is_space(c) && low[i] == lower &&
+               gaps[i] == (c == '\n' || c == '\t' || c == '\r' ? ' ' : lower) &&
+               scan_any(x.high, i, i + 1) == (c >= 128);
+    }
+    for (size_t i = n; i < 64 * x.blocks; i++)
+        same = same && x.space[i / 64] >> i % 64 & 1;
+    while (pair + 2 <= n && memcmp(s + pair, "##", 2) != 0 && memcmp(s + pair, "mp", 2) != 0)
+        pair++;
+    pair = pair + 2 <= n ? pair : n;
+    same = same && scan_plain(s, n) == first(s, n, is_special) &&
+           scan_ascii(s, n) == first(s, n, is_high) && scan_data(s, n) == first(s, n, is_data) &&
+           scan_stop(s, n) == first(s, n, is_stop) && scan_pairs(s, n, "##mp") == pair &&
+           scan_chars(s, n) == chars && scan_letters(s, n) == letters &&
+           scan_chunks(s, n) == chunks && x.ascii == (scan_ascii(s, n) == n) &&
+           scan_any(x.high, 0, n) == (scan_ascii(s, n) < n);
+    for (size_t from = 0; from < n; from += 13)
+        for (size_t to = from; to <= n; to += 17)
+            same = same &&
+                   scan_any(x.high, from, to) == (first(s + from, to - from, is_high) < to - from);
+    scan_free(&x);
+    free(low);
+    free(gaps);
+    return same;
+}
+
+int main(void)
+{
+    struct rng r = rng_stream(3, 0, 2);
+    int bad = 0;
+
+    TEST("random bytes, of all kinds and of few, every length");
+    for (uint32_t k = 0; k < 6000; k++) {
+        size_t n = rng_below(&r, k, 0, 70) * (k % 5 ? 1 : 4);
+        char *s = malloc(n ? n : 1); // exactly as long, so that a sanitizer sees what is behind
+
+        for (size_t i = 0; i < n; i++) {
+            uint32_t x = rng_below(&r, k, (uint32_t)i + 1, 1 << 16);
+
+            s[i] = k % 3 == 0   ? (char)x
+                   : k % 3 == 1 ? "abcXYZ mp##\n. "[x % 14]
+                                : (char)('a' + (int)(x < 500 ? x : x % 26));
+        }
+        bad += !agree(s, n);
+        free(s);
+    }
+    CHECK(!bad);
+    return test_end();
+}
