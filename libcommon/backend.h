@@ -150,6 +150,15 @@ struct backend_ops {
     /* e (n) = exp(x / temp - shift); sum (blocks) = their sums, as 16 strided sums and a tree. */
     void (*row_exp)(struct backend *b, float *e, float *sum, const float *x, int n, float temp,
                     float shift);
+    /* Dot products of n rows x (n, dim) with m rows c that lie in lanes, (m / 16 rounded up, dim,
+     * 16); each is one fma chain over dim in ascending order. In host memory, outside the bracket,
+     * by the calling thread alone; several may call at once.
+     * dots: y (n, m) = all of them. nearest: where the largest of row i is above best[i], best[i]
+     * is set to it and at[i] to first + its row of c, the lowest of equals. */
+    void (*dots)(const struct backend *b, float *y, const float *x, int n, const float *c, int m,
+                 int dim);
+    void (*nearest)(const struct backend *b, float *best, int32_t *at, const float *x, int n,
+                    const float *c, int m, int dim, int first);
     void (*close)(struct backend *b);
 };
 

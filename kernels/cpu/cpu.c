@@ -193,6 +193,8 @@ static const struct backend_ops cpu_ops = {
     .softcap = cpu_softcap,
     .row_max = cpu_row_max,
     .row_exp = cpu_row_exp,
+    .dots = cpu_dots,
+    .nearest = cpu_nearest,
     .close = cpu_close,
 };
 

@@ -128,6 +128,9 @@ struct cpu_kernels {
     void (*attn_parts)(const struct cpu_attn *j, int t, int head);
     void (*row_max)(float *max, const float *x, int n);
     void (*row_exp)(float *e, float *sum, const float *x, int n, float temp, float shift);
+    void (*dots)(float *y, const float *x, int n, const float *c, int m, int dim);
+    void (*nearest)(float *best, int32_t *at, const float *x, int n, const float *c, int m, int dim,
+                    int first);
 };
 
 extern const struct cpu_kernels cpu_kernels_scalar;
@@ -203,5 +206,9 @@ void cpu_attn(struct backend *b, float *y, const float *qkv, const struct attn_s
 void cpu_row_max(struct backend *b, float *max, const float *x, int n);
 void cpu_row_exp(struct backend *b, float *e, float *sum, const float *x, int n, float temp,
                  float shift);
+void cpu_dots(const struct backend *b, float *y, const float *x, int n, const float *c, int m,
+              int dim);
+void cpu_nearest(const struct backend *b, float *best, int32_t *at, const float *x, int n,
+                 const float *c, int m, int dim, int first);
 
 #endif

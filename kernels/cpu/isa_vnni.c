@@ -2,6 +2,7 @@
 #include "act_isa.h"
 #include "attn_isa.h"
 #include "dot_isa.h"
+#include "dots_isa.h"
 #include "float_isa.h"
 #include "glu_isa.h"
 #include "norm_isa.h"
@@ -24,4 +25,6 @@ const struct cpu_kernels cpu_kernels_vnni = {
     .attn_parts = attn_parts,
     .row_max = row_max,
     .row_exp = row_exp,
+    .dots = dots_write,
+    .nearest = dots_nearest,
 };

@@ -205,6 +205,60 @@ static void test_logits(struct ops *o)
     }
 }
 
+/* ---- rows against rows ---- */
+
+static void test_dots(struct ops *o)
+{
+    TEST("dots and nearest: every size of tile, ties to the lowest, the same bytes");
+    for (int k = 0; k < 24; k++) {
+        int n = ops_pick(o, 1, 45), m = ops_pick(o, 1, 150), dim = ops_pick(o, 1, 80), bad = 0;
+        float *x = ops_floats(o, (size_t)(n * dim)), *c = ops_floats(o, (size_t)(m * dim));
+        size_t size = (size_t)(m + 15) / 16 * 16 * (size_t)dim;
+        float *panel = mem_zero(size, sizeof(float)), *y = mem_zero((size_t)(n * m), 4), *y2;
+        float best[45], best2[45];
+        int32_t at[45], at2[45];
+
+        y2 = mem_zero((size_t)(n * m), 4);
+        for (int i = 0; i < m; i++)
+            for (int j = 0; j < dim; j++)
+                panel[((size_t)(i / 16) * (size_t)dim + (size_t)j) * 16 + (size_t)(i % 16)] =
+                    c[(i > 20 ? i - 17 : i) * dim + j]; // some rows twice
+        o->b[0]->ops->dots(o->b[0], y, x, n, panel, m, dim);
+        for (int i = 0; i < n; i++) {
+            float chain = 0, top = -INFINITY;
+
+            best[i] = i % 7 == 3 ? 1e9f : -INFINITY;
+            at[i] = -1;
+            for (int j = 0; j < dim; j++)
+                chain = fmaf(x[i * dim + j], panel[j * 16], chain);
+            bad += chain != y[i * m];
+            o->b[0]->ops->nearest(o->b[0], best + i, at + i, x + i * dim, 1, panel, m, dim, 100);
+            for (int j = 0; j < m; j++)
+                top = y[i * m + j] > top ? y[i * m + j] : top;
+            for (int j = m - 1; j >= 0; j--)
+                at2[i] = y[i * m + j] == top ? j + 100 : at2[i];
+            bad += i % 7 == 3 ? at[i] != -1 || best[i] != 1e9f : at[i] != at2[i] || best[i] != top;
+        }
+        CHECK(bad == 0);
+        for (int i = 0; i < o->n; i++) {
+            for (int j = 0; j < n; j++) {
+                best2[j] = j % 7 == 3 ? 1e9f : -INFINITY;
+                at2[j] = -1;
+            }
+            o->b[i]->ops->dots(o->b[i], y2, x, n, panel, m, dim);
+            o->b[i]->ops->nearest(o->b[i], best2, at2, x, n, panel, m, dim, 100);
+            CHECK(ops_differs(y, y2, (size_t)(n * m)) < 0);
+            CHECK(ops_differs(best, best2, (size_t)n) < 0);
+            CHECK(!memcmp(at, at2, (size_t)n * sizeof(*at)));
+        }
+        free(x);
+        free(c);
+        free(panel);
+        free(y);
+        free(y2);
+    }
+}
+
 /* ---- embed and gather ---- */
 
 static void test_rows(struct ops *o)
@@ -271,6 +325,7 @@ int main(void)
     test_glu(&o);
     test_softcap(&o);
     test_logits(&o);
+    test_dots(&o);
     test_rows(&o);
     test_open();
     ops_close(&o);
