@@ -43,7 +43,7 @@ static const char *const no_effect[] = {
     "no-prefix-cache", "isa",     "output",      "rejects",      "attempt",      "resume",
     "unordered",       "stats",   "quiet",       "verbose",      "progress",     "help",
     "version",         "grammar", "json-schema", "api-key-file", "model-name",   "timeout",
-    "retries",         "again",   NULL};
+    "retries",         "again",   "memory",      "tmp-dir",      "plot",         NULL};
 
 static void usage(const struct cli *c, FILE *out)
 {
@@ -211,6 +211,14 @@ void cli_progress_begin(struct cli_progress *p, const struct cli *c)
     p->last = p->start;
 }
 
+static void show(struct cli_progress *p, struct buf *b)
+{
+    fprintf(stderr, "\r%-*s", p->width, b->p);
+    fflush(stderr);
+    p->width = (int)b->n;
+    buf_free(b);
+}
+
 void cli_progress(struct cli_progress *p, const struct cli *c, const struct stream_counts *n,
                   int64_t tokens)
 {
@@ -234,10 +242,24 @@ void cli_progress(struct cli_progress *p, const struct cli *c, const struct stre
     } else {
         buf_fmt(&b, ", %.0f s", t);
     }
-    fprintf(stderr, "\r%-*s", p->width, b.p);
-    fflush(stderr);
-    p->width = (int)b.n;
-    buf_free(&b);
+    show(p, &b);
+}
+
+void cli_progress_say(struct cli_progress *p, const struct cli *c, const char *fmt, ...)
+{
+    struct timespec now;
+    struct buf b = {0};
+    char text[160];
+    va_list ap;
+
+    if (!p->on || since(&p->last, &now) < 0.1)
+        return;
+    p->last = now;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    buf_fmt(&b, "%s: %s, %.0f s", c->name, text, since(&p->start, &now));
+    show(p, &b);
 }
 
 void cli_progress_end(struct cli_progress *p)

@@ -80,9 +80,10 @@ extern const struct stream_opt cli_io_default;
 extern const struct cli_notes cli_notes_default;
 
 // clang-format off
-#define CLI_MODEL(p) \
+#define CLI_MODEL(p) CLI_MODEL_FOR(p, "GGUF file or Hugging Face directory (required)")
+#define CLI_MODEL_FOR(p, what) \
     OPT_HEAD("Model"), \
-    OPT_STR('m', "model", &(p)->path, "path", "GGUF file or Hugging Face directory (required)"), \
+    OPT_STR('m', "model", &(p)->path, "path", what), \
     OPT_ENUM('d', "device", &(p)->device, cli_devices, "name", "auto, cpu or cuda"), \
     OPT_INT('j', "threads", &(p)->threads, "n", 0, 1024, "CPU threads, 0 for as many as may be used"), \
     OPT_INT(0, "ctx", &(p)->ctx, "n", 0, 1 << 24, "positions of a sequence, 0 for the model's up to 4096"), \
@@ -184,6 +185,9 @@ void cli_progress_begin(struct cli_progress *p, const struct cli *c);
 /* Counts of a stream and tokens so far (0: not said), with rate and time left where known. */
 void cli_progress(struct cli_progress *p, const struct cli *c, const struct stream_counts *n,
                   int64_t tokens);
+/* The same with a text of the caller's own. */
+void cli_progress_say(struct cli_progress *p, const struct cli *c, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 void cli_progress_end(struct cli_progress *p);
 
 /* The fingerprint of a run for FILE.meta: version, command, model hash (NULL

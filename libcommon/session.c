@@ -426,6 +426,12 @@ void session_stats(const struct session *s, struct buf *out)
             (unsigned long long)engine_cache_bytes(s->en), (long long)use.ru_maxrss * 1024);
 }
 
+struct hash128 session_hash(const struct session *s)
+{
+    return s->remote ? hash_bytes(session_model(s), strlen(session_model(s)))
+                     : engine_model(s->en)->hash;
+}
+
 struct stream *session_stream(struct session *s, const struct cli *c, const struct stream_opt *io,
                               const char *const *fields, int group, const char *more, int n,
                               char **file, struct err *e)
@@ -435,8 +441,7 @@ struct stream *session_stream(struct session *s, const struct cli *c, const stru
         .stage = c->name, .fields = fields, .group = group, .quiet = c->notes->quiet};
     struct hash128 model;
 
-    model = s->remote ? hash_bytes(session_model(s), strlen(session_model(s)))
-                      : engine_model(s->en)->hash;
+    model = session_hash(s);
     cli_fingerprint(c, &model, more, &print);
     conf.fingerprint = buf_cstr(&print);
     s->stream = stream_open(io, &conf, n, file, e);

@@ -31,6 +31,9 @@ void session_close(struct session *s); // zeroed is closed
 /* The model's name for records: the hash of our own, what a server calls it. */
 const char *session_model(const struct session *s);
 
+/* What stands for the model in a fingerprint: the hash of our own, or of what a server calls it. */
+struct hash128 session_hash(const struct session *s);
+
 /* Keep all outputs to the GBNF grammar or the JSON schema in a file; NULL: none, and not both.
  * Appends a pair with the hash of its text to `more`, for session_stream. Errors name the file. */
 int session_constrain(struct session *s, const char *grammar, const char *schema, struct buf *more,

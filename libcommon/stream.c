@@ -127,28 +127,27 @@ static int check_files(struct stream *s, struct err *e)
     return 0;
 }
 
-/* The text of FILE.meta. */
-static int put_meta(struct stream *s, struct buf *b, struct err *e)
+int stream_meta(const struct stream_opt *o, const struct stream_conf *c, struct buf *b,
+                struct err *e)
 {
-    const char *f = s->conf.fingerprint ? s->conf.fingerprint : "{}";
+    const char *f = c->fingerprint ? c->fingerprint : "{}";
     struct record r;
 
     if (record_parse(&r, f, strlen(f), e))
         return err_wrap(e, "fingerprint");
     if (!record_has(&r, "stage"))
-        record_set_str(&r, "stage", s->conf.stage, strlen(s->conf.stage));
+        record_set_str(&r, "stage", c->stage, strlen(c->stage));
     if (!record_has(&r, "seed")) {
         struct buf n = {0};
 
-        buf_fmt(&n, "%" PRIu64, s->opt.seed);
+        buf_fmt(&n, "%" PRIu64, o->seed);
         record_set(&r, "seed", n.p, n.n);
         buf_free(&n);
     }
     if (!record_has(&r, "shard"))
-        record_set_str(&r, "shard", s->opt.shard ? s->opt.shard : "1/1",
-                       s->opt.shard ? strlen(s->opt.shard) : 3);
+        record_set_str(&r, "shard", o->shard ? o->shard : "1/1", o->shard ? strlen(o->shard) : 3);
     if (!record_has(&r, "group"))
-        record_set_int(&r, "group", s->conf.group);
+        record_set_int(&r, "group", c->group);
     record_write(&r, b);
     record_reset(&r);
     return 0;
@@ -161,7 +160,7 @@ static int check_meta(struct stream *s, struct buf *note, struct err *e)
 
     if (s->out.durable && s->out.path) {
         buf_fmt(&path, "%s.meta", s->out.path);
-        rc = put_meta(s, &ours, e) ||
+        rc = stream_meta(&s->opt, &s->conf, &ours, e) ||
              resume_meta(path.p, ours.p, ours.n, s->out.size || s->rejects.size, note, e) ||
              attempt_scan(&s->others, s->conf.group, 1, &s->ids, &ours, e) ||
              attempt_scan(&s->other_rejects, 1, (uint32_t)s->conf.group, &s->ids, NULL, e);

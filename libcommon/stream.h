@@ -59,6 +59,10 @@ struct stream;
 struct stream *stream_open(const struct stream_opt *o, const struct stream_conf *c, int n,
                            char **file, struct err *e);
 
+/* Append what FILE.meta of such a stream holds: the fingerprint, stage, seed, shard and group. */
+int stream_meta(const struct stream_opt *o, const struct stream_conf *c, struct buf *b,
+                struct err *e);
+
 /* The next record to work on, with its id. 1 = record (caller: record_reset),
  * 0 = end of input or asked to stop, 2 = nothing there yet (wait = false only), -1 = fatal.
  * Bad lines, blank lines, done ids and other shards' records are dealt with inside. */
