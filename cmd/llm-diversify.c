@@ -1,14 +1,25 @@
 /* llm-diversify.c - choose records that cover the topics. See llm-diversify(1).
  *
- * The choice needs all records at once: they are read, turned into vectors,
- * clustered and chosen from; then they are written or dropped in input order. Outputs are
- * written under "FILE.part" and renamed at the end, so that a run that was
+ * The choice needs all records at once: they are read and put away, turned into
+ * vectors, clustered and chosen from; then they are written or dropped in input order. Outputs
+ * are written under "FILE.part", synced and renamed at the end, so that a run that was
  * stopped leaves nothing that looks whole. */
+#include "chart.h"
 #include "choose.h"
 #include "cli.h"
+#include "corpus.h"
+#include "eigen.h"
+#include "gain.h"
+#include "keyword.h"
+#include "kmeans.h"
+#include "label.h"
 #include "mem.h"
-#include "num.h"
-#include "words.h"
+#include "ram.h"
+#include "recipe.h"
+#include "resume.h"
+#include "session.h"
+#include "twins.h"
+#include "whole.h"
 
 #include <errno.h>
 #include <math.h>
@@ -16,181 +27,70 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { GRAMS = 3 };
+enum { WORDS = 3, DEFAULT_TOPICS = 50 };
+enum { LABEL_NONE, LABEL_WORDS, LABEL_MODEL };
 
-static const char *const balances[] = {"uniform", "sqrt", "proportional", NULL};
-
-/* A record at rest: its line only, so that many fit. */
-struct item {
-    char *line; // (n)
-    size_t n;
-    char *id;
-    const char *file;
-    long line_no;
-    int64_t seq;
-    double score;    // -infinity without one
-    struct buf text; // what it is compared by
-};
+static const char *const balances[] = {"uniform",      "sqrt", "temperature",
+                                       "proportional", "none", NULL};
+static const char *const methods[] = {"score", "mmr", "kcenter", "facility", NULL};
+static const char *const labels[] = {"none", "words", "model", NULL};
+static const char *const fields[] = {"messages", "conversations", "system", "instruction",
+                                     "input",    "prompt",        "output", NULL};
 
 struct diversify {
     struct stream_opt io;
     struct cli_notes notes;
-    const char *count_text, *field, *by;
-    int clusters, max_iter, balance, threads;
-    float max_sim;
-    bool no_idf;
+    struct cli_model model;
+    struct cli_sample sample;
+    struct corpus_opt from;
+    const char *count_text, *prompts, *plot;
+    int clusters, max_iter, batch, balance, method, label;
+    float tol, max_sim, lambda, temp, semdedup;
+    bool greedy, resume;
     const struct cli *cli;
+    struct cli_progress progress;
+    struct session ses;
+    struct recipe recipe;
     struct stream *s;
-    char *part[2];     // of output and rejects; NULL: standard output, none
-    struct item *item; // (n) in input order
-    size_t n, cap;
-    float *x;      // (n, CLUSTER_DIM)
-    double *score; // (n)
-    struct cluster_set set;
+    char *part[2]; // of output and rejects; NULL: standard output, none
+    struct corpus c;
+    struct backend *b;
+    struct thread_pool *pool;
+    struct kmeans set;
+    double *score;                  // (n)
     struct choose_verdict *verdict; // (n)
-    int64_t count, kept;
+    float *sim;                     // (n) cosine to the nearest kept record
+    int32_t *near;                  // (n) and which
+    char **name;                    // (set.k) labels of topics, or NULLs
+    int unnamed;                    // topics that the model had no usable label for
+    int64_t count, kept, twins, unusable;
+    struct gain gain;
 };
-
-/* ---- outputs that appear when they are whole ---- */
-
-static int hide(const char **file, char **part, struct err *e)
-{
-    struct buf b = {0};
-
-    if (!*file)
-        return 0;
-    if (!access(*file, F_OK))
-        return err_set(e, ERR_ARG, "'%s' exists", *file);
-    buf_fmt(&b, "%s.part", *file);
-    *part = mem_dup(b.p, b.n);
-    buf_str(&b, ".meta");
-    unlink(*part); // what a stopped run left
-    unlink(b.p);
-    buf_free(&b);
-    *file = *part;
-    return 0;
-}
-
-/* "FILE.part" -> "FILE", and the fingerprint beside it. */
-static int reveal(const char *part, struct err *e)
-{
-    size_t n = part ? strlen(part) : 0;
-    char *file, from[4096], to[4096];
-    int rc;
-
-    if (!n)
-        return 0;
-    file = mem_dup(part, n - 5);
-    snprintf(from, sizeof(from), "%s.meta", part);
-    snprintf(to, sizeof(to), "%s.meta", file);
-    rc = rename(part, file);
-    if (!rc && rename(from, to) && errno != ENOENT)
-        rc = -1;
-    if (rc)
-        err_set(e, ERR_OUT, "cannot rename '%s' to '%s': %s", part, file, strerror(errno));
-    free(file);
-    return rc;
-}
 
 /* ---- reading ---- */
 
-/* The text that a record is compared by: one field, or the task and its input. */
-static struct buf text_of(const struct diversify *g, struct record *r)
-{
-    static const char *const task[] = {"instruction", "input", "prompt", NULL};
-    const char *const one[] = {g->field, NULL};
-    struct buf out = {0};
-    size_t n;
-
-    for (const char *const *f = g->field ? one : task; *f; f++) {
-        const char *s = record_str(r, *f, &n);
-
-        if (s && n) {
-            buf_add(&out, s, n);
-            buf_char(&out, '\n');
-        }
-    }
-    if (!out.n && !g->field) { // chat form: its JSON text has the words
-        const char *s = record_raw(r, "messages", &n);
-
-        s = s ? s : record_raw(r, "conversations", &n);
-        if (s)
-            buf_add(&out, s, n);
-    }
-    return out;
-}
-
-static void put_away(struct diversify *g, struct record *r, struct buf text)
-{
-    struct item it = {.file = r->file, .line_no = r->line_no, .seq = r->seq, .text = text};
-    struct buf line = {0};
-
-    record_write(r, &line);
-    it.line = line.p;
-    it.n = line.n - 1; // without the newline
-    it.id = mem_dup(r->id, strlen(r->id));
-    if (record_num(r, g->by, &it.score))
-        it.score = -INFINITY;
-    mem_grow(&g->item, &g->cap, g->n + 1, sizeof(*g->item));
-    g->item[g->n++] = it;
-}
-
-static int take_out(const struct item *it, struct record *r, struct err *e)
-{
-    if (record_parse(r, it->line, it->n, e))
-        return -1;
-    record_set_id(r, it->id);
-    r->file = it->file;
-    r->line_no = it->line_no;
-    r->seq = it->seq;
-    return 0;
-}
-
 static int read_all(struct diversify *g, struct err *e)
 {
-    struct cli_progress p;
     struct record r;
     int rc;
 
-    cli_progress_begin(&p, g->cli);
     while ((rc = stream_read(g->s, &r, true, e)) == 1) {
-        struct buf text = text_of(g, &r);
+        struct err why;
 
-        if (!text.n) {
-            struct err why;
-
-            err_set(&why, ERR_DATA, "no field '%s'", g->field ? g->field : "instruction");
-            rc = stream_reject(g->s, &r, "field", NULL, NULL, why.msg, e);
-        } else {
-            put_away(g, &r, text);
-            rc = 0;
-        }
+        rc = corpus_add(&g->c, &r, &why, e);
+        g->unusable += !rc;
+        if (!rc)
+            rc = stream_reject(g->s, &r, g->c.cause, NULL, NULL, why.msg, e);
         record_reset(&r);
-        if (rc)
+        if (rc < 0)
             break;
-        cli_progress(&p, g->cli, stream_counts(g->s), 0);
+        cli_progress(&g->progress, g->cli, stream_counts(g->s), 0);
     }
-    cli_progress_end(&p);
-    if (!rc && stream_stopped(g->s))
-        return err_set(e, ERR_STOP, "stopped before all was read; nothing was written");
-    return rc ? -1 : 0;
-}
-
-/* ---- choosing ---- */
-
-struct vector_work {
-    const struct diversify *g;
-    const struct cluster_df *df;
-};
-
-static void make_vectors(void *ctx, int64_t begin, int64_t end, int worker)
-{
-    const struct vector_work *w = ctx;
-    const struct item *it = w->g->item;
-
-    (void)worker;
-    for (int64_t i = begin; i < end; i++)
-        cluster_vector(it[i].text.p, it[i].text.n, w->df, w->g->x + i * CLUSTER_DIM);
+    if (rc < 0)
+        return -1;
+    return stream_stopped(g->s)
+               ? err_set(e, ERR_STOP, "stopped before all was read; nothing was written")
+               : 0;
 }
 
 /* N, or P% of the records read. */
@@ -206,107 +106,202 @@ static int want(struct diversify *g, struct err *e)
         (*end == '%' ? end[1] || x > 100 : *end || floor(x) != x))
         return err_set(e, ERR_ARG,
                        "--count: '%s' is not a number of records or a share such as 20%%", s);
-    g->count = *end ? (int64_t)floor(x / 100 * (double)g->n + 0.5) : (int64_t)x;
+    g->count = *end ? (int64_t)floor(x / 100 * (double)g->c.n + 0.5) : (int64_t)x;
     return 0;
 }
 
-static int best_first(const void *a, const void *b)
-{
-    const struct item *const *x = a, *const *y = b;
+/* ---- choosing ---- */
 
-    if ((*x)->score != (*y)->score)
-        return (*x)->score > (*y)->score ? -1 : 1;
-    return (*x > *y) - (*x < *y); // input order
+static int stopped(const struct diversify *g, struct err *e)
+{
+    return stream_stopped(g->s) ? err_set(e, ERR_STOP, "stopped; nothing was written") : 0;
 }
 
-/* All records, the best first, equals in input order; without a score a record stands last. */
-static int64_t *ranking(const struct diversify *g)
+static bool clustered(void *with, int iteration, double x)
 {
-    const struct item **all = mem_zero(g->n, sizeof(struct item *));
-    int64_t *order = mem_zero(g->n, sizeof(*order));
+    struct diversify *g = with;
 
-    for (size_t i = 0; i < g->n; i++)
-        all[i] = &g->item[i];
-    qsort(all, g->n, sizeof(struct item *), best_first);
-    for (size_t i = 0; i < g->n; i++)
-        order[i] = all[i] - g->item;
-    free(all);
-    return order;
+    if (iteration)
+        cli_progress_say(&g->progress, g->cli, "topics: iteration %d, inertia %.4f", iteration, x);
+    else
+        cli_progress_say(&g->progress, g->cli, "topics: %.0f centres", x);
+    return stream_stopped(g->s);
+}
+
+static bool chosen(void *with, int64_t kept)
+{
+    struct diversify *g = with;
+
+    if (kept % 64)
+        return false;
+    cli_progress_say(&g->progress, g->cli, "%lld records chosen", (long long)kept);
+    return stream_stopped(g->s);
+}
+
+static void named(void *with, int done)
+{
+    struct diversify *g = with;
+
+    cli_progress_say(&g->progress, g->cli, "%d topics named", done);
+}
+
+/* What lies where, said with -v; refused when what must be in memory does not fit. */
+static int plan(struct diversify *g, struct err *e)
+{
+    struct corpus_size size = corpus_size(&g->c);
+    double mib = 1 << 20;
+    uint64_t work = kmeans_bytes((int64_t)g->c.n, g->c.dim, g->clusters) + g->c.n * 64;
+    int64_t ram = ram_available("");
+
+    if (!size.vectors_on_disk) // made, but not touched yet
+        work += g->from.embedding ? 0 : size.vectors;
+    cli_note(g->cli,
+             "memory: %zu records, lines %.1f MiB%s, vectors %.1f MiB%s (%d values), work %.1f MiB",
+             g->c.n, (double)(size.lines + size.items) / mib, size.lines_on_disk ? " on disk" : "",
+             (double)size.vectors / mib, size.vectors_on_disk ? " on disk" : "", g->c.dim,
+             (double)work / mib);
+    if (size.vectors_on_disk && !g->batch)
+        cli_note(g->cli, "every iteration reads the vectors from the disk: --mini-batch is faster");
+    if (ram >= 0 && work > (uint64_t)ram)
+        return err_set(e, ERR_MEM,
+                       "%zu records need %.0f MiB of memory and there are %.0f: give a smaller "
+                       "--memory, so that vectors go to the disk, or fewer --clusters",
+                       g->c.n, (double)work / mib, (double)ram / mib);
+    return 0;
+}
+
+static int cluster(struct diversify *g, struct err *e)
+{
+    struct kmeans_opt o = {.k = g->clusters,
+                           .max_iter = g->max_iter,
+                           .tol = g->tol,
+                           .batch = g->batch,
+                           .seed = g->io.seed,
+                           .b = g->b,
+                           .pool = g->pool,
+                           .tick = clustered,
+                           .with = g};
+
+    kmeans_run(&o, g->c.x, (int64_t)g->c.n, g->c.dim, &g->set);
+    return stopped(g, e);
 }
 
 static int choose(struct diversify *g, struct err *e)
 {
-    struct thread_pool *pool = thread_open(g->threads, e);
-    struct cluster_opt co = {.k = g->clusters, .max_iter = g->max_iter, .seed = g->io.seed};
-    const struct choose_opt ch = {(enum choose_balance)g->balance, g->count, g->max_sim};
-    struct cluster_df df = {0};
-    struct vector_work w = {g, g->no_idf ? NULL : &df};
-    int64_t *order;
+    struct twins_opt t = {g->semdedup, g->greedy, g->b, g->pool};
+    struct choose_opt o = {.method = (enum choose_method)g->method,
+                           .balance = (enum quota_balance)g->balance,
+                           .temp = (double)g->temp,
+                           .count = g->count,
+                           .max_sim = g->max_sim,
+                           .lambda = g->lambda,
+                           .b = g->b,
+                           .pool = g->pool,
+                           .tick = chosen,
+                           .with = g};
+    struct choose_rows r = {g->c.x, (int64_t)g->c.n, g->c.dim, g->set.k, g->set.of, g->score, NULL};
+    int64_t *order = mem_zero(g->c.n, sizeof(*order)), *kept = mem_zero(g->c.n, sizeof(*kept));
 
-    if (!pool)
-        return -1;
-    for (size_t i = 0; i < g->n && !g->no_idf; i++)
-        cluster_df_add(&df, g->item[i].text.p, g->item[i].text.n);
-    g->x = mem_zero(g->n * CLUSTER_DIM, sizeof(*g->x));
-    g->verdict = mem_zero(g->n, sizeof(*g->verdict));
-    thread_run(pool, make_vectors, &w, (int64_t)g->n, 64);
-    co.pool = pool;
-    if (!co.k) // as many topics as a square root has, up to 50
-        for (co.k = 1; co.k < 50 && (int64_t)co.k * co.k < (int64_t)g->n; co.k++)
-            continue;
-    cluster_run(&co, g->x, (int64_t)g->n, CLUSTER_DIM, &g->set);
-    order = ranking(g);
-    g->kept = choose_rows(&ch, &g->set, g->x, (int64_t)g->n, CLUSTER_DIM, order, g->verdict);
-    thread_close(pool);
-    cluster_df_free(&df);
+    g->verdict = mem_zero(g->c.n, sizeof(*g->verdict));
+    g->score = mem_zero(g->c.n, sizeof(*g->score));
+    r.score = g->score;
+    for (size_t i = 0; i < g->c.n; i++) {
+        g->score[i] = g->c.item[i].score;
+        g->verdict[i].near = -1;
+    }
+    choose_rank(g->score, r.n, order);
+    r.order = order;
+    if (g->semdedup > 0)
+        g->twins = twins_find(&t, &g->set, g->c.x, r.n, g->c.dim, g->verdict);
+    g->kept = choose_run(&o, &r, g->verdict, kept);
+    if (g->kept >= 0 && (g->io.rejects || g->io.stats || g->notes.verbose)) {
+        g->sim = mem_zero(g->c.n, sizeof(*g->sim));
+        g->near = mem_zero(g->c.n, sizeof(*g->near));
+        choose_nearest(&o, &r, kept, g->kept, g->sim, g->near);
+    }
     free(order);
+    free(kept);
+    return stopped(g, e);
+}
+
+/* ---- labels ---- */
+
+static int name_topics(struct diversify *g, struct err *e)
+{
+    struct keyword *k;
+    struct buf b = {0};
+
+    g->name = mem_zero((size_t)g->set.k, sizeof(*g->name));
+    if (g->label == LABEL_NONE)
+        return 0;
+    if (g->label == LABEL_MODEL && label_topics(&g->ses, &g->recipe, &g->c, &g->set, g->io.seed,
+                                                g->name, &g->unnamed, named, g, e))
+        return -1;
+    if (g->label == LABEL_MODEL && !g->unnamed)
+        return 0;
+    k = keyword_open(g->set.k);
+    for (size_t i = 0; i < g->c.n; i++) {
+        buf_reset(&b);
+        corpus_text(&g->c, i, &b);
+        keyword_add(k, g->set.of[i], buf_cstr(&b), b.n);
+    }
+    for (int t = 0; t < g->set.k; t++) {
+        buf_reset(&b);
+        keyword_top(k, t, WORDS, &b);
+        if (!g->name[t] && b.n)
+            g->name[t] = mem_dup(b.p, b.n);
+    }
+    keyword_close(k);
+    buf_free(&b);
     return 0;
 }
 
 /* ---- writing ---- */
 
-static int drop_similar(struct diversify *g, const struct choose_verdict *v, struct record *r,
-                        struct err *e)
+static int put_dropped(struct diversify *g, size_t i, struct record *r, struct err *e)
 {
-    const char *near = g->item[v->near].id;
-    struct buf value = {0}, limit = {0};
+    static const char *const rule[] = {
+        [CHOOSE_LEFT] = "count", [CHOOSE_SIMILAR] = "max-sim", [CHOOSE_TWIN] = "semdedup"};
+    struct choose_verdict v = g->verdict[i];
+    struct buf value = {0}, limit = {0}, b = {0};
     int rc;
 
-    buf_str(&value, "{\"id\":");
-    json_put_str(&value, near, strlen(near));
-    buf_str(&value, ",\"cosine\":");
-    json_put_float(&value, v->sim);
-    buf_char(&value, '}');
-    json_put_float(&limit, g->max_sim);
-    rc = stream_drop(g->s, r, "max-sim", value.p, limit.p, e);
+    if (v.fate == CHOOSE_LEFT) {
+        v.near = g->near ? g->near[i] : -1;
+        v.sim = g->near ? g->sim[i] : 0;
+        json_put_int(&limit, g->count);
+        json_put_float(&value, v.sim);
+    } else {
+        json_put_float(&value, v.sim);
+        json_put_float(&limit, v.fate == CHOOSE_SIMILAR ? g->max_sim : 1.0f - g->semdedup);
+    }
+    if (v.near >= 0) {
+        record_set_meta_str(r, "nn_id", corpus_id(&g->c, (size_t)v.near));
+        json_put_float(&b, v.sim);
+        record_set_meta(r, "nn_sim", b.p, b.n);
+    }
+    rc = stream_drop(g->s, r, rule[v.fate], v.near >= 0 ? value.p : NULL, limit.p, e);
     buf_free(&value);
     buf_free(&limit);
+    buf_free(&b);
     return rc;
-}
-
-static int write_one(struct diversify *g, size_t i, struct record *r, struct err *e)
-{
-    char cluster[16], limit[24];
-
-    snprintf(cluster, sizeof(cluster), "%d", (int)g->set.of[i]);
-    snprintf(limit, sizeof(limit), "%lld", (long long)g->count);
-    if (g->verdict[i].fate == CHOOSE_SIMILAR)
-        return drop_similar(g, &g->verdict[i], r, e);
-    if (g->verdict[i].fate == CHOOSE_LEFT)
-        return stream_drop(g->s, r, "count", cluster, limit, e);
-    record_set_meta(r, "cluster", cluster, strlen(cluster));
-    return stream_write(g->s, r, e);
 }
 
 static int write_all(struct diversify *g, struct err *e)
 {
-    for (size_t i = 0; i < g->n; i++) {
+    for (size_t i = 0; i < g->c.n; i++) {
         struct record r;
+        char topic[16];
         int rc;
 
-        if (take_out(&g->item[i], &r, e))
+        if (corpus_take(&g->c, i, &r, e))
             return -1;
-        rc = write_one(g, i, &r, e);
+        snprintf(topic, sizeof(topic), "%d", (int)g->set.of[i]);
+        record_set_meta(&r, "topic", topic, strlen(topic));
+        if (g->name[g->set.of[i]])
+            record_set_meta_str(&r, "topic_label", g->name[g->set.of[i]]);
+        rc = g->verdict[i].fate == CHOOSE_KEPT ? stream_write(g->s, &r, e)
+                                               : put_dropped(g, i, &r, e);
         record_reset(&r);
         if (rc)
             return -1;
@@ -314,124 +309,212 @@ static int write_all(struct diversify *g, struct err *e)
     return 0;
 }
 
+static int draw(struct diversify *g, struct err *e)
+{
+    float *xy = mem_zero(g->c.n, 2 * sizeof(*xy));
+    bool *kept = mem_zero(g->c.n, sizeof(*kept));
+    char title[96], axis[2][64];
+    double share[2];
+    bool means;
+    struct chart c = {.title = title,
+                      .x_label = axis[0],
+                      .y_label = axis[1],
+                      .xy = xy,
+                      .topic = g->set.of,
+                      .kept = kept,
+                      .n = (int64_t)g->c.n,
+                      .topics = g->set.k,
+                      .label = (const char *const *)g->name};
+    int rc;
+
+    means = eigen_map(g->pool, g->c.x, c.n, g->c.dim, g->set.of, g->set.k, xy, share);
+    snprintf(title, sizeof(title), "%lld of %zu records kept, %d topics", (long long)g->kept,
+             g->c.n, g->set.k);
+    for (int a = 0; a < 2; a++)
+        snprintf(axis[a], sizeof(axis[a]), "axis %d (%.1f %% of the variance%s)", a + 1,
+                 100 * share[a], means ? " between topics" : "");
+    for (size_t i = 0; i < g->c.n; i++)
+        kept[i] = g->verdict[i].fate == CHOOSE_KEPT;
+    rc = chart_draw(&c, g->plot, e);
+    free(xy);
+    free(kept);
+    return rc;
+}
+
 /* ---- what was gained ---- */
-
-/* distinct-1..3: different runs of n words over all runs of n words. */
-static void distinct(const struct diversify *g, bool kept_only, double out[GRAMS])
-{
-    struct hash_table seen[GRAMS] = {{0}};
-    double total[GRAMS] = {0};
-    struct buf fold = {0};
-
-    for (size_t i = 0; i < g->n; i++) {
-        size_t start[GRAMS] = {0}, k = 0;
-
-        if (kept_only && g->verdict[i].fate != CHOOSE_KEPT)
-            continue;
-        buf_reset(&fold);
-        words_fold(g->item[i].text.p, g->item[i].text.n, &fold);
-        for (size_t at = 0; at + 1 < fold.n; at++) {
-            const char *end;
-
-            if (fold.p[at] != ' ')
-                continue;
-            start[k++ % GRAMS] = at;
-            end = strchr(fold.p + at + 1, ' ');
-            for (size_t m = 1; m <= GRAMS && m <= k; m++) {
-                size_t from = start[(k - m) % GRAMS];
-
-                hash_put(&seen[m - 1], fold.p + from, (size_t)(end - (fold.p + from)), 0);
-                total[m - 1]++;
-            }
-        }
-    }
-    for (int m = 0; m < GRAMS; m++) {
-        out[m] = total[m] > 0 ? (double)seen[m].n / total[m] : 0;
-        hash_free(&seen[m]);
-    }
-    buf_free(&fold);
-}
-
-static void put_side(struct diversify *g, bool kept_only, const int64_t *size, struct buf *b)
-{
-    double d[GRAMS], h = choose_entropy(size, g->set.k);
-
-    distinct(g, kept_only, d);
-    buf_fmt(
-        b,
-        "{\"topic_entropy\":%.4f,\"topics\":%.2f,\"distinct_1\":%.4f,\"distinct_2\":%.4f,\"distinct_3\":%.4f}",
-        h, num_exp_d(h), d[0], d[1], d[2]);
-}
 
 static void put_stats(struct diversify *g, struct buf *b)
 {
-    int64_t *size = mem_zero((size_t)g->set.k, sizeof(*size)), similar = 0;
+    int64_t similar = 0;
 
-    for (size_t i = 0; i < g->n; i++) {
-        size[g->set.of[i]] += g->verdict[i].fate == CHOOSE_KEPT;
+    for (size_t i = 0; i < g->c.n; i++)
         similar += g->verdict[i].fate == CHOOSE_SIMILAR;
+    buf_fmt(b, "\"wanted\":%lld,\"too_similar\":%lld,\"semantic_duplicates\":%lld",
+            (long long)g->count, (long long)similar, (long long)g->twins);
+    buf_fmt(b, ",\"clusters\":%d,\"iterations\":%d,\"inertia\":%.4f", g->set.k, g->set.iterations,
+            g->set.inertia);
+    if (g->label == LABEL_MODEL) {
+        buf_fmt(b, ",\"unnamed\":%d,", g->unnamed);
+        session_stats(&g->ses, b);
     }
-    buf_fmt(
-        b,
-        "\"wanted\":%lld,\"too_similar\":%lld,\"clusters\":%d,\"iterations\":%d,\"inertia\":%.4f,\"before\":",
-        (long long)g->count, (long long)similar, g->set.k, g->set.iterations, g->set.inertia);
-    put_side(g, false, g->set.size, b);
-    buf_str(b, ",\"after\":");
-    put_side(g, true, size, b);
-    free(size);
-    cli_note(g->cli, "%lld of %zu records kept, %lld too similar; %s", (long long)g->kept, g->n,
-             (long long)similar, b->p);
-    if (g->kept < g->count && g->kept < (int64_t)g->n && !g->notes.quiet)
+    if (g->io.stats || g->notes.verbose) {
+        gain_measure(&g->gain, &g->c, &g->set, g->verdict, g->sim, g->pool);
+        buf_char(b, ',');
+        gain_json(&g->gain, b);
+        buf_str(b, ",\"topics\":[");
+        for (int t = 0; t < g->set.k; t++) {
+            buf_fmt(b, "%s{\"topic\":%d", t ? "," : "", t);
+            if (g->name[t]) {
+                buf_str(b, ",\"label\":");
+                json_put_str(b, g->name[t], strlen(g->name[t]));
+            }
+            buf_fmt(b, ",\"records\":%lld,\"kept\":%lld}", (long long)g->set.size[t],
+                    (long long)g->gain.size[t]);
+        }
+        buf_char(b, ']');
+    }
+    if (g->kept < g->count && g->kept < (int64_t)g->c.n - g->twins && !g->notes.quiet)
         cli_warn(g->cli,
                  "only %lld of %lld records could be kept: the others are more similar than %g",
                  (long long)g->kept, (long long)g->count, (double)g->max_sim);
 }
 
-static int run(struct diversify *g, int n, char **file, int *status, struct err *e)
+static void say_gain(const struct diversify *g)
 {
-    static const char *const fields[] = {"messages", "conversations", "system", "instruction",
-                                         "input",    "prompt",        "output", NULL};
+    struct buf b = {0};
+    char *line, *rest;
+
+    if (!g->notes.verbose)
+        return;
+    gain_table(&g->gain, &b);
+    for (line = strtok_r(b.p, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        cli_note(g->cli, "%s", line);
+    for (int t = 0; t < g->set.k; t++)
+        cli_note(g->cli, "topic %-5d %6lld of %6lld  %s", t, (long long)g->gain.size[t],
+                 (long long)g->set.size[t], g->name[t] ? g->name[t] : "");
+    buf_free(&b);
+}
+
+/* ---- the whole ---- */
+
+/* Model, prompts, stream. 1: an earlier run of the same command has made the output. */
+static int open_all(struct diversify *g, int n, char **file, struct err *e)
+{
     struct stream_conf conf = {
         .stage = g->cli->name, .fields = fields, .group = 1, .quiet = g->notes.quiet};
+    struct cli_sample own = cli_sample_default;
+    struct buf print = {0}, more = {0}, note = {0}, ours = {0};
+    struct hash128 model = {0};
+    bool done = false;
+    int rc = 0;
+
+    own.max_tokens = 24;
+    own.temp = 0;
+    if (g->label == LABEL_MODEL) {
+        if (recipe_open(&g->recipe, g->prompts, "label", (const char *const[]){NULL}, &g->sample,
+                        &own, e) ||
+            session_open(&g->ses, g->cli, &g->model, true, e) ||
+            session_takes(&g->ses, &g->recipe.sample, e))
+            return -1;
+        recipe_print(&g->recipe, &more);
+        model = session_hash(&g->ses);
+    }
+    cli_fingerprint(g->cli, g->label == LABEL_MODEL ? &model : NULL, more.p, &print);
+    conf.fingerprint = buf_cstr(&print);
+    if (g->resume && g->io.output && !access(g->io.output, F_OK)) {
+        buf_reset(&more);
+        buf_fmt(&more, "%s.meta", g->io.output);
+        rc = stream_meta(&g->io, &conf, &ours, e) ||
+             resume_meta(more.p, ours.p, ours.n, true, &note, e);
+        done = !rc;
+    }
+    if (!rc && !done &&
+        (whole_hide(&g->io.output, &g->part[0], false, e) ||
+         whole_hide(&g->io.rejects, &g->part[1], g->resume, e) ||
+         (g->plot && chart_check(g->plot, e))))
+        rc = -1;
+    if (!rc && !done) {
+        g->s = stream_open(&g->io, &conf, n, file, e);
+        g->ses.stream = g->s;
+        rc = g->s ? 0 : -1;
+    }
+    buf_free(&print);
+    buf_free(&more);
+    buf_free(&note);
+    buf_free(&ours);
+    return rc ? -1 : done;
+}
+
+static int open_work(struct diversify *g, struct err *e)
+{
+    if (!g->clusters) // as many topics as a square root has, up to 50
+        for (g->clusters = 1;
+             g->clusters < DEFAULT_TOPICS && (int64_t)g->clusters * g->clusters < (int64_t)g->c.n;
+             g->clusters++)
+            continue;
+    g->pool = thread_open(g->model.threads, e);
+    g->b = g->pool ? backend_cpu_open(1, (enum backend_isa)g->model.isa, e) : NULL;
+    return g->b ? 0 : -1;
+}
+
+static int run(struct diversify *g, int n, char **file, int *status, struct err *e)
+{
+    const struct stream_counts *counts;
     struct buf b = {0};
-    size_t lines = 0;
     int rc;
 
-    if (want(g, e) || hide(&g->io.output, &g->part[0], e) || hide(&g->io.rejects, &g->part[1], e))
+    if (want(g, e))
         return -1;
-    cli_fingerprint(g->cli, NULL, NULL, &b);
-    conf.fingerprint = b.p;
-    g->s = stream_open(&g->io, &conf, n, file, e);
-    buf_free(&b);
-    if (!g->s || read_all(g, e) || want(g, e))
+    if (g->label == LABEL_MODEL && !g->model.path)
+        return err_set(e, ERR_ARG, "--label model needs a model (-m)");
+    if (!g->from.memory) {
+        int64_t ram = ram_available("");
+
+        g->from.memory = ram > 0 ? (uint64_t)ram / 4 * 3 : (uint64_t)4 << 30;
+    }
+    rc = open_all(g, n, file, e);
+    if (rc)
+        cli_note(g->cli, "%s: made by an earlier run", rc > 0 ? g->io.output : "");
+    if (rc)
+        return rc < 0 ? -1 : 0;
+    cli_progress_begin(&g->progress, g->cli);
+    if (corpus_open(&g->c, &g->from, e) || read_all(g, e) || want(g, e) || open_work(g, e))
         return -1;
-    for (size_t i = 0; i < g->n; i++)
-        lines += g->item[i].n + g->item[i].text.cap + sizeof(struct item);
-    cli_note(g->cli, "memory: %zu records %.1f MiB, vectors %.1f MiB (%d dimensions)", g->n,
-             (double)lines / (1 << 20), (double)(g->n * CLUSTER_DIM * sizeof(float)) / (1 << 20),
-             CLUSTER_DIM);
-    if (choose(g, e) || write_all(g, e))
+    counts = stream_counts(g->s);
+    if (corpus_vectors(&g->c, g->pool, counts->read + counts->rejected - g->unusable, e) ||
+        plan(g, e) || cluster(g, e) || choose(g, e) || name_topics(g, e) || write_all(g, e))
         return -1;
     put_stats(g, &b);
+    if (g->plot && draw(g, e))
+        return -1;
+    cli_progress_end(&g->progress);
+    say_gain(g);
     *status = stream_close(g->s, b.p, e);
     g->s = NULL;
     buf_free(&b);
-    rc = *status < 0 ? -1 : reveal(g->part[1], e) || reveal(g->part[0], e);
-    return rc ? -1 : 0;
+    if (*status < 0)
+        return -1;
+    return whole_reveal(g->part[1], e) || whole_reveal(g->part[0], e) ? -1 : 0;
 }
 
 static void release(struct diversify *g)
 {
     stream_abandon(g->s);
-    for (size_t i = 0; i < g->n; i++) {
-        free(g->item[i].line);
-        free(g->item[i].id);
-        buf_free(&g->item[i].text);
-    }
-    cluster_set_free(&g->set);
-    free(g->item);
-    free(g->x);
+    session_close(&g->ses);
+    recipe_close(&g->recipe);
+    for (int t = 0; t < g->set.k && g->name; t++)
+        free(g->name[t]);
+    free(g->name);
+    gain_free(&g->gain);
+    kmeans_free(&g->set);
+    corpus_close(&g->c);
+    if (g->b)
+        backend_close(g->b);
+    thread_close(g->pool);
+    free(g->score);
     free(g->verdict);
+    free(g->sim);
+    free(g->near);
     free(g->part[0]);
     free(g->part[1]);
 }
@@ -440,28 +523,53 @@ int main(int argc, char **argv)
 {
     struct diversify g = {.io = cli_io_default,
                           .notes = cli_notes_default,
+                          .model = cli_model_default,
+                          .sample = cli_sample_unset,
+                          .from = {.by = "score", .dir = "/var/tmp"},
                           .count_text = "50%",
-                          .by = "score",
+                          .prompts = "general",
                           .max_iter = 100,
-                          .balance = CHOOSE_SQRT,
+                          .tol = 1e-4f,
+                          .balance = QUOTA_SQRT,
+                          .label = LABEL_WORDS,
+                          .lambda = 0.5f,
+                          .temp = 3,
                           .max_sim = 0.9f};
     // clang-format off
     const struct opt opts[] = {
         OPT_HEAD("Choice"),
         OPT_STR(0, "count", &g.count_text, "n", "records to keep, or a share such as 20%"),
-        OPT_INT(0, "clusters", &g.clusters, "k", 0, 100000, "topics, 0 for the square root of the records, at most 50"),
-        OPT_ENUM(0, "balance", &g.balance, balances, "how", "records of a topic: uniform, sqrt or proportional to its size"),
+        OPT_ENUM(0, "method", &g.method, methods, "name", "which of a topic first: score (the best), mmr (score against likeness to what is kept), kcenter (the farthest from what is kept) or facility (what covers most)"),
         OPT_FLOAT(0, "max-sim", &g.max_sim, "x", 0, 1, "keep nothing with a higher cosine to what is kept, 1 for no limit"),
-        OPT_STR(0, "by", &g.by, "field", "number that says which of a topic come first"),
-        OPT_STR(0, "field", &g.field, "name", "field to compare records by instead of instruction and input"),
-        OPT_FLAG(0, "no-idf", &g.no_idf, "do not weigh rare words more than common ones"),
-        OPT_INT(0, "max-iter", &g.max_iter, "n", 0, 100000, "iterations of k-means at most"),
-        OPT_INT('j', "threads", &g.threads, "n", 0, 1024, "threads, 0 for as many as may be used"),
+        OPT_FLOAT(0, "semdedup", &g.semdedup, "x", 0, 2, "first drop what has a cosine above 1 - x to an earlier record of its topic, 0 for none"),
+        OPT_FLAG(0, "greedy", &g.greedy, "with --semdedup, look only at earlier records that stay"),
+        OPT_STR(0, "by", &g.from.by, "field", "number that is a record's score"),
+        OPT_FLOAT(0, "lambda", &g.lambda, "x", 0, 1, "mmr: weight of the score, 1 - x that of likeness"),
+        OPT_ENUM(0, "balance", &g.balance, balances, "how", "records of a topic: uniform, sqrt, temperature or proportional to its size, or none for no quotas"),
+        OPT_FLOAT(0, "balance-temp", &g.temp, "x", 0.1, 1000, "temperature: quotas by the size to the power of 1/x"),
+        OPT_HEAD("Topics"),
+        OPT_INT(0, "clusters", &g.clusters, "k", 0, 1000000, "topics, 0 for the square root of the records, at most 50"),
+        OPT_INT(0, "max-iter", &g.max_iter, "n", 0, 100000, "iterations of k-means at most, or batches"),
+        OPT_FLOAT(0, "tol", &g.tol, "x", 0, 1, "stop when an iteration gains less than this share, 0 to go on until nothing changes"),
+        OPT_INT(0, "mini-batch", &g.batch, "n", 0, 1 << 24, "records of a batch of k-means, 0 for all in each iteration"),
+        OPT_ENUM(0, "label", &g.label, labels, "how", "names of topics: none, their words, or of the model (-m)"),
+        OPT_STR(0, "prompts", &g.prompts, "set|file", "prompt set (general, tiny) or YAML file, for --label model"),
+        OPT_HEAD("Vectors"),
+        OPT_STR(0, "field", &g.from.field, "name", "field to compare records by instead of instruction and input"),
+        OPT_FLAG(0, "no-idf", &g.from.no_idf, "do not weigh rare words more than common ones"),
+        OPT_FLAG(0, "embedding", &g.from.embedding, "compare by the records' own vectors, field embedding"),
+        OPT_STR(0, "vectors", &g.from.vectors, "file", "compare by the rows of a .npy file, one for each record"),
+        OPT_SIZE(0, "memory", &g.from.memory, "size", "memory for records and vectors, what is more goes to the disk; 0 for three quarters of what is free"),
+        OPT_STR(0, "tmp-dir", &g.from.dir, "dir", "where it goes"),
+        CLI_MODEL_FOR(&g.model, "GGUF file, Hugging Face directory or server for --label model"),
+        CLI_SERVER(&g.model),
         OPT_HEAD("Records"),
         OPT_STR('o', "output", &g.io.output, "file", "write here instead of standard output"),
         OPT_STR(0, "rejects", &g.io.rejects, "file", "write records that are not kept here"),
+        OPT_FLAG(0, "resume", &g.resume, "do nothing when the output is there, made with the same options"),
         OPT_U64('s', "seed", &g.io.seed, "n", "seed of all random choices"),
-        OPT_STR(0, "stats", &g.io.stats, "file", "write counts as a JSON object"),
+        OPT_STR(0, "stats", &g.io.stats, "file", "write counts and figures as a JSON object"),
+        OPT_STR(0, "plot", &g.plot, "file", "draw a map of the records: .png or .svg with gnuplot, .gp its script"),
         CLI_NOTES(&g.notes), OPT_END(),
     };
     // clang-format on
@@ -472,8 +580,10 @@ int main(int argc, char **argv)
 
     g.io.no_attempt = true;
     g.cli = &cli;
-    if (run(&g, n, argv, &status, &e))
+    if (run(&g, n, argv, &status, &e)) {
+        cli_progress_end(&g.progress);
         status = cli_fail(&cli, &e);
+    }
     release(&g);
     return cli_end(&cli, status);
 }

@@ -1,11 +1,10 @@
-/* cluster.c - hashed n-gram vectors and spherical k-means. */
+/* cluster.c - hashed n-gram vectors. */
 #include "cluster.h"
 
 #include "buf.h"
 #include "hash.h"
 #include "mem.h"
 #include "num.h"
-#include "rng.h"
 #include "utf8.h"
 #include "words.h"
 
@@ -15,9 +14,7 @@
 
 enum {
     DF_BITS = 18,
-    CHARS = 4,                // of a run inside a word
-    GRAIN = 64,               // rows a worker takes at a time
-    STREAM_NAME = 0x636c7573, // "clus"
+    CHARS = 4, // of a run inside a word
     WORD = 1,
     PAIR = 2,
     RUN = 3 // kinds of features, so that "ab" the word and the run differ
@@ -113,6 +110,17 @@ void cluster_df_add(struct cluster_df *df, const char *s, size_t n)
     free(b.f);
 }
 
+void cluster_df_join(struct cluster_df *df, const struct cluster_df *other)
+{
+    if (!other->count)
+        return;
+    if (!df->count)
+        df->count = mem_zero((size_t)1 << DF_BITS, sizeof(*df->count));
+    for (size_t i = 0; i < (size_t)1 << DF_BITS; i++)
+        df->count[i] += other->count[i];
+    df->n_text += other->n_text;
+}
+
 void cluster_df_free(struct cluster_df *df)
 {
     free(df->count);
@@ -160,195 +168,4 @@ void cluster_vector(const char *s, size_t n, const struct cluster_df *df, float 
     }
     free(b.f);
     normalize(v, CLUSTER_DIM);
-}
-
-/* One run of k-means. */
-struct work {
-    const struct cluster_opt *o;
-    const float *x; // (n, dim)
-    int64_t n;
-    int dim;
-    struct cluster_set *out;
-    float *dist; // (n) seeding: 1 - cosine to the nearest centre so far
-    bool *moved; // (n) changed its cluster in this iteration
-    double *sum; // (k, dim)
-};
-
-static void each_row(struct work *w, thread_fn fn)
-{
-    if (w->o->pool)
-        thread_run(w->o->pool, fn, w, w->n, GRAIN);
-    else
-        fn(w, 0, w->n, 0);
-}
-
-/* Distances after centre k - 1 has come. Below 1e-6 is rounding: the row is a centre. */
-static void seed_rows(void *ctx, int64_t begin, int64_t end, int worker)
-{
-    struct work *w = ctx;
-    const float *c = w->out->centroid + (size_t)(w->out->k - 1) * (size_t)w->dim;
-
-    (void)worker;
-    for (int64_t i = begin; i < end; i++) {
-        float d = 1.0f - cluster_dot(w->x + i * w->dim, c, w->dim);
-
-        d = d < 1e-6f ? 0.0f : d;
-        w->dist[i] = d < w->dist[i] ? d : w->dist[i];
-    }
-}
-
-static void seed(struct work *w)
-{
-    struct rng r = rng_stream(w->o->seed, 0, STREAM_NAME);
-    size_t row = (size_t)w->dim;
-    struct cluster_set *s = w->out;
-
-    for (int64_t i = 0; i < w->n; i++)
-        w->dist[i] = 2.0f;
-    while (s->k < w->o->k) {
-        double total = 0, u;
-        int64_t at = -1;
-
-        for (int64_t i = 0; i < w->n; i++)
-            total += (double)w->dist[i];
-        u = rng_unit(&r, (uint64_t)s->k, 0) * total;
-        for (int64_t i = 0; i < w->n && u >= 0; i++)
-            if (w->dist[i] > 0) {
-                at = i; // the last row that can be drawn, should rounding leave u above 0
-                u -= (double)w->dist[i];
-            }
-        if (at < 0)
-            return; // all rows are centres
-        memcpy(s->centroid + (size_t)s->k * row, w->x + at * w->dim, row * sizeof(float));
-        s->k++;
-        each_row(w, seed_rows);
-        w->dist[at] = 0; // a row of zeros is at distance 1 from itself too
-    }
-}
-
-static void assign_rows(void *ctx, int64_t begin, int64_t end, int worker)
-{
-    struct work *w = ctx;
-    struct cluster_set *s = w->out;
-
-    (void)worker;
-    for (int64_t i = begin; i < end; i++) {
-        float best = -2;
-        int at = 0;
-
-        for (int k = 0; k < s->k; k++) {
-            float d =
-                cluster_dot(w->x + i * w->dim, s->centroid + (size_t)k * (size_t)w->dim, w->dim);
-
-            if (d > best) {
-                best = d;
-                at = k;
-            }
-        }
-        w->moved[i] = s->of[i] != at;
-        s->of[i] = at;
-        s->cos[i] = best;
-    }
-}
-
-static void count_sizes(const struct work *w)
-{
-    memset(w->out->size, 0, (size_t)w->out->k * sizeof(*w->out->size));
-    for (int64_t i = 0; i < w->n; i++)
-        w->out->size[w->out->of[i]]++;
-}
-
-/* Give an empty cluster the row farthest from its centroid, out of clusters that keep others. */
-static bool fill_empty(struct work *w)
-{
-    struct cluster_set *s = w->out;
-    bool any = false;
-
-    for (int k = 0; k < s->k; k++) {
-        int64_t far = -1;
-
-        if (s->size[k])
-            continue;
-        for (int64_t i = 0; i < w->n; i++)
-            if (s->size[s->of[i]] > 1 && (far < 0 || s->cos[i] < s->cos[far]))
-                far = i;
-        if (far < 0)
-            return any;
-        s->size[s->of[far]]--;
-        s->size[k] = 1;
-        s->of[far] = k;
-        s->cos[far] = 1;
-        memcpy(s->centroid + (size_t)k * (size_t)w->dim, w->x + far * w->dim,
-               (size_t)w->dim * sizeof(float));
-        any = true;
-    }
-    return any;
-}
-
-/* Normalized means. A mean of length 0 (opposite or zero rows) keeps the old centroid. */
-static void move_centroids(struct work *w)
-{
-    struct cluster_set *s = w->out;
-    size_t dim = (size_t)w->dim;
-
-    memset(w->sum, 0, (size_t)s->k * dim * sizeof(*w->sum));
-    for (int64_t i = 0; i < w->n; i++)
-        for (size_t j = 0; j < dim; j++)
-            w->sum[(size_t)s->of[i] * dim + j] += (double)w->x[(size_t)i * dim + j];
-    for (int k = 0; k < s->k; k++) {
-        double *m = w->sum + (size_t)k * dim, len = 0;
-
-        for (size_t j = 0; j < dim; j++)
-            len += m[j] * m[j];
-        len = sqrt(len);
-        for (size_t j = 0; j < dim && len > 1e-12; j++)
-            s->centroid[(size_t)k * dim + j] = (float)(m[j] / len);
-    }
-}
-
-void cluster_run(const struct cluster_opt *o, const float *x, int64_t n, int dim,
-                 struct cluster_set *out)
-{
-    size_t k = (size_t)(o->k < n ? o->k : n), rows = (size_t)n;
-    struct cluster_opt opt = *o;
-    struct work w = {&opt, x, n, dim, out, NULL, NULL, NULL};
-
-    *out = (struct cluster_set){0};
-    opt.k = (int)k;
-    out->of = mem_zero(rows, sizeof(*out->of));
-    out->cos = mem_zero(rows, sizeof(*out->cos));
-    out->centroid = mem_zero(k, (size_t)dim * sizeof(float));
-    out->size = mem_zero(k, sizeof(*out->size));
-    w.dist = mem_zero(rows, sizeof(*w.dist));
-    w.moved = mem_zero(rows, sizeof(*w.moved));
-    w.sum = mem_zero(k, (size_t)dim * sizeof(*w.sum));
-    seed(&w);
-    memset(out->of, 0xff, rows * sizeof(*out->of)); // -1: every row moves at first
-    for (bool again = n > 0; again;) {
-        again = false;
-        each_row(&w, assign_rows);
-        for (int64_t i = 0; i < n && !again; i++)
-            again = w.moved[i];
-        count_sizes(&w);
-        again |= fill_empty(&w);
-        again &= out->iterations < o->max_iter;
-        if (again) {
-            move_centroids(&w);
-            out->iterations++;
-        }
-    }
-    for (int64_t i = 0; i < n; i++)
-        out->inertia += 1.0 - (double)out->cos[i];
-    free(w.dist);
-    free(w.moved);
-    free(w.sum);
-}
-
-void cluster_set_free(struct cluster_set *s)
-{
-    free(s->of);
-    free(s->cos);
-    free(s->centroid);
-    free(s->size);
-    *s = (struct cluster_set){0};
 }

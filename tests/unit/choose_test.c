@@ -1,137 +1,210 @@
-/* choose_test.c - quotas, and the choice against a plain one without shortcuts. */
+/* choose_test.c - every method against plain numpy, quotas against a plain choice, threads. */
 #include "choose.h"
-#include "rng.h"
+#include "dots.h"
+#include "golden.h"
+#include "kmeans.h"
 #include "test.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-static bool quota_is(const double *w, const int64_t *cap, int k, int64_t count, const int64_t *want)
-{
-    int64_t q[16], sum = 0, got = choose_quota(w, cap, k, count, q);
-    bool same = true;
+static struct backend *backend;
+static float *x;
+static double *score, *none;
+static int n, dim;
+static int32_t *of;
 
-    for (int i = 0; i < k; i++) {
-        same = same && q[i] == want[i];
-        sum += q[i];
+static struct choose_rows rows(bool scored, int64_t *order)
+{
+    struct choose_rows r = {x, n, dim, 6, of, scored ? score : none, order};
+
+    choose_rank(r.score, n, order);
+    return r;
+}
+
+static struct choose_verdict *blank(void)
+{
+    struct choose_verdict *v = mem_zero((size_t)n, sizeof(*v));
+
+    for (int i = 0; i < n; i++)
+        v[i].near = -1;
+    return v;
+}
+
+static void equals(const char *name, struct choose_opt o, bool scored)
+{
+    int want;
+    double *golden = golden_list(name, &want);
+    int64_t *order = mem_zero((size_t)n, sizeof(*order)),
+            *kept = mem_zero((size_t)n, sizeof(*kept));
+    struct choose_rows r = rows(scored, order);
+    struct err e;
+
+    TEST(name);
+    if (o.count < n)
+        o.count = want;
+    for (int threads = 0; threads < 3; threads++) {
+        struct choose_verdict *v = blank();
+        int64_t got;
+        int bad = -1;
+
+        o.b = backend;
+        o.pool = threads ? thread_open(threads, &e) : NULL;
+        got = choose_run(&o, &r, v, kept);
+        CHECK(got == want);
+        for (int i = 0; i < want && i < got && bad < 0; i++)
+            bad = kept[i] == (int64_t)golden[i] ? -1 : i;
+        if (bad >= 0)
+            printf("# %s: place %d is %d, not %g\n", name, bad, (int)kept[bad], golden[bad]);
+        CHECK(bad < 0);
+        thread_close(o.pool);
+        free(v);
     }
-    if (!same)
-        for (int i = 0; i < k; i++)
-            printf("# %d: %lld, not %lld\n", i, (long long)q[i], (long long)want[i]);
-    return same && sum == got;
+    free(golden);
+    free(order);
+    free(kept);
 }
 
-static void test_quota(void)
+static void test_goldens(void)
 {
-    const double even[] = {1, 1, 1}, sizes[] = {60, 30, 10}, odd[] = {1, 1, 1, 0};
-    const int64_t big[] = {100, 100, 100, 100}, tight[] = {2, 100, 5};
+    const struct choose_opt all = {.balance = QUOTA_NONE, .count = 40, .max_sim = 1};
+    struct choose_opt o = all;
 
-    TEST("quotas: exact sums, largest remainder, full clusters, weight 0");
-    CHECK(quota_is(even, big, 3, 9, (int64_t[]){3, 3, 3}));
-    CHECK(quota_is(even, big, 3, 10, (int64_t[]){4, 3, 3})); // ties: the lowest
-    CHECK(quota_is(sizes, big, 3, 10, (int64_t[]){6, 3, 1}));
-    CHECK(quota_is(sizes, big, 3, 7, (int64_t[]){4, 2, 1})); // 4.2 2.1 0.7
-    CHECK(quota_is(even, tight, 3, 12, (int64_t[]){2, 5, 5}));
-    CHECK(quota_is(even, tight, 3, 30, (int64_t[]){2, 23, 5})); // water-fill
-    CHECK(quota_is(even, tight, 3, 200, (int64_t[]){2, 100, 5}));
-    CHECK(quota_is(odd, big, 4, 6, (int64_t[]){2, 2, 2, 0}));
-    CHECK(quota_is(even, big, 3, 0, (int64_t[]){0, 0, 0}));
-    for (int n = 0; n < 107; n++) {
-        int64_t q[3];
-
-        CHECK(choose_quota(sizes, tight, 3, n, q) == n && q[0] <= 2 && q[2] <= 5);
-    }
+    o.count = n;
+    o.max_sim = 0.9f;
+    equals("deita", o, true);
+    o.max_sim = 0.6f;
+    equals("deita_all", o, true);
+    o = all;
+    o.method = CHOOSE_KCENTER;
+    equals("kcenter_score", o, true);
+    equals("kcenter_mean", o, false);
+    o.method = CHOOSE_MMR;
+    o.lambda = 0.5f;
+    equals("mmr", o, true);
+    o.lambda = 0.2f;
+    equals("mmr_novel", o, true);
+    o.method = CHOOSE_FACILITY;
+    equals("facility", o, true);
 }
 
-static void test_entropy(void)
+/* Quotas, limits and reasons, whatever the method. */
+static void test_rules(enum choose_method method)
 {
-    const int64_t even[] = {5, 5, 5, 5}, one[] = {0, 7, 0};
-
-    TEST("entropy");
-    CHECK(fabs(choose_entropy(even, 4) - 1.3862943611) < 1e-9);
-    CHECK(choose_entropy(one, 3) == 0);
-    CHECK(choose_entropy(one, 0) == 0);
-}
-
-enum { N = 400, DIM = 16 };
-
-static void test_choice(void)
-{
-    float *x = calloc(N * DIM, sizeof(*x)), worst = 0;
-    struct rng r = rng_stream(1, 0, 0);
-    struct cluster_opt co = {.k = 8, .max_iter = 30};
-    struct choose_opt o = {CHOOSE_UNIFORM, 80, 0.9f};
-    struct choose_verdict *v = calloc(N, sizeof(*v));
-    int64_t order[N], n, kept[8] = {0};
-    struct cluster_set s;
+    int64_t *order = mem_zero((size_t)n, sizeof(*order));
+    struct choose_rows r = rows(true, order);
+    struct choose_opt o = {
+        .method = method, .balance = QUOTA_UNIFORM, .count = 36, .max_sim = 1, .lambda = 0.5f};
+    struct choose_verdict *v = blank();
+    int64_t per[6] = {0};
     bool sound = true;
+    float worst = 0;
 
-    TEST("score first, nothing too similar, exact count, balance");
-    for (int i = 0; i < N; i++) {
-        for (int j = 0; j < DIM; j++)
-            x[i * DIM + j] = (float)(rng_unit(&r, (uint64_t)i, (uint32_t)j) - 0.5);
-        if (i % 3 == 2) // near copies
-            for (int j = 0; j < DIM; j++)
-                x[i * DIM + j] = x[(i - 1) * DIM + j] + 0.02f * x[i * DIM + j];
-        float len = sqrtf(cluster_dot(x + i * DIM, x + i * DIM, DIM));
-        for (int j = 0; j < DIM; j++)
-            x[i * DIM + j] /= len;
-        order[i] = (i * 7) % N; // 7 and N have no common divisor
-    }
-    cluster_run(&co, x, N, DIM, &s);
-    n = choose_rows(&o, &s, x, N, DIM, order, v);
-    CHECK(n == 80);
-    for (int i = 0; i < N; i++) {
-        kept[s.of[i]] += v[i].fate == CHOOSE_KEPT;
+    o.b = backend;
+    CHECK(choose_run(&o, &r, v, NULL) == 36);
+    for (int i = 0; i < n; i++)
+        per[of[i]] += v[i].fate == CHOOSE_KEPT;
+    for (int k = 0; k < 6; k++)
+        CHECK(per[k] == 6);
+    free(v);
+    v = blank();
+    o.balance = QUOTA_SQRT;
+    o.max_sim = 0.7f;
+    o.count = n; // more than can be had
+    CHECK(choose_run(&o, &r, v, NULL) < n);
+    for (int i = 0; i < n; i++) {
+        CHECK(v[i].fate == CHOOSE_KEPT || v[i].fate == CHOOSE_SIMILAR);
         for (int j = 0; j < i; j++)
             if (v[i].fate == CHOOSE_KEPT && v[j].fate == CHOOSE_KEPT)
-                worst = fmaxf(worst, cluster_dot(x + i * DIM, x + j * DIM, DIM));
+                worst = fmaxf(worst, dots_one(x + i * dim, x + j * dim, dim));
+        if (v[i].fate == CHOOSE_SIMILAR)
+            sound = sound && v[v[i].near].fate == CHOOSE_KEPT && v[i].sim > o.max_sim &&
+                    v[i].sim == dots_one(x + i * dim, x + v[i].near * dim, dim);
     }
-    CHECK(worst <= 0.9f);
-    for (int k = 0; k < s.k; k++)
-        CHECK(kept[k] == 10);
-    /* a row that was refused is close to a kept row which stands before it */
-    for (int i = 0, seen = 0; i < N; i++) {
-        const struct choose_verdict *w = &v[order[i]];
+    CHECK(sound && worst <= o.max_sim);
+    free(v);
+    free(order);
+}
 
-        if (w->fate != CHOOSE_SIMILAR)
-            continue;
-        sound = sound && v[w->near].fate == CHOOSE_KEPT && w->sim > 0.9f &&
-                fabsf(w->sim - cluster_dot(x + order[i] * DIM, x + w->near * DIM, DIM)) < 1e-6f;
-        seen++;
+static bool at_once(void *with, int64_t kept)
+{
+    (void)with;
+    return kept == 5;
+}
+
+static void test_more(void)
+{
+    int64_t *order = mem_zero((size_t)n, sizeof(*order)), kept[40];
+    struct choose_rows r = rows(true, order);
+    struct choose_opt o = {.balance = QUOTA_NONE, .count = 40, .max_sim = 1};
+    struct choose_verdict *v = blank();
+    float *sim = mem_zero((size_t)n, sizeof(*sim));
+    int32_t *near = mem_zero((size_t)n, sizeof(*near));
+    bool sound = true;
+
+    o.b = backend;
+    TEST("rows that are out already are not looked at; the nearest kept row of all; stopping");
+    for (int i = 0; i < n; i += 2)
+        v[i].fate = CHOOSE_TWIN;
+    CHECK(choose_run(&o, &r, v, kept) == 40);
+    for (int i = 0; i < 40; i++)
+        CHECK(kept[i] % 2 == 1);
+    choose_nearest(&o, &r, kept, 40, sim, near);
+    for (int i = 0; i < n; i++) {
+        float best = -2;
+
+        for (int j = 0; j < 40; j++)
+            best = fmaxf(best, dots_one(x + i * dim, x + kept[j] * dim, dim));
+        sound = sound && sim[i] == best &&
+                best == dots_one(x + i * dim, x + (int64_t)near[i] * dim, dim);
     }
     CHECK(sound);
-    TEST("what cannot be had is not given");
-    o.count = N;
-    n = choose_rows(&o, &s, x, N, DIM, order, v);
-    CHECK(n < N && n > N / 2);
-    for (int i = 0; i < N; i++)
-        CHECK(v[i].fate != CHOOSE_LEFT);
-    /* the same choice without clusters' shortcuts: keep in order what is not too similar */
-    o.balance = CHOOSE_PROPORTIONAL;
-    n = choose_rows(&o, &s, x, N, DIM, order, v);
-    bool same = true;
-    for (int i = 0; i < N; i++) {
-        bool take = true;
-
-        for (int j = 0; j < i && take; j++)
-            take = v[order[j]].fate != CHOOSE_KEPT ||
-                   cluster_dot(x + order[i] * DIM, x + order[j] * DIM, DIM) <= 0.9f;
-        same = same && take == (v[order[i]].fate == CHOOSE_KEPT);
-    }
-    CHECK(same);
-    o.max_sim = 1;
-    CHECK(choose_rows(&o, &s, x, N, DIM, order, v) == N);
-    cluster_set_free(&s);
-    free(x);
+    o.tick = at_once;
     free(v);
+    v = blank();
+    CHECK(choose_run(&o, &r, v, kept) == -1);
+    o.count = 0;
+    CHECK(choose_run(&o, &r, v, kept) == 0);
+    choose_nearest(&o, &r, kept, 0, sim, near);
+    CHECK(sim[3] == -2 && near[3] == -1);
+    r.n = 0;
+    o.count = 3;
+    CHECK(choose_run(&o, &r, v, kept) == 0);
+    free(v);
+    free(sim);
+    free(near);
+    free(order);
 }
 
 int main(void)
 {
-    test_quota();
-    test_entropy();
-    test_choice();
+    static const char *const method[] = {"quotas and limits: score", "mmr", "kcenter", "facility"};
+    struct err e;
+    double *list;
+    int k;
+
+    backend = backend_cpu_open(1, ISA_AUTO, &e);
+    x = golden_rows(&n, &dim);
+    score = golden_list("score", &k);
+    none = mem_zero((size_t)n, sizeof(*none));
+    of = mem_zero((size_t)n, sizeof(*of));
+    list = golden_list("of", &k);
+    for (int i = 0; i < n; i++) {
+        of[i] = (int32_t)list[i];
+        none[i] = -INFINITY;
+    }
+    test_goldens();
+    for (k = 0; k < 4; k++) {
+        TEST(method[k]);
+        test_rules((enum choose_method)k);
+    }
+    test_more();
+    free(x);
+    free(score);
+    free(none);
+    free(of);
+    free(list);
+    backend_close(backend);
     return test_end();
 }

@@ -1,0 +1,243 @@
+/* corpus.c - records at rest, with their texts and their vectors. */
+#include "corpus.h"
+
+#include "mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { GRAIN = 32 };
+
+int corpus_open(struct corpus *c, const struct corpus_opt *o, struct err *e)
+{
+    *c = (struct corpus){.o = *o};
+    if (o->embedding && o->vectors)
+        return err_set(e, ERR_ARG, "--embedding and --vectors: records have one vector");
+    if (spool_open(&c->lines, o->memory / 2, o->dir, e) ||
+        spool_open(&c->rows, o->memory / 2, o->dir, e))
+        return -1;
+    if (o->vectors && embed_open(&c->file, o->vectors, e))
+        return -1;
+    c->dim = o->vectors ? c->file.dim : o->embedding ? 0 : CLUSTER_DIM;
+    if (o->vectors && c->dim < 1)
+        return err_set(e, ERR_DATA, "%s: vectors of 0 values", o->vectors);
+    return 0;
+}
+
+void corpus_close(struct corpus *c)
+{
+    spool_close(&c->lines);
+    spool_close(&c->rows);
+    embed_close(&c->file);
+    free(c->item);
+    *c = (struct corpus){0};
+}
+
+/* ---- texts ---- */
+
+static void text_of(const struct corpus *c, struct record *r, struct buf *out)
+{
+    static const char *const task[] = {"instruction", "input", "prompt", NULL};
+    const char *const one[] = {c->o.field, NULL};
+    size_t n, before = out->n;
+
+    for (const char *const *f = c->o.field ? one : task; *f; f++) {
+        const char *s = record_str(r, *f, &n);
+
+        if (s && n) {
+            buf_add(out, s, n);
+            buf_char(out, '\n');
+        }
+    }
+    if (out->n == before && !c->o.field) { // chat form: its JSON text has the words
+        const char *s = record_raw(r, "messages", &n);
+
+        s = s ? s : record_raw(r, "conversations", &n);
+        if (s)
+            buf_add(out, s, n);
+    }
+}
+
+void corpus_text(const struct corpus *c, size_t i, struct buf *out)
+{
+    struct record r;
+    struct err e;
+
+    if (corpus_take(c, i, &r, &e))
+        return; // it was parsed when it was read
+    text_of(c, &r, out);
+    record_reset(&r);
+}
+
+/* ---- records ---- */
+
+/* The record's own vector, at the end of the rows. */
+static int add_vector(struct corpus *c, struct record *r, struct err *why, struct err *e)
+{
+    const float *v;
+    double len = 0;
+    uint64_t at;
+    int dim;
+
+    c->cause = "embedding";
+    if (embed_get(r, &v, &dim, why))
+        return 0;
+    if (dim < 1 || (c->dim && dim != c->dim)) {
+        err_set(why, ERR_DATA, "an embedding of %d values, the first one had %d", dim, c->dim);
+        return 0;
+    }
+    for (int i = 0; i < dim; i++)
+        len += (double)v[i] * (double)v[i];
+    if (!(len > 0) || !isfinite(len)) {
+        err_set(why, ERR_DATA, "an embedding of length %s", len > 0 ? "infinity" : "0");
+        return 0;
+    }
+    c->dim = dim;
+    if (spool_add(&c->rows, v, (size_t)dim * sizeof(*v), &at, e))
+        return -1;
+    embed_shape(spool_at(&c->rows, at), dim, 0, true);
+    return 1;
+}
+
+int corpus_add(struct corpus *c, struct record *r, struct err *why, struct err *e)
+{
+    struct corpus_item it = {.file = r->file, .line_no = r->line_no, .seq = r->seq};
+    struct buf b = {0};
+    int rc = 1;
+
+    if (!c->o.embedding && !c->o.vectors) {
+        text_of(c, r, &b);
+        if (!b.n) {
+            c->cause = "field";
+            err_set(why, ERR_DATA, "no field '%s'", c->o.field ? c->o.field : "instruction");
+            rc = 0;
+        }
+    } else if (c->o.embedding) {
+        rc = add_vector(c, r, why, e);
+    }
+    if (rc == 1 && c->n >= INT32_MAX)
+        rc = err_set(e, ERR_ARG, "more than %d records", INT32_MAX);
+    if (rc == 1) {
+        buf_reset(&b);
+        it.n_id = (uint32_t)strlen(r->id);
+        buf_add(&b, r->id, it.n_id + 1);
+        record_write(r, &b);
+        it.n = (uint32_t)(b.n - it.n_id - 2); // without the newline
+        if (spool_add(&c->lines, b.p, b.n - 1, &it.at, e))
+            rc = -1;
+    }
+    if (rc == 1) {
+        if (record_num(r, c->o.by, &it.score))
+            it.score = -INFINITY;
+        mem_grow(&c->item, &c->cap, c->n + 1, sizeof(*c->item));
+        c->item[c->n++] = it;
+    }
+    buf_free(&b);
+    return rc;
+}
+
+const char *corpus_id(const struct corpus *c, size_t i)
+{
+    return spool_at(&c->lines, c->item[i].at);
+}
+
+int corpus_take(const struct corpus *c, size_t i, struct record *r, struct err *e)
+{
+    const struct corpus_item *it = &c->item[i];
+    const char *id = corpus_id(c, i);
+
+    if (record_parse(r, id + it->n_id + 1, it->n, e))
+        return -1;
+    record_set_id(r, id);
+    r->file = it->file;
+    r->line_no = it->line_no;
+    r->seq = it->seq;
+    return 0;
+}
+
+/* ---- vectors ---- */
+
+struct work {
+    struct corpus *c;
+    struct cluster_df *df; // (threads) while features are counted, then one
+    bool count;
+};
+
+static void hash_rows(void *ctx, int64_t begin, int64_t end, int worker)
+{
+    const struct work *w = ctx;
+    struct buf text = {0};
+
+    for (int64_t i = begin; i < end; i++) {
+        buf_reset(&text);
+        corpus_text(w->c, (size_t)i, &text);
+        if (w->count)
+            cluster_df_add(&w->df[worker], text.p, text.n);
+        else
+            cluster_vector(text.p, text.n, w->df, w->c->x + i * CLUSTER_DIM);
+    }
+    buf_free(&text);
+}
+
+/* In how many texts each feature stands: counts of workers add up to the same whatever they did. */
+static void hash_all(struct corpus *c, struct thread_pool *pool)
+{
+    int threads = thread_count(pool);
+    struct work w = {c, mem_zero((size_t)threads, sizeof(*w.df)), true};
+
+    if (!c->o.no_idf)
+        thread_run(pool, hash_rows, &w, (int64_t)c->n, GRAIN);
+    for (int t = 1; t < threads; t++) {
+        cluster_df_join(&w.df[0], &w.df[t]);
+        cluster_df_free(&w.df[t]);
+    }
+    w.count = false;
+    thread_run(pool, hash_rows, &w, (int64_t)c->n, GRAIN);
+    cluster_df_free(&w.df[0]);
+    free(w.df);
+}
+
+/* Rows of the file, made of length 1. What is not finite becomes zeros, which nothing is near. */
+static void file_rows(void *ctx, int64_t begin, int64_t end, int worker)
+{
+    struct corpus *c = ctx;
+
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) {
+        float *x = c->x + i * c->dim;
+        double len = 0;
+
+        embed_row(&c->file, c->item[i].seq - 1, x);
+        for (int k = 0; k < c->dim; k++)
+            len += (double)x[k] * (double)x[k];
+        if (isfinite(len))
+            embed_shape(x, c->dim, 0, true);
+        else
+            memset(x, 0, (size_t)c->dim * sizeof(*x));
+    }
+}
+
+int corpus_vectors(struct corpus *c, struct thread_pool *pool, int64_t total, struct err *e)
+{
+    size_t bytes = c->n * (size_t)c->dim * sizeof(float);
+    uint64_t at;
+
+    if (c->o.vectors && c->file.rows != total)
+        return err_set(e, ERR_DATA, "%s: %lld vectors for %lld records", c->o.vectors,
+                       (long long)c->file.rows, (long long)total);
+    if (!c->o.embedding && spool_room(&c->rows, bytes, &at, e))
+        return -1;
+    c->x = c->n ? spool_at(&c->rows, 0) : NULL;
+    if (c->o.vectors)
+        thread_run(pool, file_rows, c, (int64_t)c->n, GRAIN);
+    else if (!c->o.embedding)
+        hash_all(c, pool);
+    return 0;
+}
+
+struct corpus_size corpus_size(const struct corpus *c)
+{
+    return (struct corpus_size){c->lines.n, c->n * sizeof(*c->item), c->rows.n,
+                                spool_on_disk(&c->lines), spool_on_disk(&c->rows)};
+}

@@ -1,0 +1,20 @@
+/* label.h - names of topics by a model: one short answer for each, from its central records. */
+#ifndef LABEL_H
+#define LABEL_H
+
+#include "corpus.h"
+#include "kmeans.h"
+#include "recipe.h"
+#include "session.h"
+
+enum { LABEL_RECORDS = 5, LABEL_BYTES = 80 };
+
+/* Ask for every topic: the prompt's variable `tasks` lists the texts of the LABEL_RECORDS records
+ * nearest to its centroid, a line each. label (k) gets the answers' first lines (caller frees),
+ * NULL where nothing usable came: counted in *failed. Between requests `tick`, unless NULL, is
+ * called. Errors: those of the session. */
+int label_topics(struct session *ses, const struct recipe *recipe, const struct corpus *c,
+                 const struct kmeans *s, uint64_t seed, char **label, int *failed,
+                 void (*tick)(void *with, int done), void *with, struct err *e);
+
+#endif
