@@ -17,10 +17,10 @@ int questions_open(struct questions *q, const struct recipe *r, int most, struct
     *q = (struct questions){.most = most};
     own.temp = 0;
     own.max_tokens = INSTANCE_TOKENS;
-    first = recipe_part(&q->input_first, r, "input_first", &own, e);
-    output = first < 0 ? -1 : recipe_part(&q->output_first, r, "output_first", &own, e);
+    first = recipe_part(&q->input_first, r, "input_first", NULL, &own, e);
+    output = first < 0 ? -1 : recipe_part(&q->output_first, r, "output_first", NULL, &own, e);
     own.max_tokens = CLASSIFY_TOKENS;
-    classify = output < 0 ? -1 : recipe_part(&q->classify, r, "classify", &own, e);
+    classify = output < 0 ? -1 : recipe_part(&q->classify, r, "classify", NULL, &own, e);
     if (classify < 0 || recipe_list(&q->yes, r, "yes", e))
         return -1;
     q->has_classify = classify;

@@ -109,12 +109,12 @@ void recipe_close(struct recipe *r)
 }
 
 int recipe_part(struct recipe *part, const struct recipe *whole, const char *key,
-                const struct cli_sample *otherwise, struct err *e)
+                const struct cli_sample *given, const struct cli_sample *otherwise, struct err *e)
 {
     static const char *const none[] = {NULL};
     const struct conf *c = conf_get(whole->prompt.conf, key);
 
-    *part = (struct recipe){.sample = cli_sample_unset, .path = whole->path};
+    *part = (struct recipe){.sample = given ? *given : cli_sample_unset, .path = whole->path};
     if (!c)
         return 0;
     part->prompt.conf = (struct conf *)c;
@@ -225,12 +225,17 @@ void recipe_call_free(struct recipe_call *c)
 
 int recipe_list(struct recipe_list *l, const struct recipe *r, const char *key, struct err *e)
 {
-    const struct conf *list = conf_get(r->prompt.conf, key);
+    return recipe_list_of(l, r->prompt.conf, key, e);
+}
+
+int recipe_list_of(struct recipe_list *l, const struct conf *c, const char *key, struct err *e)
+{
+    const struct conf *list = conf_get(c, key);
 
     *l = (struct recipe_list){0};
     if (!list)
         return 0;
-    for (const struct conf *c = list->child; c; c = c->next) {
+    for (c = list->child; c; c = c->next) {
         struct recipe_phrase *x;
 
         if (!c->value)

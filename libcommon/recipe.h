@@ -28,10 +28,10 @@ int recipe_open(struct recipe *r, const char *set, const char *name, const char 
 void recipe_close(struct recipe *r);
 
 /* A further prompt that the file holds under a key, with the same common keys and sampling values
- * of its own over `otherwise`; what the command line gives is not for it. 1 = there, 0 = no such
- * key, -1. Borrows from the whole. */
+ * of its own, as recipe_open takes them (given: NULL when the command line's are not for it).
+ * 1 = there, 0 = no such key, -1. Borrows from the whole. */
 int recipe_part(struct recipe *part, const struct recipe *whole, const char *key,
-                const struct cli_sample *otherwise, struct err *e);
+                const struct cli_sample *given, const struct cli_sample *otherwise, struct err *e);
 void recipe_part_close(struct recipe *part); // zeroed is closed
 
 /* A whole number of the file, or otherwise. */
@@ -72,6 +72,7 @@ struct recipe_list {
 
 /* The list under a key; empty when the key is absent. */
 int recipe_list(struct recipe_list *l, const struct recipe *r, const char *key, struct err *e);
+int recipe_list_of(struct recipe_list *l, const struct conf *c, const char *key, struct err *e);
 void recipe_list_free(struct recipe_list *l);
 /* The first phrase that the folded text holds (and `but` does not, when given), or begins
  * with; NULL without one. */

@@ -39,6 +39,9 @@ setup() {
     [ $((made + refused)) = $((2 * n)) ]
     jq -s -e 'all(.[]; .reject.stage == "llm-evol" and .meta.source == "evol" and (.reject.rule
         | IN("truncated", "empty", "unchanged", "leak", "refusal", "short", "long", "equal", "context")))' "$REJ"
+    # tries: which attempt at its parent a version was
+    cat "$REF" "$REJ" | jq -s -e 'map(select(.meta.source == "evol")) | group_by(.meta.parent)
+        | all(.[]; (sort_by(.meta.round) | [.[].meta.tries]) == [range(1; length + 1)])'
 }
 
 @test "llm-evol: same bytes for any batch, threads, instruction set; shards join to the whole" {
@@ -142,7 +145,9 @@ setup() {
 @test "llm-evol: stats tell what each operator did" {
     run -0 --separate-stderr evol --rounds 2 --stats s.json --rejects r "$SEEDS"
     jq -e '([.operators[].tried] | add) == 2 * .read and ([.operators[].kept] | add) == .written - .read
-        and .dropped == ([.rules[]] | add // 0)' s.json
+        and .dropped == ([.rules[]] | add // 0)
+        and ([.operators[] | .tried - .kept - ([.refused[]] | add // 0)] | unique) == [0]
+        and ([.operators[].refused | to_entries[]] | group_by(.key) | map({key: .[0].key, value: (map(.value) | add)}) | from_entries) == .rules' s.json
 }
 
 @test "llm-evol: empty input, help, lost output" {
@@ -151,4 +156,103 @@ setup() {
     run -0 llm-evol -h
     [[ "$output" == *"--rounds <n>"*"[1]"* ]]
     run -1 sh -c "llm-evol -m '$TINY' --prompts tiny '$SEEDS' >/dev/full"
+}
+
+# The tiny set where much is refused: short tasks, and answers with one of the model's own preambles.
+strict() {
+    sed 's/^refusals:.*/refusals: [sorry, Well, Of course, I think that]/' "$BATS_TEST_DIRNAME/../examples/prompts/tiny/evol.yaml"
+}
+
+@test "llm-evol: --tries: what was refused is tried again in its round" {
+    evol --rounds 2 --tries 3 --min-words 11 --rejects r --stats s.json "$SEEDS" >out
+    cat out r | jq -s -e 'map(select(.meta.source == "evol")) | (group_by(.meta.parent)
+            | all(.[]; ([.[].meta.tries] | sort) == [range(1; length + 1)]))
+        and any(.[]; .reject == null and .meta.tries > 1) and any(.[]; .meta.tries == 6)
+        and ([.[].id] | length == (unique | length))'
+    # a record that is refused has two rounds of three tries, another none in vain after it was accepted
+    jq -s -e '[.[] | select(.meta.round == 1)] | group_by(.meta.parent) | all(.[]; length <= 3)' r
+    jq -e '([.operators[].tried] | add) <= 6 * .read and .rules.short > 0' s.json
+    evol --rounds 2 --tries 3 --min-words 11 --batch 1 -j 1 --rejects r2 "$SEEDS" | cmp out -
+    cmp r r2
+}
+
+@test "llm-evol: --answer: instructions are answered, and go when the answer is a refusal or says nothing" {
+    strict >own.yaml
+    own=(llm-evol -m "$TINY" --prompts own.yaml --seed 3 --rounds 2 --tries 2 --answer)
+    "${own[@]}" --rejects r --stats s.json "$SEEDS" >out
+    jq -s -e 'map(select(.meta.source == "evol")) | length > 10 and all(.[]; .output | length > 0 and (startswith(" ") | not)
+        and (test("sorry|well,|of course|i think that"; "i") | not))' out
+    jq -s -e 'map(select(.reject.rule == "sorry")) | length > 0 and all(.[]; .reject.value as $v | .output | ascii_downcase | contains($v | ascii_downcase))' r
+    sed -i 's/^stopwords:.*/stopwords: [yes, no, "[", "]", animal, 1, 2, 3, 4, 5]/' own.yaml
+    "${own[@]}" --rejects r2 "$SEEDS" >out2
+    jq -s -e 'map(select(.reject.rule == "stopwords")) | length > 0 and all(.[]; .output | test("^[^a-z0-9]*((yes|no|animal|[1-5])[^a-z0-9]*)*$"; "i"))' r2
+    # interrupted at any time, the same files
+    "${own[@]}" -o whole --rejects whole.rej "$SEEDS"
+    cmp out2 whole
+    for i in $(seq 6); do
+        "${own[@]}" -q -o o --rejects rej --resume "$SEEDS" &
+        pid=$!
+        sleep "0.$((RANDOM % 60 + 5))"
+        kill -9 $pid 2>/dev/null || :
+        wait $pid || :
+    done
+    "${own[@]}" -q -o o --rejects rej --resume "$SEEDS"
+    cmp out2 o
+    cmp r2 rej
+    for part in 20 55 83; do
+        cp whole.meta o.meta
+        head -c $(($(wc -c <whole) * part / 100)) whole >o
+        cp whole.rej rej
+        "${own[@]}" -q -o o --rejects rej --resume "$SEEDS" 2>/dev/null
+        cmp whole o
+        cmp whole.rej rej
+    done
+    { "${own[@]}" --shard 1/2 "$SEEDS"; "${own[@]}" --shard 2/2 "$SEEDS"; } | sort | cmp <(sort whole) -
+    grep -v '^answer' own.yaml | sed '/^  user: "{{instruction}}/,$d' >none.yaml
+    run -2 llm-evol -m "$TINY" --prompts none.yaml --answer "$SEEDS"
+    [[ "$output" == *"none.yaml has no key 'answer'"* ]]
+}
+
+@test "llm-evol: --what response: the response is rewritten, by operators of its own" {
+    # the model answers the task again, at a temperature; or names an animal
+    cat >own.yaml <<'EOT'
+user: unused
+operators:
+  breadth: unused
+  again: {of: response, weight: 3}
+  other: {of: response, user: "Write a short text about an animal.", leaks: [garden]}
+response:
+  user: "{{instruction}}[[input:\n\n### Input:\n{{input}}]]"
+  temp: 1
+  max_tokens: 48
+refusals: [sorry]
+EOT
+    own=(llm-evol -m "$TINY" --prompts own.yaml --what response --rounds 2)
+    "${own[@]}" --rejects r --stats s.json "$SEEDS" >out
+    grep -v '"source":"evol"' out | cmp "$SEEDS" -
+    jq -s -e '. as $r | all(range(1; length); $r[.] as $x | $r[. - 1] as $p | $x.meta.source != "evol" or ($x.meta.parent == $p.id
+        and $x.instruction == $p.instruction and ($x.input // "") == ($p.input // "") and $x.output != $p.output and ($x.output | test("^\\S"))))' out
+    jq -s -e 'map(select(.meta.source == "evol")) | length > 5 and ([.[].meta.op] | unique) == ["again", "other"]' out
+    jq -s -e '(map(.reject.rule) | index("unchanged")) and all(.[]; .reject.rule != "leak" or .meta.op == "other")' r
+    jq -e '(.operators | keys) == ["again", "other"] and .operators.again.refused.unchanged > 0' s.json
+    "${own[@]}" --batch 1 --rejects r2 "$SEEDS" | cmp out -
+    cmp r r2
+    run -1 --separate-stderr llm-evol -m "$TINY" --prompts own.yaml --what response <<<'{"instruction":"Name a fish."}'
+    [[ "$stderr" == *"no text in field 'output'"* ]]
+    run -2 "${own[@]}" --operators breadth "$SEEDS"
+    [[ "$output" == *"'breadth' is not one of again, other"* ]]
+    run -2 "${own[@]}" --answer "$SEEDS"
+    [[ "$output" == *"--answer"* ]]
+    run -2 evol --what response "$SEEDS"
+    [[ "$output" == *"no operator of responses"* ]]
+}
+
+@test "llm-evol: an operator of one's own, with words of its own that refuse" {
+    cp "$BATS_TEST_DIRNAME/../examples/prompts/tiny/evol.yaml" own.yaml
+    sed -i 's/^operators:/&\n  mine: {method: one more step, user: "Rewrite (reasoning).\\n#Given Prompt#: {{task}}\\n#Rewritten Prompt#:", leaks: [then]}/' own.yaml
+    evol --prompts own.yaml --operators mine,reasoning --rejects r "$SEEDS" >out
+    # seed-13 has the word itself
+    jq -s -e 'map(select(.meta.op == "mine" and .meta.parent != "seed-13")) | length > 0 and all(.[]; .instruction | test("\\bThen\\b") | not)' out
+    jq -s -e 'map(select(.reject.rule == "leak")) | length > 0 and all(.[]; .meta.op == "mine" and .reject.value == "then")' r
+    jq -s -e 'any(.[]; .meta.op == "reasoning" and (.instruction | test("\\bThen\\b")))' out
 }
