@@ -256,3 +256,12 @@ EOT
     jq -s -e 'map(select(.reject.rule == "leak")) | length > 0 and all(.[]; .meta.op == "mine" and .reject.value == "then")' r
     jq -s -e 'any(.[]; .meta.op == "reasoning" and (.instruction | test("\\bThen\\b")))' out
 }
+
+@test "llm-evol: the sets that come with it open, for instructions and responses" {
+    head -2 "$SEEDS" >in
+    for set in general korean; do
+        run -0 --separate-stderr llm-evol -m "$TINY" --prompts $set -n 8 --rejects r-$set in
+        run -0 --separate-stderr llm-evol -m "$TINY" --prompts $set -n 8 --what response --rejects s-$set in
+        cat r-$set s-$set | jq -s -e 'length > 0 and all(.[]; .reject.rule | IN("truncated", "empty", "unchanged", "short", "stopwords", "sorry", "leak"))'
+    done
+}

@@ -327,3 +327,11 @@ EOT
     run -2 make_new --style alpaca --prompts own.yaml <(jq -c 'del(.output)' "$SEEDS")
     [[ "$output" == *"none has an output"* ]]
 }
+
+@test "llm-selfinstruct: the sets that come with it open, in every style" {
+    head -4 "$SEEDS" >in
+    for s in general:selfinstruct general:alpaca general:magpie korean:selfinstruct korean:magpie tiny:selfinstruct tiny:magpie; do
+        llm-selfinstruct -m "$TINY" -q --prompts "${s%:*}" --style "${s#*:}" -n 8 --max-rounds 1 --per-round 1 --count 1 in >out
+        [ "$(wc -l <out)" -ge 4 ]
+    done
+}

@@ -291,6 +291,18 @@ EOT
     cut -f2 port.log | tail -n 1 | jq -e '.prompt == "<|im_start|>user\nPlease" and .stop == ["<|im_end|>"]'
 }
 
+@test "remote: llm-selfinstruct: Korean and Chinese instructions are compared, and not dropped" {
+    server
+    cat >ko.yaml <<'EOT'
+user: "say{ 사과의 색을 한 낱말로 말해 보세요.\n10. 사과의 색깔을 한 낱말로 말해 보세요.\n11. 列出三種水果的名字。\n12. 列出四種水果的名字。\n13. 다음 문장을 영어로 옮기세요.\nInput: 나는 학교에 간다.\n14. 사진을 설명하세요. 이미지 말입니다.}"
+blacklist: [이미지]
+EOT
+    run -0 --separate-stderr llm-selfinstruct -m "$URL" --prompts ko.yaml --per-round 1 --max-rounds 1 --count 9 --no-seeds --rejects r "$SEEDS"
+    [ "$(jq -r .instruction <<<"$output" | tr '\n' '|')" = "사과의 색을 한 낱말로 말해 보세요.|列出三種水果的名字。|다음 문장을 영어로 옮기세요.|" ]
+    # 14 syllables in common of 14 and 15; 8 characters of 9 and 9
+    [ "$(jq -c '[.reject.rule, .reject.value]' r | tr '\n' ' ')" = '["rouge",0.9655] ["rouge",0.8889] ["blacklist","이미지"] ' ]
+}
+
 # within FILE FILE: the same fields, numbers at most 0.001 apart.
 within() {
     jq -e -n --slurpfile a "$1" --slurpfile b "$2" 'def near(x; y): if (x | type) == "number" then (x - y | fabs) <= 0.001 else x == y end;

@@ -1,11 +1,13 @@
-/* text_fuzz.c - changed texts through all that llm-filter measures: nothing is read beyond them,
- * every span lies in them, masking leaves nothing to mask. */
+/* text_fuzz.c - changed texts through all that llm-filter measures and llm-selfinstruct takes
+ * apart: nothing is read beyond them, every span lies in them, masking leaves nothing to mask. */
 #include "decon.h"
 #include "dupes.h"
 #include "fault.h"
 #include "fence.h"
 #include "fuzz.h"
+#include "instances.h"
 #include "lang.h"
+#include "listing.h"
 #include "near.h"
 #include "pii.h"
 #include "quality.h"
@@ -102,6 +104,30 @@ static void duplicates(const char *s, size_t n)
     dupes_close(x, &e);
 }
 
+static void lists(const char *s, size_t n)
+{
+    struct listing_item item[LISTING_MAX];
+    struct instances x = {0};
+    struct tasks_task t = {0};
+
+    for (int form = LISTING_NUMBERED; form <= LISTING_ONE; form++) {
+        int k = listing_split((enum listing_form)form, s, n, n % 12, n % 2, item);
+
+        for (int i = 0; i < k; i++) {
+            assert(item[i].n && item[i].text >= s && item[i].text + item[i].n <= s + n);
+            listing_take((enum listing_form)form, &item[i], &t);
+        }
+    }
+    for (int most = 1; most <= INSTANCES_MAX; most += 5) {
+        instances_read(&x, s, n, NULL, most % 2, n % 2, most);
+        assert(x.n <= most && instances_check(&x, NULL, 0) <= x.n);
+        instances_read(&x, s, n, &t.inst, most % 2, n % 2, most);
+        assert(x.n <= 1);
+    }
+    instances_free(&x);
+    tasks_free(&t);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     const char *s = (const char *)data;
@@ -118,6 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     measure(s, n);
     words(s, n);
     personal(s, n);
+    lists(s, n);
     spans(s, n);
     fault_leak(s, n);
     if (fuzz_next(&(uint64_t){all + n}) % 16 == 0) // it maps memory
@@ -132,6 +159,7 @@ int main(void)
         "The fox sat by the river, e.g. at 8.8.8.8 or 2606:4700::1111... and that was it.\n"
         "- Write to joe@example.org, call +1 (212) 555-0100 or 010-1234-5678!\n\n"
         "```c\nint x = 4111111111111111;\n```\n~~~ C {.y}\nz\n~~~\r\n"
+        "2. Input: a b\nOutput: b\nExample 2\nClass label: x\n###\n3. Instruction: y\n4. Output: z\n"
         "GB82 WEST 1234 5698 7654 32 [12] [edit] lorem ipsum {javascript} terms of use.\n"
         "여우는 강가에 앉아 있었다。 狐は川 — “so”… The fox sat by the river, The fox sat by the\n";
 
