@@ -31,7 +31,8 @@ struct weight {
         int rows;
         const void *host;   // the file's bytes, borrowed for the life of the model
         const float *bias;  // (rows) host, or NULL
-        void *w_d, *bias_d; // set by weight()
+        bool mapped;        // host are pages of a file: dropped, they are read again
+        void *w_d, *bias_d; // set by weight(), the backend's own
     } part[BACKEND_PARTS];
 };
 
@@ -174,6 +175,10 @@ enum backend_isa { ISA_AUTO, ISA_SCALAR, ISA_AVX2, ISA_AVXVNNI, ISA_AVX512, ISA_
  * allow. ERR_ARG when this CPU lacks the instruction set asked for. */
 struct backend *backend_cpu_open(int threads, enum backend_isa isa, struct err *e);
 void backend_close(struct backend *b);
+/* Whether quantized weights are laid out anew for this machine when they are used a second
+ * time: as many bytes again, of memory in large pages, while the file's are dropped.
+ * The same results, sooner. No, unless said. */
+void backend_cpu_repack(struct backend *b, bool yes);
 /* What was chosen, for -v: "scalar", "avx2", "avxvnni", "avx512" or "avx512vnni". */
 const char *backend_cpu_isa(const struct backend *b);
 int backend_cpu_threads(const struct backend *b);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 const char *const cli_devices[] = {"auto", "cpu", "cuda", NULL};
+const char *const cli_repack[] = {"auto", "always", "never", NULL};
 const char *const cli_isas[] = {"auto", "scalar", "avx2", "avxvnni", "avx512", "avx512vnni", NULL};
 const char *const cli_progress_when[] = {"auto", "always", "never", NULL};
 
@@ -39,11 +40,14 @@ const struct cli_notes cli_notes_default = {0};
 /* Options that cannot change a record's bytes (design, section 5), or only say where they go, or
  * name what stands in the fingerprint by its content. */
 static const char *const no_effect[] = {
-    "model",           "device",  "threads",     "batch",        "batch-tokens", "kv-memory",
-    "no-prefix-cache", "isa",     "output",      "rejects",      "attempt",      "resume",
-    "unordered",       "stats",   "quiet",       "verbose",      "progress",     "help",
-    "version",         "grammar", "json-schema", "api-key-file", "model-name",   "timeout",
-    "retries",         "again",   "memory",      "tmp-dir",      "plot",         NULL};
+    "model",     "device",          "threads",      "batch",      "batch-tokens",
+    "kv-memory", "no-prefix-cache", "repack",       "isa",        "output",
+    "rejects",   "attempt",         "resume",       "unordered",  "stats",
+    "quiet",     "verbose",         "progress",     "help",       "version",
+    "grammar",   "json-schema",     "api-key-file", "model-name", "timeout",
+    "retries",   "again",           "memory",       "tmp-dir",    "plot",
+    NULL,
+};
 
 static void usage(const struct cli *c, FILE *out)
 {

@@ -105,10 +105,12 @@ static int make(struct engine *en, struct err *e)
                              .rows = o->hidden ? 0 : o->rows,
                              .beams = o->beams,
                              .kv_bytes = o->kv_bytes,
+                             .repack = o->repack,
                              .available = ram_available("")};
     if (plan_make(&en->plan, m, e) || kv_open(&en->kv, m, en->backend, en->plan.pages, e) ||
         forward_open(&en->act, m, en->backend, o->batch_tokens, en->plan.rows, e))
         return -1;
+    backend_cpu_repack(en->backend, en->plan.twice);
     if (!o->no_cache)
         kv_cache(&en->kv);
     sched_open(&en->sched, &en->kv, o->batch_tokens, o->batch, o->rows);

@@ -17,6 +17,7 @@
 #include "hash.h"
 #include "hidden.h"
 #include "model.h"
+#include "plan.h"
 #include "sample.h"
 
 #include <stdbool.h>
@@ -31,7 +32,8 @@ struct engine_opt {
     uint64_t kv_bytes; // memory of the cache; 0: see plan.h
     bool hidden;       // requests are answered with hidden states; nothing is generated
     bool no_cache;     // compute every prompt whole, also what was computed before
-    int threads;       // 0: as many as this process may use
+    enum plan_repack repack;
+    int threads; // 0: as many as this process may use
     enum backend_isa isa;
     bool ordered; // engine_poll gives results in the order of submission
 };

@@ -152,7 +152,8 @@ static int bind_matrix(struct load *l, const struct source_part *p, struct err *
     }
     *part = (struct weight_part){.type = p->t->type,
                                  .rows = (int)p->t->shape[swap],
-                                 .host = swap ? transposed(l, p->t) : p->t->data};
+                                 .host = swap ? transposed(l, p->t) : p->t->data,
+                                 .mapped = !swap};
     w->n_parts++;
     w->rows += part->rows;
     w->cols = (int)p->t->shape[!swap];

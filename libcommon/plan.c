@@ -49,15 +49,18 @@ int plan_make(struct plan *p, const struct model *m, struct err *e)
                        "--batch-tokens",
                        mib(all), mib(p->weights), mib(p->cache), mib(p->scratch),
                        mib((uint64_t)p->available));
+    p->twice = p->repack == PLAN_ALWAYS || (p->repack == PLAN_AUTO && p->available >= 0 &&
+                                            all + p->weights <= (uint64_t)p->available);
     return 0;
 }
 
 void plan_print(const struct plan *p, struct buf *out)
 {
     buf_fmt(out,
-            "memory: weights %.1f MiB (mapped), cache up to %.1f MiB (%lld positions), scratch "
+            "memory: weights %.1f MiB (mapped%s), cache up to %.1f MiB (%lld positions), scratch "
             "%.1f MiB",
-            mib(p->weights), mib(p->cache), (long long)p->pages * BACKEND_PAGE, mib(p->scratch));
+            mib(p->weights), p->twice ? ", quantized ones repacked" : "", mib(p->cache),
+            (long long)p->pages * BACKEND_PAGE, mib(p->scratch));
     if (p->available >= 0)
         buf_fmt(out, "; %.1f MiB available", mib((uint64_t)p->available));
 }

@@ -8,7 +8,11 @@
 #include "buf.h"
 #include "model.h"
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/* Whether the backend may hold quantized weights in a layout of its own, see backend.h. */
+enum plan_repack { PLAN_AUTO, PLAN_ALWAYS, PLAN_NEVER };
 
 struct plan {
     int ctx, batch, batch_tokens; // given: positions of a sequence, sequences, tokens of a step
@@ -16,9 +20,11 @@ struct plan {
     int beams;                    // given: sequences that one request may need at once
     uint64_t kv_bytes;            // given: of the cache; 0: batch sequences of ctx positions, but
                                   // at most half of what is left, and at least beams sequences
+    enum plan_repack repack;      // given
     int64_t available;            // given: -1 when not known
     int pages;                    // of the cache
     uint64_t weights, cache, scratch;
+    bool twice; // repack, as wished or because there is room for the file as well
 };
 
 /* Fill the rest. ERR_ARG when the cache cannot hold beams sequences of ctx positions, ERR_MEM with

@@ -39,6 +39,7 @@ static int check_server(const struct cli_model *o, struct err *e)
                 {"batch-tokens", o->batch_tokens != d->batch_tokens},
                 {"kv-memory", o->kv_memory != d->kv_memory},
                 {"no-prefix-cache", o->no_prefix_cache},
+                {"repack", o->repack != d->repack},
                 {"isa", o->isa != d->isa},
                 {"chat-template", o->chat_template != NULL}};
 
@@ -85,6 +86,7 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
         .beams = o->beams,
         .kv_bytes = o->kv_memory,
         .no_cache = o->no_prefix_cache,
+        .repack = (enum plan_repack)o->repack,
         .threads = o->threads,
         .isa = (enum backend_isa)o->isa,
         .ordered = ordered,

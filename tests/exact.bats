@@ -51,13 +51,13 @@ has() {
 }
 
 # vary REF IN COMMAND...: REF, which COMMAND gives for the records of IN one by one, over batch, threads,
-# chunks of prompts, the prefix cache and instruction sets; the slowest of these for the first records only.
+# chunks of prompts, the prefix cache, the layout of the weights and instruction sets; the slowest of these for the first records only.
 vary() {
     local ref=$1 in=$2 isa each how
     shift 2
     each=$(($(wc -l <"$ref") / $(wc -l <"$in")))
     for how in "--batch 7 -j 2 --batch-tokens 1" "--batch 32 -j 3 --batch-tokens 7" "--batch 16 --batch-tokens 64" \
-        "--batch 9 --batch-tokens 4096 --no-prefix-cache"; do
+        "--batch 9 --batch-tokens 4096 --no-prefix-cache --repack always" "--batch 5 --repack never"; do
         # shellcheck disable=SC2086 # several options
         "$@" $how "$in" | cmp "$ref" -
     done

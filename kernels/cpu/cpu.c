@@ -1,6 +1,8 @@
 /* cpu.c - the CPU backend: its table of operations, memory, choice of instruction set. */
 #include "cpu.h"
 
+#include "mem.h"
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -8,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* Pages come zeroed and only when they are touched. */
 static int cpu_alloc(struct backend *b, size_t bytes, void **out, struct err *e)
@@ -79,6 +82,72 @@ static bool cpu_knows(enum tensor_type t)
     }
 }
 
+static struct cpu_matrix *cpu_matrix(struct cpu *c, const struct weight_part *p, int cols)
+{
+    struct cpu_matrix *m = mem_zero(1, sizeof(*m));
+    size_t rows = ((size_t)p->rows + CPU_PANEL_ROWS - 1) / CPU_PANEL_ROWS * CPU_PANEL_ROWS;
+
+    m->file = p->host;
+    m->file_bytes = (size_t)p->rows * tensor_row_bytes(p->type, cols);
+    m->mapped = p->mapped;
+    m->next = c->matrix;
+    c->matrix = m;
+    if (c->k->panels && tensor_block(p->type) > 1)
+        m->bytes = (rows * tensor_row_bytes(p->type, cols) + 63) / 64 * 64;
+    c->unpacked += m->bytes;
+    return m;
+}
+
+/* A region for all that has no panels yet; memory is taken when it is touched. */
+static struct cpu_region *cpu_region(struct cpu *c)
+{
+    const size_t huge = 2 << 20, bytes = c->unpacked + huge;
+    struct cpu_region *r;
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
+
+    if (p == MAP_FAILED)
+        return NULL;
+    madvise(p, bytes, MADV_HUGEPAGE); // a wish
+    r = mem_zero(1, sizeof(*r));
+    *r = (struct cpu_region){c->region, p, bytes, (size_t)(-(uintptr_t)p % huge)};
+    return c->region = r;
+}
+
+uint8_t *cpu_panels(struct cpu *c, struct cpu_matrix *m)
+{
+    struct cpu_region *r = c->region;
+    uint8_t *p;
+
+    if (!c->repack || !m->bytes || ++m->uses < 2)
+        return NULL;
+    if (!r || r->bytes - r->used < m->bytes)
+        r = cpu_region(c);
+    if (!r) {
+        c->repack = false; // it goes on from the file
+        return NULL;
+    }
+    p = r->p + r->used;
+    r->used += m->bytes;
+    c->unpacked -= m->bytes;
+    return p;
+}
+
+void cpu_panels_filled(struct cpu_matrix *m, uint8_t *panels)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)m->file;
+    uintptr_t from = (at + page - 1) / page * page, to = (at + m->file_bytes) / page * page;
+
+    m->panels = panels;
+    if (m->mapped && from < to)
+        madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+void backend_cpu_repack(struct backend *b, bool yes)
+{
+    cpu_of(b)->repack = yes;
+}
+
 static int cpu_weight(struct backend *b, struct weight *w, struct err *e)
 {
     struct cpu *c = cpu_of(b);
@@ -95,7 +164,7 @@ static int cpu_weight(struct backend *b, struct weight *w, struct err *e)
         if (w->cols < 1 || w->cols % block)
             return err_set(e, ERR_ARG, "rows of %d values: not a multiple of %s's block of %d",
                            w->cols, name, block);
-        p->w_d = (void *)(uintptr_t)p->host;
+        p->w_d = cpu_matrix(c, p, w->cols);
         p->bias_d = (void *)(uintptr_t)p->bias;
         rows += p->rows;
     }
@@ -167,6 +236,15 @@ static void cpu_close(struct backend *b)
         free(c->attn[i].p);
     free(c->rope.p);
     free(c->scratch);
+    for (struct cpu_matrix *m = c->matrix, *next; m; m = next) {
+        next = m->next;
+        free(m);
+    }
+    for (struct cpu_region *r = c->region, *next; r; r = next) {
+        next = r->next;
+        munmap(r->p, r->bytes);
+        free(r);
+    }
     free(c);
 }
 

@@ -60,6 +60,27 @@ struct cpu_linear {
     float *y;           // (n, ldy), at this part's first row
     int ldy;
     bool add; // y += instead of y =
+    /* Quantized: the rows as panels of sixteen, see panel_isa.h, or NULL: not there.
+     * (rows rounded up to 16, row_bytes), aligned to 64; with `pack` still to be filled. */
+    uint8_t *panels;
+    bool pack;
+};
+
+/* A part of a weight. */
+struct cpu_matrix {
+    struct cpu_matrix *next; // of the backend
+    const uint8_t *file;
+    size_t file_bytes, bytes; // of its rows there, of its panels
+    bool mapped;              // the file may be dropped
+    uint8_t *panels;          // NULL until they are filled
+    int uses;                 // ops that multiplied by it, up to 2
+};
+
+/* Memory for panels, in large pages where there are such. */
+struct cpu_region {
+    struct cpu_region *next;
+    uint8_t *p;
+    size_t bytes, used;
 };
 
 /* Attention of one layer. */
@@ -110,8 +131,10 @@ struct cpu_probe {
 struct cpu_kernels {
     const char *name;
     const struct cpu_probe *probe;
-    int group; // tokens that linear_quant computes together
-    /* Rows [begin, end) of one part for all tokens; scratch is cpu_scratch_bytes. */
+    int group;   // tokens that linear_quant computes together
+    bool panels; // linear_quant works on panels
+    /* Rows [begin, end) of one part for all tokens, begin a multiple of 16; scratch is
+     * cpu_scratch_bytes. */
     void (*linear_float)(const struct cpu_linear *l, int begin, int end, void *scratch);
     void (*linear_quant)(const struct cpu_linear *l, int begin, int end, void *scratch);
     /* Quantize token i of x (n, cols) into a. */
@@ -144,11 +167,14 @@ struct cpu {
     const struct cpu_kernels *k;
     struct thread_pool *pool;
     int n_threads;
-    int max_cols; // of all weights
-    bool any_quant;
+    int max_cols;      // of all weights
     struct err failed; // sticky, reported by step_end
     uint8_t *scratch;  // (n_threads, scratch_bytes)
     size_t scratch_bytes;
+    struct cpu_matrix *matrix;
+    struct cpu_region *region; // the last one has room
+    size_t unpacked;           // bytes that the panels of all matrices without them would take
+    bool repack;
     struct cpu_buf { // grown on demand
         void *p;
         size_t bytes;
@@ -159,6 +185,10 @@ struct cpu {
 
 /* Bytes of scratch that a worker of linear needs for rows of `cols` values. */
 size_t cpu_scratch_bytes(int cols);
+/* Where the panels of a matrix go, or NULL when there is no room or no wish. */
+uint8_t *cpu_panels(struct cpu *c, struct cpu_matrix *m);
+/* They are filled: the rows in the file are not needed any more. */
+void cpu_panels_filled(struct cpu_matrix *m, uint8_t *panels);
 /* At least `bytes` at b, aligned to 64; contents undefined. False (and sticky) when memory is out.
  */
 bool cpu_buf_grow(struct cpu *c, struct cpu_buf *b, size_t bytes);

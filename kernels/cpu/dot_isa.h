@@ -1,15 +1,14 @@
 /* dot_isa.h - y = W x with quantized weights, AVX2 and AVX-512. Included by isa_*.c.
  *
- * A panel is sixteen rows, a lane each; plain_isa.h says what is computed, and
- * in which order the floats are. Up to DOT_FEW tokens take the weights from the
- * file through registers. More share a panel that is unpacked into
- * scratch once, block by block, and stays in the second-level cache:
+ * A panel is sixteen rows, a lane each; panel_isa.h says how it lies in memory, plain_isa.h what is
+ * computed, and in which order the floats are. Up to DOT_FEW tokens take the weights from the panel
+ * through registers. More share a panel that is unpacked into scratch once, block by block, and
+ * stays in the second-level cache:
  *
  *   blocks of 32    w (8, 16, 4) bytes, d (16), m (16) floats; NVFP4: d twice
  *   blocks of 256   w (64, 16, 4) bytes, scales (16, 16), pairs (8, 16) int32, d (16), m (16)
  *
- * Rows of a matrix are short and many, which the hardware's prefetcher does not
- * see through; so a panel asks for what lies DOT_AHEAD bytes on, in file order. */
+ * Panels lie packed in memory, or are packed into scratch just before. */
 #ifndef DOT_ISA_H
 #define DOT_ISA_H
 
@@ -43,14 +42,7 @@ enum { DOT_TOKENS = 8, DOT_FEW = 4 }; // sums of 8 tokens and what they share: 3
 enum { DOT_TOKENS = 4, DOT_FEW = 2 };
 #endif
 
-enum { DOT_AHEAD = 64 << 10 };
-
-/* Sixteen rows and all that is needed to compute them. */
-struct dot_panel {
-    const struct cpu_linear *l;
-    struct rows r;
-    const uint8_t *ahead, *end; // what to prefetch next, and up to where
-};
+enum { DOT_AHEAD = 8 << 10 }; // bytes that a panel asks for before it reads them
 
 /* Activations of a group of n tokens: see struct cpu_act. */
 struct dot_x {
@@ -74,12 +66,12 @@ INLINE struct dot_x dot_x(const struct cpu_linear *l, int first)
                           0};
 }
 
-INLINE void dot_ahead(struct dot_panel *p, int bytes)
+/* Ask for `bytes` at p. */
+INLINE void dot_ahead(const uint8_t *p, int bytes)
 {
     UNROLL
     for (int i = 0; i < (bytes + 63) / 64; i++)
-        _mm_prefetch((const char *)p->ahead + 64 * i, _MM_HINT_T1);
-    p->ahead += p->ahead < p->end ? bytes : 0;
+        _mm_prefetch((const char *)p + 64 * i, _MM_HINT_T1);
 }
 
 INLINE void dot_x_ahead(struct dot_x *x)
@@ -107,7 +99,7 @@ INLINE void dot_put_16(const struct cpu_linear *l, int row, int n_rows, int toke
     v16_store(y, l->add ? v16_add(v16_load(y), dot) : dot);
 }
 
-/* ---- straight from the file: n tokens, n a constant ---- */
+/* ---- straight from the panel: n tokens, n a constant ---- */
 
 /* Value and minimum of 32 values (NVFP4: 16 from value 16 * part on) into the sums. */
 INLINE void dot_step_32(enum tensor_type t, const struct n16 *w, int n_w, struct v16 d,
@@ -118,28 +110,25 @@ INLINE void dot_step_32(enum tensor_type t, const struct n16 *w, int n_w, struct
 
     UNROLL
     for (int k = 0; k < n; k++) {
-        struct n16 sum = n16_set(0), x = n16_set(s[2 * k]);
+        struct n16 sum = n16_set(-zero * s[2 * k]);
         struct v16 scale = v16_set(dx[k]);
 
         UNROLL
         for (int j = 0; j < n_w; j++)
             sum = n16_dot(sum, w[j], q + (j * n + k) * 4, panel_wide(t));
-        if (zero)
-            sum = n16_sub(sum, n16_mul(x, n16_set(zero)));
         acc[k] = v16_fma(n16_float(sum), v16_mul(d, scale), acc[k]);
         if (panel_has_min(t))
-            acc[k] = v16_fma(n16_float(x), v16_mul(m, scale), acc[k]);
+            acc[k] = v16_fma(v16_set((float)s[2 * k]), v16_mul(m, scale), acc[k]);
     }
 }
 
-INLINE void dot_few_32(enum tensor_type t, struct dot_panel *p, struct dot_x x, int n,
-                       struct v16 *acc)
+INLINE void dot_few_32(enum tensor_type t, struct panel p, struct dot_x x, int cols, int n,
+                       const uint8_t *ahead, struct v16 *acc)
 {
-    const int bytes = panel_bytes(t);
     const int halves = t == T_NVFP4 ? 2 : 1;
 
-    for (int b = 0; b < p->l->cols / QUANT_32;) {
-        dot_ahead(p, 16 * bytes);
+    for (int b = 0; b < cols / QUANT_32; panel_next(t, &p), ahead += 16 * panel_bytes(t)) {
+        dot_ahead(ahead, 16 * panel_bytes(t));
         UNROLL
         for (int half = 0; half < halves; half++, b++) {
             const int16_t *s = x.s32 + b / 2 * 2 * n + b % 2;
@@ -147,9 +136,8 @@ INLINE void dot_few_32(enum tensor_type t, struct dot_panel *p, struct dot_x x, 
             struct n16 w[8];
 
             m = v16_set(0);
-            panel_32(t, &p->r, half, w);
-            ROWS_FORGET(&p->r);
-            panel_scales(t, &p->r, half, d, &m);
+            panel_32(t, p, half, w);
+            panel_scales(t, p, half, d, &m);
             if (t == T_NVFP4) {
                 s = x.s16 + 2 * b * n;
                 dot_step_32(t, w, 4, d[0], m, x.q, s, x.d, n, acc);
@@ -160,7 +148,6 @@ INLINE void dot_few_32(enum tensor_type t, struct dot_panel *p, struct dot_x x, 
             x.q += 32 * n;
             x.d += n;
         }
-        rows_next(&p->r, (size_t)bytes);
     }
 }
 
@@ -185,27 +172,26 @@ INLINE void dot_finish_k(bool min, int n_pairs, int zero, const struct n16 *pair
     }
 }
 
-INLINE void dot_few_k(enum tensor_type t, struct dot_panel *p, struct dot_x x, int n,
-                      struct v16 *acc)
+INLINE void dot_few_k(enum tensor_type t, struct panel p, struct dot_x x, int cols, int n,
+                      const uint8_t *ahead, struct v16 *acc)
 {
-    const int bytes = panel_bytes(t);
     const bool by_16 = panel_by_16(t);
     const int n_w = by_16 ? 4 : 8;
 
-    for (int b = 0; b < p->l->cols / QUANT_K; b++) {
+    for (int b = 0; b < cols / QUANT_K; b++, panel_next(t, &p)) {
         struct n16 all[DOT_FEW];
         struct panel_head h;
 
-        panel_head(t, &p->r, &h);
+        panel_head(t, p, &h);
         for (int k = 0; k < n; k++)
             all[k] = n16_set(0);
         UNROLL
         for (int i = 0; i < 4; i++) {
             struct n16 w[16];
 
-            dot_ahead(p, 4 * bytes);
-            panel_k(t, &p->r, i, w);
-            ROWS_FORGET(&p->r);
+            dot_ahead(ahead, 4 * panel_bytes(t));
+            ahead += 4 * panel_bytes(t);
+            panel_k(t, p, i, w);
             UNROLL
             for (int q = 0; q < 4; q += n_w / 4) {
                 const int g = panel_group(t, i, q), at = by_16 ? g : g / 2;
@@ -227,44 +213,45 @@ INLINE void dot_few_k(enum tensor_type t, struct dot_panel *p, struct dot_x x, i
         x.d += n;
         x.s16 += 16 * n;
         x.s32 += 8 * n;
-        rows_next(&p->r, (size_t)bytes);
     }
 }
 
-INLINE void dot_few(enum tensor_type t, const struct dot_panel *panel, int row, int n_rows, int n)
+INLINE void dot_few(enum tensor_type t, const struct cpu_linear *l, const uint8_t *panel, int row,
+                    int n_rows, int n)
 {
-    struct dot_panel own = *panel, *p = &own; // in registers
+    struct panel p = panel_first(t, panel, l->cols);
     struct v16 acc[DOT_FEW];
 
     for (int k = 0; k < n; k++)
         acc[k] = v16_set(0.0f);
     if (panel_block(t) == QUANT_K)
-        dot_few_k(t, p, dot_x(p->l, 0), n, acc);
+        dot_few_k(t, p, dot_x(l, 0), l->cols, n, panel + DOT_AHEAD, acc);
     else
-        dot_few_32(t, p, dot_x(p->l, 0), n, acc);
+        dot_few_32(t, p, dot_x(l, 0), l->cols, n, panel + DOT_AHEAD, acc);
     for (int k = 0; k < n; k++)
-        dot_put_16(p->l, row, n_rows, k, acc[k]);
+        dot_put_16(l, row, n_rows, k, acc[k]);
 }
 
 /* ---- through scratch ---- */
 
 enum { DOT_32 = 512 + 128, DOT_K = 4096 + 1024 + 512 + 128 }; // bytes of a block there
 
-INLINE void dot_unpack(enum tensor_type t, const struct dot_panel *panel, uint8_t *to)
+INLINE void dot_unpack(enum tensor_type t, const uint8_t *panel, int cols, uint8_t *to)
 {
-    struct dot_panel own = *panel, *p = &own;
-    const int bytes = panel_bytes(t), size = panel_block(t), scales = panel_by_16(t) ? 16 : 8;
+    const int size = panel_block(t), scales = panel_by_16(t) ? 16 : 8;
     const int halves = size < QUANT_K ? size / QUANT_32 : 0;
 
-    for (int b = 0; b < p->l->cols / size; b++, rows_next(&p->r, (size_t)bytes)) {
+    struct panel p = panel_first(t, panel, cols);
+
+    for (int b = 0; b < cols / size; b++, panel_next(t, &p)) {
         struct v16 d[2], m = v16_set(0.0f);
         struct panel_head h;
         struct n16 w[16];
 
         UNROLL
         for (int half = 0; half < halves; half++, to += DOT_32) {
-            panel_32(t, &p->r, half, w);
-            panel_scales(t, &p->r, half, d, &m);
+            panel_32(t, p, half, w);
+            panel_scales(t, p, half, d, &m);
             UNROLL
             for (int j = 0; j < 8; j++)
                 n16_store(to + 64 * j, w[j]);
@@ -275,12 +262,12 @@ INLINE void dot_unpack(enum tensor_type t, const struct dot_panel *panel, uint8_
             continue;
         UNROLL
         for (int i = 0; i < 4; i++) {
-            panel_k(t, &p->r, i, w);
+            panel_k(t, p, i, w);
             UNROLL
             for (int j = 0; j < 16; j++)
                 n16_store(to + 64 * (4 * panel_group(t, i, j / 4) + j % 4), w[j]);
         }
-        panel_head(t, &p->r, &h);
+        panel_head(t, p, &h);
         UNROLL
         for (int g = 0; g < scales; g++)
             n16_store(to + 4096 + 64 * g, n16_byte(h.scale[g / 4], g % 4));
@@ -377,13 +364,13 @@ INLINE void dot_tile_k(struct dot_kind kind, const uint8_t *p, struct dot_x x, i
 
 /* A panel in scratch with n tokens from `first` on. */
 INLINE void dot_tile(struct dot_kind kind, const struct cpu_linear *l, const uint8_t *panel,
-                     int row, int n_rows, int first, int n)
+                     const uint8_t *next, int row, int n_rows, int first, int n)
 {
     struct v16 acc[DOT_TOKENS];
     struct dot_x x = dot_x(l, first);
 
     if (first == 0) { // while the arithmetic leaves memory idle
-        x.ahead = l->w + (size_t)row * l->row_bytes + DOT_AHEAD;
+        x.ahead = next;
         x.bytes = 16 * l->row_bytes / (size_t)(l->cols / (kind.k && kind.by_16 ? 16 : QUANT_32));
     }
     UNROLL
@@ -398,14 +385,14 @@ INLINE void dot_tile(struct dot_kind kind, const struct cpu_linear *l, const uin
 }
 
 INLINE void dot_tiles(struct dot_kind kind, const struct cpu_linear *l, const uint8_t *panel,
-                      int row, int n_rows)
+                      const uint8_t *next, int row, int n_rows)
 {
     for (int first = 0, n; first < l->n; first += n) {
         n = cpu_act_group(l->n, first, DOT_TOKENS, NULL);
         switch (n) {
-#define DOT_TILE(n)                                      \
-    case n:                                              \
-        dot_tile(kind, l, panel, row, n_rows, first, n); \
+#define DOT_TILE(n)                                            \
+    case n:                                                    \
+        dot_tile(kind, l, panel, next, row, n_rows, first, n); \
         break
             DOT_TILE(1);
             DOT_TILE(2);
@@ -424,53 +411,65 @@ INLINE void dot_tiles(struct dot_kind kind, const struct cpu_linear *l, const ui
 
 /* ---- by type ---- */
 
-static void dot_tiles_32(const struct cpu_linear *l, const uint8_t *panel, int row, int n_rows)
+static void dot_tiles_32(const struct cpu_linear *l, const uint8_t *panel, const uint8_t *next,
+                         int row, int n_rows)
 {
-    dot_tiles((struct dot_kind){.zero = panel_zero(l->type)}, l, panel, row, n_rows);
+    dot_tiles((struct dot_kind){.zero = panel_zero(l->type)}, l, panel, next, row, n_rows);
 }
 
-static void dot_tiles_32_wide(const struct cpu_linear *l, const uint8_t *panel, int row, int n_rows)
+static void dot_tiles_32_wide(const struct cpu_linear *l, const uint8_t *panel, const uint8_t *next,
+                              int row, int n_rows)
 {
-    dot_tiles((struct dot_kind){.wide = true}, l, panel, row, n_rows);
+    dot_tiles((struct dot_kind){.wide = true}, l, panel, next, row, n_rows);
 }
 
-static void dot_tiles_32_min(const struct cpu_linear *l, const uint8_t *panel, int row, int n_rows)
+static void dot_tiles_32_min(const struct cpu_linear *l, const uint8_t *panel, const uint8_t *next,
+                             int row, int n_rows)
 {
-    dot_tiles((struct dot_kind){.min = true}, l, panel, row, n_rows);
+    dot_tiles((struct dot_kind){.min = true}, l, panel, next, row, n_rows);
 }
 
-static void dot_tiles_16(const struct cpu_linear *l, const uint8_t *panel, int row, int n_rows)
+static void dot_tiles_16(const struct cpu_linear *l, const uint8_t *panel, const uint8_t *next,
+                         int row, int n_rows)
 {
-    dot_tiles((struct dot_kind){.by_16 = true, .zero = 16}, l, panel, row, n_rows);
+    dot_tiles((struct dot_kind){.by_16 = true, .zero = 16}, l, panel, next, row, n_rows);
 }
 
-static void dot_tiles_k_min(const struct cpu_linear *l, const uint8_t *panel, int row, int n_rows)
+static void dot_tiles_k_min(const struct cpu_linear *l, const uint8_t *panel, const uint8_t *next,
+                            int row, int n_rows)
 {
-    dot_tiles((struct dot_kind){.k = true, .min = true}, l, panel, row, n_rows);
+    dot_tiles((struct dot_kind){.k = true, .min = true}, l, panel, next, row, n_rows);
 }
 
-static void dot_tiles_k_16_min(const struct cpu_linear *l, const uint8_t *panel, int row,
-                               int n_rows)
+static void dot_tiles_k_16_min(const struct cpu_linear *l, const uint8_t *panel,
+                               const uint8_t *next, int row, int n_rows)
 {
-    dot_tiles((struct dot_kind){.k = true, .min = true, .by_16 = true}, l, panel, row, n_rows);
+    dot_tiles((struct dot_kind){.k = true, .min = true, .by_16 = true}, l, panel, next, row,
+              n_rows);
 }
 
-static void dot_tiles_k_16(const struct cpu_linear *l, const uint8_t *panel, int row, int n_rows)
+static void dot_tiles_k_16(const struct cpu_linear *l, const uint8_t *panel, const uint8_t *next,
+                           int row, int n_rows)
 {
     dot_tiles((struct dot_kind){.k = true, .by_16 = true, .zero = panel_zero(l->type)}, l, panel,
-              row, n_rows);
+              next, row, n_rows);
 }
 
 struct dot_type {
-    void (*few[DOT_FEW])(const struct dot_panel *p, int row, int n_rows); // 1, 2 ... tokens
-    void (*unpack)(const struct dot_panel *p, uint8_t *to);
-    void (*tiles)(const struct cpu_linear *l, const uint8_t *panel, int row, int n_rows);
+    void (*pack)(const uint8_t *w, size_t row_bytes, int cols, uint8_t *to);
+    void (*few[DOT_FEW])(const struct cpu_linear *l, const uint8_t *panel, int row,
+                         int n_rows); // 1, 2 ... tokens
+    void (*unpack)(const uint8_t *panel, int cols, uint8_t *to);
+    /* What unpack made of a panel; `next` will be read after it. */
+    void (*tiles)(const struct cpu_linear *l, const uint8_t *panel, const uint8_t *next, int row,
+                  int n_rows);
 };
 
-#define DOT_FEW_OF(t, n)                                                          \
-    static void dot_few_##n##_##t(const struct dot_panel *p, int row, int n_rows) \
-    {                                                                             \
-        dot_few(T_##t, p, row, n_rows, n);                                        \
+#define DOT_FEW_OF(t, n)                                                                     \
+    static void dot_few_##n##_##t(const struct cpu_linear *l, const uint8_t *panel, int row, \
+                                  int n_rows)                                                \
+    {                                                                                        \
+        dot_few(T_##t, l, panel, row, n_rows, n);                                            \
     }
 #if defined(__AVX512F__)
 #define DOT_FEWS(t) DOT_FEW_OF(t, 1) DOT_FEW_OF(t, 2) DOT_FEW_OF(t, 3) DOT_FEW_OF(t, 4)
@@ -485,11 +484,15 @@ struct dot_type {
         dot_few_1_##t, dot_few_2_##t \
     }
 #endif
-#define DOT_TYPE(t)                                                    \
-    DOT_FEWS(t)                                                        \
-    static void dot_unpack_##t(const struct dot_panel *p, uint8_t *to) \
-    {                                                                  \
-        dot_unpack(T_##t, p, to);                                      \
+#define DOT_TYPE(t)                                                                     \
+    DOT_FEWS(t)                                                                         \
+    static void dot_pack_##t(const uint8_t *w, size_t row_bytes, int cols, uint8_t *to) \
+    {                                                                                   \
+        panel_pack(T_##t, w, row_bytes, cols, to);                                      \
+    }                                                                                   \
+    static void dot_unpack_##t(const uint8_t *panel, int cols, uint8_t *to)             \
+    {                                                                                   \
+        dot_unpack(T_##t, panel, cols, to);                                             \
     }
 
 DOT_TYPE(Q8_0)
@@ -509,7 +512,7 @@ DOT_TYPE(Q6_K)
 static const struct dot_type *dot_type(enum tensor_type t)
 {
 #define DOT_WIDE          (LANES_VNNI ? dot_tiles_32 : dot_tiles_32_wide)
-#define DOT_ROW(t, tiles) [T_##t] = { DOT_FEW_NAMES(t), dot_unpack_##t, tiles }
+#define DOT_ROW(t, tiles) [T_##t] = { dot_pack_##t, DOT_FEW_NAMES(t), dot_unpack_##t, tiles }
     static const struct dot_type type[T_NTYPES] = {
         DOT_ROW(Q8_0, DOT_WIDE),           DOT_ROW(Q4_0, dot_tiles_32),
         DOT_ROW(Q4_1, dot_tiles_32_min),   DOT_ROW(Q5_0, dot_tiles_32),
@@ -525,27 +528,39 @@ static const struct dot_type *dot_type(enum tensor_type t)
     return &type[t];
 }
 
+/* Sixteen rows from `row` on into a panel; the file may have fewer. */
+static void dot_pack_rows(const struct cpu_linear *l, int row, uint8_t *last, uint8_t *to)
+{
+    const uint8_t *w = l->w + (size_t)row * l->row_bytes;
+    size_t n = l->rows - row < 16 ? (size_t)(l->rows - row) : 16;
+
+    if (n < 16) { // a panel is read whole
+        memcpy(last, w, n * l->row_bytes);
+        memset(last + n * l->row_bytes, 0, (16 - n) * l->row_bytes);
+        w = last;
+    }
+    dot_type(l->type)->pack(w, l->row_bytes, l->cols, to);
+}
+
 static void dot_linear(const struct cpu_linear *l, int begin, int end, void *scratch)
 {
     const struct dot_type *t = dot_type(l->type);
-    uint8_t *last = scratch, *panel = last + (16 * l->row_bytes + 63) / 64 * 64;
+    const size_t size = 16 * l->row_bytes;
+    uint8_t *last = scratch, *own = last + (size + 63) / 64 * 64;
+    uint8_t *bytes = own + (size + 63) / 64 * 64;
 
     for (int row = begin; row < end; row += 16) {
-        int n_rows = end - row < 16 ? end - row : 16;
-        const uint8_t *w = l->w + (size_t)row * l->row_bytes;
-        struct dot_panel p = {l, {0}, w + DOT_AHEAD, l->w + (size_t)end * l->row_bytes};
+        uint8_t *panel = l->panels ? l->panels + (size_t)row * l->row_bytes : own;
+        int n_rows = l->rows - row < 16 ? l->rows - row : 16;
 
-        if (n_rows < 16) { // a panel is read whole
-            memcpy(last, w, (size_t)n_rows * l->row_bytes);
-            memset(last + (size_t)n_rows * l->row_bytes, 0, (size_t)(16 - n_rows) * l->row_bytes);
-            w = last;
-        }
-        p.r = rows_at(w, l->row_bytes);
+        if (!l->panels || l->pack)
+            dot_pack_rows(l, row, last, panel);
         if (l->n <= DOT_FEW) {
-            t->few[l->n - 1](&p, row, n_rows);
+            t->few[l->n - 1](l, panel, row, n_rows);
         } else {
-            t->unpack(&p, panel);
-            t->tiles(l, panel, row, n_rows);
+            t->unpack(panel, l->cols, bytes);
+            t->tiles(l, bytes, l->panels ? panel + size : l->w + (size_t)(row + 16) * l->row_bytes,
+                     row, n_rows);
         }
     }
 }

@@ -17,7 +17,7 @@ struct run {
 static void add_row(const struct weight *w, int32_t row, float *y)
 {
     const struct weight_part *p = &w->part[0];
-    const uint8_t *at = (const uint8_t *)p->w_d + (size_t)row * tensor_row_bytes(p->type, w->cols);
+    const uint8_t *at = (const uint8_t *)p->host + (size_t)row * tensor_row_bytes(p->type, w->cols);
     float t[PIECE];
 
     for (int i = 0; i < w->cols; i += PIECE) {
@@ -33,7 +33,7 @@ static void rows(void *ctx, int64_t begin, int64_t end, int worker)
 {
     const struct run *r = ctx;
     const struct weight_part *p = &r->w->part[0];
-    const uint8_t *table = p->w_d;
+    const uint8_t *table = p->host;
     size_t bytes = tensor_row_bytes(p->type, r->w->cols);
 
     (void)worker;

@@ -14,6 +14,7 @@ const struct cpu_kernels cpu_kernels_avx512 = {
     .name = "avx512",
     .probe = &probe_loops,
     .group = DOT_TOKENS,
+    .panels = true,
     .linear_float = float_linear,
     .linear_quant = dot_linear,
     .quantize = act_quantize,

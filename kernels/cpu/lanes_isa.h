@@ -148,6 +148,20 @@ INLINE __m128i rows_shorts(const struct rows *r, int i, int at)
     return v;
 }
 
+/* The byte or the int16 at byte `at` of the rows, one after the other. */
+INLINE void rows_bytes(const struct rows *r, int at, uint8_t *to)
+{
+    UNROLL
+    for (int i = 0; i < 16; i++)
+        to[i] = rows_row(r, i)[at];
+}
+
+INLINE void rows_halves(const struct rows *r, int at, uint8_t *to)
+{
+    _mm_storeu_si128((__m128i *)to, rows_shorts(r, 0, at));
+    _mm_storeu_si128((__m128i *)to + 1, rows_shorts(r, 8, at));
+}
+
 INLINE __m128i rows_ints(const struct rows *r, int i, int at)
 {
     __m128i v = _mm_cvtsi32_si128(*(const lanes_int *)(rows_row(r, i) + at));
@@ -212,13 +226,13 @@ INLINE struct v16 n16_half(struct n16 a)
     return (struct v16){_mm512_cvtph_ps(_mm512_cvtepi32_epi16(LANES_V(a)))};
 }
 
-/* Half floats and int32 at byte `at` of the rows. */
-INLINE struct v16 rows_halves(const struct rows *r, int at)
+/* Sixteen bytes, one a lane. */
+INLINE struct n16 n16_bytes(const uint8_t *p)
 {
-    return (struct v16){
-        _mm512_cvtph_ps(_mm256_set_m128i(rows_shorts(r, 8, at), rows_shorts(r, 0, at)))};
+    return LANES_512(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
 
+/* The int32 at byte `at` of the rows. */
 INLINE struct n16 rows_words(const struct rows *r, int at)
 {
     __m256i low = _mm256_set_m128i(rows_ints(r, 4, at), rows_ints(r, 0, at));
@@ -342,10 +356,11 @@ INLINE struct v16 n16_half(struct n16 a)
                         _mm256_cvtph_ps(_mm256_extracti128_si256(h, 1))};
 }
 
-INLINE struct v16 rows_halves(const struct rows *r, int at)
+INLINE struct n16 n16_bytes(const uint8_t *p)
 {
-    return (struct v16){_mm256_cvtph_ps(rows_shorts(r, 0, at)),
-                        _mm256_cvtph_ps(rows_shorts(r, 8, at))};
+    const __m128i v = _mm_loadu_si128((const __m128i *)p);
+
+    return LANES_256(_mm256_cvtepu8_epi32(v), _mm256_cvtepu8_epi32(_mm_srli_si128(v, 8)));
 }
 
 INLINE struct n16 rows_words(const struct rows *r, int at)

@@ -20,7 +20,9 @@ struct run {
     int n;
     bool add;
     struct cut cut;
-    struct cpu_act act[2]; // for blocks of 32, of 256
+    struct cpu_act act[2];          // for blocks of 32, of 256
+    uint8_t *panels[BACKEND_PARTS]; // of the parts, or NULL
+    bool pack[BACKEND_PARTS];       // they are being filled
 };
 
 /* Values that share a scale in the activations for a type: 0 for float weights. */
@@ -36,6 +38,11 @@ size_t cpu_scratch_bytes(int cols)
     size_t panel = (size_t)CPU_PANEL_ROWS * (size_t)cols * sizeof(float);
 
     return (panel + 64 + 63) / 64 * 64;
+}
+
+static int round_up(int rows)
+{
+    return rows <= 0 ? 0 : (rows + CPU_PANEL_ROWS - 1) / CPU_PANEL_ROWS * CPU_PANEL_ROWS;
 }
 
 static struct cut cut(int rows, int workers, int64_t least)
@@ -56,7 +63,8 @@ static struct cut cut(int rows, int workers, int64_t least)
     return c;
 }
 
-static void rows(const struct run *r, int64_t begin, int64_t end, int worker)
+/* Rows [begin, end) of all parts; sixteen rows of a part that lie in two pieces are the first's. */
+static void rows(const struct run *r, int begin, int end, int worker)
 {
     const struct weight *w = r->w;
     void *scratch = r->c->scratch + (size_t)worker * r->c->scratch_bytes;
@@ -64,16 +72,18 @@ static void rows(const struct run *r, int64_t begin, int64_t end, int worker)
 
     for (int i = 0; i < w->n_parts; first += w->part[i++].rows) {
         const struct weight_part *p = &w->part[i];
-        int from = (int)begin - first, to = (int)end - first;
+        int from = round_up(begin - first), to = round_up(end - first);
         struct cpu_linear l = {.type = p->type,
-                               .w = p->w_d,
+                               .w = p->host,
                                .rows = p->rows,
                                .cols = w->cols,
                                .n = r->n,
                                .bias = p->bias_d,
                                .x = r->x,
                                .ldy = w->rows,
-                               .add = r->add};
+                               .add = r->add,
+                               .panels = r->panels[i],
+                               .pack = r->pack[i]};
 
         from = from < 0 ? 0 : from;
         to = to > p->rows ? p->rows : to;
@@ -157,8 +167,17 @@ static void run(struct backend *b, float *y, const struct weight *w, const float
         if (block && !prepare(&r, block))
             return;
     }
+    for (int i = 0; i < w->n_parts; i++) {
+        struct cpu_matrix *m = w->part[i].w_d;
+
+        r.panels[i] = m->panels ? m->panels : cpu_panels(c, m);
+        r.pack[i] = r.panels[i] && !m->panels;
+    }
     r.cut = cut(w->rows, c->n_threads, cpu_grain((int64_t)w->cols * n));
     thread_run(c->pool, pieces, &r, r.cut.n, 1);
+    for (int i = 0; i < w->n_parts; i++)
+        if (r.pack[i])
+            cpu_panels_filled(w->part[i].w_d, r.panels[i]);
 }
 
 void cpu_linear(struct backend *b, float *y, const struct weight *w, const float *x, int n)

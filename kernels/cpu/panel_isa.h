@@ -1,5 +1,10 @@
 /* panel_isa.h - sixteen rows of quantized weights into lanes. Included by dot_isa.h.
  *
+ * In the file a row lies in one piece; to compute with them, sixteen rows lie together, packed:
+ * first the one field of one or two bytes that blocks may have, of all blocks and sixteen times
+ * each, for the rows in order; then every four bytes of the blocks, sixteen times as well. So a
+ * panel is as large as its rows, is read in one direction, and is loaded as aligned vectors.
+ *
  * Weights come as vectors of four neighbouring values of each row, so a sum over
  * values never crosses lanes. They are unsigned: panel_zero above what they mean,
  * which the dots take off again by the activations' sums. */
@@ -98,8 +103,6 @@ INLINE struct n16 panel_high(struct n16 a)
     return n16_and(n16_shr(a, 4), n16_set(0x0f0f0f0f));
 }
 
-/* ---- blocks of 32 ---- */
-
 /* Nibbles into weights, by the type's table if it has one. */
 INLINE struct n16 panel_level(enum tensor_type t, struct n16 nibbles)
 {
@@ -114,9 +117,103 @@ INLINE struct n16 panel_level(enum tensor_type t, struct n16 nibbles)
     return nibbles;
 }
 
+/* ---- from the file ---- */
+
+/* Where a block has a field of fewer than four bytes, and of how many (0: it has none). */
+INLINE int panel_small_at(enum tensor_type t)
+{
+    return t == T_Q3_K ? 108 : t == T_Q6_K ? 208 : 0;
+}
+
+INLINE int panel_small(enum tensor_type t)
+{
+    switch ((int)t) {
+    case T_Q8_0:
+    case T_Q4_0:
+    case T_Q5_0:
+    case T_IQ4_NL:
+    case T_Q3_K:
+    case T_Q6_K:
+        return 2;
+    case T_MXFP4:
+        return 1;
+    default:
+        return 0;
+    }
+}
+
+/* A block in a panel: what the file has at byte `at` of it, in fours, is at `quads` + 16 * at. */
+struct panel {
+    const uint8_t *quads, *small;
+};
+
+INLINE struct panel panel_first(enum tensor_type t, const uint8_t *p, int cols)
+{
+    size_t small = (size_t)(cols / panel_block(t)) * (size_t)(16 * panel_small(t));
+    int before = panel_small_at(t) ? 0 : panel_small(t);
+
+    return (struct panel){p + small - 16 * before, p};
+}
+
+INLINE void panel_next(enum tensor_type t, struct panel *p)
+{
+    p->quads += 16 * (panel_bytes(t) - panel_small(t));
+    p->small += 16 * panel_small(t);
+}
+
+enum { PANEL_AHEAD = 64 << 10 }; // bytes of the file
+
+/* Sixteen rows of the file into a panel. */
+INLINE void panel_pack(enum tensor_type t, const uint8_t *w, size_t row_bytes, int cols,
+                       uint8_t *to)
+{
+    const int bytes = panel_bytes(t), small = panel_small(t);
+    const int first = small && !panel_small_at(t) ? small : 0, last = first + bytes - small;
+    struct panel p = panel_first(t, to, cols);
+    struct rows r = rows_at(w, row_bytes);
+
+    for (int b = 0; b < cols / panel_block(t); b++, w += 16 * bytes) {
+        uint8_t *quads = to + (p.quads - to), *field = to + (p.small - to);
+
+        UNROLL
+        for (int i = 0; i < (16 * bytes + 63) / 64; i++) // rows are short: not seen through
+            _mm_prefetch((const char *)w + PANEL_AHEAD + 64 * i, _MM_HINT_T1);
+        for (int at = first; at < last;) {
+            struct n16 c[4];
+
+            if (at + 16 <= last) {
+                rows_columns(&r, at, c);
+                UNROLL
+                for (int j = 0; j < 4; j++)
+                    n16_store(quads + 16 * at + 64 * j, c[j]);
+                at += 16;
+            } else {
+                n16_store(quads + 16 * at, rows_words(&r, at));
+                at += 4;
+            }
+        }
+        if (small == 2)
+            rows_halves(&r, panel_small_at(t), field);
+        if (small == 1)
+            rows_bytes(&r, panel_small_at(t), field);
+        rows_next(&r, (size_t)bytes);
+        panel_next(t, &p);
+    }
+}
+
+/* ---- blocks of 32 ---- */
+
+/* The n vectors of four bytes of each row from byte `at` of a block on. */
+INLINE void panel_columns(struct panel p, int at, struct n16 *c, int n)
+{
+    UNROLL
+    for (int j = 0; j < n; j++)
+        c[j] = n16_load(p.quads + 16 * at + 64 * j);
+}
+
 /* w[j] = values 4j .. 4j + 3 of a block. NVFP4: of half `half` of a block of 64,
  * whose nibbles are low and high by eights. */
-INLINE void panel_32(enum tensor_type t, const struct rows *r, int half, struct n16 w[8])
+INLINE void panel_32(enum tensor_type t, struct panel p, int half, struct n16 w[8])
 {
     const int at = t == T_Q8_0 || t == T_Q4_0 || t == T_IQ4_NL ? 2
                    : t == T_Q4_1 || t == T_NVFP4               ? 4
@@ -126,14 +223,13 @@ INLINE void panel_32(enum tensor_type t, const struct rows *r, int half, struct 
     struct n16 c[4], h;
 
     if (t == T_Q8_0) {
-        rows_columns(r, at, w);
-        rows_columns(r, at + 16, w + 4);
+        panel_columns(p, at, w, 8);
         UNROLL
         for (int j = 0; LANES_VNNI && j < 8; j++)
             w[j] = n16_xor(w[j], n16_set((int32_t)0x80808080u));
         return;
     }
-    rows_columns(r, at + 16 * half, c);
+    panel_columns(p, at + 16 * half, c, 4);
     UNROLL
     for (int j = 0; j < 4; j++) {
         const int k = t == T_NVFP4 ? j / 2 * 4 + j % 2 : j;
@@ -142,7 +238,7 @@ INLINE void panel_32(enum tensor_type t, const struct rows *r, int half, struct 
         w[t == T_NVFP4 ? k + 2 : k + 4] = panel_level(t, panel_high(c[j]));
     }
     if (t == T_Q5_0 || t == T_Q5_1) {
-        h = rows_words(r, at - 4);
+        panel_columns(p, at - 4, &h, 1);
         UNROLL
         for (int j = 0; j < 8; j++)
             w[j] = n16_or(w[j], n16_spread(h, 4 * j, 16));
@@ -167,23 +263,24 @@ INLINE struct v16 panel_e4m3(struct n16 d)
 }
 
 /* Scales of a block; NVFP4: of half a block, for 16 values each. */
-INLINE void panel_scales(enum tensor_type t, const struct rows *r, int half, struct v16 d[2],
+INLINE void panel_scales(enum tensor_type t, struct panel p, int half, struct v16 d[2],
                          struct v16 *m)
 {
     struct n16 c;
 
     if (t == T_NVFP4) {
-        c = n16_shr(rows_words(r, 0), 16 * half);
+        panel_columns(p, 0, &c, 1);
+        c = n16_shr(c, 16 * half);
         d[0] = panel_e4m3(n16_and(c, n16_set(255)));
         d[1] = panel_e4m3(n16_and(n16_shr(c, 8), n16_set(255)));
     } else if (t == T_MXFP4) {
-        d[0] = panel_e8m0(n16_and(rows_words(r, 0), n16_set(255)));
+        d[0] = panel_e8m0(n16_bytes(p.small));
     } else if (panel_has_min(t)) {
-        c = rows_words(r, 0);
+        panel_columns(p, 0, &c, 1);
         d[0] = n16_half(c);
         *m = n16_half(n16_shr(c, 16));
     } else {
-        d[0] = rows_halves(r, 0);
+        d[0] = v16_f16(p.small);
     }
 }
 
@@ -202,19 +299,16 @@ INLINE int panel_group(enum tensor_type t, int i, int q)
 }
 
 /* Step i: w[4q + j] = values 4j .. 4j + 3 of group panel_group(t, i, q). */
-INLINE void panel_k(enum tensor_type t, const struct rows *r, int i, struct n16 w[16])
+INLINE void panel_k(enum tensor_type t, struct panel p, int i, struct n16 w[16])
 {
     const struct n16 three = n16_set(0x03030303), one = n16_set(0x01010101);
     struct n16 a[8], b[8];
     int half = i / 2, side = i % 2 * 16;
 
     if (t == T_Q4_K || t == T_Q5_K) {
-        rows_columns(r, (t == T_Q5_K ? 48 : 16) + 32 * i, a);
-        rows_columns(r, (t == T_Q5_K ? 64 : 32) + 32 * i, a + 4);
-        if (t == T_Q5_K) {
-            rows_columns(r, 16, b);
-            rows_columns(r, 32, b + 4);
-        }
+        panel_columns(p, (t == T_Q5_K ? 48 : 16) + 32 * i, a, 8);
+        if (t == T_Q5_K)
+            panel_columns(p, 16, b, 8);
         UNROLL
         for (int j = 0; j < 8; j++) {
             w[j] = panel_low(a[j]);
@@ -226,11 +320,12 @@ INLINE void panel_k(enum tensor_type t, const struct rows *r, int i, struct n16 
         }
         return;
     }
-    rows_columns(r, t == T_Q6_K ? 64 * half + side : (t == T_Q2_K ? 16 : 32) + 32 * half + side, a);
+    panel_columns(p, t == T_Q6_K ? 64 * half + side : (t == T_Q2_K ? 16 : 32) + 32 * half + side, a,
+                  4);
     if (t == T_Q6_K)
-        rows_columns(r, 64 * half + 32 + side, a + 4);
+        panel_columns(p, 64 * half + 32 + side, a + 4, 4);
     if (t != T_Q2_K)
-        rows_columns(r, t == T_Q6_K ? 128 + 32 * half + side : side, b);
+        panel_columns(p, t == T_Q6_K ? 128 + 32 * half + side : side, b, 4);
     UNROLL
     for (int j = 0; j < 4; j++) {
         UNROLL
@@ -271,12 +366,12 @@ INLINE void panel_pairs(struct panel_head *h, const struct n16 *bytes, int n)
 }
 
 /* The 6-bit scales and minimums of Q4_K and Q5_K out of 12 bytes. */
-INLINE void panel_head_45k(const struct rows *r, struct panel_head *h)
+INLINE void panel_head_45k(struct panel p, struct panel_head *h)
 {
     const struct n16 six = n16_set(0x3f3f3f3f), two = n16_set(0x30303030);
     struct n16 c[4], min[2];
 
-    rows_columns(r, 0, c);
+    panel_columns(p, 0, c, 4);
     h->d = n16_half(c[0]);
     h->m = n16_half(n16_shr(c[0], 16));
     h->scale[0] = n16_and(c[1], six);
@@ -286,17 +381,14 @@ INLINE void panel_head_45k(const struct rows *r, struct panel_head *h)
     panel_pairs(h, min, 2);
 }
 
-/* Q3_K's 6-bit scales less 32, out of the block's last 14 bytes and two before. */
-INLINE void panel_head_3k(const struct rows *r, struct panel_head *h)
+/* Q3_K's 6-bit scales less 32, out of 12 bytes. */
+INLINE void panel_head_3k(struct panel p, struct panel_head *h)
 {
     const struct n16 two = n16_set(0x30303030), zero = n16_set(0x20202020);
-    struct n16 c[4], v[3];
+    struct n16 v[3];
 
-    rows_columns(r, 94, c);
-    UNROLL
-    for (int k = 0; k < 3; k++)
-        v[k] = n16_or(n16_shr(c[k], 16), n16_shl(c[k + 1], 16));
-    h->d = n16_half(n16_shr(c[3], 16));
+    panel_columns(p, 96, v, 3);
+    h->d = v16_f16(p.small);
     h->scale[0] = n16_or(panel_low(v[0]), n16_and(n16_shl(v[2], 4), two));
     h->scale[1] = n16_or(panel_low(v[1]), n16_and(n16_shl(v[2], 2), two));
     h->scale[2] = n16_or(panel_high(v[0]), n16_and(v[2], two));
@@ -307,33 +399,33 @@ INLINE void panel_head_3k(const struct rows *r, struct panel_head *h)
     panel_pairs(h, h->scale, 4);
 }
 
-INLINE void panel_head(enum tensor_type t, const struct rows *r, struct panel_head *h)
+INLINE void panel_head(enum tensor_type t, struct panel p, struct panel_head *h)
 {
     struct n16 c[4], min[4];
 
     switch ((int)t) {
     case T_Q2_K:
-        rows_columns(r, 0, c);
+        panel_columns(p, 0, c, 4);
         UNROLL
         for (int k = 0; k < 4; k++) {
             h->scale[k] = panel_low(c[k]);
             min[k] = panel_high(c[k]);
         }
         panel_pairs(h, min, 4);
-        c[0] = rows_words(r, 80);
+        panel_columns(p, 80, c, 1);
         h->d = n16_half(c[0]);
         h->m = n16_half(n16_shr(c[0], 16));
         break;
     case T_Q3_K:
-        panel_head_3k(r, h);
+        panel_head_3k(p, h);
         break;
     case T_Q6_K:
-        rows_columns(r, 192, h->scale);
+        panel_columns(p, 192, h->scale, 4);
         panel_pairs(h, h->scale, 4);
-        h->d = rows_halves(r, 208);
+        h->d = v16_f16(p.small);
         break;
     default:
-        panel_head_45k(r, h);
+        panel_head_45k(p, h);
         break;
     }
     if (panel_has_min(t))

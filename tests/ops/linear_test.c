@@ -95,23 +95,33 @@ static void drop(struct problem *p)
     free(p->y0);
 }
 
-/* y for tokens from t on, at most n of them, into y (which holds y0's rows when adding). */
+/* y for tokens from t on, at most n of them, into y (which holds y0's rows when adding):
+ * from the file, while the weight is laid out anew, and from there. */
 static void compute(struct backend *b, struct problem *p, int t, int n, bool add, float *y)
 {
     struct weight w = p->w;
     const float *x = p->x + (size_t)t * (size_t)w.cols;
+    size_t size = (size_t)n * (size_t)w.rows;
+    float *first = mem_new(size * sizeof(*first));
     struct step s = {.n = n};
     struct err e;
 
     CHECK(b->ops->weight(b, &w, &e) == 0);
-    ops_begin(b, &s);
-    if (add)
-        memcpy(y, p->y0 + (size_t)t * (size_t)w.rows, (size_t)n * (size_t)w.rows * sizeof(*y));
-    if (add)
-        b->ops->linear_add(b, y, &w, x, n);
-    else
-        b->ops->linear(b, y, &w, x, n);
-    ops_end(b);
+    for (int use = 0; use < 3; use++) {
+        ops_begin(b, &s);
+        if (add)
+            memcpy(y, p->y0 + (size_t)t * (size_t)w.rows, size * sizeof(*y));
+        if (add)
+            b->ops->linear_add(b, y, &w, x, n);
+        else
+            b->ops->linear(b, y, &w, x, n);
+        ops_end(b);
+        if (use)
+            CHECK(ops_differs(first, y, size) < 0);
+        else
+            memcpy(first, y, size * sizeof(*y));
+    }
+    free(first);
 }
 
 /* Largest |x| among the activations that share a scale with value i. */

@@ -36,6 +36,8 @@ static inline void ops_open(struct ops *o)
             else
                 printf("# backend %d: %s, %d threads\n", o->n, backend_cpu_isa(o->b[o->n]),
                        threads);
+            if (o->b[o->n])
+                backend_cpu_repack(o->b[o->n], true);
             o->n += o->b[o->n] != NULL;
         }
 }

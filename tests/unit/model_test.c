@@ -210,7 +210,7 @@ static void test_changes(void)
         if (!ok)
             printf("# %s (%zu): %s\n", c->name, i, m ? "opened" : e.msg);
         if (m && !strcmp(c->name, "output.weight"))
-            CHECK(((const float *)m->head.part[0].w_d)[0] == 2.0f);
+            CHECK(((const float *)m->head.part[0].host)[0] == 2.0f);
         if (m && !strcmp(c->name, "blk.0.attn_q.bias"))
             CHECK(m->layer[0].qkv.part[0].bias[15] == 1.0f && !m->layer[1].qkv.part[0].bias);
         if (m && !strcmp(c->name, "rope_freqs.weight"))
