@@ -89,4 +89,6 @@ same() {
     share=$(jq -s 'map(select(.meta.source != "seed")) | length' demo/dataset.jsonl)
     [[ "$output" == *"synthetic share  $(awk -v a="$share" -v b="$n" 'BEGIN {printf "%.1f", 100 * a / b}') %"* ]]
     [[ "$output" != *"instruction  "$'\n'* ]] # every sample has one
+    [[ "$output" == *"report           $PWD/demo/report.html"* ]]
+    tail -n 1 demo/report.html | grep -F '</html>'
 }

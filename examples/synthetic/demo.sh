@@ -1,12 +1,12 @@
 #!/bin/sh
 # demo.sh BUILD - what `make demo` runs: seed instructions through the whole pipeline on the
 # embedded model, with a summary at the end. The data set stays in BUILD/demo (build/demo).
-# COUNT and OUT in the environment choose another size and place.
+# With jq there is a page about it, report.html. COUNT and OUT in the environment choose another size and place.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "${1:-$here/../../build}" && pwd)
 out=${OUT:-$build/demo}
-records=${COUNT:-440}
+records=${COUNT:-1000}
 stages="instructions evolved clean answered sound scored good dataset"
 
 # A number under a key of a file of counts, 0 when it is not there; the sum over all files of a stage;
@@ -63,6 +63,10 @@ printf 'topics           %.1f before, %.1f after balancing\n' \
 	"$(sed -n 's/.*"after":{[^}]*"topics":\([0-9.]*\).*/\1/p' "$out/dataset.stats.json")"
 [ "$records" = 0 ] || printf 'tokens           %d, %d per accepted record\n' "$tokens" $((tokens / records))
 printf 'seconds          %d\n' "$seconds"
+if command -v jq >/dev/null; then
+	sh "$here/report.sh" "$out" >"$out/report.html"
+	printf 'report           %s\n' "$out/report.html"
+fi
 echo
 echo "Some of the records:"
 step=$((records / 6 + 1))
