@@ -209,6 +209,18 @@ static void answer_text(const struct server *s, const char *body, const struct j
         buf_str(usage, "{\"prompt_tokens\":7,\"completion_tokens\":5}");
         return;
     }
+    if (!strcmp(s->plan, "korean")) {
+        static const char *const place[] = {"시장에 있는", "학교 앞", "강가에서 주운", "산길의",
+                                            "부엌에 둔",   "우리 집", "극장 안"};
+        static const char *const thing[] = {"나무", "그림책을", "물고기와 새를", "의자", "구름"};
+        static const char *const task[] = {
+            "세는 법을 적으세요", "차례로 나열하세요",  "짧은 글로 그려 보세요", "왜 좋아하나요?",
+            "어디에 쓰입니까?",   "이름 지어 주십시오", "무엇과 닮았는지 말해라"};
+
+        buf_fmt(text, " %s %s %s", place[(int)seed % 7], thing[(int)seed / 7 % 5],
+                task[(int)seed / 35 % 7]);
+        return;
+    }
     if (!s->model) {
         buf_fmt(text, " Name %d rivers of region %d and sort them by length %d.", (int)seed % 97,
                 (int)seed % 89, (int)seed % 83);
