@@ -32,7 +32,7 @@ elements() {
     grep -F "<tr><td>$made<td>$(wc -l <run/instructions.jsonl)<td>" $page
     # every axis, as many topics as there are
     for a in helpfulness correctness coherence complexity verbosity; do grep -F "<figcaption>$a</figcaption>" $page; done
-    grep -F ">$(jq .meta.cluster run/dataset.jsonl | sort -u | wc -l) topics, by size" $page
+    grep -F ">$(jq .meta.topic run/dataset.jsonl | sort -u | wc -l) topics, by size" $page
     # shards, interrupted runs: the same numbers where the same was done
     make -s -C "$SYN" BIN="$BUILD/" OUT="$PWD/shards" COUNT=60 SHARDS=3 report >/dev/null 2>&1
     for r in run shards; do # but for the name, and what is counted a process
@@ -64,9 +64,9 @@ elements() {
     bidi=$'\u202e'
     {
         for field in id instruction input output score helpfulness; do echo "{\"$field\":\"$evil\"}"; done
-        echo "{\"instruction\":\"$evil$bidi\\u0000\\u001b[31m\\u009b\",\"output\":\"$evil\",\"meta\":{\"source\":\"$evil\",\"op\":\"$evil\",\"cluster\":1,\"topic\":\"$evil\",\"nn_rouge\":\"$evil\"}}"
+        echo "{\"instruction\":\"$evil$bidi\\u0000\\u001b[31m\\u009b\",\"output\":\"$evil\",\"meta\":{\"source\":\"$evil\",\"op\":\"$evil\",\"topic\":1,\"topic_label\":\"$evil\",\"nn_rouge\":\"$evil\"}}"
         echo "{\"instruction\":{\"a\":[\"$evil\"]},\"output\":[\"$evil\"],\"meta\":\"$evil\",\"score\":[1],\"reject\":5}"
-        echo '{"instruction":"x","score":1e999,"correctness":-5,"coherence":1e6,"meta":{"cluster":1e300,"item":"<b>","round":{}}}'
+        echo '{"instruction":"x","score":1e999,"correctness":-5,"coherence":1e6,"meta":{"topic":1e300,"item":"<b>","round":{}}}'
         echo 'no JSON <script>'
         echo '"a string"'
         echo "{\"instruction\":\"$(head -c 5000 /dev/zero | tr '\0' x)\"}"

@@ -74,7 +74,7 @@ if [ -s "$dir/instructions.jsonl" ]; then
 			| \"\\(.round | number)\\t\\(.prompt | number)\\t\\(.item)\\t${f##* }\""
 	done | sort -n -k1,1 -k2,2 -k3,3 | cut -f4 >"$tmp/curve"
 fi
-records "$final" 'select(meta.cluster | type == "number") | "\(meta.cluster)\t\(meta.topic // "" | text)\t\([.instruction, .input] | map(text) | join(" "))"' >"$tmp/topics"
+records "$final" 'select(meta.topic | type == "number") | "\(meta.topic)\t\(meta.topic_label // "" | text)\t\([.instruction, .input] | map(text) | join(" "))"' >"$tmp/topics"
 
 # ---- the charts: inline SVG, coloured by the page's style ----
 cat >"$tmp/chart.awk" <<'AWK'
