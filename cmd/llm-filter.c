@@ -1,10 +1,12 @@
 /* llm-filter.c - drop records by rules, each drop with its reason. See llm-filter(1). */
+#include "batch.h"
 #include "cli.h"
 #include "dupes.h"
 #include "judge.h"
 #include "mem.h"
 #include "past.h"
 #include "rules.h"
+#include "thread.h"
 #include "where.h"
 #include "words.h"
 
@@ -19,7 +21,10 @@ struct filter {
     const struct cli *cli;
     struct stream *s;
     struct judge *judge;
-    struct judge_desk *desk;
+    struct thread_pool *pool;
+    struct judge_desk **desk; // (n_desks) one a thread
+    int threads, n_desks;
+    struct judge_case *cases; // (BATCH_RECORDS)
     struct source {
         char *name; // meta.source of what is kept
         int64_t n;
@@ -62,8 +67,17 @@ static void count_kept(struct filter *g, struct record *r)
     g->n_out++;
 }
 
-static int one(struct filter *g, struct record *r, struct judge_case *c, struct err *e)
+static void look(void *with, struct record *r, int item, int worker)
 {
+    struct filter *g = with;
+
+    judge_alone(g->judge, g->desk[worker], r, &g->cases[item]);
+}
+
+static int finish(void *with, struct record *r, int item, struct err *e)
+{
+    struct filter *g = with;
+    struct judge_case *c = &g->cases[item];
     const struct trial_reason *v = &c->why;
     struct err why;
 
@@ -86,30 +100,37 @@ static int one(struct filter *g, struct record *r, struct judge_case *c, struct 
 
 static int filter(struct filter *g, struct err *e)
 {
+    struct batch *b = batch_open(g->s, g->pool);
     struct cli_progress progress;
-    struct judge_case c = {0};
-    struct record r;
     int rc;
 
     cli_progress_begin(&progress, g->cli);
-    while ((rc = stream_read(g->s, &r, true, e)) == 1) {
-        judge_alone(g->judge, g->desk, &r, &c);
-        rc = one(g, &r, &c, e);
-        record_reset(&r);
-        if (rc)
-            break;
+    while ((rc = batch_run(b, look, finish, g, e)) == 1)
         cli_progress(&progress, g->cli, stream_counts(g->s), 0);
-    }
     cli_progress_end(&progress);
-    judge_case_free(&c);
+    batch_close(b);
     return rc;
+}
+
+/* Threads and what each works with; threads come after the stream, which blocks signals. */
+static int open_desks(struct filter *g, struct err *e)
+{
+    g->pool = thread_open(judge_is_parallel(g->judge) ? g->threads : 1, e);
+    if (!g->pool)
+        return -1;
+    g->cases = mem_zero(BATCH_RECORDS, sizeof(*g->cases));
+    g->n_desks = thread_count(g->pool);
+    g->desk = mem_zero((size_t)g->n_desks, sizeof(struct judge_desk *));
+    for (int i = 0; i < g->n_desks; i++)
+        g->desk[i] = judge_desk();
+    return 0;
 }
 
 static int recall(void *with, struct record *r, struct err *e)
 {
     struct filter *g = with;
 
-    return judge_recall(g->judge, g->desk, r, e);
+    return judge_recall(g->judge, g->desk[0], r, e);
 }
 
 /* Rule against count, for people. */
@@ -204,9 +225,8 @@ static int run(struct filter *g, int n, char **file, int *status, struct err *e)
     int rc = 0;
 
     if (rules_gather(&g->rules, e) || !(g->judge = judge_open(&g->rules, run_number(g), e)) ||
-        open_stream(g, n, file, e))
+        open_stream(g, n, file, e) || open_desks(g, e))
         return -1;
-    g->desk = judge_desk();
     near = judge_near(g->judge);
     if (near)
         cli_note(g->cli, "near duplicates: %d bands x %d rows, %.4f of pairs at the limit are met",
@@ -230,7 +250,13 @@ static int release(struct filter *g, struct err *e)
 {
     int rc = judge_close(g->judge, e);
 
-    judge_desk_close(g->desk);
+    for (int i = 0; i < g->n_desks; i++)
+        judge_desk_close(g->desk[i]);
+    free(g->desk);
+    for (int i = 0; g->cases && i < BATCH_RECORDS; i++)
+        judge_case_free(&g->cases[i]);
+    free(g->cases);
+    thread_close(g->pool);
     stream_abandon(g->s);
     rules_free(&g->rules);
     for (size_t i = 0; i < g->n_sources; i++)
@@ -246,6 +272,7 @@ int main(int argc, char **argv)
     int rows = rules_options(&g.rules, opts);
     // clang-format off
     const struct opt more[] = {
+        OPT_INT('j', "threads", &g.threads, "n", 0, 1024, "threads, 0 for as many as may be used"),
         OPT_FLAG(0, "explain", &g.explain, "at the end, print a table of rule against count on standard error"),
         CLI_IO(&g.io), CLI_NOTES(&g.notes), OPT_END(),
     };

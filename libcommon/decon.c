@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SIEVE = 1 << 16 }; // bits at first
+
 struct slot {
     uint64_t key; // 0: free
     uint32_t line;
@@ -21,8 +23,11 @@ struct decon {
     uint64_t shift[DECON_MAX + 1];    // words_shift
     struct slot *slot;                // (cap) open addressing, a power of two
     size_t n, cap;
-    uint64_t
-        *sieve; // (cap / 8) a bit for 8 places of runs, so that most of any text looks no further
+    /* A bit for the first `start` words of each run: most of any text is passed by. */
+    uint64_t *sieve; // (sieve_bits / 64)
+    size_t start, sieve_bits;
+    uint64_t *head; // (n_head) those words
+    size_t n_head, cap_head;
     struct hash128 print;
     struct scan scan;
     struct words_row words; // of what is read
@@ -33,6 +38,7 @@ struct decon *decon_open(int ngram)
     struct decon *d = mem_zero(1, sizeof(*d));
 
     d->ngram = ngram;
+    d->start = (size_t)(ngram + 1) / 2; // as many as the shortest run has
     for (size_t i = 0; i <= DECON_MAX; i++)
         d->shift[i] = words_shift(i);
     return d;
@@ -44,6 +50,7 @@ void decon_close(struct decon *d)
         return;
     free(d->slot);
     free(d->sieve);
+    free(d->head);
     scan_free(&d->scan);
     words_row_free(&d->words);
     free(d);
@@ -66,17 +73,31 @@ static uint64_t run_key(const struct decon *d, const struct words_row *w, size_t
     return h ? h : 1;
 }
 
-/* The bit of a key: 8 bits a place of the table, of which a run sets one. */
-static size_t bit_of(const struct decon *d, uint64_t key)
+static size_t bit_of(const struct decon *d, uint64_t head)
 {
-    return (size_t)(key >> 20) & (8 * d->cap - 1);
+    return (size_t)(head >> 20) & (d->sieve_bits - 1);
 }
 
-static void mark(struct decon *d, uint64_t key)
+static void mark(struct decon *d, uint64_t head)
 {
-    size_t bit = bit_of(d, key);
+    size_t bit = bit_of(d, head);
 
     d->sieve[bit / 64] |= 1ull << bit % 64;
+}
+
+/* The run that begins at word i of what is read. */
+static void note_start(struct decon *d, size_t i)
+{
+    mem_grow(&d->head, &d->cap_head, d->n_head + 1, sizeof(*d->head));
+    d->head[d->n_head++] = words_run(&d->words, i, d->start, d->shift[d->start]);
+    if (16 * d->n_head > d->sieve_bits) {
+        d->sieve_bits = d->sieve_bits ? 4 * d->sieve_bits : SIEVE;
+        free(d->sieve);
+        d->sieve = mem_zero(d->sieve_bits / 64, sizeof(*d->sieve));
+        for (size_t k = 0; k < d->n_head; k++)
+            mark(d, d->head[k]);
+    }
+    mark(d, d->head[d->n_head - 1]);
 }
 
 static struct slot *find(const struct decon *d, uint64_t key)
@@ -97,13 +118,9 @@ static void room(struct decon *d)
         return;
     d->cap = cap ? 2 * cap : 1024;
     d->slot = mem_zero(d->cap, sizeof(*d->slot));
-    free(d->sieve);
-    d->sieve = mem_zero(d->cap / 8, sizeof(*d->sieve));
     for (size_t i = 0; i < cap; i++)
-        if (old[i].key) {
+        if (old[i].key)
             *find(d, old[i].key) = old[i];
-            mark(d, old[i].key);
-        }
     free(old);
 }
 
@@ -141,7 +158,7 @@ void decon_add(struct decon *d, int file, long line, const char *s, size_t n)
         d->n += !x->key;
         if (!x->key)
             *x = (struct slot){key, (uint32_t)line, (uint16_t)file, (uint16_t)len};
-        mark(d, key);
+        note_start(d, i);
     }
 }
 
@@ -193,20 +210,20 @@ int decon_find(const struct decon *d, const struct words_row *w, struct decon_hi
 {
     if (!d->n)
         return 0;
-    for (size_t i = 0; i < w->n; i++)
-        for (size_t k = 0; k < d->n_len && i + d->len[k] <= w->n; k++) {
-            uint64_t key = run_key(d, w, i, d->len[k]);
-            size_t bit = bit_of(d, key);
-            const struct slot *x;
+    for (size_t i = 0; i + d->start <= w->n; i++) {
+        size_t bit = bit_of(d, words_run(w, i, d->start, d->shift[d->start]));
 
-            if (!(d->sieve[bit / 64] >> bit % 64 & 1))
-                continue;
-            x = find(d, key);
+        if (!(d->sieve[bit / 64] >> bit % 64 & 1))
+            continue;
+        for (size_t k = 0; k < d->n_len && i + d->len[k] <= w->n; k++) {
+            const struct slot *x = find(d, run_key(d, w, i, d->len[k]));
+
             if (!x->key)
                 continue;
             *h = (struct decon_hit){x->file, (long)x->line, w->begin[i],
                                     w->end[i + d->len[k] - 1] - w->begin[i]};
             return 1;
         }
+    }
     return 0;
 }

@@ -24,7 +24,7 @@ struct decon;
 struct decon *decon_open(int ngram); // 1..DECON_MAX
 void decon_close(struct decon *d);   // NULL-safe
 
-/* Read a benchmark file into the index: 13 to 26 bytes of memory a word. Errors: ERR_IO. */
+/* Read a benchmark file into the index: 24 to 40 bytes of memory a word. Errors: ERR_IO. */
 int decon_read(struct decon *d, const char *path, struct err *e);
 /* A text of file `file` (0..), line `line`. */
 void decon_add(struct decon *d, int file, long line, const char *s, size_t n);

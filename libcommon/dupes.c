@@ -124,17 +124,23 @@ static void fold(const char *s, size_t n, struct buf *out)
 /* Runs of spaces become one, those at the ends none. */
 static void join_spaces(struct buf *b)
 {
-    size_t i = scan_pairs(b->p, b->n, "  "), to;
+    size_t at = 0, to = 0, n;
 
     while (b->n && b->p[b->n - 1] == ' ')
         b->n--;
-    if (b->n && *b->p == ' ')
-        i = 0;
-    for (to = i; i < b->n; i++)
-        if (b->p[i] != ' ' || (to && b->p[to - 1] != ' '))
-            b->p[to++] = b->p[i];
-    b->n = to < b->n ? to : b->n;
-    b->p[b->n] = 0;
+    while (at < b->n && b->p[at] == ' ')
+        at++;
+    while (at < b->n) { // up to the first space of two, with it
+        n = scan_pairs(b->p + at, b->n - at, "  ");
+        n += at + n < b->n;
+        if (to != at)
+            memmove(b->p + to, b->p + at, n);
+        to += n;
+        for (at += n; at < b->n && b->p[at] == ' ';)
+            at++;
+    }
+    b->n = to;
+    b->p[to] = 0;
 }
 
 /* The text in x->one; true when its words are those of the text as it was. */

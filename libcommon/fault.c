@@ -29,7 +29,11 @@ static const char *const leaks[] = {
     "<<sys>>", NULL};
 // clang-format on
 
-enum { N_REFUSALS = sizeof(refusals) / sizeof(*refusals) - 1, PHRASE = 8 };
+enum {
+    N_REFUSALS = sizeof(refusals) / sizeof(*refusals) - 1,
+    N_LEAKS = sizeof(leaks) / sizeof(*leaks) - 1,
+    PHRASE = 8
+};
 
 struct fault {
     struct phrase {
@@ -102,18 +106,21 @@ const char *fault_refusal_of(const struct fault *f, const struct words_row *w)
 
 const char *fault_leak_of(struct fault *f, const char *s, size_t n)
 {
-    struct buf *low = &f->low;
-    size_t at;
+    struct buf *low = &f->low; // of each leak two bytes are rare elsewhere
+    int best = N_LEAKS;
 
     mem_grow(&low->p, &low->cap, n + 1, 1);
     scan_lower(low->p, s, n, 0);
-    at = scan_pairs(low->p, n, "mp##<|[i[/<<"); // of each leak two bytes that are rare elsewhere
-    if (at == n)
-        return NULL;
-    for (int i = 0; leaks[i]; i++)
-        if (memmem(low->p, n, leaks[i], strlen(leaks[i])))
-            return leaks[i];
-    return NULL;
+    for (size_t at = 0; (at += scan_pairs(low->p + at, n - at, "mp##<|[i[/<<")) < n; at++)
+        for (int i = 0; i < best; i++) {
+            const char *pair = memmem(leaks[i], strlen(leaks[i]), low->p + at, 2);
+            size_t before = pair ? (size_t)(pair - leaks[i]) : 0, len = strlen(leaks[i]);
+
+            if (pair && at >= before && n - (at - before) >= len &&
+                !memcmp(low->p + at - before, leaks[i], len))
+                best = i;
+        }
+    return best < N_LEAKS ? leaks[best] : NULL;
 }
 
 /* ---- one text ---- */

@@ -201,7 +201,10 @@ static struct texts texts_of(struct judge_desk *d, struct record *r, const char 
     struct texts *t;
 
     for (size_t i = 0; i < d->n_texts; i++)
-        if (d->texts[i].field == field || !strcmp(d->texts[i].field, field))
+        if (d->texts[i].field == field)
+            return d->texts[i];
+    for (size_t i = 0; i < d->n_texts; i++)
+        if (!strcmp(d->texts[i].field, field))
             return d->texts[i];
     mem_grow(&d->texts, &d->cap_texts, d->n_texts + 1, sizeof(*d->texts));
     t = &d->texts[d->n_texts++];

@@ -3,10 +3,12 @@
 
 #include "mem.h"
 
+#include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { WORDS_MIN = 2, ENTRIES = 2048 };
+enum { WORDS_MIN = 2, PLACES = 1 << 12, WINDOW = 4, WORDS = 1024 };
 
 /* Frequent function words of languages that share a script; spaces around each. */
 // clang-format off
@@ -72,38 +74,62 @@ static const struct {
 
 enum { N_LANGUAGES = sizeof(languages) / sizeof(*languages) };
 
-/* Function words by their hash. */
+/* Function words by their hash. A word lies in its place or in one of the next three, so that a
+ * text is counted without a branch a word: what stands in none of them counts as number 0. */
 struct lang {
-    struct entry {
-        uint64_t hash; // 0: free
-        uint32_t of;   // languages, a bit each
-        uint32_t met;  // in the text at hand
-    } entry[ENTRIES];
-    uint16_t list[ENTRIES]; // entries that were met
+    uint32_t tag[PLACES + WINDOW]; // upper half of a word's hash; 0: free
+    uint16_t number[PLACES + WINDOW];
+    uint32_t of[WORDS], met[WORDS]; // by number: languages, a bit each; in the text at hand
+    uint16_t n;
+    int shift; // of a hash, so chosen that every word finds a place
 };
 
-static struct entry *find(struct lang *x, uint64_t hash)
+static inline uint16_t number_of(const struct lang *x, uint64_t hash)
 {
-    size_t i = hash & (ENTRIES - 1);
+    size_t i = hash >> x->shift & (PLACES - 1);
+    uint32_t tag = (uint32_t)(hash >> 32), number = 0;
 
-    while (x->entry[i].hash && x->entry[i].hash != hash)
-        i = (i + 1) & (ENTRIES - 1);
-    return &x->entry[i];
+    for (size_t k = 0; k < WINDOW; k++)
+        number |= x->tag[i + k] == tag ? x->number[i + k] : 0u;
+    return (uint16_t)number;
+}
+
+static bool add(struct lang *x, const char *p, size_t n, int language)
+{
+    uint64_t hash = words_hash(p, n);
+    size_t i = hash >> x->shift & (PLACES - 1), end = i + WINDOW;
+
+    if (!number_of(x, hash)) {
+        while (i < end && x->tag[i])
+            i++;
+        if (i == end)
+            return false;
+        x->tag[i] = (uint32_t)(hash >> 32);
+        x->number[i] = ++x->n;
+    }
+    x->of[number_of(x, hash)] |= 1u << language;
+    return true;
+}
+
+static bool add_all(struct lang *x)
+{
+    for (int i = 0; i < N_LANGUAGES; i++)
+        for (const char *p = languages[i].words + 1; *p; p += strcspn(p, " ") + 1)
+            if (!add(x, p, strcspn(p, " "), i))
+                return false;
+    return true;
 }
 
 struct lang *lang_open(void)
 {
     struct lang *x = mem_zero(1, sizeof(*x));
 
-    for (int i = 0; i < N_LANGUAGES; i++)
-        for (const char *p = languages[i].words + 1; *p;) {
-            size_t n = strcspn(p, " ");
-            struct entry *e = find(x, words_hash(p, n));
+    while (!add_all(x)) {
+        int shift = x->shift + 1;
 
-            e->hash = words_hash(p, n);
-            e->of |= 1u << i;
-            p += n + 1;
-        }
+        assert(shift < 20); // the words above are such that it ends sooner
+        *x = (struct lang){.shift = shift};
+    }
     return x;
 }
 
@@ -116,22 +142,14 @@ void lang_close(struct lang *x)
 static const char *by_words(struct lang *x, const struct words_row *w, enum script script)
 {
     uint32_t count[N_LANGUAGES] = {0};
-    size_t met = 0;
     int best = -1;
 
-    for (size_t i = 0; i < w->n; i++) {
-        struct entry *e = find(x, w->hash[i]);
-
-        if (e->hash && !e->met++)
-            x->list[met++] = (uint16_t)(e - x->entry);
-    }
-    for (size_t k = 0; k < met; k++) {
-        struct entry *e = &x->entry[x->list[k]];
-
-        for (uint32_t of = e->of; of; of &= of - 1)
-            count[__builtin_ctz(of)] += e->met;
-        e->met = 0;
-    }
+    memset(x->met, 0, (x->n + 1) * sizeof(*x->met));
+    for (size_t i = 0; i < w->n; i++)
+        x->met[number_of(x, w->hash[i])]++;
+    for (int k = 1; k <= x->n; k++)
+        for (uint32_t of = x->met[k] ? x->of[k] : 0; of; of &= of - 1)
+            count[__builtin_ctz(of)] += x->met[k];
     for (int i = 0; i < N_LANGUAGES; i++)
         if (languages[i].script == script && count[i] && (best < 0 || count[i] > count[best]))
             best = i;

@@ -124,12 +124,12 @@ static void put(struct near *x, uint64_t key, uint32_t text)
     slot[i] = (struct slot){(uint32_t)(key >> 32), text + 1};
 }
 
-/* All texts into an empty table of at least twice as many slots. */
+/* All texts into an empty table, at most two thirds of which they use. */
 static int rebuild(struct near *x, struct err *e)
 {
     uint64_t n = head(x)->n_text + 1, slots = 1024, key[MINHASH_MAX];
 
-    while (slots < 3 * n * (uint64_t)x->m.bands)
+    while (2 * slots < 3 * n * (uint64_t)x->m.bands)
         slots *= 2;
     if (grow_room(&x->table, slots * sizeof(struct slot), e))
         return -1;
@@ -349,6 +349,8 @@ int near_meet(struct near *x, const struct minhash_set *set, const uint64_t key[
     if (x->cap_seen > seen)
         memset(x->seen + seen, 0, (x->cap_seen - seen) * sizeof(*x->seen));
     x->stamp++;
+    for (int b = 0; b < x->m.bands; b++)
+        __builtin_prefetch(&slot[key[b] & mask]);
     for (int b = 0; b < x->m.bands; b++)
         for (uint64_t i = key[b] & mask, k = 0; slot[i].text && k <= mask; i = (i + 1) & mask, k++)
             if (slot[i].tag == (uint32_t)(key[b] >> 32))

@@ -29,7 +29,7 @@ int parts_char(const char *s, size_t n, uint32_t *cp)
 bool parts_is_space(uint32_t cp)
 {
     return cp < 0x80 ? cp == ' ' || (cp >= 9 && cp <= 13) || (cp >= 0x1C && cp <= 0x1F)
-                     : unorm_is_space(cp);
+                     : cp <= 0x3000 && unorm_is_space(cp);
 }
 
 size_t parts_count(const char *s, size_t n, const char *what)
@@ -70,17 +70,20 @@ static size_t line_end(const char *s, size_t n)
 }
 
 /* Python's str.splitlines: at every kind of line end, none after the last. Of ASCII, ends are
- * among the spaces. */
+ * known. */
 void parts_lines(struct parts *l, const struct scan *t)
 {
     size_t start = 0;
+    bool wide;
 
     l->n = 0;
+    // those beyond ASCII begin with one of two bytes
+    wide = !t->ascii && (memchr(t->s, 0xC2, t->n) || memchr(t->s, 0xE2, t->n));
     for (size_t b = 0; b < t->blocks; b++)
-        for (uint64_t m = t->space[b] | t->high[b]; m; m &= m - 1) {
+        for (uint64_t m = t->line[b] | (wide ? t->high[b] : 0); m; m &= m - 1) {
             size_t at = 64 * b + (size_t)__builtin_ctzll(m), len;
 
-            if (at < start || at >= t->n || t->s[at] == ' ')
+            if (at < start)
                 continue;
             len = line_end(t->s + at, t->n - at);
             if (!len)

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SIEVE = 1 << 13 }; // bits
+
 struct phrase {
     char *text;
     uint64_t *word; // (n)
@@ -21,6 +23,9 @@ struct phrases {
         size_t first, last; // phrase + 1; first 0: free
     } * place;              // (cap) open addressing, a power of two, at most half of them used
     size_t cap, n_words;
+    /* A bit for the beginnings of phrases, so that others are passed by: their only word, or two.
+     */
+    uint64_t sieve[2][SIEVE / 64];
     struct scan scan;
     struct words_row words;
     struct buf text;
@@ -75,6 +80,23 @@ static void room(struct phrases *p)
     free(old);
 }
 
+static uint64_t pair_of(const uint64_t *word)
+{
+    return word[0] * 0x9E3779B97F4A7C15u + word[1];
+}
+
+static void mark(uint64_t *sieve, uint64_t hash)
+{
+    hash >>= 40;
+    sieve[hash % SIEVE / 64] |= 1ull << hash % 64;
+}
+
+static int is_in(const uint64_t *sieve, uint64_t hash)
+{
+    hash >>= 40;
+    return sieve[hash % SIEVE / 64] >> hash % 64 & 1;
+}
+
 bool phrases_add(struct phrases *p, const char *s, size_t n)
 {
     struct phrase x = {0};
@@ -92,6 +114,7 @@ bool phrases_add(struct phrases *p, const char *s, size_t n)
     memcpy(x.word, p->words.hash, x.n * sizeof(*x.word));
     mem_grow(&p->v, &p->cap_v, p->n + 1, sizeof(*p->v));
     p->v[p->n++] = x;
+    mark(p->sieve[x.n > 1], x.n > 1 ? pair_of(x.word) : *x.word);
     room(p);
     at = find(p, *x.word);
     if (at->first) {
@@ -109,8 +132,12 @@ const char *phrases_find(const struct phrases *p, const struct words_row *w)
     size_t best = p->n;
 
     for (size_t i = 0; i < w->n; i++) {
-        const struct place *at = find(p, w->hash[i]);
+        const struct place *at;
 
+        if (!(is_in(p->sieve[0], w->hash[i]) |
+              (i + 1 < w->n && is_in(p->sieve[1], pair_of(w->hash + i)))))
+            continue;
+        at = find(p, w->hash[i]);
         for (size_t k = at->first; k && k - 1 < best; k = p->v[k - 1].next) {
             const struct phrase *x = &p->v[k - 1];
 

@@ -47,7 +47,7 @@ const struct quality_rule quality_rules[QUALITY_N] = {
     {"fineweb-newlines", "fineweb", false, 0.3, "drop texts with more newlines a word"},
 };
 
-static const char *const stop_words[] = {"the", "be", "to", "of", "and", "that", "have", "with"};
+static const char stop_words[8][5] = {"the", "be", "to", "of", "and", "that", "have", "with"};
 
 static const char *const policies[] = {"terms of use", "privacy policy", "cookie policy",
                                        "uses cookies", "use of cookies", "use cookies"};
@@ -78,12 +78,12 @@ struct quality {
     const char *s;        // (n) of it
     size_t n;
     double v[QUALITY_N];
-    bool has_words, has_lines, has_parts, has_grams, has_c4, has_fineweb;
+    bool has_words, has_ends, has_lines, has_parts, has_grams, has_c4, has_fineweb;
     size_t n_chars;
     struct repeat_words words;
     struct repeat repeat;
     struct repeat_grams grams;
-    struct parts lines;
+    struct parts lines, ends; // scratch; the lines at every kind of line end
     struct buf text;
 };
 
@@ -100,6 +100,7 @@ void quality_close(struct quality *q)
     repeat_free(&q->repeat);
     repeat_grams_free(&q->grams);
     parts_free(&q->lines);
+    parts_free(&q->ends);
     buf_free(&q->text);
     free(q);
 }
@@ -109,7 +110,8 @@ void quality_text(struct quality *q, const struct scan *text)
     q->t = text;
     q->s = text->s;
     q->n = text->n;
-    q->has_words = q->has_lines = q->has_parts = q->has_grams = q->has_c4 = q->has_fineweb = false;
+    q->has_words = q->has_ends = q->has_lines = q->has_parts = q->has_grams = q->has_c4 =
+        q->has_fineweb = false;
     q->n_chars = scan_chars(q->s, q->n);
 }
 
@@ -120,8 +122,16 @@ static double ratio(double a, double b)
 
 /* ---- words ---- */
 
+/* The letters of the largest scripts that are not Latin. */
+static inline bool is_common(uint32_t cp)
+{
+    return (cp >= 0xAC00 && cp <= 0xD7A3) || (cp >= 0x4E00 && cp <= 0x9FA5);
+}
+
 static bool is_punct(uint32_t cp)
 {
+    if (is_common(cp))
+        return false;
     if (cp < 0x80)
         return cp < 33 || cp == 127 ||
                !((cp >= '0' && cp <= '9') || ((cp | 32) >= 'a' && (cp | 32) <= 'z'));
@@ -139,6 +149,8 @@ static bool is_terminal(uint32_t cp)
 
 static bool is_mark(uint32_t cp)
 {
+    if (is_common(cp))
+        return false;
     if (cp < 0xA0)
         return cp < 0x80 ? is_punct(cp) : true;
     for (size_t i = 0; i < sizeof(marks) / sizeof(*marks) && cp >= marks[i]; i++)
@@ -149,6 +161,8 @@ static bool is_mark(uint32_t cp)
 
 static bool is_letter(uint32_t cp)
 {
+    if (is_common(cp))
+        return true;
     if (cp < 0x80)
         return (cp | 32) >= 'a' && (cp | 32) <= 'z';
     return *utf8proc_category_string((utf8proc_int32_t)cp) == 'L';
@@ -159,13 +173,23 @@ struct counts {
     unsigned stops; // bits
 };
 
-/* The stop word that a word is, as a bit, or 0. */
-static unsigned stop_bit(const char *p, size_t n)
+/* The stop word that n bytes are, of which `room` can be read, as a bit, or 0. */
+static inline unsigned stop_bit(const char *p, size_t n, size_t room)
 {
-    for (unsigned i = 0; n >= 2 && n <= 4 && i < 8; i++)
-        if (*p == *stop_words[i] && strlen(stop_words[i]) == n && !memcmp(stop_words[i], p, n))
-            return 1u << i;
-    return 0;
+    char c[4] = {0};
+    uint32_t v, w;
+    unsigned bit = 0;
+
+    if (n < 2 || n > 4)
+        return 0;
+    memcpy(c, p, room >= 4 ? 4 : n);
+    memset(c + n, 0, 4 - n);
+    memcpy(&v, c, 4);
+    for (unsigned i = 0; i < 8; i++) {
+        memcpy(&w, stop_words[i], 4);
+        bit |= (unsigned)(v == w) << i;
+    }
+    return bit;
 }
 
 static void add_word(struct quality *q, struct counts *c, const char *p, size_t n)
@@ -183,7 +207,7 @@ static void add_word(struct quality *q, struct counts *c, const char *p, size_t 
     c->solid += solid;
     c->solid_chars += solid ? chars : 0;
     c->lettered += letter;
-    c->stops |= stop_bit(p, n);
+    c->stops |= stop_bit(p, n, q->n - (size_t)(p - q->s));
 }
 
 /* A word of ASCII that begins and ends with a letter or a digit. */
@@ -197,7 +221,7 @@ static void add_plain(struct quality *q, struct counts *c, const char *p, size_t
     c->solid++;
     c->solid_chars += n;
     c->lettered += i < n;
-    c->stops |= stop_bit(p, n);
+    c->stops |= stop_bit(p, n, q->n - (size_t)(p - q->s));
 }
 
 /* Bytes of the punctuation at the front of s[0..n) that make one word: a run of full stops or
@@ -332,19 +356,26 @@ static void look_words(struct quality *q)
 
 /* ---- lines ---- */
 
+static void split_lines(struct quality *q)
+{
+    if (!q->has_ends)
+        parts_lines(&q->ends, q->t);
+    q->has_ends = true;
+}
+
 static void look_lines(struct quality *q)
 {
     size_t bullets = 0, ellipses = 0;
 
-    parts_lines(&q->lines, q->t);
-    for (size_t i = 0; i < q->lines.n; i++) {
-        struct part x = parts_strip(q->lines.v[i]);
+    split_lines(q);
+    for (size_t i = 0; i < q->ends.n; i++) {
+        struct part x = parts_strip(q->ends.v[i]);
 
         bullets += parts_begin(x, "•") || parts_begin(x, "-");
         ellipses += parts_end(x, "...") || parts_end(x, "…");
     }
-    q->v[QUALITY_BULLETS] = ratio((double)bullets, (double)q->lines.n);
-    q->v[QUALITY_END_ELLIPSES] = ratio((double)ellipses, (double)q->lines.n);
+    q->v[QUALITY_BULLETS] = ratio((double)bullets, (double)q->ends.n);
+    q->v[QUALITY_END_ELLIPSES] = ratio((double)ellipses, (double)q->ends.n);
     q->has_lines = true;
 }
 
@@ -478,9 +509,9 @@ static void look_c4(struct quality *q)
     size_t n = 0, lorem = 0, curly = 0;
     struct buf *b = &q->text;
 
-    parts_lines(&q->lines, q->t);
-    for (size_t i = 0; i < q->lines.n; i++) {
-        struct part x = parts_strip(q->lines.v[i]), y;
+    split_lines(q);
+    for (size_t i = 0; i < q->ends.n; i++) {
+        struct part x = parts_strip(q->ends.v[i]), y;
         size_t words;
         bool policy = false;
 

@@ -61,8 +61,10 @@ void repeat_words_add(struct repeat_words *w, uint64_t hash, size_t chars)
 {
     size_t k = w->n++;
 
-    mem_grow(&w->hash, &w->cap_hash, k + 2, sizeof(*w->hash));
-    mem_grow(&w->chars, &w->cap_chars, k + 2, sizeof(*w->chars));
+    if (k + 2 > w->cap_hash || k + 2 > w->cap_chars) {
+        mem_grow(&w->hash, &w->cap_hash, k + 2, sizeof(*w->hash));
+        mem_grow(&w->chars, &w->cap_chars, k + 2, sizeof(*w->chars));
+    }
     w->hash[k + 1] = w->hash[k] * BASE + hash;
     w->chars[k + 1] = w->chars[k] + chars;
 }

@@ -1,7 +1,7 @@
 /* say.c - messages about records on standard error. */
 #include "say.h"
 
-#include "buf.h"
+#include "utf8.h"
 
 #include <errno.h>
 #include <string.h>
@@ -48,4 +48,20 @@ void say_where(const char *stage, const struct record *r, const char *message)
         buf_char(&b, *p == '\n' ? ' ' : *p);
     say_lines(stage, b.p, b.n);
     buf_free(&b);
+}
+
+void say_bytes(struct buf *b, const char *p, size_t n)
+{
+    size_t i = 0;
+    uint32_t cp;
+
+    while (i < n) {
+        int len = p[i] == '\\' ? 0 : utf8_get(p + i, n - i, &cp);
+
+        if (len)
+            buf_add(b, p + i, (size_t)len);
+        else
+            buf_fmt(b, "\\x%02x", (unsigned char)p[i]);
+        i += len ? (size_t)len : 1;
+    }
 }

@@ -2,6 +2,7 @@
 #ifndef SAY_H
 #define SAY_H
 
+#include "buf.h"
 #include "record.h"
 
 #include <stddef.h>
@@ -10,5 +11,7 @@
 void say_lines(const char *stage, const char *text, size_t n);
 /* One line "<stage>: file:17: <message>"; of a derived record its id. */
 void say_where(const char *stage, const struct record *r, const char *message);
+/* Append the bytes of a line as text: bad ones, and backslashes, as \xHH. */
+void say_bytes(struct buf *b, const char *p, size_t n);
 
 #endif

@@ -48,7 +48,21 @@ static inline vec with(vec x, char bits)
 {
     return _mm_or_si128(x, _mm_set1_epi8(bits));
 }
+
+/* Bits set; a call of the library without the processor's own instruction. */
+static inline size_t ones(unsigned m)
+{
+    m -= m >> 1 & 0x5555;
+    m = (m & 0x3333) + (m >> 2 & 0x3333);
+    m = (m + (m >> 4)) & 0x0F0F;
+    return (m + (m >> 8)) & 0x1F;
+}
 #else
+static inline size_t ones(unsigned m)
+{
+    return (size_t)__builtin_popcount(m);
+}
+
 static inline vec load(const char *s)
 {
     vec x;
@@ -191,8 +205,8 @@ size_t scan_chars(const char *s, size_t n)
     size_t i = 0, k = n;
 
     for (; i + STEP <= n; i += STEP)
-        k -= (size_t)__builtin_popcount(less(load(s + i), -64)); // 0x80 to 0xBF
-    return k - (size_t)__builtin_popcount(less(tail(s + i, n - i, 0), -64));
+        k -= ones(less(load(s + i), -64)); // 0x80 to 0xBF
+    return k - ones(less(tail(s + i, n - i, 0), -64));
 }
 
 size_t scan_letters(const char *s, size_t n)
@@ -200,8 +214,8 @@ size_t scan_letters(const char *s, size_t n)
     size_t i = 0, k = 0;
 
     for (; i + STEP <= n; i += STEP)
-        k += (size_t)__builtin_popcount(within(with(load(s + i), 32), 'a', 26));
-    return k + (size_t)__builtin_popcount(within(with(tail(s + i, n - i, 0), 32), 'a', 26));
+        k += ones(within(with(load(s + i), 32), 'a', 26));
+    return k + ones(within(with(tail(s + i, n - i, 0), 32), 'a', 26));
 }
 
 size_t scan_chunks(const char *s, size_t n)
@@ -212,7 +226,7 @@ size_t scan_chunks(const char *s, size_t n)
     while (i < n) {
         unsigned m = ~within(i + STEP <= n ? load(s + i) : tail(s + i, n - i, 0), 0, 33) & 0xFFFF;
 
-        k += (size_t)__builtin_popcount(m & ~(m << 1 | before));
+        k += ones(m & ~(m << 1 | before));
         before = m >> (STEP - 1);
         i += STEP;
     }
@@ -260,12 +274,13 @@ void scan_text(struct scan *x, const char *s, size_t n)
         x->word = mem_resize(x->word, x->cap, sizeof(*x->word));
         x->high = mem_resize(x->high, x->cap, sizeof(*x->high));
         x->space = mem_resize(x->space, x->cap, sizeof(*x->space));
+        x->line = mem_resize(x->line, x->cap, sizeof(*x->line));
     }
     x->s = s;
     x->n = n;
     x->blocks = blocks;
     for (size_t b = 0; b < blocks; b++) {
-        uint64_t word = 0, high = 0, space = 0;
+        uint64_t word = 0, high = 0, space = 0, line = 0;
 
         for (size_t k = 0; k < 64; k += STEP) {
             size_t i = 64 * b + k, left = i < n ? n - i : 0;
@@ -273,11 +288,13 @@ void scan_text(struct scan *x, const char *s, size_t n)
 
             word |= (uint64_t)(within(with(v, 32), 'a', 26) | within(v, '0', 10)) << k;
             high |= (uint64_t)less(v, 0) << k;
+            line |= (uint64_t)(within(v, 10, 4) | within(v, 28, 3)) << k;
             space |= (uint64_t)(equal(v, ' ') | within(v, 9, 5) | within(v, 28, 4)) << k;
         }
         x->word[b] = word;
         x->high[b] = high;
         x->space[b] = space;
+        x->line[b] = line;
         any |= high;
     }
     x->ascii = !any;
@@ -288,6 +305,7 @@ void scan_free(struct scan *x)
     free(x->word);
     free(x->high);
     free(x->space);
+    free(x->line);
     *x = (struct scan){0};
 }
 

@@ -28,8 +28,8 @@ void scan_lower(char *to, const char *s, size_t n, int spaces);
 struct scan {
     const char *s; // (n) borrowed
     size_t n, blocks;
-    uint64_t *word, *high,
-        *space; // (blocks) letters and digits of ASCII; beyond it; 9-13 and 28-32
+    uint64_t *word, *high, *space, *line; // (blocks) letters and digits of ASCII; beyond it; 9-13
+                                          // and 28-32; ends of lines among them: 10-13, 28-30
     size_t cap;
     int ascii; // all of it
 };

@@ -327,23 +327,6 @@ static bool is_ours(struct stream *s, struct record *r)
     return true;
 }
 
-/* The bytes of a line as text: bad ones, and backslashes, as \xHH. */
-static void put_bytes(struct buf *b, const char *p, size_t n)
-{
-    size_t i = 0;
-    uint32_t cp;
-
-    while (i < n) {
-        int len = p[i] == '\\' ? 0 : utf8_get(p + i, n - i, &cp);
-
-        if (len)
-            buf_add(b, p + i, (size_t)len);
-        else
-            buf_fmt(b, "\\x%02x", (unsigned char)p[i]);
-        i += len ? (size_t)len : 1;
-    }
-}
-
 /* A line that is no record: its text as "raw" in a record of its own. */
 static int reject_line(struct stream *s, const struct lines_line *x, const char *rule,
                        const char *message, struct err *e)
@@ -361,7 +344,7 @@ static int reject_line(struct stream *s, const struct lines_line *x, const char 
     hash_hex(h, hex);
     record_new(&r);
     if (bytes)
-        put_bytes(&raw, x->p, x->n);
+        say_bytes(&raw, x->p, x->n);
     record_set_str(&r, "raw", bytes ? buf_cstr(&raw) : x->p, bytes ? raw.n : x->n);
     record_set_id(&r, hex);
     if (is_ours(s, &r) && !r.done) {
@@ -392,27 +375,41 @@ static bool is_blank(const struct lines_line *x)
     return x->size == x->n;
 }
 
-/* 1 = r is a record to work on, 0 = the line is dealt with, -1 = fatal. */
-static int take_line(struct stream *s, const struct lines_line *x, struct record *r, struct err *e)
+enum stream_made stream_make(const struct stream *s, const struct lines_line *x, struct record *r,
+                             struct err *why)
 {
-    struct err why;
-
-    if (is_blank(x)) {
-        s->counts.blank++;
-        return 0;
-    }
+    if (is_blank(x))
+        return STREAM_BLANK;
     if (x->size != x->n) {
-        err_set(&why, ERR_DATA, "line of %" PRIu64 " bytes exceeds %d", x->size, STREAM_LINE_MAX);
-        return reject_line(s, x, "line-length", why.msg, e);
+        err_set(why, ERR_DATA, "line of %" PRIu64 " bytes exceeds %d", x->size, STREAM_LINE_MAX);
+        return STREAM_LONG;
     }
-    if (record_parse(r, x->p, x->n, &why))
-        return reject_line(s, x, "json", why.msg, e);
-    if (record_identify(r, s->conf.fields, &why)) {
-        record_reset(r);
-        return reject_line(s, x, "id", why.msg, e);
-    }
+    if (record_parse(r, x->p, x->n, why))
+        return STREAM_NO_JSON;
     r->file = x->file;
     r->line_no = x->no;
+    if (!record_identify(r, s->conf.fields, why))
+        return STREAM_RECORD;
+    record_reset(r);
+    return STREAM_NO_ID;
+}
+
+int stream_accept(struct stream *s, const struct lines_line *x, enum stream_made made,
+                  struct record *r, const struct err *why, struct err *e)
+{
+    switch (made) {
+    case STREAM_BLANK:
+        s->counts.blank++;
+        return 0;
+    case STREAM_LONG:
+        return reject_line(s, x, "line-length", why->msg, e);
+    case STREAM_NO_JSON:
+        return reject_line(s, x, "json", why->msg, e);
+    case STREAM_NO_ID:
+        return reject_line(s, x, "id", why->msg, e);
+    default:
+        break;
+    }
     if (is_ours(s, r)) {
         if (r->done)
             return 1;
@@ -429,25 +426,33 @@ static bool looks_stopped(struct stream *s)
     return s->conf.gather && ++s->since % LOOK ? s->stop.seen : stop_seen(&s->stop);
 }
 
+int stream_line(struct stream *s, struct lines_line *x, bool wait, struct err *e)
+{
+    int rc;
+
+    if (s->ended || looks_stopped(s))
+        return 0;
+    rc = lines_next(&s->in, x, wait && !s->conf.gather, e);
+    if (rc == 2 && wait) { // nothing to do meanwhile
+        if (flush(s, e))
+            return -1;
+        rc = lines_next(&s->in, x, true, e);
+    }
+    if (!rc)
+        s->ended = !s->stop.seen;
+    return rc;
+}
+
 int stream_read(struct stream *s, struct record *r, bool wait, struct err *e)
 {
     for (;;) {
         struct lines_line x;
-        int rc;
+        struct err why;
+        int rc = stream_line(s, &x, wait, e);
 
-        if (s->ended || looks_stopped(s))
-            return 0;
-        rc = lines_next(&s->in, &x, wait && !s->conf.gather, e);
-        if (rc == 2 && s->conf.gather) { // nothing to do meanwhile
-            if (flush(s, e))
-                return -1;
-            rc = wait ? lines_next(&s->in, &x, true, e) : 2;
-        }
-        if (!rc)
-            s->ended = !s->stop.seen;
         if (rc != 1)
             return rc;
-        rc = take_line(s, &x, r, e);
+        rc = stream_accept(s, &x, stream_make(s, &x, r, &why), r, &why, e);
         if (rc)
             return rc;
     }

@@ -68,6 +68,17 @@ int stream_meta(const struct stream_opt *o, const struct stream_conf *c, struct 
  * Bad lines, blank lines, done ids and other shards' records are dealt with inside. */
 int stream_read(struct stream *s, struct record *r, bool wait, struct err *e);
 
+/* The same in three steps, for many records at once (batch.h). A line as it is; 1, 0, 2, -1 as
+ * above. What it makes, by any thread: STREAM_RECORD, a record with its id, or why not. Then, in
+ * the order of the lines: 1 = it is one to work on, 0 = dealt with, -1 = fatal. */
+struct lines_line; // lines.h
+enum stream_made { STREAM_RECORD, STREAM_BLANK, STREAM_LONG, STREAM_NO_JSON, STREAM_NO_ID };
+int stream_line(struct stream *s, struct lines_line *x, bool wait, struct err *e);
+enum stream_made stream_make(const struct stream *s, const struct lines_line *x, struct record *r,
+                             struct err *why);
+int stream_accept(struct stream *s, const struct lines_line *x, enum stream_made made,
+                  struct record *r, const struct err *why, struct err *e);
+
 /* Write r as a line; stream_write_group writes n records with one write, which finish
  * the record that r[0] was read as or copied from. ERR_OUT when
  * output is lost; ERR_STOP when the disk is full and --resume can go on. */

@@ -23,6 +23,11 @@ static int lead(unsigned char c, unsigned char *lo, unsigned char *hi)
     return 0;
 }
 
+static int is_tail(char c)
+{
+    return ((unsigned char)c & 0xC0) == 0x80;
+}
+
 int utf8_get(const char *s, size_t n, uint32_t *cp)
 {
     unsigned char lo, hi, c;
@@ -31,6 +36,11 @@ int utf8_get(const char *s, size_t n, uint32_t *cp)
     if (!n)
         return 0;
     c = (unsigned char)s[0];
+    if (c > 0xE0 && c < 0xF0 && n >= 3 && is_tail(s[1]) && is_tail(s[2]) &&
+        !(c == 0xED && (unsigned char)s[1] >= 0xA0)) { // most beyond ASCII
+        *cp = (c & 0xFu) << 12 | ((unsigned char)s[1] & 0x3Fu) << 6 | ((unsigned char)s[2] & 0x3Fu);
+        return 3;
+    }
     len = lead(c, &lo, &hi);
     if (!len || (size_t)len > n)
         return 0;
@@ -44,11 +54,6 @@ int utf8_get(const char *s, size_t n, uint32_t *cp)
         hi = 0xBF;
     }
     return len;
-}
-
-static int is_tail(char c)
-{
-    return ((unsigned char)c & 0xC0) == 0x80;
 }
 
 size_t utf8_run(const char *s, size_t n)

@@ -310,3 +310,29 @@ J
     wait $!
     exec 7<&-
 }
+
+@test "llm-filter: the same bytes whatever the threads and however the input comes" {
+    "$BUILD"/tests/mkrecords 1 2500 60 | sed '77i{"id":' | sed '900i{"id":"f","instruction":"x"}' | sed '1200i\ ' >in
+    printf 'rules: [{preset: gopher-repetition}, {preset: fineweb}, {max-repeat: 0.3}, refusals, leaks, {pii: mask}, exact, {near: 0.8}]\n' >rules.yaml
+    run -1 llm-filter -j 1 --rules rules.yaml -o one --rejects one.r in
+    [ "$(wc -l <one)" -gt 1000 ]
+    [ "$(wc -l <one.r)" -gt 200 ]
+    grep -q '"rule":"json"' one.r
+    grep -q '"rule":"field"' one.r
+    for j in 2 3 0; do
+        run -1 llm-filter -j $j --rules rules.yaml -o many$j --rejects many$j.r in
+        cmp one many$j
+        cmp one.r many$j.r
+    done
+    { head -n 100 in; sleep 0.1; tail -n +101 in | head -n 900; sleep 0.1; tail -n +1001 in; } |
+        llm-filter -j 2 --rules rules.yaml -o pieces --rejects pieces.r || [ $? = 1 ]
+    cmp one pieces
+    cmp one.r pieces.r
+    for n in 3 600 2000; do # stopped anywhere, taken up again with other threads
+        rm -f out out.meta out.r
+        head -n $n in | llm-filter -j 1 --rules rules.yaml -o out --rejects out.r || [ $? = 1 ]
+        llm-filter -j 3 --rules rules.yaml -o out --rejects out.r --resume <in || [ $? = 1 ]
+        cmp one out
+        cmp one.r out.r
+    done
+}

@@ -63,8 +63,9 @@ static bool agree(const char *s, size_t n)
         chunks += c > 32 && (!i || (unsigned char)s[i - 1] <= 32);
         same = same && (x.word[i / 64] >> i % 64 & 1) == (alpha || digit) &&
                (x.high[i / 64] >> i % 64 & 1) == (c >= 128) &&
-               (x.space[i / 64] >> i % 64 & 1) == is_space(c) && low[i] == lower &&
-               gaps[i] == (c == '\n' || c == '\t' || c == '\r' ? ' ' : lower) &&
+               (x.space[i / 64] >> i % 64 & 1) == is_space(c) &&
+               (x.line[i / 64] >> i % 64 & 1) == ((c >= 10 && c <= 13) || (c >= 28 && c <= 30)) &&
+               low[i] == lower && gaps[i] == (c == '\n' || c == '\t' || c == '\r' ? ' ' : lower) &&
                scan_any(x.high, i, i + 1) == (c >= 128);
     }
     for (size_t i = n; i < 64 * x.blocks; i++)
