@@ -235,6 +235,8 @@ static int run(struct filter *g, int n, char **file, int *status, struct err *e)
         rc = past_part(path, bytes, recall, g, e);
     if (!rc && g->io.resume && stream_output_path(g->s))
         rc = past_read(stream_output_path(g->s), recall, g, e);
+    if (!rc)
+        judge_recalled(g->judge);
     if (rc || filter(g, e))
         return -1;
     if (g->explain)

@@ -53,6 +53,12 @@ int dupes_close(struct dupes *d, struct err *e)
     return rc;
 }
 
+void dupes_recalled(struct dupes *d)
+{
+    if (d && d->near)
+        near_cut(d->near, d->run);
+}
+
 const struct near *dupes_near(const struct dupes *d)
 {
     return d ? d->near : NULL;

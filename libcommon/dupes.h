@@ -42,6 +42,7 @@ struct dupes_hit {
  * 64-bit hashes are). Memory a kept record for exact ones: 16 to 43 bytes and its id. */
 int dupes_meet(struct dupes *d, const struct dupes_text *x, const char *id, struct dupes_hit *hit,
                struct err *e);
+void dupes_recalled(struct dupes *d); // all that this run kept before was met: near_cut
 const struct near *dupes_near(const struct dupes *d); // or NULL
 
 /* The fields that say what a record is; NULL-terminated. */

@@ -2,9 +2,9 @@
 #include "fault.h"
 
 #include "mem.h"
+#include "phrases.h"
 #include "repeat.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,28 +19,28 @@ static const char *const refusals[] = {
     "i cannot assist", "i can not assist", "i can t assist",
     "i cannot help", "i can not help", "i can t help", "i cannot fulfill", "i can t fulfill",
     "i cannot provide", "i can t provide", "i cannot do that", "i can not do that",
-    "i can t do that", "i must decline", NULL};
+    "i can t do that", "i must decline", "i won t be able to", "i will not be able to",
+    "i cannot answer", "i can t answer", "i cannot comply", "i can t comply",
+    "언어 모델로서", "언어 모델이기 때문에", "도와드릴 수 없", "도와 드릴 수 없", "답변할 수 없", "답변드릴 수 없",
+    "답변해 드릴 수 없", "대답할 수 없", "제공할 수 없습니다", "제공해 드릴 수 없", "요청을 수행할 수 없",
+    "お手伝いできません", "お答えできません", "お答えすることはできません", "言語モデルとして",
+    "我无法回答", "我不能回答", "我无法提供", "我不能提供", "我无法协助", "作为一个人工智能", "作为一个ai", "作为一个语言模型",
+    NULL};
 
 /* Text that belongs to a prompt or a chat template, in lower case. */
 static const char *const leaks[] = {
     "given prompt", "rewritten prompt", "given_prompt", "rewritten_prompt",
     "### instruction", "### input", "### response", "<|im_start|>", "<|im_end|>", "<|eot_id|>",
-    "<|start_header_id|>", "<|endoftext|>", "<|user|>", "<|assistant|>", "[inst]", "[/inst]",
+    "<|start_header_id|>", "<|endoftext|>", "<|begin_of_text|>", "<|end_of_text|>", "<|eom_id|>",
+    "<|end|>", "<|system|>", "<start_of_turn>", "<end_of_turn>", "created prompt#", "<|user|>", "<|assistant|>", "[inst]", "[/inst]",
     "<<sys>>", NULL};
 // clang-format on
 
-enum {
-    N_REFUSALS = sizeof(refusals) / sizeof(*refusals) - 1,
-    N_LEAKS = sizeof(leaks) / sizeof(*leaks) - 1,
-    PHRASE = 8
-};
+enum { N_LEAKS = sizeof(leaks) / sizeof(*leaks) - 1 };
 
 struct fault {
-    struct phrase {
-        uint64_t word[PHRASE];
-        size_t n;
-    } refusal[N_REFUSALS];
-    uint64_t start[2]; // words that all but the first begin with
+    struct phrases *refusals; // but the first
+    uint64_t sorry;           // the first
     struct repeat repeat;
     struct buf low;
 };
@@ -48,19 +48,11 @@ struct fault {
 struct fault *fault_open(void)
 {
     struct fault *f = mem_zero(1, sizeof(*f));
-    struct words_row w = {0};
-    struct scan t = {0};
 
-    for (int i = 0; i < N_REFUSALS; i++) {
-        scan_text(&t, refusals[i], strlen(refusals[i]));
-        words_read(&w, &t);
-        f->refusal[i].n = w.n;
-        memcpy(f->refusal[i].word, w.hash, w.n * sizeof(*w.hash));
-    }
-    f->start[0] = words_hash("as", 2);
-    f->start[1] = words_hash("i", 1);
-    words_row_free(&w);
-    scan_free(&t);
+    f->sorry = words_hash(refusals[0], strlen(refusals[0]));
+    f->refusals = phrases_open();
+    for (int i = 1; refusals[i]; i++)
+        phrases_add(f->refusals, refusals[i], strlen(refusals[i]));
     return f;
 }
 
@@ -68,6 +60,7 @@ void fault_close(struct fault *f)
 {
     if (!f)
         return;
+    phrases_close(f->refusals);
     repeat_free(&f->repeat);
     buf_free(&f->low);
     free(f);
@@ -86,22 +79,13 @@ double fault_repetition_of(struct fault *f, const struct words_row *w)
 
 const char *fault_refusal_of(const struct fault *f, const struct words_row *w)
 {
-    size_t first = w->n < BEGINNING ? w->n : BEGINNING;
-    int best = N_REFUSALS;
+    int found;
 
     for (size_t i = 0; w->n < SHORT && i < w->n; i++)
-        if (w->hash[i] == *f->refusal[0].word)
+        if (w->hash[i] == f->sorry)
             return refusals[0];
-    for (size_t i = 0; i < first; i++)
-        for (int k = 1; k < best; k++) {
-            const struct phrase *p = &f->refusal[k];
-
-            if (w->hash[i] != f->start[0] && w->hash[i] != f->start[1])
-                break;
-            if (i + p->n <= first && !memcmp(w->hash + i, p->word, p->n * sizeof(*p->word)))
-                best = k;
-        }
-    return best < N_REFUSALS ? refusals[best] : NULL;
+    found = phrases_find(f->refusals, w, BEGINNING);
+    return found < 0 ? NULL : refusals[found + 1];
 }
 
 const char *fault_leak_of(struct fault *f, const char *s, size_t n)
@@ -111,7 +95,7 @@ const char *fault_leak_of(struct fault *f, const char *s, size_t n)
 
     mem_grow(&low->p, &low->cap, n + 1, 1);
     scan_lower(low->p, s, n, 0);
-    for (size_t at = 0; (at += scan_pairs(low->p + at, n - at, "mp##<|[i[/<<")) < n; at++)
+    for (size_t at = 0; (at += scan_pairs(low->p + at, n - at, "mp##<|[i[/<<<s<e")) < n; at++)
         for (int i = 0; i < best; i++) {
             const char *pair = memmem(leaks[i], strlen(leaks[i]), low->p + at, 2);
             size_t before = pair ? (size_t)(pair - leaks[i]) : 0, len = strlen(leaks[i]);

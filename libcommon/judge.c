@@ -409,6 +409,11 @@ void judge_alone(const struct judge *j, struct judge_desk *d, struct record *r,
         take_texts(j, d, r, &c->text);
 }
 
+void judge_recalled(struct judge *j)
+{
+    dupes_recalled(j->dupes);
+}
+
 int judge_recall(struct judge *j, struct judge_desk *d, struct record *r, struct err *e)
 {
     struct dupes_text x = {0};

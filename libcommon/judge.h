@@ -47,6 +47,7 @@ void judge_alone(const struct judge *j, struct judge_desk *d, struct record *r,
 void judge_among(struct judge *j, struct record *r, struct judge_case *c);
 /* A record that an earlier run kept: fill the index of duplicates. */
 int judge_recall(struct judge *j, struct judge_desk *d, struct record *r, struct err *e);
+void judge_recalled(struct judge *j); // there are no more
 
 int64_t judge_masked(const struct judge *j);          // pieces of personal data masked
 struct hash128 judge_print(const struct judge *j);    // of the rules and the files they read

@@ -141,19 +141,22 @@ void lang_close(struct lang *x)
 /* The language with most function words in the text; of equals the first in the table. */
 static const char *by_words(struct lang *x, const struct words_row *w, enum script script)
 {
-    uint32_t count[N_LANGUAGES] = {0};
+    uint32_t count[N_LANGUAGES] = {0}, kinds[N_LANGUAGES] = {0};
     int best = -1;
 
     memset(x->met, 0, (x->n + 1) * sizeof(*x->met));
     for (size_t i = 0; i < w->n; i++)
         x->met[number_of(x, w->hash[i])]++;
     for (int k = 1; k <= x->n; k++)
-        for (uint32_t of = x->met[k] ? x->of[k] : 0; of; of &= of - 1)
+        for (uint32_t of = x->met[k] ? x->of[k] : 0; of; of &= of - 1) {
             count[__builtin_ctz(of)] += x->met[k];
+            kinds[__builtin_ctz(of)]++;
+        }
     for (int i = 0; i < N_LANGUAGES; i++)
-        if (languages[i].script == script && count[i] && (best < 0 || count[i] > count[best]))
+        if (languages[i].script == script && kinds[i] >= (uint32_t)WORDS_MIN &&
+            (best < 0 || count[i] > count[best]))
             best = i;
-    if (best < 0 || count[best] < (uint32_t)WORDS_MIN || (size_t)count[best] * 12 < w->n)
+    if (best < 0 || kinds[best] < (uint32_t)WORDS_MIN || (size_t)count[best] * 12 < w->n)
         return "und";
     return languages[best].name;
 }

@@ -4,8 +4,8 @@
  * Arabic letters are taken for ar and Devanagari for hi, whatever else is written in them);
  * Han with one Hiragana letter in twenty is ja, without zh. Among the languages in Latin letters
  * (en de fr es it pt nl sv da pl cs tr fi hu ro id vi) and in Cyrillic ones (ru uk bg) the one
- * whose function words, about 35 of each, are most often met wins, when they are at least two and a
- * twelfth of all words; else the answer is "und". So it needs a sentence or two, and it is a
+ * whose function words, about 35 of each, are most often met wins, when two different ones are met
+ * and a twelfth of all words; else the answer is "und". So it needs a sentence or two, and it is a
  * rule of thumb for telling languages apart in bulk, no classifier. */
 #ifndef LANG_H
 #define LANG_H

@@ -52,6 +52,7 @@ struct near {
     uint32_t *seen; // (cap_seen) stamp: text compared already
     size_t cap_seen, n_slot;
     uint32_t stamp;
+    uint64_t known; // texts up to the last that was met by its own run, or added
 };
 
 static struct head *head(const struct near *x)
@@ -311,6 +312,7 @@ static int add(struct near *x, const struct minhash_set *set, const uint64_t *ke
     for (int b = 0; b < x->m.bands; b++)
         put(x, key[b], (uint32_t)n);
     h->n_text = n + 1;
+    x->known = n + 1;
     return 0;
 }
 
@@ -359,8 +361,20 @@ int near_meet(struct near *x, const struct minhash_set *set, const uint64_t key[
         return add(x, set, key, id, run, e);
     const struct text *t = text_at(x, best);
     if (run && t->run == run && most >= 1 && t->n_id == strlen(id) &&
-        !memcmp(id_of(x, t), id, t->n_id))
+        !memcmp(id_of(x, t), id, t->n_id)) {
+        x->known = best + 1 > x->known ? best + 1 : x->known;
         return 0;
+    }
     *hit = (struct near_hit){id_of(x, t), t->n_id, most};
     return 1;
+}
+
+/* Slots that name what was let go lead to comparisons that fail, or to those of its successor. */
+void near_cut(struct near *x, uint64_t run)
+{
+    struct head *h = head(x);
+    const struct text *t;
+
+    while (run && h->n_text > x->known && (t = text_at(x, h->n_text - 1)) && t->run == run)
+        h->n_text--;
 }

@@ -47,4 +47,9 @@ void near_keys(const struct near *x, const struct minhash_set *set, uint64_t key
 int near_meet(struct near *x, const struct minhash_set *set, const uint64_t key[MINHASH_MAX],
               const char *id, uint64_t run, struct near_hit *hit, struct err *e);
 
+/* After the texts that a run is known to have kept were met again: let go of what it added behind
+ * them, which a kill kept it from writing, so that what comes next is compared with the same texts
+ * as in a run that was not killed. What other runs added since stays, and what is before it. */
+void near_cut(struct near *x, uint64_t run);
+
 #endif

@@ -127,23 +127,28 @@ bool phrases_add(struct phrases *p, const char *s, size_t n)
     return true;
 }
 
-const char *phrases_find(const struct phrases *p, const struct words_row *w)
+int phrases_find(const struct phrases *p, const struct words_row *w, size_t most)
 {
-    size_t best = p->n;
+    size_t best = p->n, n = w->n < most ? w->n : most;
 
-    for (size_t i = 0; i < w->n; i++) {
+    for (size_t i = 0; i < n; i++) {
         const struct place *at;
 
         if (!(is_in(p->sieve[0], w->hash[i]) |
-              (i + 1 < w->n && is_in(p->sieve[1], pair_of(w->hash + i)))))
+              (i + 1 < n && is_in(p->sieve[1], pair_of(w->hash + i)))))
             continue;
         at = find(p, w->hash[i]);
         for (size_t k = at->first; k && k - 1 < best; k = p->v[k - 1].next) {
             const struct phrase *x = &p->v[k - 1];
 
-            if (x->n <= w->n - i && !memcmp(x->word, w->hash + i, x->n * sizeof(*x->word)))
+            if (x->n <= n - i && !memcmp(x->word, w->hash + i, x->n * sizeof(*x->word)))
                 best = k - 1;
         }
     }
-    return best < p->n ? p->v[best].text : NULL;
+    return best < p->n ? (int)best : -1;
+}
+
+const char *phrases_text(const struct phrases *p, int i)
+{
+    return p->v[i].text;
 }

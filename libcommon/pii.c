@@ -90,6 +90,8 @@ static bool email(const char *s, size_t n, size_t from, size_t at, struct pii_hi
         end++;
     }
     *h = (struct pii_hit){PII_EMAIL, begin, last ? last - begin : 0};
+    if (at - begin == 3 && !memcmp(s + begin, "git", 3) && last < n && s[last] == ':')
+        return false; // git@host:path is a repository
     return last > 0;
 }
 
@@ -164,6 +166,17 @@ static bool card(const struct number *x)
            (x->groups == 1 || x->size[0] == 4) && !same && luhn(x->digit, x->digits);
 }
 
+/* Behind 00, the international prefix of many countries: no rows of pairs, as dumps of bytes are.
+ */
+static bool abroad(const struct number *x)
+{
+    bool longer = false;
+
+    for (int i = 1; i < x->groups; i++)
+        longer = longer || x->size[i] > 2;
+    return x->digit[2] != '0' && longer && x->groups <= 6 && x->digits >= 11 && x->digits <= 17;
+}
+
 /* Three to five groups as people write them, all of one kind but for brackets. */
 static bool phone(const struct number *x, bool plus)
 {
@@ -178,6 +191,8 @@ static bool phone(const struct number *x, bool plus)
     if (x->groups - first == 3 && x->size[first] == 3 && x->size[first + 1] == 3 &&
         x->size[first + 2] == 4)
         return area >= '2' || area == '0';
+    if (x->groups >= 3 && x->size[0] == 2 && !memcmp(x->digit, "00", 2))
+        return abroad(x);
     if (x->groups == 1)
         return x->digits == 11 && !memcmp(x->digit, "010", 3); // mobile, in Korea
     for (int i = 0; i < x->groups; i++)
@@ -203,7 +218,8 @@ static bool ip4(const char *s, size_t n, size_t at, size_t *len)
     *len = k;
     if (inet_pton(AF_INET, text, b) != 1 || (at && s[at - 1] == '.'))
         return false;
-    if (at + k + 1 < n && s[at + k] == '.' && is_digit(s[at + k + 1]))
+    if (at + k + 1 < n && ((s[at + k] == '.' && is_digit(s[at + k + 1])) ||
+                           (s[at + k] == '-' && is_alpha(s[at + k + 1])))) // 1.2.3.4-beta
         return false;
     return !(b[0] == 0 || b[0] == 10 || b[0] == 127 || b[0] >= 224 ||
              (b[0] == 100 && b[1] >= 64 && b[1] < 128) || (b[0] == 169 && b[1] == 254) ||

@@ -2,11 +2,11 @@
  *
  * Patterns with their checks, not names or places. An e-mail address: a local part of at most 64
  * bytes, '@', a domain with a dot and a last label of letters. A phone number: '+' and 8 to 15
- * digits in groups; 3-3-4 digits as in North America; or 9 to 11 digits that begin with 0, in three
- * to five groups. A card: 13 to 19 digits that begin with 2..6, with Luhn's checksum. An IP
- * address, version 4 or 6, that is routed: not private, local, multicast or for documentation. An
- * IBAN, with its checksum. Sources: RFC 5321 (local part), ITU-T E.164, ISO/IEC 7812-1 (cards), ISO
- * 13616 (IBAN), RFC 6890 (special addresses). */
+ * digits in groups, or 00 as a group before them; 3-3-4 digits as in North America; or 9 to 11
+ * digits that begin with 0, in three to five groups. A card: 13 to 19 digits that begin with 2..6,
+ * with Luhn's checksum. An IP address, version 4 or 6, that is routed: not private, local,
+ * multicast or for documentation. An IBAN, with its checksum. Sources: RFC 5321 (local part), ITU-T
+ * E.164, ISO/IEC 7812-1 (cards), ISO 13616 (IBAN), RFC 6890 (special addresses). */
 #ifndef PII_H
 #define PII_H
 

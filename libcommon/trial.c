@@ -17,6 +17,7 @@
 #include "tokload.h"
 #include "where.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -459,13 +460,15 @@ int trial_piece(const struct trial *t, struct trial_desk *d, int i, struct look 
     struct pii_hit pii;
     const char *found;
     size_t at = 0;
+    int phrase;
 
     switch (x->id) {
     case RULE_LEAKS:
         found = fault_leak_of(d->fault, text->s, text->n);
         return found ? drop_text(v, found, strlen(found), NULL) : 0;
     case RULE_BLACKLIST:
-        found = phrases_find(t->aid[i].phrases, look_words(text));
+        phrase = phrases_find(t->aid[i].phrases, look_words(text), SIZE_MAX);
+        found = phrase < 0 ? NULL : phrases_text(t->aid[i].phrases, phrase);
         return found ? drop_text(v, found, strlen(found), NULL) : 0;
     case RULE_PII:
         if (!pii_next(text->s, text->n, t->kinds, &at, &pii))

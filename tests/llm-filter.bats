@@ -297,6 +297,40 @@ J
     [[ "$output" == *"'idx' was made with --near 0.55, not 0.6"* ]]
 }
 
+@test "llm-filter: an index on disk that is ahead of the output: the same rejects after kill -9" {
+    # every second one is dropped for the one before it, and is more like the one behind it
+    awk 'BEGIN {
+        for (i = 0; i < 4000; i++) {
+            printf "{\"id\":\"r%d.\",\"output\":\"", i
+            for (k = 0; k < 20; k++)
+                printf "w%d ", int(i / 2) * 6 + i % 2 * 4 + k
+            print "\"}"
+        }
+    }' >in
+    llm-filter --near 0.6 --near-index whole.i -o whole --rejects whole.r in
+    [ "$(wc -l <whole.r)" -gt 1900 ] # of 2000, those whose bands meet
+    for n in 1 150 800 2500; do
+        rm -rf idx out out.meta r
+        { head -n "$n" in; sleep 1; } | llm-filter -j 2 --near 0.6 --near-index idx -o out --rejects r &
+        pid=$!
+        for k in $(seq 200); do # until all that was given is in the index
+            [ ! -s out ] || break
+            sleep 0.02
+        done
+        kill -9 $pid
+        wait $pid || :
+        # a kill between the index and the output: lines that were written are lost again
+        head -n "$(($(wc -l <out) / 2))" out >half
+        mv half out
+        at=$(tail -n 1 out | cut -d. -f1 | grep -nFf - in | head -n 1 | cut -d: -f1)
+        awk -F '"line":' -v at="${at:-0}" '$NF + 0 < at' r >half
+        mv half r
+        llm-filter --near 0.6 --near-index idx -o out --rejects r --resume in
+        cmp out whole
+        cmp r whole.r
+    done
+}
+
 @test "llm-filter: what can be answered is written before it waits for more" {
     mkfifo to from
     llm-filter --min-words 2 --rejects r <to >from 3>&- &

@@ -35,6 +35,16 @@ int main(void)
     CHECK(refused("As an AI, I have no taste."));
     CHECK(refused("I’m not able to open files.") && refused("I'm not able to open files."));
     CHECK(!refused("The fox is red.") && !refused("") && !refused("I can carry that."));
+    CHECK(refused("죄송하지만 그 요청은 도와드릴 수 없습니다.") &&
+          refused("AI 언어 모델로서 저는 감정이 없습니다."));
+    CHECK(refused("申し訳ありませんが、お手伝いできません。") &&
+          refused("抱歉，我无法回答这个问题。"));
+    CHECK(refused("I won’t be able to help with this request.") &&
+          refused("作为一个AI，我没有感情。"));
+    CHECK(!refused("오늘은 비가 와서 산에 갈 수 없습니다.") &&
+          !refused("As an aid to memory I use lists."));
+    CHECK(!strcmp(refused("I must decline, since as an AI I cannot."),
+                  "as an ai")); // first of the list
     for (int i = 0; i < 90; i++)
         buf_str(&b, "word ");
     buf_str(&b, "sorry as an ai");
@@ -47,6 +57,11 @@ int main(void)
     TEST("leaks");
     CHECK(!strcmp(leaked("Here is the #Rewritten Prompt#: x"), "rewritten prompt"));
     CHECK(leaked("a\n### Response:\nb") && leaked("x<|im_end|>") && leaked("[INST] y"));
+    CHECK(leaked("<start_of_turn>user") && leaked("x <|begin_of_text|>") &&
+          leaked("#Created Prompt#:"));
+    CHECK(!strcmp(leaked("#### Response, ### Input"), "### input") && leaked("#### Instruction"));
+    CHECK(!leaked("<span>x</span> a << 2 [i] ## Inputs") && !leaked("<|") &&
+          !leaked("given_promp"));
     CHECK(!leaked("") && !leaked("Respond to the prompt.") && !leaked("Give the input a name"));
     buf_free(&b);
     return test_end();

@@ -45,6 +45,7 @@ static const struct {
     {"he", "השועל ישב ליד הנהר וחיכה לעז."}, {"ar", "جلس الثعلب بجانب النهر وانتظر العنزة."},
     {"hi", "लोमड़ी नदी के किनारे बैठी बकरी का इंतज़ार कर रही थी।"}, {"th", "สุนัขจิ้งจอกนั่งอยู่ริมแม่น้ำ"},
     {"und", "123 + 456 = 579"}, {"und", ""}, {"und", "foo bar baz qux quux corge"},
+    {"und", "import numpy as np; a = x @ y; print(y, y)"},
     {"und", "int main(void) { return x[i] << 2; }"}};
 // clang-format on
 

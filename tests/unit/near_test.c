@@ -1,6 +1,7 @@
 /* near_test.c - near duplicates against all pairs, compared exactly. */
 #include "buf.h"
 #include "hash.h"
+#include "json.h"
 #include "look.h"
 #include "minhash.h"
 #include "near.h"
@@ -134,6 +135,52 @@ static void test_pairs(const struct buf *text, double threshold, const char *dir
     CHECK(!near_close(x, &e));
 }
 
+/* Pairs of known similarity, and whether datasketch's MinHashLSH with as many bands and rows meets
+ * them (tests/goldens/minhash.py). */
+static void test_goldens(void)
+{
+    FILE *f = fopen("tests/data/minhash.jsonl", "r");
+    int pairs = 0, over = 0, met = 0, theirs = 0, both = 0, wrong = 0;
+    struct arena mem = {0};
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t len;
+
+    while (f && (len = getline(&line, &cap, f)) > 0) {
+        struct near_hit hit = {0};
+        struct json g;
+        struct err e;
+        struct near *x = near_open(0.8, NULL, &e);
+        size_t na, nb;
+        double j = 0;
+        int64_t lsh = 0;
+
+        CHECK(!json_parse(&g, &mem, line, (size_t)len, &e));
+        const char *a = json_str(&g, json_get(&g, 0, "a"), &mem, &na);
+        const char *b = json_str(&g, json_get(&g, 0, "b"), &mem, &nb);
+        CHECK(!json_num(&g, json_get(&g, 0, "j"), &j) &&
+              !json_int(&g, json_get(&g, 0, "lsh"), &lsh));
+        CHECK(!meet_text(x, a, na, "a", 0, &hit, &e));
+        int got = meet_text(x, b, nb, "b", 0, &hit, &e);
+
+        wrong += got && (j < 0.8 || hit.similarity < j || hit.similarity > j);
+        over += j >= 0.8;
+        met += got;
+        theirs += j >= 0.8 && lsh;
+        both += got && lsh;
+        pairs++;
+        near_close(x, &e);
+        arena_reset(&mem);
+    }
+    printf("# of %d pairs at 0.8 and above: %d met, by datasketch %d\n", over, met, theirs);
+    CHECK(f && pairs == 400 && over > 200 && over < 390 && !wrong);
+    CHECK(100 * met >= 95 * over && 100 * both >= 95 * theirs);
+    free(line);
+    arena_free(&mem);
+    if (f)
+        fclose(f);
+}
+
 /* The id of the text in the index that s is near to, or NULL. */
 static const char *meet(struct near *x, const char *s, const char *id, uint64_t run)
 {
@@ -226,6 +273,8 @@ int main(void)
     CHECK(made);
     test_pairs(text, 0.8, dir);
     CHECK(!system(cmd));
+    TEST("pairs of known similarity, beside datasketch");
+    test_goldens();
     test_small();
     test_files(dir);
     CHECK(!system(cmd));

@@ -31,6 +31,8 @@ static void mail(void)
     CHECK(masked("a@b.com@c.com", "<EMAIL>@c.com"));
     CHECK(clean("@user meet me @ 5") && clean("x@localhost") && clean("a@b.c") &&
           clean("a@-b.com"));
+    CHECK(clean("git@github.com:user/repo.git") && masked("git@x.com, me", "<EMAIL>, me"));
+    CHECK(clean("print(f\"{x@y.z}\")") && clean("x @ y") && clean("a@b..com"));
     CHECK(clean("@property\ndef x(self):") && clean("a.@b.com") && clean("@") && clean("a@"));
 }
 
@@ -47,6 +49,10 @@ static void phones(void)
           clean("10 + 25 = 35"));
     CHECK(clean("3.14159265358979") && clean("pages 100-120") && clean("1,000,000") && clean("+5"));
     CHECK(clean("v1.2.3") && clean("ISBN 978-3-16-148410-0") && clean("1 2 3 4 5 6 7 8 9 10 11"));
+    CHECK(masked("00 44 20 7946 0958 or 00-82-10-1234-5678", "<PHONE> or <PHONE>"));
+    CHECK(masked("사무실 02)123-4567", "사무실 <PHONE>"));
+    CHECK(clean("00 12 34") && clean("00 00 00 00 00 00") && clean("00 11 22 33 44 55 66 77") &&
+          clean("UUID 123e4567-e89b-12d3-a456-426614174000"));
     CHECK(clean("555-0100") && clean("x212-555-0100") && clean("212-555-01000"));
 }
 
@@ -64,6 +70,7 @@ static void addresses(void)
 {
     CHECK(masked("ping 8.8.8.8. Then 93.184.216.34:80", "ping <IP>. Then <IP>:80"));
     CHECK(clean("127.0.0.1 10.1.2.3 192.168.0.1 172.16.9.9 0.0.0.0 255.255.255.255 203.0.113.9"));
+    CHECK(clean("1.2.3.4-beta and v8.8.8.8"));
     CHECK(clean("1.2.3.4.5") && clean("256.1.1.1") && clean("8.8.8") && clean("08.8.8.8"));
     CHECK(masked("2606:4700:4700::1111 and 2a00:1450:4001:81b:0:0:0:200e.", "<IP> and <IP>."));
     CHECK(clean("::1 fe80::1 2001:db8::1 fd00::1") && clean("12:30:45") && clean("std::dec::add"));
