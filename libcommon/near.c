@@ -31,7 +31,7 @@ struct head {
     double threshold;
     int32_t bands, rows;
     uint64_t n_text, mask;
-    uint32_t open, spare; // open: not closed since
+    uint32_t open, building; // not closed since; the table is not whole
 };
 
 struct text {
@@ -134,6 +134,7 @@ static int rebuild(struct near *x, struct err *e)
         slots *= 2;
     if (grow_room(&x->table, slots * sizeof(struct slot), e))
         return -1;
+    head(x)->building = 1; // a kill from here on leaves a table to be made again
     memset(x->table.p, 0, slots * sizeof(struct slot));
     head(x)->mask = slots - 1;
     x->n_slot = 0;
@@ -147,6 +148,7 @@ static int rebuild(struct near *x, struct err *e)
         for (int b = 0; b < x->m.bands; b++)
             put(x, key[b], (uint32_t)i);
     }
+    head(x)->building = 0;
     return 0;
 }
 
@@ -214,7 +216,8 @@ static int check_head(struct near *x, const char *dir, struct err *e)
         return err_set(e, ERR_ARG, "'%s' was made with --near %g, not %g", dir, h->threshold,
                        x->threshold);
     if (h->n_text > x->texts.cap / sizeof(struct text) || h->n_text >= UINT32_MAX ||
-        (h->mask & (h->mask + 1)) || h->mask >= x->table.cap / sizeof(struct slot))
+        (!h->building &&
+         ((h->mask & (h->mask + 1)) || h->mask >= x->table.cap / sizeof(struct slot))))
         return err_set(e, ERR_DATA, "'%s': the head does not fit the other files", dir);
     return 0;
 }
@@ -231,7 +234,8 @@ static int open_all(struct near *x, const char *dir, struct err *e)
         return -1;
     boot_name(boot);
     if (fresh) {
-        *head(x) = (struct head){.threshold = x->threshold, .bands = x->m.bands, .rows = x->m.rows};
+        *head(x) = (struct head){
+            .threshold = x->threshold, .bands = x->m.bands, .rows = x->m.rows, .building = 1};
         memcpy(head(x)->magic, MAGIC, sizeof(MAGIC));
         if (rebuild(x, e))
             return -1;
@@ -239,7 +243,7 @@ static int open_all(struct near *x, const char *dir, struct err *e)
         return -1;
     }
     lost = head(x)->open && memcmp(head(x)->boot, boot, sizeof(boot)) != 0;
-    if (lost && recover(x, e))
+    if (lost ? recover(x, e) : head(x)->building && rebuild(x, e))
         return -1;
     x->n_slot = count_slots(x);
     memcpy(head(x)->boot, boot, sizeof(boot));

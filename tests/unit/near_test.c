@@ -245,11 +245,17 @@ static void test_files(const char *dir)
     CHECK(x && meet(x, "five six seven eight", "q", 7) &&
           !meet(x, "nine ten eleven twelve", "c", 7));
     near_close(x, &e);
+    TEST("killed while the table was made");
+    change(dir, "head", 84, 1);
+    for (int i = 0; i < 1 << 13; i++)
+        change(dir, "table", i, 0);
+    CHECK((x = near_open(0.9, dir, &e)) && meet(x, "five six seven eight", "q", 7));
+    near_close(x, &e);
     TEST("files that were tampered with");
     for (int i = 0; i < 400; i++) {
         static const char *const names[] = {"head", "texts", "table"};
 
-        change(dir, names[i % 3], i % 3 ? i * 7 % 96 : i % 84, i * 37 & 255);
+        change(dir, names[i % 3], i % 3 ? i * 7 % 96 : i % 88, i * 37 & 255);
         x = near_open(0.9, dir, &e);
         if (x)
             meet(x, "five six seven eight", "q", 9);
