@@ -2,12 +2,13 @@
 #include "cli.h"
 #include "duel.h"
 #include "grade.h"
+#include "reward.h"
 
 #include <string.h>
 
 int main(int argc, char **argv)
 {
-    static const struct score_way *const ways[] = {&grade_way, &duel_way};
+    static const struct score_way *const ways[] = {&grade_way, &duel_way, &reward_way};
     enum { N_WAYS = sizeof(ways) / sizeof(*ways) };
     struct score g = {.model = cli_model_default,
                       .io = cli_io_default,
@@ -36,8 +37,8 @@ int main(int argc, char **argv)
         CLI_IO(&g.io), CLI_NOTES(&g.notes), OPT_END(),
     };
     // clang-format on
-    const struct cli cli = {"llm-score", "[judge|pairwise] [file ...]", "score answers", opts,
-                            &g.notes};
+    const struct cli cli = {"llm-score", "[judge|pairwise|reward] [file ...]", "score answers",
+                            opts, &g.notes};
     int n = cli_begin(&cli, argc, argv), status = CLI_OK, way = 0;
     struct err e;
 

@@ -24,6 +24,10 @@
 #define EMBED_ROW W(FIRST, EMBED, "token_embd", "model.embed_tokens", "VD", AS_IS)
 #define HEAD_ROW \
     {ARCH_LAST, ARCH_HEAD, false, "output.weight", "lm_head.weight", "VD", ARCH_AS_IS, ARCH_TIED}
+/* What transformers calls "for sequence classification" has a classifier, and often no head. */
+#define CLASS_ROWS \
+    {ARCH_LAST, ARCH_CLASS, false, "cls.output.weight", "score.weight", "CD", ARCH_AS_IS, ARCH_MAY}, \
+    {ARCH_LAST, ARCH_CLASS, true, "cls.output.bias", "score.bias", "C", ARCH_AS_IS, ARCH_MAY}
 #define QKV_ROWS(how) \
     MATRIX(Q, "attn_q", "self_attn.q_proj", "Q", "D", how), \
     MATRIX(K, "attn_k", "self_attn.k_proj", "K", "D", how), \
@@ -44,6 +48,7 @@ static const struct arch_tensor llama[] = {
     UP_DOWN_ROWS,
     W(LAST, OUT_NORM, "output_norm", "model.norm", "D", AS_IS),
     HEAD_ROW,
+    CLASS_ROWS,
 };
 
 static const struct arch_tensor qwen2[] = {
@@ -56,6 +61,7 @@ static const struct arch_tensor qwen2[] = {
     UP_DOWN_ROWS,
     W(LAST, OUT_NORM, "output_norm", "model.norm", "D", AS_IS),
     HEAD_ROW,
+    CLASS_ROWS,
 };
 
 static const struct arch_tensor qwen3[] = {
@@ -70,6 +76,7 @@ static const struct arch_tensor qwen3[] = {
     UP_DOWN_ROWS,
     W(LAST, OUT_NORM, "output_norm", "model.norm", "D", AS_IS),
     HEAD_ROW,
+    CLASS_ROWS,
 };
 
 static const struct arch_tensor gpt2[] = {
@@ -83,6 +90,7 @@ static const struct arch_tensor gpt2[] = {
     CONV1D(DOWN, "ffn_down", "mlp.c_proj", "D", "F"),
     LAYER_NORM(LAST, OUT_NORM, "output_norm", "transformer.ln_f", AS_IS),
     HEAD_ROW,
+    CLASS_ROWS,
 };
 
 static const struct arch_tensor gemma2[] = {
@@ -97,6 +105,7 @@ static const struct arch_tensor gemma2[] = {
     NORM(FFN_POST, "post_ffw_norm", "post_feedforward_layernorm", PLUS_ONE),
     W(LAST, OUT_NORM, "output_norm", "model.norm", "D", PLUS_ONE),
     HEAD_ROW,
+    CLASS_ROWS,
 };
 
 static const struct arch_tensor nemotron[] = {
@@ -108,6 +117,7 @@ static const struct arch_tensor nemotron[] = {
     UP_DOWN_ROWS,
     LAYER_NORM(LAST, OUT_NORM, "output_norm", "model.norm", PLUS_ONE),
     HEAD_ROW,
+    CLASS_ROWS,
 };
 
 #define ROWS(table) table, sizeof(table) / sizeof(*table)
@@ -157,8 +167,8 @@ int arch_shape(const struct arch_tensor *t, const struct hparam *h, int vocab,
     const struct {
         char letter;
         int64_t size;
-    } of[] = {{'V', vocab}, {'P', h->ctx},    {'D', h->dim},      {'Q', q},
-              {'K', k},     {'A', q + 2 * k}, {'H', h->head_dim}, {'F', h->ffn_dim}};
+    } of[] = {{'V', vocab},     {'P', h->ctx},      {'D', h->dim},     {'Q', q},          {'K', k},
+              {'A', q + 2 * k}, {'H', h->head_dim}, {'F', h->ffn_dim}, {'C', h->n_labels}};
     int n = 0;
 
     for (; t->shape[n]; n++)

@@ -35,6 +35,7 @@ enum arch_slot {
     ARCH_FFN_POST,
     ARCH_OUT_NORM,
     ARCH_HEAD,
+    ARCH_CLASS, // a classifier or regression of the last hidden state
     ARCH_SLOTS,
 };
 
@@ -44,7 +45,8 @@ enum arch_slot {
  * holds a norm's weight less 1. TRANSPOSED: Hugging Face holds (in, out). */
 enum arch_how { ARCH_AS_IS, ARCH_ROPE, ARCH_PLUS_ONE, ARCH_TRANSPOSED };
 
-/* MAY: a bias that not every file has. TIED: the head, absent where it is the embedding. */
+/* MAY: a bias or a classifier that not every file has. TIED: the head, absent where it is the
+ * embedding. */
 enum arch_need { ARCH_MUST, ARCH_MAY, ARCH_TIED };
 
 struct arch_tensor {
@@ -76,7 +78,8 @@ void arch_hf_name(const struct arch *a, const struct arch_tensor *t, int layer,
                   char out[ARCH_NAME]);
 
 /* Its shape in a GGUF file, outermost first; returns the number of dimensions.
- * V vocab, P positions, D dim, Q heads, K kv heads, A both and K again, H a head, F ffn. */
+ * V vocab, P positions, D dim, Q heads, K kv heads, A both and K again, H a head, F ffn,
+ * C labels. */
 int arch_shape(const struct arch_tensor *t, const struct hparam *h, int vocab,
                int64_t shape[TENSOR_DIMS]);
 

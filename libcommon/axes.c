@@ -120,7 +120,8 @@ void axes_put(struct record *r, const struct axes_weights *w, const double *x, c
     for (int a = 0; a < AXES; a++)
         record_set_num(r, axes_names[a], axes_round(x[a]));
     record_set_num(r, "score", axes_round(axes_score(w, x)));
-    record_set_num(r, "score_sd", axes_round(axes_spread(w, var)));
+    if (var)
+        record_set_num(r, "score_sd", axes_round(axes_spread(w, var)));
     record_set_meta_str(r, "weights", w->name);
 }
 
@@ -136,11 +137,11 @@ void axes_count(struct axes_sums *s, struct record *r)
     }
 }
 
-void axes_stats(const struct axes_sums *s, struct buf *out)
+void axes_stats(const struct axes_sums *s, bool score_only, struct buf *out)
 {
     for (int k = 0; k < 2; k++) {
         buf_str(out, k ? ",\"sd\":{" : ",\"mean\":{");
-        for (int a = 0; a <= AXES; a++) {
+        for (int a = score_only ? AXES : 0; a <= AXES; a++) {
             double m = s->n ? s->sum[a] / (double)s->n : 0;
             double v = s->n ? s->sq[a] / (double)s->n - m * m : 0;
 

@@ -36,7 +36,7 @@ double axes_spread(const struct axes_weights *w, const double *var);
 /* Four decimals: more than scores mean, and readable. */
 double axes_round(double x);
 
-/* Set the fields: five axes, score, score_sd, and the weights' name in meta. */
+/* Set the fields: five axes, score, score_sd (var NULL: none), and the weights' name in meta. */
 void axes_put(struct record *r, const struct axes_weights *w, const double *x, const double *var);
 
 /* Sums over records, for --stats: the axes and the score. */
@@ -45,7 +45,7 @@ struct axes_sums {
     double sum[AXES + 1], sq[AXES + 1];
 };
 void axes_count(struct axes_sums *s, struct record *r);
-/* "mean":{...},"sd":{...} */
-void axes_stats(const struct axes_sums *s, struct buf *out);
+/* ,"mean":{...},"sd":{...} of the axes and the score, or of the score alone. */
+void axes_stats(const struct axes_sums *s, bool score_only, struct buf *out);
 
 #endif

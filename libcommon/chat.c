@@ -431,6 +431,8 @@ int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const 
         else
             assistant_turn(out, kind, &m[i]);
     }
+    if (out->closed)
+        return 0;
     add_own(out, s->ask);
     if (prefix && *prefix) {
         add_own(out, s->lead);

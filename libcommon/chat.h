@@ -83,6 +83,7 @@ struct chat_text {
         bool own;
     } * piece;
     size_t n, cap;
+    bool closed; // set before: the last message ends the text, no header of an answer follows
     bool begins; // the template begins with BOS
 };
 int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const char *prefix,

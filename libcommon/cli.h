@@ -37,6 +37,7 @@ struct cli_model {
     int repack;                // index into cli_repack
     int isa;                   // index into cli_isas
     const char *chat_template; // name, file, "none", or NULL: the model's own
+    bool reward;               // no option: hidden states are asked for, not text
     bool no_server;            // no option: the command needs a model of its own
     const char *api_key_file, *model_name;
     int timeout, retries; // of a request to a server: seconds of a try, tries after the first

@@ -198,8 +198,10 @@ static enum tensor_type gguf_type_of(const struct source *s, enum convert_type t
 {
     int64_t shape[TENSOR_DIMS];
 
+    if (p->t->n_dims < 2 || (p->what->slot == ARCH_CLASS && type == CONVERT_Q8_0))
+        return T_F32; // a classifier's few rows are not worth what they would lose
     shape_of(s, p, true, shape);
-    return p->t->n_dims < 2 ? T_F32 : matrix_type(type, p->t, shape[1]);
+    return matrix_type(type, p->t, shape[1]);
 }
 
 /* The type of a checkpoint as a whole. */

@@ -177,7 +177,7 @@ static void stats(const struct score *g, struct buf *out)
     const struct grade *w = g->work;
     const size_t n = w->agree.n;
 
-    axes_stats(&w->sums, out);
+    axes_stats(&w->sums, false, out);
     if (!g->again)
         return;
     buf_str(out, ",\"self_agreement\":{\"spearman\":");

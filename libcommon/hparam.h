@@ -19,6 +19,7 @@ enum {
     HPARAM_VOCAB = 1 << 24,
     HPARAM_CTX = 1 << 24,
     HPARAM_HEAD = 4096, // values of a head
+    HPARAM_LABELS = 65536,
 };
 
 enum hparam_scaling { HPARAM_PLAIN, HPARAM_LINEAR, HPARAM_LLAMA3 };
@@ -29,6 +30,7 @@ struct hparam {
     int n_heads, n_kv_heads, head_dim;
     int rope_dims;         // 0: positions are learned
     bool rope_pairs_apart; // how the file's q and k rows lie: HF true, GGUF llama false
+    int n_labels;          // of a classifier; 0: there is none
     bool tied;             // the head is the embedding, whatever else the file holds
     enum norm_kind norm;
     enum ffn_act act;

@@ -337,14 +337,31 @@ static int put_others(const struct source *s, const struct kind *k, struct buf *
     return strcmp(h->arch, "gemma2") ? 0 : put_gemma2(s, b, e);
 }
 
+/* transformers' class, and how many labels a classifier has. */
+static void put_class(const struct source *s, const struct kind *k, struct buf *b)
+{
+    // "LMHeadModel" is as long
+    int n = (int)strlen(k->hf_class) - (s->h.n_labels ? (int)strlen("ForCausalLM") : 0);
+
+    buf_fmt(b, "{\"architectures\":[\"%.*s%s\"]", n, k->hf_class,
+            s->h.n_labels ? "ForSequenceClassification" : "");
+    for (int way = 0; way < 2 && s->h.n_labels; way++) {
+        json_put_key(b, way ? "label2id" : "id2label");
+        buf_char(b, '{');
+        for (int i = 0; i < s->h.n_labels; i++)
+            buf_fmt(b, way ? "%s\"LABEL_%d\":%d" : "%s\"%d\":\"LABEL_%d\"", i ? "," : "", i, i);
+        buf_char(b, '}');
+    }
+}
+
 int hparam_put_config(const struct source *s, const struct tok *tok, enum tensor_type type,
                       struct buf *b, struct err *e)
 {
     const struct hparam *h = &s->h;
     const struct kind *k = kind_of(h);
 
-    buf_fmt(b, "{\"architectures\":[\"%s\"],\"model_type\":\"%s\",\"%s\":\"%s\"", k->hf_class,
-            k->type, k->act_name, k->act);
+    put_class(s, k, b);
+    buf_fmt(b, ",\"model_type\":\"%s\",\"%s\":\"%s\"", k->type, k->act_name, k->act);
     put_int(b, "bos_token_id", tok_bos(tok));
     put_int(b, "eos_token_id", tok_eos(tok));
     put_int(b, "vocab_size", s->vocab);

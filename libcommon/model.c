@@ -160,6 +160,32 @@ static int bind_matrix(struct load *l, const struct source_part *p, struct err *
     return 0;
 }
 
+/* A classifier has few rows and is asked once a request: it stays on the host. */
+static int bind_class(struct load *l, const struct source_part *p, struct err *e)
+{
+    int64_t rows = tensor_rows(p->t), cols = tensor_cols(p->t);
+    size_t row = tensor_row_bytes(p->t->type, cols);
+    float *w;
+
+    if (p->what->bias) {
+        l->m->label_bias = floats(l, p, e);
+        return l->m->label_bias ? 0 : -1;
+    }
+    w = arena_new(&l->f->mem, (size_t)(rows * cols) * sizeof(*w));
+    for (int64_t i = 0; i < rows; i++)
+        quant_read(p->t->type, (const uint8_t *)p->t->data + (size_t)i * row, w + i * cols, cols);
+    l->m->label = w;
+    l->m->n_labels = (int)rows;
+    return 0;
+}
+
+static int bind_part(struct load *l, const struct source_part *p, struct err *e)
+{
+    if (p->what->slot == ARCH_CLASS)
+        return bind_class(l, p, e);
+    return is_norm(p->what->slot) ? bind_norm(l, p, e) : bind_matrix(l, p, e);
+}
+
 static int to_backend(struct load *l, struct weight *w, const char *what, int layer, struct err *e)
 {
     struct backend *b = l->m->backend;
@@ -252,7 +278,7 @@ static int bind(struct load *l, struct err *e)
     for (int i = 0; i < s->n_parts; i++) {
         const struct source_part *p = &s->part[i];
 
-        if (is_norm(p->what->slot) ? bind_norm(l, p, e) : bind_matrix(l, p, e))
+        if (bind_part(l, p, e))
             return -1;
         l->m->n_params += tensor_rows(p->t) * tensor_cols(p->t);
     }

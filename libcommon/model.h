@@ -36,7 +36,10 @@ struct model {
     struct weight positions;     // (ctx, dim) learned, added to the embedding; no parts: none
     struct weight head;          // (vocab, dim); the embedding again when tied
     struct norm_weight out_norm; // (dim)
-    struct layer *layer;         // (n_layers)
+    float *label,
+        *label_bias;     // (n_labels, dim) and (n_labels) or NULL: a classifier's, on the host
+    int n_labels;        // 0: there is none
+    struct layer *layer; // (n_layers)
     struct tok *tok;
     int64_t n_params;
     uint64_t file_bytes;

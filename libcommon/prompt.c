@@ -176,7 +176,8 @@ struct into {
     const struct prompt_model *pm; // NULL: JSON
     struct tok_ids *ids;
     struct buf *json;
-    size_t *bare; // length of the JSON before the answer's beginning, or NULL
+    size_t *bare;                      // length of the JSON before the answer's beginning, or NULL
+    const struct chat_message *answer; // that ends the conversation, or NULL: one is asked for
 };
 
 static void put_message(const struct chat_message *m, struct buf *b)
@@ -217,6 +218,24 @@ static void put_messages(const struct into *to, const struct chat_message *m, in
     buf_char(b, ']');
 }
 
+/* Render messages, and the answer to them where there is one. */
+static int render(const struct into *to, const struct chat_message *m, int n, const char *prefix,
+                  struct chat_text *t, struct err *e)
+{
+    struct chat_message *all;
+    int rc;
+
+    if (!to->answer)
+        return chat_render(to->pm->kind, m, n, prefix, t, e);
+    all = mem_new((size_t)(n + 1) * sizeof(*all));
+    memcpy(all, m, (size_t)n * sizeof(*all));
+    all[n] = *to->answer;
+    t->closed = true;
+    rc = chat_render(to->pm->kind, all, n + 1, "", t, e);
+    free(all);
+    return rc;
+}
+
 /* Render messages and encode them. */
 static int encode(const struct into *to, const struct chat_message *m, int n, const char *prefix,
                   struct err *e)
@@ -233,7 +252,7 @@ static int encode(const struct into *to, const struct chat_message *m, int n, co
         return err_set(e, ERR_ARG, "%s", pm->problem);
     chat_text_use(&t, pm->tok);
     t.system = pm->system;
-    rc = chat_render(pm->kind, m, n, prefix, &t, e);
+    rc = render(to, m, n, prefix, &t, e);
     if (!rc)
         rc = fits(pm, t.text.n, e);
     if (!rc)
@@ -432,6 +451,24 @@ static int from_instruction(const struct into *to, struct record *r, struct err 
     return encode(to, m + first, 2 - first, "", e);
 }
 
+/* A raw prompt and its answer as one text, and the end token. */
+static int raw_whole(const struct into *to, const char *text, size_t n, struct err *e)
+{
+    struct tok_ids *ids = to->ids;
+    struct buf b = {0};
+    int rc, eos = tok_eos(to->pm->tok);
+
+    buf_add(&b, text, n);
+    buf_add(&b, to->answer->text, to->answer->n);
+    rc = fits(to->pm, b.n, e) || tok_encode(to->pm->tok, buf_cstr(&b), b.n, TOK_BOS, ids, e);
+    buf_free(&b);
+    if (rc || eos < 0)
+        return rc ? -1 : 0;
+    mem_grow(&ids->id, &ids->cap, ids->n + 1, sizeof(*ids->id));
+    ids->id[ids->n++] = eos;
+    return 0;
+}
+
 static int from_record(const struct into *to, struct record *r, bool *templated, struct err *e)
 {
     const char *text;
@@ -454,6 +491,8 @@ static int from_record(const struct into *to, struct record *r, bool *templated,
         json_put_str(to->json, text, n);
         return 0;
     }
+    if (to->answer)
+        return raw_whole(to, text, n, e);
     return fits(to->pm, n, e) ? -1 : tok_encode(to->pm->tok, text, n, TOK_BOS, to->ids, e);
 }
 
@@ -461,6 +500,15 @@ int prompt_record(const struct prompt_model *pm, struct record *r, struct tok_id
                   bool *templated, struct err *e)
 {
     return from_record(&(struct into){.pm = pm, .ids = out}, r, templated, e);
+}
+
+int prompt_whole(const struct prompt_model *pm, struct record *r, const char *answer, size_t n,
+                 struct tok_ids *out, struct err *e)
+{
+    const struct chat_message m = {CHAT_ASSISTANT, answer, n, NULL, 0};
+    bool templated;
+
+    return from_record(&(struct into){.pm = pm, .ids = out, .answer = &m}, r, &templated, e);
 }
 
 int prompt_record_json(struct record *r, struct buf *out, bool *templated, struct err *e)

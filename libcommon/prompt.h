@@ -77,6 +77,10 @@ int prompt_json(const struct prompt *p, const struct prompt_var *v, int n, struc
  * space of a SentencePiece output is to be trimmed). ERR_DATA names what is missing or wrong. */
 int prompt_record(const struct prompt_model *pm, struct record *r, struct tok_ids *out,
                   bool *templated, struct err *e);
+/* The tokens of that prompt with an answer behind it, as the template ends a conversation; behind a
+ * raw prompt, the end token. */
+int prompt_whole(const struct prompt_model *pm, struct record *r, const char *answer, size_t n,
+                 struct tok_ids *out, struct err *e);
 /* The same for a server: a list of messages or, not templated, a string, as JSON. */
 int prompt_record_json(struct record *r, struct buf *out, bool *templated, struct err *e);
 /* Append the tokens of an answer that is given, as the model would write them behind such a prompt:

@@ -155,6 +155,7 @@ static int open_all(struct score *g, int n, char **file, struct err *e)
     struct buf b = {0};
     int rc;
 
+    g->model.reward = g->model.no_server = g->way->hidden;
     if (session_open(&g->ses, g->cli, &g->model, false, e))
         return -1;
     rc = g->way->open(g, &b, e);

@@ -18,6 +18,7 @@ struct score_way {
     const char *name;
     const char *const *fields; // that ids are made of; NULL-terminated
     size_t task;               // bytes of a task, which begins with a struct desk_item
+    bool hidden;               // asks for hidden states (engine.h)
     bool all;                  // reads the whole input before it submits anything
     size_t work;               // bytes of its own state, score.work
     /* Before the stream is opened: prompts, weights; members of the fingerprint to `print`. */

@@ -78,7 +78,7 @@ static int open_server(struct session *s, const struct cli *c, const struct cli_
 int session_open(struct session *s, const struct cli *c, const struct cli_model *o, bool ordered,
                  struct err *e)
 {
-    const struct engine_opt eo = {
+    struct engine_opt eo = {
         .batch = o->batch,
         .ctx = o->ctx,
         .batch_tokens = o->batch_tokens,
@@ -103,6 +103,7 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
                        o->api_key_file ? "api-key-file" : "model-name");
     if (!strcmp(cli_devices[o->device], "cuda"))
         return err_set(e, ERR_ARG, "--device cuda: this build has no CUDA backend");
+    eo.hidden = eo.hidden || o->reward;
     s->en = engine_open(&eo, o->path, e);
     if (!s->en)
         return -1;

@@ -253,6 +253,16 @@ static int check_shape(const struct source *s, const struct arch_tensor *what,
     return err_set(e, ERR_DATA, "tensor '%s': shape (%s), expected (%s)", t->name, got, want);
 }
 
+/* How many rows a classifier has, only it says itself. */
+static int read_labels(struct source *s, const struct tensor *t, struct err *e)
+{
+    if (t->n_dims != 2 || t->shape[0] < 1 || t->shape[0] > HPARAM_LABELS)
+        return err_set(e, ERR_DATA, "tensor '%s': not a matrix of 1 to %d rows", t->name,
+                       HPARAM_LABELS);
+    s->h.n_labels = (int)t->shape[0];
+    return 0;
+}
+
 static int add_part(struct source *s, const struct arch_tensor *what, int layer, bool *used,
                     struct err *e)
 {
@@ -269,6 +279,8 @@ static int add_part(struct source *s, const struct arch_tensor *what, int layer,
         return 0;
     if (!t)
         return err_set(e, ERR_DATA, "missing tensor '%s'", name);
+    if (what->slot == ARCH_CLASS && !what->bias && read_labels(s, t, e))
+        return -1;
     if (check_shape(s, what, t, e))
         return -1;
     s->part[s->n_parts++] =

@@ -305,3 +305,72 @@ many() {
     cut -d'|' -f3 table | sort -gc
     cut -d'|' -f4 table | sort -grc
 }
+
+reward="$BATS_TEST_DIRNAME/data/reward"
+
+# agrees MODEL GOLDEN TOLERANCE: what llm-score reward gives is what transformers gave.
+agrees() {
+    llm-score reward -m "$1" "$2" | jq -e -s --argjson most "$3" 'length == 4 and all(.[]; (.want[-5:]) as $w
+        | (if ($w | length) == 1 then [.score] else [.helpfulness, .correctness, .coherence, .complexity, .verbosity] end) as $got
+        | ($got | length) == ($w | length) and all(range($w | length); $got[.] - $w[.] | fabs <= $most))' >/dev/null
+}
+
+@test "llm-score reward: transformers' outputs, from a directory, a GGUF of it and a directory of that" {
+    for name in one five nine; do
+        g="$reward/$name/golden.jsonl"
+        agrees "$reward/$name" "$g" 0.0001
+        llm-convert -o $name.gguf "$reward/$name"
+        agrees $name.gguf "$g" 0.0001
+        llm-convert -o $name.dir $name.gguf
+        agrees $name.dir "$g" 0.0001
+        jq -e --slurpfile a "$reward/$name/config.json" '.architectures == $a[0].architectures and .id2label == $a[0].id2label
+            and .label2id == $a[0].label2id' $name.dir/config.json
+        llm-convert --type q8_0 -o $name.q8.gguf "$reward/$name"
+        agrees $name.q8.gguf "$g" 0.1
+    done
+}
+
+@test "llm-score reward: axes and weighted score, or the score alone; no deviation, which a regression has not" {
+    llm-score reward -m "$reward/five" --weights nemotron --stats s "$reward/five/golden.jsonl" >out
+    jq -e -s 'all(.[]; (.3*.helpfulness + .74*.correctness + .46*.coherence + .47*.complexity - .33*.verbosity)/4 - .score
+        | fabs < 0.0002) and all(.[]; .meta.weights == "nemotron" and (.meta.model | length == 32) and (has("score_sd") | not))' out
+    jq -e --slurpfile r out '(($r | map(.coherence) | add / 4) - .mean.coherence | fabs < 0.0001) and (.length_bias | has("words", "tokens"))' s
+    llm-score reward -m "$reward/one" --stats t "$reward/one/golden.jsonl" >out
+    jq -e -s 'all(.[]; has("score") and (has("helpfulness") or has("score_sd") | not))' out
+    jq -e '.mean | keys == ["score"]' t
+}
+
+@test "llm-score reward: the same bytes for any batch, threads, chunk, order and shard; resumed" {
+    for i in $(seq 12); do jq -c --arg i "$i" '.id = "\(.id)-\($i)" | .output += " " + $i' "$reward/nine/golden.jsonl"; done >in
+    r() { llm-score reward -m "$reward/nine" "$@"; }
+    r -o want in
+    for o in "--batch 1" "--batch 32" "-j 1" "--isa scalar" "--batch-tokens 5" "--no-prefix-cache"; do
+        # shellcheck disable=SC2086
+        r $o in | cmp - want
+    done
+    r -u in | sort | cmp - <(sort want)
+    sort -r in | r | sort | cmp - <(sort want)
+    (r --shard 1/2 in && r --shard 2/2 in) | sort | cmp - <(sort want)
+    head -9 want >out
+    cp want.meta out.meta
+    r -o out --resume in
+    cmp out want
+}
+
+@test "llm-score reward: what is no reward model, what does not fit" {
+    run -2 llm-score reward -m "$TINY" "$SEEDS"
+    [[ "$output" == *"no reward model: it has no tensor 'score.weight' or 'cls.output.weight'"* ]]
+    run -2 llm-score reward -m http://127.0.0.1:1/v1 "$SEEDS"
+    [[ "$output" == *"no server"* ]]
+    long=$(printf 'fox %.0s' $(seq 600))
+    run -1 --separate-stderr llm-score reward -m "$reward/one" --rejects r <<<"{\"id\":1,\"instruction\":\"x\",\"output\":\"$long\"}
+{\"id\":2,\"instruction\":\"x\",\"output\":\"y\"}
+{\"id\":3,\"instruction\":\"x\"}
+{\"id\":4,\"prompt\":\"x\",\"output\":\"y\"}"
+    [ "$(jq -s -c 'map(.id)' <<<"$output")" = "[2,4]" ]
+    [ "$(jq -s -c 'map(.reject.rule)' r)" = '["context","output"]' ]
+    cp -r "$reward/one" three
+    LC_ALL=C sed -i 's/\("score.weight":{"dtype":"F32","shape":\)\[1,16\]/\1[2, 8]/' three/model.safetensors
+    run -2 llm-score reward -m three "$SEEDS"
+    [[ "$output" == *"tensor 'score.weight': shape (2, 8), expected (2, 16)"* ]]
+}

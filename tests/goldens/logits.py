@@ -251,5 +251,6 @@ def make(name, family, extra, dtype, old):
     print(f"{name}: {weights.stat().st_size} bytes, best above second by at least {gap:.4f}")
 
 
-for name in sys.argv[1:] or MODELS:
-    make(name, *MODELS[name])
+if __name__ == "__main__":
+    for name in sys.argv[1:] or MODELS:
+        make(name, *MODELS[name])
