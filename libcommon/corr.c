@@ -68,18 +68,50 @@ double corr_spearman(const struct corr *c)
     return va > 0 && vb > 0 ? up / sqrt(va * vb) : 0;
 }
 
+static int by_second(const void *a, const void *b)
+{
+    const double *p = a, *q = b;
+
+    return (p[1] > q[1]) - (p[1] < q[1]);
+}
+
+/* How many of the ranks 1..at were added: a Fenwick tree. */
+static double below(const double *tree, size_t at)
+{
+    double n = 0;
+
+    for (; at; at &= at - 1)
+        n += tree[at];
+    return n;
+}
+
 double corr_concordance(const struct corr *c)
 {
-    double right = 0, all = 0;
+    double *rank = mem_new((c->n + 1) * sizeof(*rank)), right = 0, all = 0;
+    double(*v)[2] = mem_new((c->n + 1) * sizeof(*v)), *tree;
+    size_t most = 2 * c->n + 2; // ranks are doubled
 
-    for (size_t i = 0; i < c->n; i++)
-        for (size_t j = 0; j < i; j++) {
-            double dy = c->y[i] - c->y[j], dx = c->x[i] - c->x[j];
+    ranks(c->x, c->n, rank);
+    tree = mem_zero(most, sizeof(*tree));
+    for (size_t i = 0; i < c->n; i++) {
+        v[i][0] = rank[i];
+        v[i][1] = c->y[i];
+    }
+    qsort(v, c->n, sizeof(*v), by_second);
+    for (size_t i = 0, j; i < c->n; i = j) { // those of equal y, against those of smaller y
+        for (j = i; j < c->n && !(v[j][1] > v[i][1]); j++) {
+            size_t r = (size_t)v[j][0];
+            double less = below(tree, r - 1), equal = below(tree, r) - less;
 
-            if (dy < 0 || dy > 0) {
-                all++;
-                right += dx * dy > 0 ? 1 : dx < 0 || dx > 0 ? 0 : 0.5;
-            }
+            right += less + equal / 2;
+            all += (double)i;
         }
+        for (size_t k = i; k < j; k++)
+            for (size_t r = (size_t)v[k][0]; r < most; r += r & -r)
+                tree[r]++;
+    }
+    free(rank);
+    free(v);
+    free(tree);
     return all > 0 ? right / all : 0.5;
 }

@@ -374,3 +374,60 @@ agrees() {
     run -2 llm-score reward -m three "$SEEDS"
     [[ "$output" == *"tensor 'score.weight': shape (2, 8), expected (2, 16)"* ]]
 }
+
+@test "llm-score calibrate: weights and cross-validation as numpy and scipy find them; --weights takes the file" {
+    d="$BATS_TEST_DIRNAME/data/calibrate"
+    for o in plain:"--ridge 0" ridge:"--ridge 0.05" above:"--ridge 0 --only-above"; do
+        # shellcheck disable=SC2086
+        llm-score calibrate ${o#*:} --stats ${o%%:*}.json -o ${o%%:*}.yaml $d.jsonl
+        jq -e -n --arg o "${o%%:*}" --slurpfile want $d.json --slurpfile s "${o%%:*}.json" \
+            --argjson got "$(grep -v '^#\|name' "${o%%:*}.yaml" | sed 's/^\(.*\): \(.*\)$/"\1": \2/' | paste -sd, | sed 's/^/{/; s/$/}/')" '
+            $want[0][$o] as $w | ([$got.offset - $w.offset, $got.helpfulness - $w.weights[0], $got.correctness - $w.weights[1],
+            $got.coherence - $w.weights[2], $got.complexity - $w.weights[3], $got.verbosity - $w.weights[4]] | all(fabs < 2e-5))
+            and ($s[0].calibrated as $c | [$c.spearman - $w.spearman, $c.pairs - $w.pairs, $c.rmse - $w.rmse] | all(fabs < 0.00011))
+            and ($s[0].default as $c | [$c.spearman - $want[0].default.spearman, $c.pairs - $want[0].default.pairs] | all(fabs < 0.00011))'
+    done
+    sort -R $d.jsonl | llm-score calibrate --ridge 0 | cmp - plain.yaml
+    llm-score calibrate $d.jsonl | sed -n 's/.*ridge \(.*\)/\1/p' | grep -qx '0.001\|1e-05\|0.0001\|0.01\|0.1\|0'
+    score --weights plain.yaml <<<"$task" | jq -e '(.092965 + (.301692*.helpfulness + .577937*.correctness + .228191*.coherence
+        + .021582*.complexity - .206197*.verbosity)/4 - .score | fabs < 0.0002) and (.meta.weights | startswith("calibrated-"))'
+    # another file under the same name is another run
+    score -o out --weights plain.yaml "$SEEDS"
+    cp ridge.yaml plain.yaml
+    run -2 score -o out --resume --weights plain.yaml "$SEEDS"
+    [[ "$output" == *weights-are* ]]
+}
+
+@test "llm-score calibrate: what cannot be used is a reject; too few, labels all the same, a bad scale, a file that is there" {
+    d="$BATS_TEST_DIRNAME/data/calibrate.jsonl"
+    (head -30 $d && echo '{"id":"a","label":3}' && head -1 $d | jq -c '.id = "b" | .label = "good"' && echo x) >in
+    run -1 --separate-stderr llm-score calibrate --rejects r in
+    [ "$(jq -s -c 'map(.reject.rule)' r)" = '["axes","label","json"]' ]
+    [ "${lines[0]}" = "# llm-score calibrate: 30 records, label 'label' from 0 to 4, ridge $(sed -n 's/.*ridge //p' <<<"${lines[0]}")" ]
+    run -2 llm-score calibrate <(head -19 $d)
+    [[ "$output" == *"19 records with axes and a label are too few: 20 are needed"* ]]
+    run -2 llm-score calibrate <(jq -c '.label = 3' $d)
+    [[ "$output" == *"all labels are 3"* ]]
+    for s in 1 4,0 1,1 a,b 0,4x 0,inf; do
+        run -2 llm-score calibrate --scale $s $d
+        [[ "$output" == *"--scale: '$s' is not two numbers lo,hi"* ]]
+    done
+    llm-score calibrate --label truth --scale 1,5 <(jq -c '.truth = .label + 1' $d) | grep -v '^#\|name' >a
+    llm-score calibrate --scale 0,4 $d | grep -v '^#\|name' | cmp - a
+    echo kept >there
+    run -2 llm-score calibrate -o there $d
+    [ "$(cat there)" = kept ]
+    run -1 bash -c "llm-score calibrate $d >/dev/full"
+}
+
+@test "llm-score: a judge puts right answers before spoilt ones, and many faults below few" {
+    # 60 pairs of tests/goldens/corrupt.py; of 500, 479 were in order without and 496 with a reference
+    for ref in "" "--reference self"; do
+        # shellcheck disable=SC2086
+        score $ref "$BATS_TEST_DIRNAME/data/corrupt.jsonl" >scored
+        jq -e -s 'group_by(.pair) | map((.[] | select(.good == 4) | .score) > (.[] | select(.good < 4) | .score))
+            | length == 60 and (map(select(.)) | length) >= 54' scored
+        llm-score calibrate --label good --stats s scored >/dev/null
+        jq -e '.default.spearman >= 0.8' s
+    done
+}

@@ -1,5 +1,6 @@
 /* corr_test.c - rank correlation and pairs; values by scipy.stats.spearmanr and by hand. */
 #include "corr.h"
+#include "rng.h"
 #include "test.h"
 
 #include <math.h>
@@ -45,5 +46,25 @@ int main(void)
     c = made((double[]){1, 2, 2, 4}, (double[]){0, 0, 1, 1}, 4);
     CHECK(corr_concordance(&c) == (1 + 1 + 0.5 + 1) / 4);
     corr_free(&c);
+
+    TEST("pairs counted by a tree are those counted one by one");
+    for (uint64_t round = 0; round < 50; round++) {
+        struct rng r = rng_stream(1, round, 0);
+        double right = 0, all = 0;
+
+        for (uint64_t i = 0; i < 1 + round; i++)
+            corr_add(&c, rng_below(&r, i, 0, 9), rng_below(&r, i, 1, 1 + (uint32_t)round / 5));
+        for (size_t i = 0; i < c.n; i++)
+            for (size_t j = 0; j < i; j++) {
+                double d = (c.x[i] - c.x[j]) * (c.y[i] - c.y[j]);
+
+                if (c.y[i] > c.y[j] || c.y[i] < c.y[j]) {
+                    all++;
+                    right += d > 0 ? 1 : d < 0 ? 0 : 0.5;
+                }
+            }
+        CHECK(corr_concordance(&c) == (all > 0 ? right / all : 0.5));
+        corr_free(&c);
+    }
     return test_end();
 }
