@@ -306,6 +306,28 @@ many() {
     cut -d'|' -f4 table | sort -grc
 }
 
+@test "llm-score pairwise: a signal before the input has ended: no group is taken for whole" {
+    many 3 >in
+    mkfifo pipe
+    llm-score pairwise -m "$TINY" --prompts tiny -o out pipe 2>err &
+    pid=$!
+    exec 9>pipe
+    head -8 in >&9
+    for _ in $(seq 1000); do
+        [ -e out.meta ] && break
+        sleep 0.01
+    done
+    sleep 0.2
+    kill -TERM $pid
+    rc=0
+    wait $pid || rc=$?
+    exec 9>&-
+    [ $rc = 75 ]
+    [ ! -s out ]
+    pairwise -o out --resume in
+    pairwise in | cmp - out
+}
+
 reward="$BATS_TEST_DIRNAME/data/reward"
 
 # agrees MODEL GOLDEN TOLERANCE: what llm-score reward gives is what transformers gave.

@@ -334,6 +334,10 @@ within() {
     [ -z "$output" ]
     [[ "$stderr" == *"'0' is not among the server's likeliest tokens where correctness is"* ]]
     [ "$(jq -c '[.id, .reject.rule, has("score")]' bad)" = '[1,"logprobs",false]' ]
+    server ok "$TINY" # asked by other prompts than it was trained on, it lists some of the digits only
+    run -1 --separate-stderr llm-score -m "$URL" --prompts general --rejects some <(head -3 "$SEEDS")
+    [ "$(jq -r .reject.rule some | uniq -c | tr -s ' ')" = " 3 logprobs" ]
+    server
     for f in 400 500 garbage empty slow html; do
         echo "{\"id\":\"$f\",\"instruction\":\"fault=$f\",\"output\":\"y\"}"
     done >in
