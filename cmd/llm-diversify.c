@@ -138,11 +138,12 @@ static bool chosen(void *with, int64_t kept)
     return stream_stopped(g->s);
 }
 
-static void named(void *with, int done)
+static bool named(void *with, int done)
 {
     struct diversify *g = with;
 
     cli_progress_say(&g->progress, g->cli, "%d topics named", done);
+    return stream_stopped(g->s);
 }
 
 /* What lies where, said with -v; refused when what must be in memory does not fit. */
@@ -150,11 +151,14 @@ static int plan(struct diversify *g, struct err *e)
 {
     struct corpus_size size = corpus_size(&g->c);
     double mib = 1 << 20;
-    uint64_t work = kmeans_bytes((int64_t)g->c.n, g->c.dim, g->clusters) + g->c.n * 64;
+    uint64_t row = (uint64_t)g->c.dim * sizeof(float), kept = (uint64_t)g->count;
+    int k = (size_t)g->clusters < g->c.n ? g->clusters : (int)g->c.n;
+    uint64_t work = kmeans_bytes((int64_t)g->c.n, g->c.dim, k) + g->c.n * 64;
     int64_t ram = ram_available("");
 
-    if (!size.vectors_on_disk) // made, but not touched yet
-        work += g->from.embedding ? 0 : size.vectors;
+    kept = kept < g->c.n ? kept : g->c.n;
+    work += 2 * kept * row; // kept rows in lanes, with room to grow
+    work += size.vectors_on_disk ? 0 : size.vectors_to_come;
     cli_note(g->cli,
              "memory: %zu records, lines %.1f MiB%s, vectors %.1f MiB%s (%d values), work %.1f MiB",
              g->c.n, (double)(size.lines + size.items) / mib, size.lines_on_disk ? " on disk" : "",
@@ -236,6 +240,8 @@ static int name_topics(struct diversify *g, struct err *e)
         return 0;
     if (g->label == LABEL_MODEL && label_topics(&g->ses, &g->recipe, &g->c, &g->set, g->io.seed,
                                                 g->name, &g->unnamed, named, g, e))
+        return -1;
+    if (stopped(g, e))
         return -1;
     if (g->label == LABEL_MODEL && !g->unnamed)
         return 0;
@@ -431,7 +437,7 @@ static int open_all(struct diversify *g, int n, char **file, struct err *e)
     if (!rc && !done &&
         (whole_hide(&g->io.output, &g->part[0], false, e) ||
          whole_hide(&g->io.rejects, &g->part[1], g->resume, e) ||
-         (g->plot && chart_check(g->plot, e))))
+         (g->plot && chart_check(g->plot, g->resume, e))))
         rc = -1;
     if (!rc && !done) {
         g->s = stream_open(&g->io, &conf, n, file, e);
@@ -481,8 +487,9 @@ static int run(struct diversify *g, int n, char **file, int *status, struct err 
     if (corpus_open(&g->c, &g->from, e) || read_all(g, e) || want(g, e) || open_work(g, e))
         return -1;
     counts = stream_counts(g->s);
-    if (corpus_vectors(&g->c, g->pool, counts->read + counts->rejected - g->unusable, e) ||
-        plan(g, e) || cluster(g, e) || choose(g, e) || name_topics(g, e) || write_all(g, e))
+    if (plan(g, e) ||
+        corpus_vectors(&g->c, g->pool, counts->read + counts->rejected - g->unusable, e) ||
+        cluster(g, e) || choose(g, e) || name_topics(g, e) || write_all(g, e))
         return -1;
     put_stats(g, &b);
     if (g->plot && draw(g, e))

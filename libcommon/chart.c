@@ -20,13 +20,13 @@ static bool ends(const char *path, const char *with)
     return n > k && !strcmp(path + n - k, with);
 }
 
-int chart_check(const char *path, struct err *e)
+int chart_check(const char *path, bool replace, struct err *e)
 {
     int rc;
 
     if (!ends(path, ".png") && !ends(path, ".svg") && !ends(path, ".gp"))
         return err_set(e, ERR_ARG, "'%s': a plot is a .png, .svg or .gp file", path);
-    if (!access(path, F_OK))
+    if (!replace && !access(path, F_OK))
         return err_set(e, ERR_ARG, "'%s' exists", path);
     if (ends(path, ".gp"))
         return 0;
@@ -152,7 +152,7 @@ int chart_draw(const struct chart *c, const char *path, struct err *e)
         struct file_out f = {0};
 
         put_script(c, path, NULL, &b);
-        rc = file_create(&f, path, 0, e) || file_write(&f, b.p, b.n, e) || file_commit(&f, e);
+        rc = file_create(&f, path, 1, e) || file_write(&f, b.p, b.n, e) || file_commit(&f, e);
         if (rc)
             file_abandon(&f);
         buf_free(&b);

@@ -238,6 +238,13 @@ int corpus_vectors(struct corpus *c, struct thread_pool *pool, int64_t total, st
 
 struct corpus_size corpus_size(const struct corpus *c)
 {
-    return (struct corpus_size){c->lines.n, c->n * sizeof(*c->item), c->rows.n,
-                                spool_on_disk(&c->lines), spool_on_disk(&c->rows)};
+    uint64_t vectors = c->n * (uint64_t)c->dim * sizeof(float);
+
+    return (struct corpus_size){.lines = c->lines.n,
+                                .items = c->n * sizeof(*c->item),
+                                .vectors = vectors,
+                                .vectors_to_come = vectors > c->rows.n ? vectors - c->rows.n : 0,
+                                .lines_on_disk = spool_on_disk(&c->lines),
+                                .vectors_on_disk =
+                                    spool_on_disk(&c->rows) || vectors > c->rows.limit};
 }

@@ -64,9 +64,10 @@ void corpus_text(const struct corpus *c, size_t i, struct buf *out);
 /* Make c->x. total: records in the input, used or not; a file of vectors must have as many. */
 int corpus_vectors(struct corpus *c, struct thread_pool *pool, int64_t total, struct err *e);
 
-/* Bytes that lines, items and vectors take, on the disk those that lie there. */
+/* Bytes that lines, items and vectors take, on the disk those that lie there; of the vectors, which
+ * corpus_vectors has still to make. */
 struct corpus_size {
-    uint64_t lines, items, vectors;
+    uint64_t lines, items, vectors, vectors_to_come;
     bool lines_on_disk, vectors_on_disk;
 };
 struct corpus_size corpus_size(const struct corpus *c);

@@ -96,14 +96,15 @@ static int ask(struct session *ses, const struct recipe *recipe, const struct co
 
 int label_topics(struct session *ses, const struct recipe *recipe, const struct corpus *c,
                  const struct kmeans *s, uint64_t seed, char **label, int *failed,
-                 void (*tick)(void *with, int done), void *with, struct err *e)
+                 bool (*tick)(void *with, int done), void *with, struct err *e)
 {
     int64_t(*row)[LABEL_RECORDS] = central(s, (int64_t)c->n);
     struct recipe_call *call = mem_zero((size_t)s->k, sizeof(*call));
     struct session_result d;
     int next = 0, done = 0, rc = 0;
+    bool stop = false;
 
-    while (done < s->k && !rc) {
+    while (done < s->k && !rc && !stop) {
         while (next < s->k && session_room(ses) && !rc) {
             bool fits = false;
 
@@ -120,8 +121,7 @@ int label_topics(struct session *ses, const struct recipe *recipe, const struct 
                 label[of - call] = tidy(d.d.text, d.d.n_text);
             recipe_call_free(of);
             done++;
-            if (tick)
-                tick(with, done);
+            stop |= tick && tick(with, done);
         }
     }
     for (int t = 0; t < s->k; t++) {

@@ -11,10 +11,10 @@ enum { LABEL_RECORDS = 5, LABEL_BYTES = 80 };
 
 /* Ask for every topic: the prompt's variable `tasks` lists the texts of the LABEL_RECORDS records
  * nearest to its centroid, a line each. label (k) gets the answers' first lines (caller frees),
- * NULL where nothing usable came: counted in *failed. Between requests `tick`, unless NULL, is
- * called. Errors: those of the session. */
+ * NULL where nothing usable came: counted in *failed. `tick`, unless NULL, is called
+ * when one is named; true: stop. Errors: those of the session. */
 int label_topics(struct session *ses, const struct recipe *recipe, const struct corpus *c,
                  const struct kmeans *s, uint64_t seed, char **label, int *failed,
-                 void (*tick)(void *with, int done), void *with, struct err *e);
+                 bool (*tick)(void *with, int done), void *with, struct err *e);
 
 #endif

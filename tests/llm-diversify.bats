@@ -163,12 +163,14 @@ shape() {
     llm-diversify --count 12 -o out --rejects rej --resume in
     cp out first
     : >rej.part # of a run that was killed
+    echo old >map.gp
     llm-diversify --count 12 -o out --rejects rej --resume -j 2 in
     cmp out first
     run -2 llm-diversify --count 13 -o out --rejects rej --resume in
     [[ "$output" == *"count"* ]]
     rm out out.meta # killed between the two renames
-    llm-diversify --count 12 -o out --rejects rej --resume in
+    llm-diversify --count 12 -o out --rejects rej --plot map.gp --resume in
+    grep -q "12 of 120 records kept" map.gp
     cmp out first
     [ "$(wc -l <rej)" = 108 ]
 }
