@@ -28,6 +28,7 @@ static void test_quota(void)
     TEST("quotas: exact sums, largest remainder, full clusters, weight 0");
     CHECK(quota_is(even, big, 3, 9, (int64_t[]){3, 3, 3}));
     CHECK(quota_is(even, big, 3, 10, (int64_t[]){4, 3, 3})); // ties: the lowest
+    CHECK(quota_is(even, big, 3, 11, (int64_t[]){4, 4, 3})); // one more at most for each
     CHECK(quota_is(sizes, big, 3, 10, (int64_t[]){6, 3, 1}));
     CHECK(quota_is(sizes, big, 3, 7, (int64_t[]){4, 2, 1})); // 4.2 2.1 0.7
     CHECK(quota_is(even, tight, 3, 12, (int64_t[]){2, 5, 5}));
