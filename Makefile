@@ -20,7 +20,7 @@ LDLIBS   = -lyaml -lpcre2-8 -lutf8proc -ldl -lm -lpthread
 
 # Packages of Debian and Ubuntu: to build, to test.
 DEB_BUILD = gcc make libc6-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev libcurl4-openssl-dev
-DEB_TEST  = bats shellcheck mandoc jq clang-format parallel slurmd slurmctld slurm-client munge
+DEB_TEST  = bats shellcheck mandoc jq clang-format gnuplot-nox parallel slurmd slurmctld slurm-client munge
 DEPS     ?= 1
 
 CMDS  := $(basename $(notdir $(wildcard cmd/llm-*.c)))
