@@ -386,3 +386,18 @@ EOT
     run -2 llm-score pairwise -m "$URL" --prompts ./p.yaml in
     [[ "$output" == *"p.yaml: 'choices' are not 2 texts"* ]]
 }
+
+@test "remote: llm-diversify has topics named; what a server refuses has its words" {
+    for i in 1 2 3; do
+        printf '{"id":%d,"instruction":"do it","embedding":[1,0.%d]}\n' $i $i
+        printf '{"id":%d,"instruction":"sing songs","embedding":[0.%d,-1]}\n' $((i + 10)) $i
+    done >in
+    server
+    llm-diversify --embedding --max-sim 1 --clusters 2 --count 4 --label model -m "$URL" --stats s in >out
+    [ "$(jq -r .meta.topic_label out | grep -c '^Name ')" = 4 ]
+    jq -e '.unnamed == 0 and .requests == 2' s
+    server 400
+    llm-diversify --embedding --max-sim 1 --clusters 2 --count 4 --label model -m "$URL" --stats s in >out
+    [ "$(jq -r .meta.topic_label out | sort -u | xargs)" = "do, it sing, songs" ]
+    jq -e '.unnamed == 2 and .failed == 2' s
+}
