@@ -560,7 +560,7 @@ int main(int argc, char **argv)
         OPT_FLOAT(0, "tol", &g.tol, "x", 0, 1, "stop when an iteration gains less than this share, 0 to go on until nothing changes"),
         OPT_INT(0, "mini-batch", &g.batch, "n", 0, 1 << 24, "records of a batch of k-means, 0 for all in each iteration"),
         OPT_ENUM(0, "label", &g.label, labels, "how", "names of topics: none, their words, or of the model (-m)"),
-        OPT_STR(0, "prompts", &g.prompts, "set|file", "prompt set (general, tiny) or YAML file, for --label model"),
+        OPT_STR(0, "prompts", &g.prompts, "set|file", "prompt set (general, korean, tiny) or YAML file, for --label model"),
         OPT_HEAD("Vectors"),
         OPT_STR(0, "field", &g.from.field, "name", "field to compare records by instead of instruction and input"),
         OPT_FLAG(0, "no-idf", &g.from.no_idf, "do not weigh rare words more than common ones"),

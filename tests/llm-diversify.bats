@@ -133,6 +133,11 @@ shape() {
     llm-diversify $how -j 2 --batch 2 in | cmp - out
     [ "$(jq -r .meta.topic_label out | sort -u | wc -l)" -ge 2 ]
     jq -e '.unnamed <= 4 and .generated_tokens > 0' s
+    for set in general korean; do
+        # shellcheck disable=SC2086 # several words
+        llm-diversify ${how% *} $set in >out
+        [ "$(wc -l <out)" = 12 ]
+    done
     run -2 llm-diversify --label model in
     [[ "$output" == *"--label model needs a model (-m)"* ]]
 }
