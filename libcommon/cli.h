@@ -31,6 +31,7 @@ struct cli_model {
     int ctx;            // positions a sequence may have; 0 = the model's, at most 4096
     int batch;          // records in flight
     int rows, beams;    // no options: see engine.h
+    bool hidden;        // no option: hidden states are asked for, and no chat template
     int batch_tokens;   // tokens computed in one step
     uint64_t kv_memory; // bytes of the KV cache; 0 = what batch and ctx need
     bool no_prefix_cache;
@@ -83,10 +84,7 @@ extern const struct stream_opt cli_io_default;
 extern const struct cli_notes cli_notes_default;
 
 // clang-format off
-#define CLI_MODEL(p) CLI_MODEL_FOR(p, "GGUF file or Hugging Face directory (required)")
-#define CLI_MODEL_FOR(p, what) \
-    OPT_HEAD("Model"), \
-    OPT_STR('m', "model", &(p)->path, "path", what), \
+#define CLI_ENGINE(p) \
     OPT_ENUM('d', "device", &(p)->device, cli_devices, "name", "auto, cpu or cuda"), \
     OPT_INT('j', "threads", &(p)->threads, "n", 0, 1024, "CPU threads, 0 for as many as may be used"), \
     OPT_INT(0, "ctx", &(p)->ctx, "n", 0, 1 << 24, "positions of a sequence, 0 for the model's up to 4096"), \
@@ -95,7 +93,12 @@ extern const struct cli_notes cli_notes_default;
     OPT_SIZE(0, "kv-memory", &(p)->kv_memory, "size", "memory of the KV cache, such as 2G, instead of what --batch and --ctx need"), \
     OPT_FLAG(0, "no-prefix-cache", &(p)->no_prefix_cache, "compute beginnings of prompts again that were computed before"), \
     OPT_ENUM(0, "repack", &(p)->repack, cli_repack, "when", "lay quantized weights out anew for this CPU: auto, when memory holds them twice; always or never"), \
-    OPT_ENUM(0, "isa", &(p)->isa, cli_isas, "name", "instruction set of the CPU kernels: auto, scalar, avx2, avxvnni, avx512 or avx512vnni"), \
+    OPT_ENUM(0, "isa", &(p)->isa, cli_isas, "name", "instruction set of the CPU kernels: auto, scalar, avx2, avxvnni, avx512 or avx512vnni")
+#define CLI_MODEL(p) CLI_MODEL_FOR(p, "GGUF file or Hugging Face directory (required)")
+#define CLI_MODEL_FOR(p, what) \
+    OPT_HEAD("Model"), \
+    OPT_STR('m', "model", &(p)->path, "path", what), \
+    CLI_ENGINE(p), \
     OPT_STR(0, "chat-template", &(p)->chat_template, "name", "template name or file, or none, instead of the model's own")
 #define CLI_SERVER(p) \
     OPT_HEAD("Server, with -m http://host:port/v1"), \

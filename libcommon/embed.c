@@ -61,6 +61,8 @@ void embed_put(struct record *r, const float *v, int dim, enum embed_type type)
     json_put_float(&b, scale);
     if (q)
         record_set(r, "embedding_scale", b.p, b.n);
+    else if (record_has(r, "embedding_scale")) // of what it had before
+        record_set_int(r, "embedding_scale", 1);
     buf_free(&b);
     free(q);
 }

@@ -9,6 +9,7 @@
 #include "backend.h"
 #include "chat.h"
 #include "hash.h"
+#include "hidden.h"
 #include "tok.h"
 
 #include <stdint.h>
@@ -28,6 +29,7 @@ struct model {
     int dim, n_layers, vocab;
     int ctx;    // positions it was made for
     int window; // keys that a token sees in any layer, itself and those before it; 0: all
+    enum hidden_pool pool; // what the files say that its vectors are made by, or HIDDEN_NONE
     struct attn_shape attn;
     struct ffn_shape ffn;
     float embed_scale;           // of the embedding's rows

@@ -3,12 +3,14 @@
 
 #include "hash.h"
 #include "json.h"
+#include "mem.h"
 #include "utf8.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { ERROR_BYTES = 300 };
+enum { ERROR_BYTES = 300, VECTOR_MOST = 1 << 20 };
 
 /* Positive and within 31 bits, which every server takes. */
 static int64_t seed_of(const struct engine_request *q)
@@ -69,6 +71,12 @@ void openai_put(const struct openai_ask *a, const char *model, const struct engi
 {
     buf_str(out, "{\"model\":");
     json_put_str(out, model, strlen(model));
+    if (a->vector) {
+        json_put_key(out, "input");
+        buf_add(out, a->prompt, a->n_prompt);
+        buf_str(out, ",\"encoding_format\":\"float\"}");
+        return;
+    }
     json_put_key(out, a->raw ? "prompt" : "messages");
     buf_add(out, a->prompt, bare ? a->n_bare : a->n_prompt);
     if (bare)
@@ -247,8 +255,47 @@ int openai_read(struct openai_answer *a, const char *body, size_t n, bool raw, s
     return rc;
 }
 
+static int read_vector(struct openai_answer *a, const struct json *j, struct err *e)
+{
+    int data = json_get(j, 0, "data"), list = json_get(j, json_at(j, data, 0), "embedding");
+    double x;
+
+    if (!json_is(j, data, JSON_ARRAY) || j->node[data].size != 1 || !json_is(j, list, JSON_ARRAY) ||
+        !j->node[list].size)
+        return err_set(e, ERR_DATA, "the server's answer is not one list of numbers");
+    if (j->node[list].size > VECTOR_MOST)
+        return err_set(e, ERR_ARG, "the server's answer is a vector of more than %d values",
+                       VECTOR_MOST);
+    a->vector = mem_new(j->node[list].size * sizeof(*a->vector));
+    for (uint32_t k = (uint32_t)list + 1; k < j->node[list].next; k = j->node[k].next) {
+        if (json_num(j, (int)k, &x) || !isfinite((float)x))
+            return err_set(e, ERR_DATA, "the server's vector holds what is no number for a float");
+        a->vector[a->n_vector++] = (float)x;
+    }
+    return 0;
+}
+
+int openai_read_vector(struct openai_answer *a, const char *body, size_t n, struct err *e)
+{
+    struct arena mem = {0};
+    struct json j;
+    int rc = json_parse(&j, &mem, body, n, e);
+
+    *a = (struct openai_answer){.finish = ENGINE_HIDDEN, .n_prompt = -1};
+    if (rc) {
+        err_wrap(e, "the server's answer is not JSON");
+    } else {
+        rc = read_vector(a, &j, e);
+        a->n_prompt = count_of(&j, json_get(&j, 0, "usage"), "prompt_tokens");
+    }
+    arena_free(&mem);
+    return rc;
+}
+
 void openai_free(struct openai_answer *a)
 {
+    free(a->vector);
+    a->vector = NULL;
     buf_free(&a->text);
     buf_free(&a->logprobs);
 }

@@ -25,7 +25,7 @@ struct call {
     enum state state;
     void *user;
     int sample_index, n_tries;
-    bool raw, logprobs;
+    bool raw, logprobs, vector;
     bool refused; // with the beginning of an answer
     struct buf body, begun;
     struct buf bare;  // the body without the answer's beginning, for a server that refuses it
@@ -236,6 +236,7 @@ void remote_submit(struct remote *r, const struct openai_ask *a, const struct en
     c->user = q->user;
     c->sample_index = q->sample_index;
     c->raw = a->raw;
+    c->vector = a->vector;
     c->logprobs = q->n_logprobs > 0;
     c->answered = -1;
     openai_put(a, r->model, q, a->n_begun && r->bare && !a->forced, &c->body);
@@ -278,7 +279,8 @@ static const char *read_answer(struct remote *r, struct call *c, const struct ht
     if (*a->type && strncasecmp(a->type, "application/json", 16)) {
         buf_fmt(&c->why, "the server's answer is of type '%.80s'", a->type);
         *again = true;
-    } else if (openai_read(&c->answer, a->body, a->n, c->raw, &e)) {
+    } else if (c->vector ? openai_read_vector(&c->answer, a->body, a->n, &e)
+                         : openai_read(&c->answer, a->body, a->n, c->raw, &e)) {
         buf_str(&c->why, e.msg);
         hide_key(r, &c->why);
         *again = e.code == ERR_DATA;
@@ -363,13 +365,17 @@ static int take(struct remote *r, const struct http_answer *a, struct err *e)
     return 0;
 }
 
+static const char *path_of(const struct call *c)
+{
+    return c->vector ? "/embeddings" : c->raw ? "/completions" : "/chat/completions";
+}
+
 static int send_due(struct remote *r, double t, struct err *e)
 {
     for (struct call *c = r->first; c && r->n_sent < r->o.batch; c = c->next) {
         if (c->state != WAITS || c->at > t || r->gate > t)
             continue;
-        if (http_send(r->http, c->raw ? "/completions" : "/chat/completions", c->body.p, c->body.n,
-                      c, e))
+        if (http_send(r->http, path_of(c), c->body.p, c->body.n, c, e))
             return -1;
         if (!c->n_tries++)
             c->answered = r->n.answered;

@@ -19,6 +19,7 @@ struct scan {
     uint32_t each;
     struct tally *tally;
     uint64_t good;      // the file up to here is whole lines
+    int64_t lines;      // as many
     long bad_no;        // line of a damaged line, or 0
     struct err why;     // what is wrong with it
     int in_group;       // lines of the group that is not complete, or 0
@@ -57,6 +58,7 @@ static int take(struct scan *c, const struct lines_line *x, struct err *e)
     c->in_group = (c->in_group + 1) % c->group;
     tally_at(c->tally, key)->done += c->each;
     c->good = x->end;
+    c->lines++;
     return 0;
 }
 
@@ -80,7 +82,9 @@ static int cut_tail(struct scan *c, struct sink *s, struct buf *note, struct err
     if (c->in_group) {
         tally_at(c->tally, c->key)->done -= c->each * (uint32_t)c->in_group;
         c->good = c->group_at;
+        c->lines -= c->in_group;
     }
+    s->lines = c->lines;
     if (c->good == s->size)
         return 0;
     if (sink_cut(s, c->good, e))

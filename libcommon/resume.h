@@ -10,7 +10,7 @@
 /* Read a file of records that an earlier run wrote and add its ids to the tally: `each`
  * to entry.done a line. Lines come in groups of `group` with the same id. A torn or
  * damaged last line, and then an incomplete last group, are cut off, and `note`
- * gets one line of text that says so. Errors: ERR_DATA a damaged line or
+ * gets one line of text that says so; s->lines is what is left. Errors: ERR_DATA a damaged line or
  * group that is not the last, with its line number. */
 int resume_scan(struct sink *s, int group, uint32_t each, struct tally *t, struct buf *note,
                 struct err *e);

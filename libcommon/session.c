@@ -84,6 +84,7 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
         .batch_tokens = o->batch_tokens,
         .rows = o->rows,
         .beams = o->beams,
+        .hidden = o->hidden,
         .kv_bytes = o->kv_memory,
         .no_cache = o->no_prefix_cache,
         .repack = (enum plan_repack)o->repack,
@@ -107,7 +108,7 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
     s->en = engine_open(&eo, o->path, e);
     if (!s->en)
         return -1;
-    if (prompt_model_init(&s->pm, engine_model(s->en), o->chat_template, e)) {
+    if (prompt_model_init(&s->pm, engine_model(s->en), o->hidden ? "none" : o->chat_template, e)) {
         session_close(s);
         return -1;
     }
@@ -257,6 +258,31 @@ int session_sampling(struct session *s, const struct cli_sample *o, struct engin
     return 0;
 }
 
+int session_text(const struct session *s, const char *text, size_t n, bool cut,
+                 struct session_prompt *out, size_t *n_token, struct err *e)
+{
+    size_t ctx, end;
+
+    *out = (struct session_prompt){0};
+    *n_token = 0;
+    if (s->remote) {
+        json_put_str(&out->json, text, n);
+        return 0;
+    }
+    if (tok_encode(s->pm.tok, text, n, TOK_BOS | TOK_EOS, &out->ids, e))
+        return -1;
+    *n_token = out->ids.n;
+    ctx = (size_t)engine_ctx(s->en);
+    if (!cut || out->ids.n <= ctx)
+        return 0;
+    tok_encode(s->pm.tok, "", 0, TOK_EOS, &out->ids, e); // what stands behind a text, to count it
+    end = out->ids.n - *n_token;
+    end = end < ctx ? end : ctx;
+    memmove(out->ids.id + ctx - end, out->ids.id + out->ids.n - end, end * sizeof(*out->ids.id));
+    out->ids.n = ctx;
+    return 0;
+}
+
 int session_record(const struct session *s, struct record *r, struct session_prompt *out,
                    struct err *e)
 {
@@ -325,6 +351,7 @@ int session_submit(struct session *s, struct engine_request *q, const struct ses
     const struct openai_ask ask = {.prompt = p->json.p,
                                    .n_prompt = p->json.n,
                                    .raw = !p->templated,
+                                   .vector = q->pool != HIDDEN_NONE,
                                    .begun = p->begun.p,
                                    .n_begun = p->begun.n,
                                    .n_bare = p->n_bare,
@@ -365,6 +392,8 @@ static int poll_server(struct session *s, struct session_result *out)
     out->d.n_text = r.answer->text.n;
     out->d.n_prompt = r.answer->n_prompt;
     out->d.n_tokens = r.answer->n_tokens;
+    out->d.hidden = r.answer->vector;
+    out->d.n_hidden = r.answer->n_vector;
     out->logprobs = r.answer->logprobs.p;
     out->n_logprobs = r.answer->logprobs.n;
     return 1;
@@ -378,8 +407,9 @@ int session_poll(struct session *s, struct session_result *out)
     if (!engine_poll(s->en, &out->d))
         return 0;
     if (out->d.finish == ENGINE_FAILED) {
-        out->rule = "logits";
-        out->why = "the model gave no finite logits";
+        out->rule = out->d.hidden ? "vector" : "logits";
+        out->why =
+            out->d.hidden ? "the model gave no finite vector" : "the model gave no finite logits";
     } else if (out->d.finish == ENGINE_GRAMMAR) {
         out->rule = "grammar";
         out->why = "no token of the vocabulary keeps to the grammar, or it is too ambiguous";

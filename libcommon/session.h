@@ -60,6 +60,12 @@ struct session_prompt {
     bool forced; // a server that refuses the beginning is not asked without it
 };
 
+/* A text as it stands, for hidden states, with what the tokenizer puts around it; with `cut` the
+ * end of one that is longer than the context is left away. *n_token gets its tokens before that
+ * (0 with a server, which counts itself). */
+int session_text(const struct session *s, const char *text, size_t n, bool cut,
+                 struct session_prompt *out, size_t *n_token, struct err *e);
+
 /* The prompt of a record, or a filled prompt file; see prompt_record and prompt_encode. */
 int session_record(const struct session *s, struct record *r, struct session_prompt *out,
                    struct err *e);

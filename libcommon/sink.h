@@ -20,6 +20,7 @@ struct sink {
     dev_t dev;
     ino_t ino;
     uint64_t size; // at opening
+    int64_t lines; // whole ones, of what resume_scan has read
     struct stop *stop;
     bool gather;     // hold what is written until sink_flush
     struct buf held; // whole lines

@@ -496,6 +496,11 @@ const char *stream_output_path(const struct stream *s)
     return s->out.regular ? s->out.path : NULL;
 }
 
+int64_t stream_lines(const struct stream *s)
+{
+    return s->out.lines;
+}
+
 const char *stream_other(const struct stream *s, size_t i, uint64_t *bytes)
 {
     if (i >= s->others.n)

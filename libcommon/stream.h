@@ -128,6 +128,9 @@ const struct stream_counts *stream_counts(struct stream *s);
  * whose work depends on what they wrote before), else NULL. */
 const char *stream_output_path(const struct stream *s);
 
+/* Lines that the output held when it was opened, to be appended to (resume). */
+int64_t stream_lines(const struct stream *s);
+
 /* The outputs of other attempts that count as done: the i-th one and how many of its bytes, or
  * NULL. For the same commands. */
 const char *stream_other(const struct stream *s, size_t i, uint64_t *bytes);

@@ -369,3 +369,20 @@ item ::= [a-z]{2,6} | [0-9]+' >beams.gbnf
     llm-generate "${beams[@]}" --batch 24 --kv-memory 3.5M --stats st sixteen.jsonl | cmp beams.ref -
     [ "$(jq .preemptions st)" -gt 0 ]
 }
+
+@test "exact: vectors, in records and in files, over batch, chunks, threads, instruction sets and cache" {
+    cd "$BATS_FILE_TMPDIR"
+    for pool in last mean cls; do
+        embed() { llm-embed -m "$TINY" --pooling "$pool" --normalize "$@"; }
+        embed --batch 1 -j 1 --no-prefix-cache --batch-tokens 512 in.jsonl >embed.ref
+        [ "$(wc -l <embed.ref)" = 24 ]
+        embed --batch 7 -j 2 --batch-tokens 7 in.jsonl | cmp embed.ref -
+        embed --batch 32 -j 3 --batch-tokens 64 in.jsonl | cmp embed.ref -
+        embed --isa scalar --batch-tokens 1 --batch 5 <(head -8 in.jsonl) | cmp <(head -8 embed.ref) -
+        ! has avx2 || embed --isa avx2 in.jsonl | cmp embed.ref -
+        tac in.jsonl | embed --batch 6 | tac | cmp embed.ref -
+        embed --npy "$pool.1" --batch 1 in.jsonl >lines.1
+        embed --npy "$pool.2" --batch 9 --batch-tokens 33 in.jsonl | cmp lines.1 -
+        cmp "$pool.1" "$pool.2"
+    done
+}

@@ -282,6 +282,29 @@ static void answer(const struct server *s, const char *body, size_t n, bool chat
     arena_free(&mem);
 }
 
+/* A vector that depends on the text; a fault of its own is a list that is none. */
+static void answer_vector(const struct server *s, const char *body, size_t n, const char *fault)
+{
+    struct arena mem = {0};
+    struct buf b = {0}, list = {0};
+    struct json j;
+    struct err e;
+    size_t size = 0;
+
+    if (json_parse(&j, &mem, body, n, &e))
+        die(e.msg);
+    if (json_str(&j, json_get(&j, 0, "input"), &mem, &size) && strcmp(fault, "base64") != 0)
+        buf_fmt(&list, "[0.1,-2,%zu]", size);
+    else
+        buf_str(&list, "\"AACAPw==\"");
+    buf_fmt(&b, "{\"data\":[{\"index\":0,\"embedding\":%s}],\"usage\":{\"prompt_tokens\":3}}",
+            list.p);
+    reply_json(s, "200 OK", b.p);
+    buf_free(&b);
+    buf_free(&list);
+    arena_free(&mem);
+}
+
 static void hang_up(const struct server *s)
 {
     close(s->fd);
@@ -403,6 +426,8 @@ static void post(const struct server *s, const char *head, const char *body, siz
     } else if (!misbehave(s, fault, key)) {
         if (chat || !strncmp(head, "POST /v1/completions ", 21))
             answer(s, body, n, chat);
+        else if (!strncmp(head, "POST /v1/embeddings ", 20))
+            answer_vector(s, body, n, fault);
         else
             reply_json(s, "404 Not Found", "{\"error\":{\"message\":\"no such address\"}}");
     }

@@ -23,6 +23,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         }
         openai_free(&a);
     }
+    if (!openai_read_vector(&a, s, n, &e))
+        assert(a.n_vector > 0);
+    else
+        assert((e.code == ERR_DATA || e.code == ERR_ARG) && *e.msg);
+    openai_free(&a);
     openai_error(s, n, &b);
     openai_model(s, n, &b, &e);
     buf_free(&b);
@@ -37,6 +42,7 @@ static const char *const seeds[] = {
     "}}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}",
     "{\"choices\":[{\"text\":\"ab\",\"finish_reason\":\"length\",\"logprobs\":{\"tokens\":[\"a\",\"b\"],"
     "\"token_logprobs\":[-1,-2],\"top_logprobs\":[{\"a\":-1,\"x\":-3},{\"b\":-2}]}}]}",
+    "{\"data\":[{\"index\":0,\"embedding\":[0.1,-2,3e-9]}],\"usage\":{\"prompt_tokens\":5}}",
     "{\"error\":{\"message\":\"why\"},\"data\":[{\"id\":\"a/b\"}]}"};
 
 int main(void)

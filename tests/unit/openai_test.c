@@ -93,6 +93,44 @@ static void answers(void)
             true) == ERR_DATA);
 }
 
+static int vector_code(const char *body)
+{
+    struct openai_answer a;
+    struct err e;
+    int rc = openai_read_vector(&a, body, strlen(body), &e) ? (int)e.code : 0;
+
+    openai_free(&a);
+    return rc;
+}
+
+static void vectors(void)
+{
+    static const char good[] = "{\"data\":[{\"index\":0,\"embedding\":[0.1,-2,3e-9]}],"
+                               "\"usage\":{\"prompt_tokens\":5}}";
+    struct engine_request q = {.pool = HIDDEN_MEAN};
+    struct openai_ask a = {.prompt = "\"x\"", .n_prompt = 3, .vector = true};
+    struct openai_answer r;
+    struct buf b = {0};
+    struct err e;
+
+    TEST("openai: a vector is asked for and read");
+    openai_put(&a, "m", &q, false, &b);
+    CHECK(!strcmp(b.p, "{\"model\":\"m\",\"input\":\"x\",\"encoding_format\":\"float\"}"));
+    buf_free(&b);
+    CHECK(!openai_read_vector(&r, good, strlen(good), &e) && r.n_vector == 3 && r.n_prompt == 5);
+    CHECK(r.vector[0] == 0.1f && r.vector[1] == -2 && r.vector[2] == 3e-9f);
+    CHECK(r.finish == ENGINE_HIDDEN);
+    openai_free(&r);
+    TEST("openai: what is no vector");
+    CHECK(vector_code("") == ERR_DATA && vector_code("{\"data\":[]}") == ERR_DATA);
+    CHECK(vector_code("{\"data\":[{\"embedding\":[]}]}") == ERR_DATA);
+    CHECK(vector_code("{\"data\":[{\"embedding\":[[1]]}]}") == ERR_DATA);
+    CHECK(vector_code("{\"data\":[{\"embedding\":[1,null]}]}") == ERR_DATA);
+    CHECK(vector_code("{\"data\":[{\"embedding\":[1e39]}]}") == ERR_DATA);
+    CHECK(vector_code("{\"data\":[{\"embedding\":\"AACAPw==\"}]}") == ERR_DATA);
+    CHECK(vector_code("{\"data\":[{\"embedding\":[1]},{\"embedding\":[2]}]}") == ERR_DATA);
+}
+
 static void errors(void)
 {
     static const char *const body[] = {"{\"error\":{\"message\":\"why\"}}", "{\"error\":\"why\"}",
@@ -120,6 +158,7 @@ int main(void)
 {
     requests();
     answers();
+    vectors();
     errors();
     return test_end();
 }

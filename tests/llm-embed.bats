@@ -1,0 +1,193 @@
+bats_require_minimum_version 1.5.0
+
+# Vectors of records: pooling, forms, files, resuming, rejects, a server. Exactness: exact.bats.
+
+setup() {
+    TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
+    SEEDS="$BATS_TEST_DIRNAME/../examples/synthetic/seeds.jsonl"
+    unset http_proxy HTTP_PROXY all_proxy ALL_PROXY
+    cd "$BATS_TEST_TMPDIR" || return 1
+    : >pids
+}
+
+teardown() {
+    while read -r pid; do
+        kill "$pid" 2>/dev/null || :
+    done <"$BATS_TEST_TMPDIR/pids"
+}
+
+embed() { llm-embed -m "$TINY" "$@"; }
+
+# The rows of a .npy of <f4 as JSON lists: shape, then each row.
+rows() {
+    head -c 128 "$1" | tail -c +11 | sed -n "s/.*'shape': (\([0-9]*\), \([0-9]*\)).*/\1 \2/p" | {
+        read -r n dim
+        echo "$n $dim"
+        [ "$dim" = 0 ] || tail -c +129 "$1" | od -An -v -w$((4 * dim)) -t f4
+    }
+}
+
+@test "llm-embed: fields pass through, the vector is appended, ids and order as everywhere" {
+    printf '{"x":1.00,"text":"Reverse the list."}\n{"id":"b","instruction":"Reverse the list.","input":"fox"}\n{"prompt":"fox"}\n' >in
+    run -0 --separate-stderr embed in
+    [ -z "$stderr" ]
+    [[ "${lines[0]}" = '{"x":1.00,"text":"Reverse the list.","id":"'*'","embedding":['*']}' ]]
+    jq -s -e 'length == 3 and .[1].id == "b" and all(.[]; .embedding | length == 192)' <<<"$output"
+    # the instruction stands before its input, in a line of its own; a prefix before both
+    jq -c '{id, text: ((.text // "") + (.instruction // "") + (if .input then "\n" + .input else "" end) + (.prompt // ""))}' <<<"$output" >joined
+    diff <(jq -c .embedding <<<"$output") <(embed joined | jq -c .embedding)
+    jq -c '.text = "query: " + .text' joined >prefixed
+    diff <(embed --prefix 'query: ' in | jq -c .embedding) <(embed prefixed | jq -c .embedding)
+    diff <(embed --field text joined | jq -c .embedding) <(embed joined | jq -c .embedding)
+    # what a record comes with is replaced in its place
+    run -0 embed --dim 1 <<<'{"embedding":[9],"embedding_scale":3,"id":1,"text":"fox"}'
+    [[ "$output" = '{"embedding":['*'],"embedding_scale":1,"id":1,"text":"fox"}' ]]
+    [[ "$output" != *'[9]'* ]]
+}
+
+@test "llm-embed: pooling differs, --dim cuts, --normalize gives length 1 after it" {
+    echo '{"id":1,"text":"Reverse the list of plums."}' >in
+    for p in last mean cls; do embed --pooling $p in >$p; done
+    [ "$(cat last mean cls | sort -u | wc -l)" = 3 ]
+    embed in | cmp last -
+    embed --dim 5 in | jq -c .embedding | cmp - <(jq -c '.embedding[:5]' last)
+    embed --normalize in | jq -e '[.embedding[] | . * .] | add | . > 0.99999 and . < 1.00001'
+    embed --normalize --dim 5 in | jq -e '(.embedding | length) == 5 and ([.embedding[] | . * .] | add | . > 0.99999 and . < 1.00001)'
+    embed --type int8 in >int8
+    jq -e '.embedding | map(fabs) | max == 127 and all(. == floor)' int8
+    jq -s -e '.[1] as $q | [.[0].embedding, $q.embedding] | transpose
+        | all((.[0] - .[1] * $q.embedding_scale | fabs) <= $q.embedding_scale * 0.501)' last int8
+}
+
+@test "llm-embed: a file of rows has the values of the records; int8 with its factors" {
+    head -n 20 "$SEEDS" >in
+    embed -o rec in
+    embed --npy v.npy -o lines in
+    cmp <(jq -c 'del(.embedding)' rec) <(jq -c . lines)
+    rows v.npy >r
+    [ "$(head -n 1 r)" = "20 192" ]
+    # od shows nine digits, which say a float exactly
+    jq -n -e --slurpfile a rec --rawfile b r '$b | split("\n")[1:-1] | map(split(" ") | map(select(. != "") | tonumber)) as $m
+        | [range(20)] | all(. as $i | [$a[$i].embedding, $m[$i]] | transpose | all((.[0] - .[1] | fabs) <= 1e-7 * (.[0] | fabs)))'
+    embed --type int8 -o rec8 in
+    embed --type int8 --npy v8.npy -o lines8 in
+    [ "$(stat -c %s v8.npy v8.scale.npy | paste -sd' ')" = "$((128 + 20 * 192)) $((128 + 20 * 4))" ]
+    cmp <(jq -c '.embedding[]' rec8) <(tail -c +129 v8.npy | od -An -v -w1 -t d1 | tr -d ' ')
+    # nothing to do: no rows
+    embed --npy none.npy </dev/null
+    [ "$(rows none.npy)" = "0 0" ]
+}
+
+@test "llm-embed: killed at any moment and resumed, the same bytes in all files" {
+    for i in $(seq 60); do echo "{\"id\":$i,\"text\":\"Reverse the list of $i plums.\"}"; done >in
+    echo '{"id":"bad"}' >>in
+    how=(--type int8 --npy v.npy -q -o out --rejects rej)
+    embed "${how[@]}" in || [ $? = 1 ]
+    for f in v.npy v.scale.npy out rej; do mv $f want.$f; done
+    rm out.meta
+    for kill in 1 2 3 4; do
+        rm -f fifo
+        mkfifo fifo
+        llm-embed -m "$TINY" "${how[@]}" --resume --batch 2 <fifo 3>&- &
+        pid=$!
+        echo $pid >>pids
+        exec 4<>fifo # stays open: the command waits for more
+        head -n $((kill * 12)) in >&4
+        until [ -e out ] && [ "$(wc -l <out)" -ge $((kill * 12 - 5)) ]; do
+            kill -0 $pid # else it has failed
+            sleep 0.01
+        done
+        kill -9 $pid
+        wait $pid || :
+        exec 4>&-
+        # a row whose record was not written, and part of one
+        head -c 200 /dev/zero >>v.npy
+        [ $kill != 3 ] || printf '{"torn' >>out
+    done
+    run -1 embed "${how[@]}" --resume in
+    for f in v.npy v.scale.npy out rej; do cmp want.$f $f; done
+    # all is done: nothing changes
+    embed "${how[@]}" --resume in || [ $? = 1 ]
+    for f in v.npy v.scale.npy out rej; do cmp want.$f $f; done
+}
+
+@test "llm-embed: a file that cannot be gone on with is refused, and left as it is" {
+    head -n 5 "$SEEDS" >in
+    embed --npy v.npy -o out in
+    cp v.npy whole
+    run -2 embed --npy v.npy -o other in
+    [[ "$output" = *"'v.npy' exists and is not empty"* ]]
+    head -c 500 whole >v.npy
+    run -2 embed --npy v.npy -o out --resume in
+    [[ "$output" = *"v.npy: fewer rows than the 5 records"* ]]
+    [ "$(stat -c %s v.npy)" = 500 ]
+    cp whole v.npy
+    run -2 embed --npy v.npy -o out --resume --normalize in
+    [[ "$output" = *normalize* ]]
+    run -2 embed -o out --resume in
+    [[ "$output" = *npy* ]]
+    echo text >mine
+    run -2 embed --npy mine -o fresh --resume in
+    [ "$(cat mine)" = text ]
+    run -2 embed --npy /dev/full -o more in
+    run -2 embed --npy v2.npy -o o --attempt 1 in
+    run -1 embed -o /dev/full in
+}
+
+@test "llm-embed: what has no text or is too long is a reject, or cut" {
+    printf '{"id":1,"text":7}\n{"id":2}\n{"id":3,"text":""}\n{"id":4,"text":"%s"}\n{"id":5,"text":"fox"}\n' "$(printf 'plum %.0s' {1..40})" >in
+    run -1 --separate-stderr embed --ctx 16 --rejects rej in
+    [ "$(jq -c .id <<<"$output")" = 5 ]
+    [ "${#stderr_lines[@]}" = 4 ]
+    [ "$(jq -c '[.id, .reject.rule]' rej | paste -sd' ')" = '[1,"field"] [2,"field"] [3,"field"] [4,"context"]' ]
+    jq -s -e '.[3].reject | .value > 16 and .limit == 16' rej
+    run -1 embed --ctx 16 --truncate -q --stats st in
+    [ "$(jq .truncated st)" = 1 ]
+    [ "$(jq -c .id <<<"$output" | paste -sd' ')" = "4 5" ]
+    # the vector is that of the first 16 tokens
+    llm-tokenize -m "$TINY" <<<'{"id":4,"text":"plum plum plum plum plum plum plum plum plum plum plum plum plum plum plum plum"}' | jq -e '.tokens | length > 16'
+    run -2 embed --dim 193 in
+    run -2 llm-embed --dim 385 in
+    run -2 llm-embed --pooling mean in
+    run -2 llm-embed --truncate in
+    run -2 llm-embed -m nothing.gguf in
+}
+
+@test "llm-embed: shards joined are the whole; unordered has the same lines" {
+    embed -o whole "$SEEDS"
+    cp "$SEEDS" in
+    for i in 1 2 3; do embed --shard $i/3 -o part.$i in; done
+    llm-merge --like in part.3 part.1 part.2 | cmp whole -
+    cmp <(sort whole) <(embed -u --batch 7 in | sort)
+}
+
+@test "llm-embed: without a model, hashed n-grams: like texts are near, in any script" {
+    printf '{"id":%s,"text":"%s"}\n' 1 'Sort the numbers from small to large.' 2 'Sort these numbers from large to small!' \
+        3 'Write a poem about the sea.' 4 '바다에 관한 시를 쓰세요.' 5 '바다에 관한 시를 지으세요.' 6 '...' >in
+    run -0 --separate-stderr llm-embed in
+    jq -s -e 'def dot(a; b): [a, b] | transpose | map(.[0] * .[1]) | add;
+        (map(.embedding)) as $v | dot($v[0]; $v[0]) > 0.9999 and dot($v[0]; $v[1]) > 0.4 and dot($v[0]; $v[2]) < 0.3
+        and dot($v[3]; $v[4]) > 0.4 and dot($v[3]; $v[0]) < 0.2 and ($v[5] | all(. == 0)) and ($v[5] | length) == 384' <<<"$output"
+    llm-embed --type int8 --npy h.npy -o lines in
+    [ "$(stat -c %s h.npy)" = $((128 + 6 * 384)) ]
+}
+
+@test "llm-embed: a server's vectors, with its faults repeated or rejected" {
+    : >port.log
+    "$BUILD/tests/faulty_server" port 500,base64,ok 3>&- &
+    echo $! >>pids
+    while [ ! -e port ]; do sleep 0.01; done
+    URL="http://127.0.0.1:$(cat port)/v1"
+    printf '{"id":1,"text":"a \\"b\\""}\n{"id":2,"text":"fault=400"}\n{"id":3,"text":"abc"}\n' >in
+    run -1 --separate-stderr llm-embed -m "$URL" --prefix 'p: ' --batch 1 --rejects rej --stats st in
+    [ "${lines[0]}" = '{"id":1,"text":"a \"b\"","embedding":[0.1,-2,8]}' ]
+    [ "${lines[1]}" = '{"id":3,"text":"abc","embedding":[0.1,-2,6]}' ]
+    [ "${#lines[@]}" = 2 ]
+    jq -e '.id == 2 and .reject.rule == "status"' rej
+    [ "$(jq -c '[.requests, .failed, .retries]' st)" = '[3,1,2]' ]
+    [ "$(cut -f2 port.log | head -n 1)" = '{"model":"test-model","input":"p: a \"b\"","encoding_format":"float"}' ]
+    llm-embed -m "$URL" --dim 2 --npy v.npy -o lines <<<'{"text":"x"}'
+    [ "$(rows v.npy | head -n 1)" = "1 2" ]
+    run -2 llm-embed -m "$URL" --dim 4 <<<'{"text":"x"}'
+    run -2 llm-embed -m "$URL" --pooling mean <<<'{"text":"x"}'
+}
