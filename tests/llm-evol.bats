@@ -178,38 +178,39 @@ strict() {
 
 @test "llm-evol: --answer: instructions are answered, and go when the answer is a refusal or says nothing" {
     strict >own.yaml
+    head -9 "$SEEDS" >in.jsonl
     own=(llm-evol -m "$TINY" --prompts own.yaml --seed 3 --rounds 2 --tries 2 --answer)
-    "${own[@]}" --rejects r --stats s.json "$SEEDS" >out
-    jq -s -e 'map(select(.meta.source == "evol")) | length > 10 and all(.[]; .output | length > 0 and (startswith(" ") | not)
+    "${own[@]}" --rejects r --stats s.json in.jsonl >out
+    jq -s -e 'map(select(.meta.source == "evol")) | length > 6 and all(.[]; .output | length > 0 and (startswith(" ") | not)
         and (test("sorry|well,|of course|i think that"; "i") | not))' out
     jq -s -e 'map(select(.reject.rule == "sorry")) | length > 0 and all(.[]; .reject.value as $v | .output | ascii_downcase | contains($v | ascii_downcase))' r
     sed -i 's/^stopwords:.*/stopwords: [yes, no, "[", "]", animal, 1, 2, 3, 4, 5]/' own.yaml
-    "${own[@]}" --rejects r2 "$SEEDS" >out2
+    "${own[@]}" --rejects r2 in.jsonl >out2
     jq -s -e 'map(select(.reject.rule == "stopwords")) | length > 0 and all(.[]; .output | test("^[^a-z0-9]*((yes|no|animal|[1-5])[^a-z0-9]*)*$"; "i"))' r2
     # interrupted at any time, the same files
-    "${own[@]}" -o whole --rejects whole.rej "$SEEDS"
+    "${own[@]}" -o whole --rejects whole.rej in.jsonl
     cmp out2 whole
-    for i in $(seq 6); do
-        "${own[@]}" -q -o o --rejects rej --resume "$SEEDS" &
+    for i in $(seq 4); do
+        "${own[@]}" -q -o o --rejects rej --resume in.jsonl &
         pid=$!
         sleep "0.$((RANDOM % 60 + 5))"
         kill -9 $pid 2>/dev/null || :
         wait $pid || :
     done
-    "${own[@]}" -q -o o --rejects rej --resume "$SEEDS"
+    "${own[@]}" -q -o o --rejects rej --resume in.jsonl
     cmp out2 o
     cmp r2 rej
-    for part in 20 55 83; do
+    for part in 40 83; do
         cp whole.meta o.meta
         head -c $(($(wc -c <whole) * part / 100)) whole >o
         cp whole.rej rej
-        "${own[@]}" -q -o o --rejects rej --resume "$SEEDS" 2>/dev/null
+        "${own[@]}" -q -o o --rejects rej --resume in.jsonl 2>/dev/null
         cmp whole o
         cmp whole.rej rej
     done
-    { "${own[@]}" --shard 1/2 "$SEEDS"; "${own[@]}" --shard 2/2 "$SEEDS"; } | sort | cmp <(sort whole) -
+    { "${own[@]}" --shard 1/2 in.jsonl; "${own[@]}" --shard 2/2 in.jsonl; } | sort | cmp <(sort whole) -
     grep -v '^answer' own.yaml | sed '/^  user: "{{instruction}}/,$d' >none.yaml
-    run -2 llm-evol -m "$TINY" --prompts none.yaml --answer "$SEEDS"
+    run -2 llm-evol -m "$TINY" --prompts none.yaml --answer in.jsonl
     [[ "$output" == *"none.yaml has no key 'answer'"* ]]
 }
 
