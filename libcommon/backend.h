@@ -62,9 +62,10 @@ struct ffn_shape {
     int dim;
     int gated; // act(gate) * up instead of act(up). Shazeer 2020
     enum ffn_act {
-        FFN_SILU,  // x / (1 + e^-x)
-        FFN_GELU,  // x / (1 + e^-2u), u = sqrt(2/pi) (x + 0.044715 x^3): the tanh form of GELU
-        FFN_RELU2, // max(x, 0)^2. So et al. 2021 (Primer)
+        FFN_SILU,     // x / (1 + e^-x)
+        FFN_GELU,     // x / (1 + e^-2u), u = sqrt(2/pi) (x + 0.044715 x^3): the tanh form of GELU
+        FFN_RELU2,    // max(x, 0)^2. So et al. 2021 (Primer)
+        FFN_GELU_ERF, // x (1 + erf(x / sqrt 2)) / 2. Hendrycks & Gimpel 2016
     } act;
 };
 
@@ -90,6 +91,7 @@ struct step {
     const int32_t *page;  // (n_seq, max_pages) physical page of logical page i; of one that no
                           // token of the step sees, any number of a page
     const int32_t *out;   // (n_out) token indices whose logits are wanted
+    const int32_t *last;  // (n) the last position that a token sees; NULL: its own
 };
 
 enum { STEP_RUN = 0, STEP_REPLAY = 1 };
@@ -131,10 +133,10 @@ struct backend_ops {
     void (*rope_kv)(struct backend *b, float *qkv_d, const struct attn_shape *a,
                     const struct kv_pages *kv, int layer, const struct step *s);
     /* y (n, n_heads * head_dim): token i attends to positions 0..pos[i] of its
-     * sequence, with a window to pos[i] - window + 1 .. pos[i], keys in logical
-     * order in tiles of 64 counted from position 0. Keys outside add exactly
-     * nothing: tiles of them alone are skipped. Dao 2023 (FlashAttention-2),
-     * algorithm 1; Beltagy et al. 2020 (window). y must not alias qkv. */
+     * sequence (or ..last[i], up to which all are in this step), with a window to pos[i] - window +
+     * 1 .. pos[i], keys in logical order in tiles of 64 counted from position 0. Keys outside add
+     * exactly nothing: tiles of them alone are skipped. Dao 2023 (FlashAttention-2), algorithm 1;
+     * Beltagy et al. 2020 (window). y must not alias qkv. */
     void (*attn)(struct backend *b, float *y_d, const float *qkv_d, const struct attn_shape *a,
                  const struct kv_pages *kv, int layer, const struct step *s);
     /* y (n, dim) = act(gate) * up of gu (n, 2 dim): gate first; not gated, act of gu (n, dim). */

@@ -74,7 +74,7 @@ static void ranges(void *ctx, int64_t begin, int64_t end, int worker)
 
         for (int t = b->t0; t < b->t0 + b->n; t++)
             seen = seen || (range >= cpu_attn_first(r->j.a, r->j.s->pos[t]) / CPU_RANGE &&
-                            range <= r->j.s->pos[t] / CPU_RANGE);
+                            range <= cpu_attn_last(r->j.s, t) / CPU_RANGE);
         if (seen)
             r->c->k->attn(&r->j, b->t0, b->n, head, range, scratch_of(r, worker));
     }
@@ -119,8 +119,10 @@ void cpu_attn(struct backend *b, float *y, const float *qkv, const struct attn_s
     r.block = c->attn[1].p;
     r.n_blocks = make_blocks(c->attn[1].p, s, a, most);
     for (int i = 0; i < s->n; i++) {
-        keys += s->pos[i] + 1 - cpu_attn_first(a, s->pos[i]);
-        last = s->pos[i] > last ? s->pos[i] : last;
+        int to = cpu_attn_last(s, i);
+
+        keys += to + 1 - cpu_attn_first(a, s->pos[i]);
+        last = to > last ? to : last;
     }
     r.j.n_ranges = last / CPU_RANGE + 1;
     items = (int64_t)r.n_blocks * a->n_kv_heads;

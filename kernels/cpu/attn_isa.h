@@ -27,7 +27,7 @@ enum { ATTN_PASS = 16 }; // queries of a pass over a page: their scores fit the 
 struct attn_block {
     const struct attn_shape *a;
     int n;
-    int first[CPU_QUERIES], pos[CPU_QUERIES]; // keys that a query sees
+    int first[CPU_QUERIES], pos[CPU_QUERIES]; // keys that a query sees: from, to
     const int32_t *page[CPU_QUERIES];         // of its sequence
     float m[CPU_QUERIES];
     float *l; // (n, 16)
@@ -287,7 +287,7 @@ static void attn_gather(const struct cpu_attn *j, struct attn_block *b, int t0, 
 
             memcpy(q, j->qkv + (size_t)t * row + (size_t)h * dim, dim * sizeof(*q));
             attn_scale(q, a->scale, a->head_dim);
-            b->pos[b->n] = j->s->pos[t];
+            b->pos[b->n] = cpu_attn_last(j->s, t);
             b->page[b->n] = j->s->page + (size_t)j->s->seq[t] * (size_t)j->s->max_pages;
             b->first[b->n] = cpu_attn_first(a, j->s->pos[t]);
         }
@@ -359,7 +359,8 @@ static void attn_tokens(const struct cpu_attn *j, int t0, int n, int kv_head, in
 /* y of one token's head out of its ranges' parts. */
 static void attn_parts(const struct cpu_attn *j, int t, int head)
 {
-    int pos = j->s->pos[t], range = cpu_attn_first(j->a, pos) / CPU_RANGE, dim = j->a->head_dim;
+    int pos = cpu_attn_last(j->s, t), dim = j->a->head_dim;
+    int range = cpu_attn_first(j->a, j->s->pos[t]) / CPU_RANGE;
     const float *part = cpu_attn_part(j, t, head, range);
     struct attn_sum sum = {part[0], part[1]};
     float *y = cpu_attn_y(j, t, head);

@@ -101,6 +101,12 @@ static inline int cpu_attn_first(const struct attn_shape *a, int pos)
     return a->window > 0 && pos >= a->window ? pos - a->window + 1 : 0;
 }
 
+/* The last one. */
+static inline int cpu_attn_last(const struct step *s, int t)
+{
+    return s->last ? s->last[t] : s->pos[t];
+}
+
 /* Where the output, and the part of a range, of one head of token t stands. */
 static inline float *cpu_attn_y(const struct cpu_attn *j, int t, int head)
 {

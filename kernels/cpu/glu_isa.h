@@ -4,11 +4,32 @@
 
 #include "vec.h"
 
-/* num_silu, num_gelu and num_relu2, lane by lane. */
+/* num_gelu_erf, lane by lane. */
+INLINE struct v16 glu_erf(struct v16 x)
+{
+    struct v16 a = v16_max(x, v16_sub(v16_set(-0.0f), x)), t, p;
+
+    a = v16_min(v16_set(NUM_ERF_MAX), a);
+    t = v16_div(v16_set(1.0f), v16_fma(a, v16_set(NUM_ERF_T), v16_set(1.0f)));
+    p = v16_fma(v16_set(NUM_ERF_C8), t, v16_set(NUM_ERF_C7));
+    p = v16_fma(p, t, v16_set(NUM_ERF_C6));
+    p = v16_fma(p, t, v16_set(NUM_ERF_C5));
+    p = v16_fma(p, t, v16_set(NUM_ERF_C4));
+    p = v16_fma(p, t, v16_set(NUM_ERF_C3));
+    p = v16_fma(p, t, v16_set(NUM_ERF_C2));
+    p = v16_fma(p, t, v16_set(NUM_ERF_C1));
+    p = v16_fma(p, t, v16_set(NUM_ERF_C0));
+    t = v16_exp(v16_mul(v16_mul(a, a), v16_set(-0.5f)));
+    return v16_sub(v16_max(v16_set(0.0f), x), v16_mul(v16_mul(p, t), a));
+}
+
+/* num_silu, num_gelu, num_gelu_erf and num_relu2, lane by lane. */
 INLINE struct v16 glu_act(struct v16 x, enum ffn_act act)
 {
     struct v16 e;
 
+    if (act == FFN_GELU_ERF)
+        return glu_erf(x);
     if (act == FFN_RELU2) {
         x = v16_max(v16_set(0.0f), x);
         return v16_mul(x, x);
@@ -45,6 +66,8 @@ static void glu_row(float *y, const float *gu, const struct ffn_shape *f)
         glu_values(y, gu, up, f->dim, FFN_SILU);
     else if (f->act == FFN_GELU)
         glu_values(y, gu, up, f->dim, FFN_GELU);
+    else if (f->act == FFN_GELU_ERF)
+        glu_values(y, gu, up, f->dim, FFN_GELU_ERF);
     else
         glu_values(y, gu, up, f->dim, FFN_RELU2);
 }

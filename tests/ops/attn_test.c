@@ -19,6 +19,7 @@ struct plan {
     float softcap;
     bool norms;
     int shared;
+    bool whole; // tokens see all of their sequence
 };
 
 struct scene {
@@ -29,6 +30,7 @@ struct scene {
     int row;    // floats of q, k and v of one token
     int32_t page[PAGES];
     int max_pages, longest, len[SEQS];
+    bool whole;
     int from;                        // positions that the others have from the first sequence
     float freq[128], head_norm[512]; // of q, then of k
 };
@@ -76,6 +78,7 @@ static void scene_open(struct ops *o, struct scene *c, const struct plan *p)
     c->kv = (struct kv_pages){mem_zero(c->kv_floats, 4), LAYERS, PAGES, c->a.n_kv_heads, dim};
     shuffle(o, c->page, PAGES);
     c->from = p->shared * BACKEND_PAGE;
+    c->whole = p->whole;
     for (int i = 0; i < SEQS; i++)
         c->len[i] = i ? ops_pick(o, c->from + 1, p->longest) : p->longest;
     for (int i = 1; i < SEQS; i++) {
@@ -96,7 +99,7 @@ static void scene_close(struct scene *c)
 /* Feed tokens in steps of at most `chunk`, sequences mixed; y gets (SEQS, longest, heads * dim). */
 static void scene_run(struct scene *c, struct backend *b, int chunk, int layer, float *y)
 {
-    static int32_t pos[SEQS * MOST], seq[SEQS * MOST];
+    static int32_t pos[SEQS * MOST], seq[SEQS * MOST], last[SEQS * MOST];
     int done[SEQS] = {0}, left = 1, wide = c->a.n_heads * c->a.head_dim;
     float *qkv = mem_new((size_t)(c->row * SEQS * c->longest) * sizeof(*qkv));
     float *out = mem_new((size_t)(wide * SEQS * c->longest) * sizeof(*out));
@@ -115,12 +118,14 @@ static void scene_run(struct scene *c, struct backend *b, int chunk, int layer, 
             for (int i = 0; i < chunk && done[q] < c->len[q]; i++, s.n++) {
                 pos[s.n] = done[q]++;
                 seq[s.n] = q;
+                last[s.n] = c->len[q] - 1;
                 memcpy(qkv + (size_t)s.n * (size_t)c->row,
                        c->qkv + (size_t)(q * c->longest + pos[s.n]) * (size_t)c->row,
                        (size_t)c->row * sizeof(*qkv));
                 left = 1;
             }
         }
+        s.last = c->whole ? last : NULL;
         ops_begin(b, &s);
         b->ops->rope_kv(b, qkv, &c->a, &c->kv, layer, &s);
         b->ops->attn(b, out, qkv, &c->a, &c->kv, layer, &s);
@@ -162,9 +167,10 @@ static int exact_attn(const struct scene *c, int q, int pos, int head, const flo
     int dim = c->a.head_dim, kv = c->a.n_heads + head / (c->a.n_heads / c->a.n_kv_heads), bad = 0;
     double query[256], key[256], p[MOST], top = -1e300, sum = 0, cap = (double)c->a.softcap;
     int first = c->a.window && pos >= c->a.window ? pos - c->a.window + 1 : 0;
+    int last = c->whole ? c->len[q] - 1 : pos;
 
     exact_head(c, q, pos, head, true, query);
-    for (int j = first; j <= pos; j++) {
+    for (int j = first; j <= last; j++) {
         exact_head(c, q, j, kv, true, key);
         p[j] = 0;
         for (int i = 0; i < dim; i++)
@@ -173,12 +179,12 @@ static int exact_attn(const struct scene *c, int q, int pos, int head, const flo
         p[j] = cap > 0 ? cap * tanh(p[j] / cap) : p[j];
         top = fmax(top, p[j]);
     }
-    for (int j = first; j <= pos; j++)
+    for (int j = first; j <= last; j++)
         sum += p[j] = exp(p[j] - top);
     for (int i = 0; i < dim; i++) {
         double exact = 0;
 
-        for (int j = first; j <= pos; j++) {
+        for (int j = first; j <= last; j++) {
             const float *row = c->qkv + (size_t)(q * c->longest + j) * (size_t)c->row;
 
             exact += p[j] / sum * (double)row[(kv + c->a.n_kv_heads) * dim + i];
@@ -267,10 +273,10 @@ static void test_shapes(struct ops *o)
 static void test_ranges(struct ops *o)
 {
     static const struct plan plan[] = {
-        {32, 2, 1, MOST, 0, 0, false, 0},
-        {64, 1, 2, 600, 0, 0, true, 0},
-        {20, 1, 3, MOST, 530, 3.0f, false, 0},
-        {80, 1, 1, 513, 512, 0, false, 0},
+        {32, 2, 1, MOST, 0, 0, false, 0, false},
+        {64, 1, 2, 600, 0, 0, true, 0, false},
+        {20, 1, 3, MOST, 530, 3.0f, false, 0, false},
+        {80, 1, 1, 513, 512, 0, false, 0, false},
     };
     static const int chunks[] = {1, 512, 37, 1};
 
@@ -282,17 +288,30 @@ static void test_ranges(struct ops *o)
 /* Sequences that begin with the same pages: their tokens share passes, whatever stands beside. */
 static void test_shared(struct ops *o)
 {
-    static const struct plan plan[] = {{32, 2, 1, 300, 0, 0, false, 3},
-                                       {64, 3, 3, 700, 0, 0, false, 9},
-                                       {20, 1, 8, 200, 100, 0, true, 2},
-                                       {128, 1, 4, 260, 17, 2.0f, false, 3},
-                                       {64, 1, 2, MOST, 530, 0, false, 16}};
+    static const struct plan plan[] = {{32, 2, 1, 300, 0, 0, false, 3, false},
+                                       {64, 3, 3, 700, 0, 0, false, 9, false},
+                                       {20, 1, 8, 200, 100, 0, true, 2, false},
+                                       {128, 1, 4, 260, 17, 2.0f, false, 3, false},
+                                       {64, 1, 2, MOST, 530, 0, false, 16, false}};
     static const int chunks[] = {1, 7, 64, 1, 300};
 
     TEST("attn: sequences that share pages");
     for (int i = 0; i < 5; i++)
         for (int k = 0; k < 5; k++)
             check(o, &plan[i], chunks + k, 1);
+}
+
+/* Tokens that see all of their sequence, which is in one step. */
+static void test_whole(struct ops *o)
+{
+    static const struct plan plan[] = {{32, 3, 1, 200, 0, 0, false, 0, true},
+                                       {64, 1, 2, 64, 0, 0, false, 0, true},
+                                       {20, 2, 1, MOST, 0, 0, false, 0, true}};
+    static const int chunks[] = {MOST};
+
+    TEST("attn: tokens that see all of their sequence");
+    for (int i = 0; i < 3; i++)
+        check(o, &plan[i], chunks, 1);
 }
 
 int main(void)
@@ -303,6 +322,7 @@ int main(void)
     test_shapes(&o);
     test_ranges(&o);
     test_shared(&o);
+    test_whole(&o);
     ops_close(&o);
     return test_end();
 }

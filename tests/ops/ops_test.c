@@ -83,12 +83,14 @@ static int exact_act(enum ffn_act act, float gate, double up, float y)
 {
     double x = (double)gate, u = 0.79788456080286536 * (x + 0.044715 * x * x * x), exact;
 
-    exact = act == FFN_SILU   ? x / (1 + exp(-x))
-            : act == FFN_GELU ? x / (1 + exp(-2 * u))
-            : x > 0           ? x * x
-                              : 0;
+    exact = act == FFN_SILU       ? x / (1 + exp(-x))
+            : act == FFN_GELU     ? x / (1 + exp(-2 * u))
+            : act == FFN_GELU_ERF ? x * erfc(-x / sqrt(2)) / 2
+            : x > 0               ? x * x
+                                  : 0;
     exact *= up;
-    return !near(exact, y, fabs(exact) * (act == FFN_GELU ? 2e-5 : 1e-6) + 1e-34);
+    return !near(exact, y,
+                 fabs(exact) * (act == FFN_GELU || act == FFN_GELU_ERF ? 2e-5 : 1e-6) + 1e-34);
 }
 
 static void test_glu(struct ops *o)
@@ -96,7 +98,7 @@ static void test_glu(struct ops *o)
     TEST("glu: act(gate) * up and act(up), and num.h's bytes");
     for (int k = 0; k < 60; k++) {
         int n = ops_pick(o, 1, 9), dim = ops_pick(o, 1, 300), bad = 0, gated = k % 2;
-        struct ffn_shape f = {dim, gated, (enum ffn_act)(k % 3)};
+        struct ffn_shape f = {dim, gated, (enum ffn_act)(k % 4)};
         size_t all = (size_t)n * (size_t)dim, row = (size_t)dim * (gated ? 2 : 1);
         float *gu = ops_floats(o, all * 2), *y = mem_new(all * 4), *z = mem_new(all * 4);
 
@@ -107,9 +109,10 @@ static void test_glu(struct ops *o)
         for (size_t t = 0; t < (size_t)n; t++)
             for (size_t i = 0; i < (size_t)dim; i++) {
                 float x = gu[t * row + i], up = gated ? gu[t * row + (size_t)dim + i] : 1.0f;
-                float mine = f.act == FFN_SILU   ? num_silu(x)
-                             : f.act == FFN_GELU ? num_gelu(x)
-                                                 : num_relu2(x);
+                float mine = f.act == FFN_SILU       ? num_silu(x)
+                             : f.act == FFN_GELU     ? num_gelu(x)
+                             : f.act == FFN_GELU_ERF ? num_gelu_erf(x)
+                                                     : num_relu2(x);
 
                 mine = gated ? mine * up : mine;
                 bad += exact_act(f.act, x, (double)up, y[t * (size_t)dim + i]);

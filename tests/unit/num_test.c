@@ -59,7 +59,7 @@ static void test_silu(void)
 
 static void test_tanh(void)
 {
-    double worst = 0, gelu = 0;
+    double worst = 0, gelu = 0, tail = 0;
     uint32_t s = 6;
 
     TEST("num_tanh: within 3 ulp, near 0 too; num_gelu: within 3e-7; num_relu2");
@@ -69,9 +69,15 @@ static void test_tanh(void)
 
         worst = fmax(worst, ulps(num_tanh(x), tanh((double)x)));
         gelu = fmax(gelu, fabs((double)num_gelu(x) - (double)x * (1 + tanh(u)) / 2));
+        tail =
+            fmax(tail, fabs((double)num_gelu_erf(x) - (double)x * erfc(-(double)x / sqrt(2)) / 2) /
+                           fmax(fabs((double)x), 1));
     }
     CHECK(worst < 3);
-    CHECK(gelu < 1e-6);
+    CHECK(gelu < 1e-6 && tail < 3e-7);
+    CHECK(num_gelu_erf(0.0f) == 0.0f && num_gelu_erf(1e30f) == 1e30f);
+    CHECK(fabsf(num_gelu_erf(-1e30f)) < 1e-40f && num_gelu_erf(INFINITY) == INFINITY);
+    CHECK(isnan(num_gelu_erf(NAN)));
     CHECK(num_tanh(0.0f) == 0.0f && num_tanh(9.5f) == 1.0f && num_tanh(-9.5f) == -1.0f);
     CHECK(num_tanh(INFINITY) == 1.0f && num_tanh(-INFINITY) == -1.0f && isnan(num_tanh(NAN)));
     CHECK(num_gelu(0.0f) == 0.0f && num_gelu(1e30f) == 1e30f && num_gelu(-1e30f) == 0.0f);
