@@ -188,11 +188,11 @@ static int run(struct tokenize *g, int n, char **file, int *status, struct err *
     g->tok = tokload_path(g->model, e);
     if (!g->tok)
         return -1;
-    cli_note(
-        g->cli, "%d tokens, %s, pre-tokenizer %s, BOS %s", tok_size(g->tok),
-        (const char *const[]){"byte-level BPE", "SentencePiece BPE", "Unigram"}[tok_kind(g->tok)],
-        tok_pre(g->tok) ? tok_pre(g->tok) : "of its own",
-        tok_adds_bos(g->tok) ? "added" : "not added");
+    cli_note(g->cli, "%d tokens, %s, pre-tokenizer %s, BOS %s", tok_size(g->tok),
+             (const char *const[]){"byte-level BPE", "SentencePiece BPE", "Unigram",
+                                   "WordPiece"}[tok_kind(g->tok)],
+             tok_pre(g->tok) ? tok_pre(g->tok) : "of its own",
+             tok_adds_bos(g->tok) ? "added" : "not added");
     return g->raw ? raw_file(g, e) : records(g, n, file, status, e);
 }
 

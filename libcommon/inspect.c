@@ -145,7 +145,7 @@ static void put_parts(struct buf *b, const struct source *s)
 
 static void put_tok(struct buf *b, const struct source *s, const char *path)
 {
-    static const char *const kind[] = {"bpe", "sentencepiece", "unigram"};
+    static const char *const kind[] = {"bpe", "sentencepiece", "unigram", "wordpiece"};
     enum chat_kind chat = CHAT_NONE;
     struct err e = {0};
     struct tok *t;

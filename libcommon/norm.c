@@ -14,6 +14,9 @@ enum kind {
     FORM,
     LOWER,
     ACCENTS,
+    CLEAN,
+    CJK,
+    NONSPACING,
     STRIP,
     NMT,
     PREPEND,
@@ -138,6 +141,30 @@ static int read_step(struct norm *x, struct step *s, const struct json *j, int n
     return 0;
 }
 
+/* BertNormalizer: a step for each of its flags. strip_accents null: when it lowers. */
+static int add_bert(struct norm *x, const struct json *j, int node, struct err *e)
+{
+    int accents = json_get(j, node, "strip_accents");
+    bool lower = json_true(j, json_get(j, node, "lowercase"));
+    bool strip = json_is(j, accents, JSON_BOOL) ? json_true(j, accents) : lower;
+    const struct {
+        bool on;
+        struct step step;
+    } of[] = {{json_true(j, json_get(j, node, "clean_text")), {.kind = CLEAN}},
+              {json_true(j, json_get(j, node, "handle_chinese_chars")), {.kind = CJK}},
+              {strip, {.kind = FORM, .form = UNORM_NFD}},
+              {strip, {.kind = NONSPACING}},
+              {lower, {.kind = LOWER}}};
+
+    for (size_t i = 0; i < sizeof(of) / sizeof(of[0]); i++) {
+        if (of[i].on && x->n == NORM_STEPS)
+            return err_set(e, ERR_DATA, "more than %d steps", NORM_STEPS);
+        if (of[i].on)
+            x->step[x->n++] = of[i].step;
+    }
+    return 0;
+}
+
 static int add_steps(struct norm *x, const struct json *j, int node, struct err *e)
 {
     char *type = json_str(j, json_get(j, node, "type"), &x->mem, NULL);
@@ -146,6 +173,8 @@ static int add_steps(struct norm *x, const struct json *j, int node, struct err 
         return err_set(e, ERR_DATA, "an entry without a 'type'");
     if (!strcmp(type, "Sequence"))
         return add_sequence(x, j, node, e);
+    if (!strcmp(type, "BertNormalizer"))
+        return add_bert(x, j, node, e);
     if (x->n == NORM_STEPS)
         return err_set(e, ERR_DATA, "more than %d steps", NORM_STEPS);
     return read_step(x, &x->step[x->n++], j, node, type, e);
@@ -371,6 +400,15 @@ static int apply(const struct step *x, struct norm_work *w, const char *s, size_
         return 0;
     case NMT:
         unorm_nmt(s, n, out);
+        return 0;
+    case CLEAN:
+        unorm_clean(s, n, out);
+        return 0;
+    case CJK:
+        unorm_space_cjk(s, n, out);
+        return 0;
+    case NONSPACING:
+        unorm_drop_accents(s, n, out);
         return 0;
     case STRIP:
         unorm_strip(&s, &n, x->left, x->right);

@@ -1,7 +1,7 @@
 /* norm.h - text normalizers of tokenizers.
  *
  * A chain of steps, described by tokenizer.json's `normalizer` object: NFC NFD
- * NFKC NFKD Lowercase StripAccents Strip Nmt Prepend Replace Precompiled and
+ * NFKC NFKD Lowercase StripAccents BertNormalizer Strip Nmt Prepend Replace Precompiled and
  * Sequence. Two forms of our own describe what GGUF's t5 tokenizers do:
  * Precompiled with `"longest": true` takes the longest match at each place (as
  * SentencePiece does) instead of a whole grapheme's first, and `Spaces` drops

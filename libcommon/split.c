@@ -192,8 +192,13 @@ static int add_steps(struct split *x, const struct json *j, int node, struct err
         return err_set(e, ERR_DATA, "an entry without a 'type'");
     if (!strcmp(type, "Sequence"))
         return add_sequence(x, j, node, e);
-    if (x->n == SPLIT_STEPS)
+    if (x->n + !strcmp(type, "BertPreTokenizer") >= SPLIT_STEPS)
         return err_set(e, ERR_DATA, "more than %d steps", SPLIT_STEPS);
+    if (!strcmp(type, "BertPreTokenizer")) // white space goes, then punctuation stands alone
+        return read_step(x, &x->step[x->n++], j, node, "WhitespaceSplit", e) ||
+                       read_step(x, &x->step[x->n++], j, node, "Punctuation", e)
+                   ? -1
+                   : 0;
     return read_step(x, &x->step[x->n++], j, node, type, e);
 }
 

@@ -2,7 +2,7 @@
  *
  * A chain of steps, described by tokenizer.json's `pre_tokenizer` object:
  * ByteLevel Split Metaspace Digits Punctuation Whitespace WhitespaceSplit
- * CharDelimiterSplit and Sequence. ByteLevel's change of bytes into letters is
+ * CharDelimiterSplit BertPreTokenizer and Sequence. ByteLevel's change of bytes into letters is
  * not done here: tok merges bytes. */
 #ifndef SPLIT_H
 #define SPLIT_H

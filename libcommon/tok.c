@@ -21,6 +21,8 @@ void tok_close(struct tok *t)
     split_free(t->split);
     bpe_free(&t->bpe);
     unigram_free(&t->unigram);
+    trie_free(&t->begin);
+    trie_free(&t->inside);
     trie_free(&t->added);
     trie_free(&t->added_norm);
     hash_free(&t->extra);
@@ -159,11 +161,34 @@ static void add_unigram(struct tok *t)
     free(score);
 }
 
+/* The pieces that text can become, by whether they begin a word. */
+static void add_wordpiece(struct tok *t)
+{
+    const struct tok_spec *s = &t->spec;
+    struct trie_key *key = mem_new((size_t)s->n * sizeof(*key));
+
+    for (int begins = 0; begins < 2; begins++) {
+        size_t n = 0;
+
+        for (int id = 0; id < s->n; id++) {
+            const struct vocab_piece *p = &s->piece[id];
+            bool mark = p->n > 3 && !memcmp(p->s, meta, 3);
+
+            if (mark == begins && !(p->s[0] == '[' && p->s[p->n - 1] == ']') &&
+                vocab_word(&t->vocab, p->s, p->n) == id)
+                key[n++] = (struct trie_key){p->s + 3 * mark, p->n - 3 * (uint32_t)mark, id};
+        }
+        trie_build(begins ? &t->begin : &t->inside, key, n);
+    }
+    free(key);
+}
+
 /* May a text be cut between the byte before U+2581 and it? Not where a piece
  * crosses that place. */
 static void note_crossings(struct tok *t)
 {
-    t->cuts = !t->spec.byte_level && t->escaped && vocab_word(&t->vocab, meta, 3) >= 0;
+    t->cuts = !t->spec.byte_level && t->spec.kind != TOK_WORDPIECE && t->escaped &&
+              vocab_word(&t->vocab, meta, 3) >= 0;
     for (int id = 0; t->cuts && id < t->spec.n; id++) {
         const struct vocab_piece *p = &t->spec.piece[id];
 
@@ -268,7 +293,7 @@ static int build(struct tok *t, struct err *e)
         return -1;
     t->escaped = s->escaped || norm_escapes(t->norm) || split_escapes(t->split);
     t->space = split_space(t->split);
-    if (norm_prepends(t->norm))
+    if (norm_prepends(t->norm) || s->kind == TOK_WORDPIECE)
         t->space = SPLIT_ALWAYS;
     if (vocab_init(&t->vocab, s->piece, s->n, s->byte_level, t->escaped, e) < 0 ||
         tokspec_check(s, e) < 0)
@@ -283,6 +308,8 @@ static int build(struct tok *t, struct err *e)
     note_crossings(t);
     if (s->kind == TOK_UNIGRAM)
         add_unigram(t);
+    else if (s->kind == TOK_WORDPIECE)
+        add_wordpiece(t);
     else if (s->by_score)
         add_pairs(t);
     else if (add_merges(t, e) < 0)

@@ -1,4 +1,4 @@
-/* tok.h - tokenizers: byte-level BPE, SentencePiece BPE, Unigram.
+/* tok.h - tokenizers: byte-level BPE, SentencePiece BPE, Unigram, WordPiece.
  *
  * The tables of one tokenizer, and encode and decode over them. tokload fills
  * it from GGUF keys or a tokenizer.json; nothing here knows a file format. */

@@ -150,6 +150,36 @@ static void put_unigram(struct work *w, const char *s, size_t n)
     }
 }
 
+/* The longest piece at each place, Schuster & Nakajima 2012 as Devlin et al. 2019 (BERT) use it: a
+ * word that cannot be covered, or is too long, is unknown as a whole. */
+static void put_wordpiece(struct work *w, const char *s, size_t n)
+{
+    const struct tok *t = w->t;
+    size_t before = w->out->n, chars = 0;
+
+    for (size_t i = 0; i < n; i++)
+        chars += ((unsigned char)s[i] & 0xC0) != 0x80;
+    for (size_t at = 0; at < n;) {
+        const struct trie *trie = at ? &t->inside : &t->begin;
+        size_t end = at;
+        uint32_t node = 0;
+        int32_t id = -1;
+
+        for (size_t i = at; trie->n > 1 && i < n && (node = trie_step(trie, node, s[i])); i++)
+            if (trie->value[node] >= 0) {
+                id = trie->value[node];
+                end = i + 1;
+            }
+        if (id < 0 || chars > (size_t)t->spec.max_word) {
+            w->out->n = before;
+            put_id(w, t->spec.unk);
+            return;
+        }
+        put_id(w, id);
+        at = end;
+    }
+}
+
 /* Does the merging of a token's own word end in the token? Then a text with
  * that word needs no merging. Found out once for each token. */
 static bool is_whole(struct work *w, int id, const char *s, size_t n)
@@ -183,7 +213,8 @@ static void put_word(struct work *w, const char *s, size_t n)
     const struct tok *t = w->t;
     struct cached *c = NULL;
     size_t before = w->out->n;
-    int id = t->spec.kind == TOK_UNIGRAM || n > VOCAB_PIECE ? -1 : vocab_word(&t->vocab, s, n);
+    bool whole = t->spec.kind == TOK_UNIGRAM || t->spec.kind == TOK_WORDPIECE || n > VOCAB_PIECE;
+    int id = whole ? -1 : vocab_word(&t->vocab, s, n);
 
     if (id >= 0 && (t->spec.ignore_merges || is_whole(w, id, s, n))) {
         put_id(w, id);
@@ -196,6 +227,8 @@ static void put_word(struct work *w, const char *s, size_t n)
     }
     if (t->spec.kind == TOK_UNIGRAM)
         put_unigram(w, s, n);
+    else if (t->spec.kind == TOK_WORDPIECE)
+        put_wordpiece(w, s, n);
     else
         put_merged(w, s, n);
     if (c && w->out->n - before <= CACHE_IDS) {

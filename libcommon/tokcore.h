@@ -25,6 +25,7 @@ struct tok {
     struct split *split;
     struct bpe bpe;
     struct unigram unigram;
+    struct trie begin, inside;     // WordPiece's pieces, without U+2581, by where they stand
     struct trie added, added_norm; // index into spec.added
     bool escaped;
     enum split_space space;

@@ -51,7 +51,7 @@ static int read_pieces(const struct gguf *g, struct tok_spec *s, struct err *e)
     if (array(g, KEY "scores", GGUF_F32, GGUF_I32, tokens->n, &scores, e) < 0 ||
         array(g, KEY "token_type", GGUF_I32, GGUF_U32, tokens->n, &types, e) < 0)
         return -1;
-    if (!scores && s->kind != TOK_BPE)
+    if (!scores && s->kind != TOK_BPE && s->kind != TOK_WORDPIECE)
         return err_set(e, ERR_DATA, "no key '" KEY "scores'");
     s->n = (int)tokens->n;
     s->piece = arena_new(&s->mem, tokens->n * sizeof(*s->piece));
@@ -115,9 +115,20 @@ static int read_id(const struct gguf *g, const char *key, int n, int fallback, i
     return 0;
 }
 
+/* A text of BERT stands between [CLS] and [SEP]. Old files name neither. */
+static int read_around(const struct gguf *g, struct tok_spec *s, struct err *e)
+{
+    if (read_id(g, KEY "cls_token_id", s->n, s->bos >= 0 ? s->bos : 101, &s->bos, e) < 0 ||
+        read_id(g, KEY "seperator_token_id", s->n, s->eos >= 0 ? s->eos : 102, &s->eos, e) < 0)
+        return -1;
+    s->add_bos = s->add_eos = true;
+    return 0;
+}
+
 static int read_ids(const struct gguf *g, struct tok_spec *s, struct err *e)
 {
     bool spm = !is_own(g) && s->kind == TOK_SPM, uni = !is_own(g) && s->kind == TOK_UNIGRAM;
+    bool words = !is_own(g) && s->kind == TOK_WORDPIECE;
     struct err ignored = {0};
     int64_t pad = -1;
 
@@ -128,9 +139,10 @@ static int read_ids(const struct gguf *g, struct tok_spec *s, struct err *e)
                       : -1,
                 &s->eos, e) < 0 ||
         read_id(g, KEY "unknown_token_id", s->n,
-                spm   ? 0
-                : uni ? 2
-                      : -1,
+                spm     ? 0
+                : uni   ? 2
+                : words ? 100
+                        : -1,
                 &s->unk, e) < 0)
         return -1;
     /* Nobody pads here, and fine-tuned files often name a token that is not there. */
@@ -138,6 +150,8 @@ static int read_ids(const struct gguf *g, struct tok_spec *s, struct err *e)
     s->pad = (int)pad;
     s->add_bos |= spm;
     s->add_eos = uni;
+    if (words)
+        return read_around(g, s, e);
     return gguf_bool(g, KEY "add_bos_token", &s->add_bos, e) < 0 ||
                    gguf_bool(g, KEY "add_eos_token", &s->add_eos, e) < 0
                ? -1
@@ -272,32 +286,46 @@ static int t5_normalizer(const struct gguf *g, struct tok_spec *s, struct err *e
     return 0;
 }
 
+/* BERT's: what files of this kind say nothing about is as in the original's lower-case model. */
+static void bert_chains(struct tok_spec *s)
+{
+    s->normalizer =
+        "{\"type\":\"BertNormalizer\",\"clean_text\":true,\"handle_chinese_chars\":true,"
+        "\"strip_accents\":null,\"lowercase\":true}";
+    s->splitter = "{\"type\":\"BertPreTokenizer\"}";
+}
+
 /* What each kind of file implies, and what our own keys say instead. */
 static int read_kind(const struct gguf *g, struct tok_spec *s, struct err *e)
 {
     bool merges = s->kind == TOK_BPE;
+    int64_t longest = 100;
     int rc = 0;
 
     s->byte_level = s->kind == TOK_BPE;
     s->fuse_unk = s->kind == TOK_UNIGRAM;
     s->byte_fallback = s->kind == TOK_SPM;
     s->escaped = s->kind != TOK_BPE;
+    if (s->kind == TOK_WORDPIECE)
+        bert_chains(s);
     if (s->kind == TOK_BPE)
         rc = read_splitter(g, s, e);
-    else if (!is_own(g))
+    else if (!is_own(g) && s->kind != TOK_WORDPIECE)
         rc = s->kind == TOK_SPM ? spm_normalizer(g, s, e) : t5_normalizer(g, s, e);
     if (rc < 0 || gguf_bool(g, OWN "merges", &merges, e) < 0 ||
         gguf_bool(g, OWN "ignore_merges", &s->ignore_merges, e) < 0 ||
         gguf_bool(g, OWN "byte_fallback", &s->byte_fallback, e) < 0 ||
         gguf_bool(g, OWN "fuse_unk", &s->fuse_unk, e) < 0 ||
         gguf_bool(g, OWN "escaped", &s->escaped, e) < 0 ||
+        gguf_int(g, OWN "max_word", 1, INT32_MAX, &longest, e) < 0 ||
         chain(g, OWN "normalizer", &s->mem, &s->normalizer, e) < 0)
         return -1;
     if (s->kind != TOK_BPE && (chain(g, KEY "pre", &s->mem, &s->pre, e) < 0 ||
                                chain(g, OWN "pre_tokenizer", &s->mem, &s->splitter, e) < 0))
         return -1;
+    s->max_word = (int)longest;
     s->by_score = s->kind == TOK_SPM && !merges;
-    return merges && s->kind != TOK_UNIGRAM ? read_merges(g, s, e) : 0;
+    return merges && s->kind < TOK_UNIGRAM ? read_merges(g, s, e) : 0;
 }
 
 static bool is_phi3(const struct gguf *g)
@@ -364,17 +392,19 @@ static int read_added(const struct gguf *g, struct tok_spec *s, struct err *e)
 
 static int read_spec(const struct gguf *g, struct tok_spec *s, struct err *e)
 {
-    static const char *const model[] = {"gpt2", "llama", "t5"}; // in the order of enum tok_kind
+    static const char *const model[] = {"gpt2", "llama", "t5",
+                                        "bert"}; // in the order of enum tok_kind
     const char *name;
     size_t n, n_prefix = 0, n_suffix = 0;
     int rc = gguf_str(g, KEY "model", &name, &n, e), kind = 0;
 
     if (rc <= 0)
         return rc < 0 ? -1 : err_set(e, ERR_DATA, "no key '" KEY "model'");
-    while (kind < 3 && (strlen(model[kind]) != n || memcmp(model[kind], name, n)))
+    while (kind < 4 && (strlen(model[kind]) != n || memcmp(model[kind], name, n)))
         kind++;
-    if (kind == 3)
-        return err_set(e, ERR_DATA, "tokenizer model '%.*s' is not supported; gpt2, llama, t5 are",
+    if (kind == 4)
+        return err_set(e, ERR_DATA,
+                       "tokenizer model '%.*s' is not supported; gpt2, llama, t5, bert are",
                        n > 40 ? 40 : (int)n, name);
     s->kind = (enum tok_kind)kind;
     s->bos = s->eos = s->unk = s->pad = -1;

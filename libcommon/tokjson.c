@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SPARE_IDS = 65536 }; // ids without a token that a file may leave
 
@@ -71,6 +72,26 @@ static int count_ids(struct load *l, int vocab, int added, struct err *e)
     return 0;
 }
 
+static char *wordpiece(struct tok_spec *s, const char *text, size_t *n)
+{
+    struct buf b = {0};
+    char *copy;
+
+    tokspec_from_wordpiece(text, *n, &b);
+    copy = arena_dup(&s->mem, buf_cstr(&b), b.n);
+    *n = b.n;
+    buf_free(&b);
+    return copy;
+}
+
+/* Is the vocabulary's text of a piece that of an added token? */
+static bool is_same(struct tok_spec *s, const struct vocab_piece *p, const char *text, size_t n)
+{
+    const char *other = s->kind == TOK_WORDPIECE ? wordpiece(s, text, &n) : text;
+
+    return p->n == n && !memcmp(p->s, other, n);
+}
+
 static int set_piece(struct load *l, int id, int text, double score, struct err *e)
 {
     struct vocab_piece *p = &l->s->piece[id];
@@ -82,6 +103,8 @@ static int set_piece(struct load *l, int id, int text, double score, struct err 
                        VOCAB_PIECE);
     if (p->s)
         return err_set(e, ERR_DATA, "vocab: two tokens have id %d", id);
+    if (l->s->kind == TOK_WORDPIECE)
+        s = wordpiece(l->s, s, &n);
     *p = (struct vocab_piece){s, (uint32_t)n, TOK_NORMAL, false, score};
     if (l->s->byte_fallback && vocab_byte_name(s, n) >= 0)
         p->type = TOK_BYTE;
@@ -178,7 +201,7 @@ static int read_added(struct load *l, int list, struct err *e)
 
         if (!text || !n || id_of(j, child(j, (int)k, "id"), s->n, &id) < 0)
             return err_set(e, ERR_DATA, "added_tokens: item %zu has no content", s->n_added);
-        if (s->piece[id].s && (s->piece[id].n != n || memcmp(s->piece[id].s, text, n)))
+        if (s->piece[id].s && !is_same(s, &s->piece[id], text, n))
             return err_set(e, ERR_DATA, "added_tokens: id %d of '%.60s' belongs to '%.60s'", id,
                            text, s->piece[id].s);
         s->piece[id] =
@@ -244,29 +267,39 @@ static int read_model(struct load *l, struct err *e)
     const struct json *j = &l->j;
     struct tok_spec *s = l->s;
     int type = child(j, l->model, "type"), unk;
-    bool unigram = json_str_is(j, type, "Unigram");
+    bool unigram = json_str_is(j, type, "Unigram"), words = json_str_is(j, type, "WordPiece");
+    int longest = child(j, l->model, "max_input_chars_per_word");
+    int64_t most = 100;
     size_t n = 0;
     char *text;
 
-    if (!unigram && !json_str_is(j, type, "BPE") &&
+    if (!unigram && !words && !json_str_is(j, type, "BPE") &&
         (type >= 0 || child(j, l->model, "merges") < 0)) {
         text = json_str(j, type, &s->mem, NULL);
-        return err_set(e, ERR_DATA, "model type '%.40s' is not supported; BPE and Unigram are",
+        return err_set(e, ERR_DATA,
+                       "model type '%.40s' is not supported; BPE, Unigram and WordPiece are",
                        text ? text : "");
     }
     for (int i = 0; i < 3; i++)
-        if (is_set(j, child(j, l->model, never[i])))
+        if (!(words && !i) && is_set(j, child(j, l->model, never[i])))
             return err_set(e, ERR_DATA, "model: '%s' is not supported", never[i]);
     s->byte_level = holds_type(j, child(j, 0, "pre_tokenizer"), "ByteLevel");
-    s->kind = unigram ? TOK_UNIGRAM : s->byte_level ? TOK_BPE : TOK_SPM;
-    if (unigram && s->byte_level)
-        return err_set(e, ERR_DATA, "a Unigram model over bytes is not supported");
+    s->kind = words ? TOK_WORDPIECE : unigram ? TOK_UNIGRAM : s->byte_level ? TOK_BPE : TOK_SPM;
+    if ((unigram || words) && s->byte_level)
+        return err_set(e, ERR_DATA, "a %s model over bytes is not supported",
+                       words ? "WordPiece" : "Unigram");
+    if (words && !json_str_is(j, child(j, l->model, "continuing_subword_prefix"), "##"))
+        return err_set(e, ERR_DATA, "model: 'continuing_subword_prefix' is not '##'");
+    if (longest >= 0 && (json_int(j, longest, &most) || most < 1 || most > INT32_MAX))
+        return err_set(e, ERR_DATA, "model: 'max_input_chars_per_word' is not a number from 1 up");
+    s->max_word = (int)most;
     s->byte_fallback = json_true(j, child(j, l->model, "byte_fallback"));
     s->fuse_unk = unigram || json_true(j, child(j, l->model, "fuse_unk"));
     s->ignore_merges = json_true(j, child(j, l->model, "ignore_merges"));
-    s->escaped = !s->byte_level && unescapes(j, child(j, 0, "decoder"));
+    s->escaped = words || (!s->byte_level && unescapes(j, child(j, 0, "decoder")));
     if (count_ids(l, child(j, l->model, "vocab"), child(j, 0, "added_tokens"), e) < 0 ||
-        read_vocab(l, child(j, l->model, "vocab"), e) < 0 || (!unigram && read_merges(l, e) < 0) ||
+        read_vocab(l, child(j, l->model, "vocab"), e) < 0 ||
+        (!unigram && !words && read_merges(l, e) < 0) ||
         read_added(l, child(j, 0, "added_tokens"), e) < 0)
         return -1;
     unk = child(j, l->model, "unk_id");
@@ -336,6 +369,110 @@ struct tok *tokjson_load(const char *path, const char *dir, struct err *e)
     if (!t)
         err_wrap(e, "%s", path);
     file_unmap(&map);
+    arena_free(&mem);
+    tokspec_free(&s);
+    return t;
+}
+
+/* ---- vocab.txt ---- */
+
+enum { VOCAB_BYTES = 256 << 20 };
+
+/* A flag of tokenizer_config.json into the normalizer; null stays. */
+static void put_flag(const struct json *j, const char *from, const char *to, bool none,
+                     struct buf *b)
+{
+    int node = json_get(j, 0, from);
+
+    json_put_key(b, to);
+    if (json_is(j, node, JSON_BOOL))
+        buf_str(b, json_true(j, node) ? "true" : "false");
+    else
+        buf_str(b, none ? "true" : "null");
+}
+
+static int put_normalizer(const char *dir, struct buf *b, struct err *e)
+{
+    char *path = file_join(dir, "tokenizer_config.json"), *text = NULL;
+    struct arena mem = {0};
+    struct json j = {0};
+    size_t n;
+    int rc = 0;
+
+    if (!access(path, F_OK)) {
+        text = file_text(path, VOCAB_BYTES, &n, e);
+        rc = !text || json_parse(&j, &mem, text, n, e) ? err_wrap(e, "%s", path) : 0;
+    }
+    if (!rc) {
+        buf_str(b, "\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true");
+        put_flag(&j, "tokenize_chinese_chars", "handle_chinese_chars", true, b);
+        put_flag(&j, "strip_accents", "strip_accents", false, b);
+        put_flag(&j, "do_lower_case", "lowercase", true, b);
+        buf_str(b, "},\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"}");
+    }
+    arena_free(&mem);
+    free(text);
+    free(path);
+    return rc;
+}
+
+/* The lines as a tokenizer.json. */
+static int put_vocab(const char *text, size_t n, const char *dir, struct buf *b, struct err *e)
+{
+    static const char *const special[] = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"};
+    struct buf added = {0};
+    int id = 0, at[5] = {-1, -1, -1, -1, -1};
+
+    buf_str(b, "{");
+    if (put_normalizer(dir, b, e))
+        return -1;
+    buf_str(b, ",\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\","
+               "\"continuing_subword_prefix\":\"##\",\"vocab\":{");
+    for (const char *s = text, *end = text + n; s < end; id++) {
+        const char *stop = memchr(s, '\n', (size_t)(end - s));
+        size_t len = (size_t)((stop ? stop : end) - s);
+
+        len -= len && s[len - 1] == '\r';
+        buf_str(b, id ? "," : "");
+        json_put_str(b, s, len);
+        buf_fmt(b, ":%d", id);
+        for (int i = 0; i < 5; i++)
+            if (len == strlen(special[i]) && !memcmp(s, special[i], len))
+                at[i] = id;
+        s = stop ? stop + 1 : end;
+    }
+    for (int i = 0; i < 5; i++)
+        if (at[i] >= 0)
+            buf_fmt(&added, "%s{\"id\":%d,\"content\":\"%s\",\"special\":true}", added.n ? "," : "",
+                    at[i], special[i]);
+    buf_fmt(b, "}},\"added_tokens\":[%s]", added.n ? added.p : "");
+    if (at[2] >= 0 && at[3] >= 0)
+        buf_fmt(b,
+                ",\"post_processor\":{\"type\":\"BertProcessing\",\"cls\":[\"[CLS]\",%d],"
+                "\"sep\":[\"[SEP]\",%d]}",
+                at[2], at[3]);
+    buf_str(b, "}");
+    buf_free(&added);
+    return 0;
+}
+
+struct tok *tokjson_vocab(const char *path, const char *dir, struct err *e)
+{
+    struct tok_spec s = {0};
+    struct load l = {.s = &s};
+    struct arena mem = {0};
+    struct buf b = {0};
+    struct tok *t = NULL;
+    size_t n;
+    char *text = file_text(path, VOCAB_BYTES, &n, e);
+
+    if (text && !put_vocab(text, n, dir, &b, e) && !json_parse(&l.j, &mem, b.p, b.n, e) &&
+        !read_spec(&l, dir, e))
+        t = tok_new(&s, e);
+    if (!t && text)
+        err_wrap(e, "%s", path);
+    free(text);
+    buf_free(&b);
     arena_free(&mem);
     tokspec_free(&s);
     return t;

@@ -10,4 +10,7 @@
  * (NULL: the file alone). See tokload_dir. */
 struct tok *tokjson_load(const char *path, const char *dir, struct err *e);
 
+/* The same from a BERT's vocab.txt, a piece a line, and the flags of tokenizer_config.json. */
+struct tok *tokjson_vocab(const char *path, const char *dir, struct err *e);
+
 #endif

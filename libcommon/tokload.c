@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct tok *tokload_gguf(const struct gguf *g, struct err *e)
 {
@@ -22,10 +23,12 @@ struct tok *tokload_gguf(const struct gguf *g, struct err *e)
 
 struct tok *tokload_dir(const char *dir, struct err *e)
 {
-    char *path = file_join(dir, "tokenizer.json");
-    struct tok *t = tokjson_load(path, dir, e);
+    char *path = file_join(dir, "tokenizer.json"), *words = file_join(dir, "vocab.txt");
+    struct tok *t = access(path, F_OK) && !access(words, F_OK) ? tokjson_vocab(words, dir, e)
+                                                               : tokjson_load(path, dir, e);
 
     free(path);
+    free(words);
     return t;
 }
 

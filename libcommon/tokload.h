@@ -6,13 +6,13 @@
 #include "gguf.h"
 #include "tok.h"
 
-/* From tokenizer.ggml.* (model llama | gpt2 | t5, tokens, scores, token_type,
+/* From tokenizer.ggml.* (model llama | gpt2 | t5 | bert, tokens, scores, token_type,
  * merges, pre, the ids, add_bos_token ..., tokenizer.chat_template,
  * llmutils.tokenizer.pattern). Limits checked: ids in range, equal lengths, no
  * duplicates, merges known. Errors name the key. */
 struct tok *tokload_gguf(const struct gguf *g, struct err *e);
 
-/* From an HF directory: tokenizer.json (model BPE | Unigram, normalizer,
+/* From an HF directory: tokenizer.json (model BPE | Unigram | WordPiece, normalizer,
  * pre_tokenizer, added_tokens, post_processor, decoder) and tokenizer_config.json
  * (bos_token, eos_token, chat_template, add_bos_token), generation_config.json (eos ids). */
 struct tok *tokload_dir(const char *dir, struct err *e);

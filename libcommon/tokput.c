@@ -54,7 +54,7 @@ static void put_pieces(const struct tok *t, int rows, struct gguf_writer *w)
             buf_fmt(&b, "[PAD%d]", id);
         gguf_add_str(w, b.p, b.n);
     }
-    if (s->kind != TOK_BPE) {
+    if (s->kind != TOK_BPE && s->kind != TOK_WORDPIECE) {
         float *score = scores_of(t);
 
         gguf_put_array(w, KEY "scores", GGUF_F32, (uint64_t)rows);
@@ -170,6 +170,8 @@ static void put_own(const struct tok *t, struct gguf_writer *w)
     gguf_put_bool(w, OWN "byte_fallback", s->byte_fallback);
     gguf_put_bool(w, OWN "fuse_unk", s->fuse_unk);
     gguf_put_bool(w, OWN "escaped", s->escaped);
+    if (s->kind == TOK_WORDPIECE)
+        gguf_put_int(w, OWN "max_word", GGUF_U32, s->max_word);
     put_added(w, s);
     put_list(w, OWN "prefix", s->prefix, (size_t)s->n_prefix);
     put_list(w, OWN "suffix", s->suffix, (size_t)s->n_suffix);
@@ -178,7 +180,7 @@ static void put_own(const struct tok *t, struct gguf_writer *w)
 
 void tokput_gguf(const struct tok *t, int rows, struct gguf_writer *w)
 {
-    static const char *const model[] = {"gpt2", "llama", "t5"};
+    static const char *const model[] = {"gpt2", "llama", "t5", "bert"};
     const struct tok_spec *s = tok_spec(t);
 
     put_text(w, KEY "model", model[s->kind]);
@@ -190,7 +192,10 @@ void tokput_gguf(const struct tok *t, int rows, struct gguf_writer *w)
     put_id(w, KEY "padding_token_id", s->pad);
     gguf_put_bool(w, KEY "add_bos_token", s->add_bos);
     gguf_put_bool(w, KEY "add_eos_token", s->add_eos);
-    if (s->kind != TOK_BPE)
+    if (s->kind == TOK_WORDPIECE) { // the second name is spelled as other readers spell it
+        put_id(w, KEY "cls_token_id", s->prefix ? s->prefix[0] : s->bos);
+        put_id(w, KEY "seperator_token_id", s->suffix ? s->suffix[0] : s->eos);
+    } else if (s->kind != TOK_BPE)
         gguf_put_bool(w, KEY "add_space_prefix", tok_adds_space(t));
     if (s->kind == TOK_UNIGRAM)
         put_charsmap(w, s);
@@ -313,6 +318,34 @@ static void json_bpe(struct buf *b, const struct tok *t)
     buf_str(b, "]}");
 }
 
+static void json_wordpiece(struct buf *b, const struct tok_spec *s)
+{
+    struct buf piece = {0};
+    bool any = false;
+
+    buf_str(b, "{\"type\":\"WordPiece\",\"unk_token\":");
+    json_piece(b, s, s->unk);
+    buf_fmt(b, ",\"continuing_subword_prefix\":\"##\",\"max_input_chars_per_word\":%d,\"vocab\":{",
+            s->max_word);
+    for (int id = 0; id < s->n; id++) {
+        const struct vocab_piece *p = &s->piece[id];
+
+        if (p->outside)
+            continue;
+        buf_reset(&piece);
+        if (p->type == TOK_CONTROL || p->type == TOK_USER || p->type == TOK_UNKNOWN)
+            buf_add(&piece, p->s, p->n);
+        else
+            tokspec_to_wordpiece(p->s, p->n, &piece);
+        buf_str(b, any ? "," : "");
+        json_put_str(b, piece.p, piece.n);
+        buf_fmt(b, ":%d", id);
+        any = true;
+    }
+    buf_str(b, "}}");
+    buf_free(&piece);
+}
+
 static void json_unigram(struct buf *b, const struct tok_spec *s)
 {
     buf_str(b, "{\"type\":\"Unigram\",\"unk_id\":");
@@ -408,7 +441,9 @@ static void json_post(struct buf *b, const struct tok_spec *s)
 static void json_decoder(struct buf *b, const struct tok *t)
 {
     json_put_key(b, "decoder");
-    if (tok_spec(t)->byte_level)
+    if (tok_spec(t)->kind == TOK_WORDPIECE)
+        buf_str(b, "{\"type\":\"WordPiece\",\"prefix\":\"##\",\"cleanup\":false}");
+    else if (tok_spec(t)->byte_level)
         buf_str(b, "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,"
                    "\"use_regex\":true}");
     else
@@ -479,6 +514,8 @@ int tokput_dir(const struct tok *t, const char *dir, struct err *e)
     json_put_key(&b, "model");
     if (s->kind == TOK_UNIGRAM)
         json_unigram(&b, s);
+    else if (s->kind == TOK_WORDPIECE)
+        json_wordpiece(&b, s);
     else
         json_bpe(&b, t);
     buf_str(&b, "}\n");

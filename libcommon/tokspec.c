@@ -3,10 +3,35 @@
 
 #include "arena.h"
 
+#include <string.h>
+
 void tokspec_free(struct tok_spec *s)
 {
     arena_free(&s->mem);
     *s = (struct tok_spec){0};
+}
+
+static bool bracketed(const char *s, size_t n)
+{
+    return n > 1 && s[0] == '[' && s[n - 1] == ']';
+}
+
+void tokspec_from_wordpiece(const char *s, size_t n, struct buf *out)
+{
+    bool inside = n > 2 && s[0] == '#' && s[1] == '#';
+
+    if (!inside && !bracketed(s, n))
+        buf_str(out, "\xE2\x96\x81");
+    buf_add(out, s + (inside ? 2 : 0), n - (inside ? 2 : 0));
+}
+
+void tokspec_to_wordpiece(const char *s, size_t n, struct buf *out)
+{
+    bool begins = n > 3 && !memcmp(s, "\xE2\x96\x81", 3);
+
+    if (!begins && !bracketed(s, n))
+        buf_str(out, "##");
+    buf_add(out, s + (begins ? 3 : 0), n - (begins ? 3 : 0));
 }
 
 static int check_id(int id, int lowest, int n, const char *what, struct err *e)
@@ -36,6 +61,8 @@ int tokspec_check(const struct tok_spec *s, struct err *e)
         return -1;
     if (s->add_bos && s->bos < 0)
         return err_set(e, ERR_DATA, "add_bos_token set but no bos id");
+    if (s->kind == TOK_WORDPIECE && s->unk < 0)
+        return err_set(e, ERR_DATA, "no unknown token, which WordPiece needs");
     if (s->add_eos && s->eos < 0)
         return err_set(e, ERR_DATA, "add_eos_token set but no eos id");
     for (size_t i = 0; i < s->n_added; i++)

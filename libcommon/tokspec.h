@@ -6,6 +6,7 @@
 #define TOKSPEC_H
 
 #include "arena.h"
+#include "buf.h"
 #include "err.h"
 #include "mem.h"
 #include "vocab.h"
@@ -14,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum tok_kind { TOK_BPE, TOK_SPM, TOK_UNIGRAM }; // enum tok_type: vocab.h
+enum tok_kind { TOK_BPE, TOK_SPM, TOK_UNIGRAM, TOK_WORDPIECE }; // enum tok_type: vocab.h
 
 enum {
     TOK_BOS = 1,     // begin with BOS where the tokenizer adds one (and never two)
@@ -64,6 +65,7 @@ struct tok_spec {
     bool add_bos, add_eos;
     int32_t *prefix, *suffix; // what stands around a text when not just bos and eos, or NULL
     int n_prefix, n_suffix;
+    int max_word; // characters of a word that WordPiece cuts; longer ones are unknown
     int32_t *end; // (n_end) tokens that end a generation, eos among them
     size_t n_end;
     const char *chat; // template, or NULL
@@ -71,6 +73,11 @@ struct tok_spec {
     struct arena mem; // holds all of the above
 };
 void tokspec_free(struct tok_spec *s);
+/* WordPiece's pieces stand here as they do in GGUF files: those that begin a word with U+2581 in
+ * front ("▁the"), those inside one without "##", and names in brackets ("[CLS]") as they are.
+ * From the form of vocab.txt, and back into it; both append. */
+void tokspec_from_wordpiece(const char *s, size_t n, struct buf *out);
+void tokspec_to_wordpiece(const char *s, size_t n, struct buf *out);
 /* Ids in range, and there where they are asked for: ERR_DATA names which. */
 int tokspec_check(const struct tok_spec *s, struct err *e);
 

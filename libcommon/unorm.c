@@ -121,6 +121,66 @@ void unorm_lower(const char *s, size_t n, struct buf *out)
     }
 }
 
+void unorm_clean(const char *s, size_t n, struct buf *out)
+{
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        size_t len = (size_t)utf8_get(s + i, n - i, &cp);
+        utf8proc_category_t c = utf8proc_category((int32_t)cp);
+        bool odd = c == UTF8PROC_CATEGORY_CC || c == UTF8PROC_CATEGORY_CF ||
+                   c == UTF8PROC_CATEGORY_CN || c == UTF8PROC_CATEGORY_CO;
+
+        if (cp == '\t' || cp == '\n' || cp == '\r')
+            buf_char(out, ' ');
+        else if (cp && cp != 0xFFFD && !odd && unorm_is_space(cp))
+            buf_char(out, ' ');
+        else if (cp && cp != 0xFFFD && !odd)
+            buf_add(out, s + i, len);
+        i += len;
+    }
+}
+
+/* The blocks of Chinese characters that BERT's tokenizer names. */
+static bool is_cjk(uint32_t cp)
+{
+    static const uint32_t range[][2] = {{0x4E00, 0x9FFF},   {0x3400, 0x4DBF},   {0x20000, 0x2A6DF},
+                                        {0x2A700, 0x2B73F}, {0x2B740, 0x2B81F}, {0x2B920, 0x2CEAF},
+                                        {0xF900, 0xFAFF},   {0x2F800, 0x2FA1F}};
+
+    for (size_t i = 0; i < sizeof(range) / sizeof(range[0]); i++)
+        if (cp >= range[i][0] && cp <= range[i][1])
+            return true;
+    return false;
+}
+
+void unorm_space_cjk(const char *s, size_t n, struct buf *out)
+{
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        size_t len = (size_t)utf8_get(s + i, n - i, &cp);
+        bool cjk = is_cjk(cp);
+
+        if (cjk)
+            buf_char(out, ' ');
+        buf_add(out, s + i, len);
+        if (cjk)
+            buf_char(out, ' ');
+        i += len;
+    }
+}
+
+void unorm_drop_accents(const char *s, size_t n, struct buf *out)
+{
+    for (size_t i = 0; i < n;) {
+        uint32_t cp;
+        size_t len = (size_t)utf8_get(s + i, n - i, &cp);
+
+        if (utf8proc_category((int32_t)cp) != UTF8PROC_CATEGORY_MN)
+            buf_add(out, s + i, len);
+        i += len;
+    }
+}
+
 void unorm_drop_marks(const char *s, size_t n, struct buf *out)
 {
     for (size_t i = 0; i < n;) {

@@ -18,6 +18,11 @@ void unorm_form(const char *s, size_t n, enum unorm_form form, int32_t **cp, siz
 /* Full lower case mapping of each character by itself (no final sigma). */
 void unorm_lower(const char *s, size_t n, struct buf *out);
 void unorm_drop_marks(const char *s, size_t n, struct buf *out); // categories Mn, Mc, Me
+/* BERT's rules: controls dropped and all kinds of spaces made ' '; spaces around Chinese
+ * characters; marks of category Mn dropped. */
+void unorm_clean(const char *s, size_t n, struct buf *out);
+void unorm_space_cjk(const char *s, size_t n, struct buf *out);
+void unorm_drop_accents(const char *s, size_t n, struct buf *out);
 /* SentencePiece's `nmt` rule: odd controls dropped, odd spaces made spaces. */
 void unorm_nmt(const char *s, size_t n, struct buf *out);
 /* Narrow *s and *n to leave off White_Space at its ends. */
