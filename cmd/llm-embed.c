@@ -276,7 +276,7 @@ static int choose_pool(struct embed *g, struct err *e)
     }
     m = engine_model(g->ses.en);
     if (!g->pool)
-        g->pool = m->pool != HIDDEN_NONE ? (int)m->pool : HIDDEN_LAST;
+        g->pool = m->pool != HIDDEN_NONE ? (int)m->pool : m->whole ? HIDDEN_MEAN : HIDDEN_LAST;
     if (g->dim > m->dim)
         return err_set(e, ERR_ARG, "--dim %d: the vectors have %d values", g->dim, m->dim);
     cli_note(g->cli, "pooling: %s", hidden_pools[g->pool]);

@@ -120,6 +120,21 @@ static const struct arch_tensor nemotron[] = {
     CLASS_ROWS,
 };
 
+static const struct arch_tensor bert[] = {
+    W(FIRST, EMBED, "token_embd", "bert.embeddings.word_embeddings", "VD", AS_IS),
+    W(FIRST, TYPES, "token_types", "bert.embeddings.token_type_embeddings", "TD", AS_IS),
+    W(FIRST, POSITIONS, "position_embd", "bert.embeddings.position_embeddings", "PD", AS_IS),
+    LAYER_NORM(FIRST, EMBED_NORM, "token_embd_norm", "bert.embeddings.LayerNorm", AS_IS),
+    MATRIX(Q, "attn_q", "attention.self.query", "Q", "D", AS_IS),
+    MATRIX(K, "attn_k", "attention.self.key", "K", "D", AS_IS),
+    MATRIX(V, "attn_v", "attention.self.value", "K", "D", AS_IS),
+    MATRIX(O, "attn_output", "attention.output.dense", "D", "Q", AS_IS),
+    LAYER_NORM(LAYER, ATTN_SUM, "attn_output_norm", "attention.output.LayerNorm", AS_IS),
+    MATRIX(UP, "ffn_up", "intermediate.dense", "F", "D", AS_IS),
+    MATRIX(DOWN, "ffn_down", "output.dense", "D", "F", AS_IS),
+    LAYER_NORM(LAYER, FFN_SUM, "layer_output_norm", "output.LayerNorm", AS_IS),
+};
+
 #define ROWS(table) table, sizeof(table) / sizeof(*table)
 
 static const struct arch family[] = {
@@ -129,6 +144,7 @@ static const struct arch family[] = {
     {"gpt2",     "blk.", "transformer.h.", "transformer.", ROWS(gpt2)},
     {"gemma2",   "blk.", "model.layers.",  NULL,           ROWS(gemma2)},
     {"nemotron", "blk.", "model.layers.",  NULL,           ROWS(nemotron)},
+    {"bert",     "blk.", "bert.encoder.layer.", "bert.",   ROWS(bert)},
 };
 // clang-format on
 
@@ -167,8 +183,11 @@ int arch_shape(const struct arch_tensor *t, const struct hparam *h, int vocab,
     const struct {
         char letter;
         int64_t size;
-    } of[] = {{'V', vocab},     {'P', h->ctx},      {'D', h->dim},     {'Q', q},          {'K', k},
-              {'A', q + 2 * k}, {'H', h->head_dim}, {'F', h->ffn_dim}, {'C', h->n_labels}};
+    } of[] = {{'V', vocab},       {'P', h->ctx + h->first_position},
+              {'D', h->dim},      {'Q', q},
+              {'K', k},           {'A', q + 2 * k},
+              {'H', h->head_dim}, {'F', h->ffn_dim},
+              {'T', h->n_types},  {'C', h->n_labels}};
     int n = 0;
 
     for (; t->shape[n]; n++)

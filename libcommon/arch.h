@@ -18,7 +18,9 @@ enum arch_place { ARCH_FIRST, ARCH_LAYER, ARCH_LAST }; // before, in, after the 
 /* What a tensor is; a bias has the slot of its matrix or norm. */
 enum arch_slot {
     ARCH_EMBED,
+    ARCH_TYPES, // of tokens: one row is added to all of a single text
     ARCH_POSITIONS,
+    ARCH_EMBED_NORM,
     ARCH_ATTN_NORM,
     ARCH_Q,
     ARCH_K,
@@ -28,11 +30,13 @@ enum arch_slot {
     ARCH_K_NORM,
     ARCH_O,
     ARCH_ATTN_POST, // a norm behind attention
+    ARCH_ATTN_SUM,  // a norm of the stream behind its sum
     ARCH_FFN_NORM,
     ARCH_GATE,
     ARCH_UP,
     ARCH_DOWN,
     ARCH_FFN_POST,
+    ARCH_FFN_SUM,
     ARCH_OUT_NORM,
     ARCH_HEAD,
     ARCH_CLASS, // a classifier or regression of the last hidden state
@@ -78,8 +82,8 @@ void arch_hf_name(const struct arch *a, const struct arch_tensor *t, int layer,
                   char out[ARCH_NAME]);
 
 /* Its shape in a GGUF file, outermost first; returns the number of dimensions.
- * V vocab, P positions, D dim, Q heads, K kv heads, A both and K again, H a head, F ffn,
- * C labels. */
+ * V vocab, P positions, T types of tokens, D dim, Q heads, K kv heads, A both and K again, H a
+ * head, F ffn, C labels. */
 int arch_shape(const struct arch_tensor *t, const struct hparam *h, int vocab,
                int64_t shape[TENSOR_DIMS]);
 

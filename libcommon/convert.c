@@ -69,6 +69,8 @@ static void shape_of(const struct source *s, const struct source_part *p, bool t
         shape[0] = p->t->shape[1];
         shape[1] = p->t->shape[0];
     }
+    if (p->what->slot == ARCH_POSITIONS)
+        shape[0] -= s->h.first_position;
 }
 
 struct rows {
@@ -78,6 +80,7 @@ struct rows {
     int head_dim;          // of a permutation, or 0
     bool to_pairs;
     float plus;
+    int first; // row to begin with
 };
 
 /* One row of x into a type, or as it lies in src when it stays what it is. */
@@ -110,7 +113,7 @@ static int put_rows(const struct rows *r, const struct sink *k, struct err *e)
         int64_t end = r->n - i < piece ? r->n : i + piece;
 
         for (int64_t k2 = i; k2 < end && !rc; k2++) {
-            int64_t row = r->head_dim ? arch_rope_row(k2, r->head_dim, r->to_pairs) : k2;
+            int64_t row = r->head_dim ? arch_rope_row(k2, r->head_dim, r->to_pairs) : k2 + r->first;
             const uint8_t *src = (const uint8_t *)t->data + (size_t)row * from;
 
             quant_read(t->type, src, x, r->cols);
@@ -158,7 +161,13 @@ static int put_columns(const struct rows *r, const struct sink *k, struct err *e
 static int put_part(const struct source *s, const struct source_part *p, enum tensor_type type,
                     bool to_gguf, const struct sink *k, struct err *e)
 {
-    struct rows r = {p, type, tensor_rows(p->t), tensor_cols(p->t), 0, to_gguf, 0.0f};
+    int first = p->what->slot == ARCH_POSITIONS ? s->h.first_position : 0;
+    struct rows r = {.part = p,
+                     .type = type,
+                     .n = tensor_rows(p->t) - first,
+                     .cols = tensor_cols(p->t),
+                     .to_pairs = to_gguf,
+                     .first = first};
     enum arch_how how = crosses(s, to_gguf) ? p->what->how : ARCH_AS_IS;
     int rc;
 

@@ -92,13 +92,14 @@ static int make(struct engine *en, struct err *e)
     if (o->ctx > m->ctx)
         return err_set(e, ERR_ARG, "--ctx %d is more than the model's %d positions", o->ctx,
                        m->ctx);
+    if (m->whole && !o->hidden)
+        return err_set(e, ERR_ARG, "%s: an encoder only makes vectors", m->path);
     assert(o->beams <= o->batch && !(o->hidden && o->beams > 1));
-    if (o->hidden)
-        en->o.rows = o->batch_tokens;
-    if (en->o.rows < o->batch)
-        en->o.rows = o->batch;
     if (!en->o.ctx)
         en->o.ctx = m->ctx < CTX_DEFAULT ? m->ctx : CTX_DEFAULT;
+    if (m->whole && o->batch_tokens < o->ctx) // a text is computed in one step
+        en->o.batch_tokens = o->ctx;
+    en->o.rows = o->hidden ? o->batch_tokens : o->rows > o->batch ? o->rows : o->batch;
     en->plan = (struct plan){.ctx = o->ctx,
                              .batch = o->batch,
                              .batch_tokens = o->batch_tokens,
@@ -111,9 +112,10 @@ static int make(struct engine *en, struct err *e)
         forward_open(&en->act, m, en->backend, o->batch_tokens, en->plan.rows, e))
         return -1;
     backend_cpu_repack(en->backend, en->plan.twice);
-    if (!o->no_cache)
+    if (!o->no_cache && !m->whole)
         kv_cache(&en->kv);
     sched_open(&en->sched, &en->kv, o->batch_tokens, o->batch, o->rows);
+    en->sched.build.whole = m->whole;
     en->width = o->hidden ? m->dim : m->vocab;
     if (!en->backend->host)
         en->copy = mem_zero((size_t)o->rows * (size_t)en->width, sizeof(*en->copy));

@@ -1,7 +1,8 @@
 /* forward.c - the transformer, once, over the backend's operations.
  *
  * Touvron et al. 2023 (Llama): pre-norm attention and gated feed-forward, each
- * added to the residual stream x. Families differ by what model.h's fields say. */
+ * added to the residual stream x; Devlin et al. 2019 (BERT): norms behind the sums instead.
+ * Families differ by what model.h's fields say. */
 #include "forward.h"
 
 #include "mem.h"
@@ -80,6 +81,24 @@ static void add_to_stream(const struct model *m, struct backend *b, const struct
     b->ops->norm_add(b, a->x_d, a->gu_d, post, n, m->dim);
 }
 
+/* What a layer's matrices read: the norm of the stream, or itself. */
+static const float *normed(const struct model *m, struct backend *b, const struct act *a,
+                           const struct norm_weight *w, int n)
+{
+    if (!w->w_d)
+        return a->x_d;
+    b->ops->norm(b, a->h_d, a->x_d, w, n, m->dim);
+    return a->h_d;
+}
+
+/* A norm of x itself, where there is one. */
+static void norm_in_place(const struct model *m, struct backend *b, float *x_d,
+                          const struct norm_weight *w, int n)
+{
+    if (w->w_d)
+        b->ops->norm(b, x_d, x_d, w, n, m->dim);
+}
+
 int forward(const struct model *m, struct backend *b, const struct kv_pages *kv,
             const struct act *a, const struct step *s, struct err *e)
 {
@@ -91,21 +110,22 @@ int forward(const struct model *m, struct backend *b, const struct kv_pages *kv,
     if (rc == STEP_REPLAY) // a recording of this shape exists; inputs are already in place
         return op->step_end(b, e);
     op->embed(b, a->x_d, &m->embed, m->positions.n_parts ? &m->positions : NULL, m->embed_scale, s);
+    norm_in_place(m, b, a->x_d, &m->embed_norm, s->n);
     for (int l = 0; l < m->n_layers; l++) {
         const struct layer *w = &m->layer[l];
 
-        op->norm(b, a->h_d, a->x_d, &w->attn_norm, s->n, m->dim);
-        op->linear(b, a->qkv_d, &w->qkv, a->h_d, s->n);
+        op->linear(b, a->qkv_d, &w->qkv, normed(m, b, a, &w->attn_norm, s->n), s->n);
         op->rope_kv(b, a->qkv_d, &w->attn, kv, l, s);
         op->attn(b, a->h_d, a->qkv_d, &w->attn, kv, l, s);
         add_to_stream(m, b, a, &w->o, &w->attn_post, s->n);
-        op->norm(b, a->h_d, a->x_d, &w->ffn_norm, s->n, m->dim);
-        op->linear(b, a->gu_d, &w->gate_up, a->h_d, s->n);
+        norm_in_place(m, b, a->x_d, &w->attn_sum, s->n);
+        op->linear(b, a->gu_d, &w->gate_up, normed(m, b, a, &w->ffn_norm, s->n), s->n);
         op->glu(b, a->h_d, a->gu_d, &m->ffn, s->n);
         add_to_stream(m, b, a, &w->down, &w->ffn_post, s->n);
+        norm_in_place(m, b, a->x_d, &w->ffn_sum, s->n);
     }
     op->gather(b, a->h_d, a->x_d, s, m->dim);
-    op->norm(b, a->h_d, a->h_d, &m->out_norm, s->n_out, m->dim);
+    norm_in_place(m, b, a->h_d, &m->out_norm, s->n_out);
     if (a->logits_d)
         op->linear(b, a->logits_d, &m->head, a->h_d, s->n_out);
     if (a->logits_d && m->logit_cap > 0.0f)

@@ -18,13 +18,15 @@ static const struct family {
     bool pairs_apart; // q and k rows of GGUF files lie as Hugging Face's
     bool rotates;
     bool capped;      // Gemma 2's soft caps, scale of the embedding and of q.k
+    bool whole;       // an encoder
 } families[] = {
-    {"llama",    NORM_RMS,   FFN_SILU,  true,  false, true,  false},
-    {"qwen2",    NORM_RMS,   FFN_SILU,  true,  true,  true,  false},
-    {"qwen3",    NORM_RMS,   FFN_SILU,  true,  true,  true,  false},
-    {"gpt2",     NORM_LAYER, FFN_GELU,  false, true,  false, false},
-    {"gemma2",   NORM_RMS,   FFN_GELU,  true,  true,  true,  true},
-    {"nemotron", NORM_LAYER, FFN_RELU2, false, true,  true,  false},
+    {"llama",    NORM_RMS,   FFN_SILU,  true,  false, true,  false, false},
+    {"qwen2",    NORM_RMS,   FFN_SILU,  true,  true,  true,  false, false},
+    {"qwen3",    NORM_RMS,   FFN_SILU,  true,  true,  true,  false, false},
+    {"gpt2",     NORM_LAYER, FFN_GELU,  false, true,  false, false, false},
+    {"gemma2",   NORM_RMS,   FFN_GELU,  true,  true,  true,  true, false},
+    {"nemotron", NORM_LAYER, FFN_RELU2, false, true,  true,  false, false},
+    {"bert",     NORM_LAYER, FFN_GELU_ERF, false, true, false, false, true},
 };
 // clang-format on
 
@@ -55,6 +57,8 @@ int hparam_family(struct hparam *h, const char *arch, size_t n)
     h->act = f->act;
     h->gated = f->gated;
     h->rope_pairs_apart = f->pairs_apart;
+    h->whole = f->whole;
+    h->n_types = f->whole ? 1 : 0;
     h->rope_base = 10000.0f;
     h->embed_scale = 1.0f;
     return 0;
@@ -293,6 +297,31 @@ static int gguf_sizes(struct hparam *h, const struct keys *k, struct err *e)
     return 0;
 }
 
+/* llama.cpp's numbers: 1 mean, 2 of the first token, 3 of the last. */
+static int gguf_encoder(struct hparam *h, const struct keys *k, struct err *e)
+{
+    static const enum hidden_pool pool[] = {HIDDEN_NONE, HIDDEN_MEAN, HIDDEN_FIRST, HIDDEN_LAST,
+                                            HIDDEN_NONE};
+    char full[128];
+    bool causal = false;
+    int64_t types = 1;
+    int how;
+
+    if (key_int(k, "pooling_type", 0, 4, -1, &how, e))
+        return -1;
+    h->pool = how < 0 ? HIDDEN_NONE : pool[how];
+    if (!h->whole)
+        return 0;
+    if (gguf_int(k->g, "tokenizer.ggml.token_type_count", 1, HPARAM_TYPES, &types, e) < 0 ||
+        gguf_bool(k->g, key(k, "attention.causal", full), &causal, e) < 0)
+        return -1;
+    h->n_types = (int)types;
+    if (causal)
+        return err_set(e, ERR_DATA, "%s: %s: true is not supported for an encoder", k->g->map.path,
+                       full);
+    return 0;
+}
+
 int hparam_gguf(struct hparam *h, const struct gguf *g, struct err *e)
 {
     struct keys k = {g, h->arch};
@@ -323,7 +352,7 @@ int hparam_gguf(struct hparam *h, const struct gguf *g, struct err *e)
           key_float(&k, "rope.freq_base", 10000.0f, &h->rope_base, e) || gguf_scaling(h, &k, e))) ||
         key_int(&k, "attention.sliding_window", 0, INT32_MAX, f->capped ? 4096 : -1, &h->window,
                 e) ||
-        gguf_pattern(h, &k, e) || (f->capped && gguf_capped(h, &k, e)))
+        gguf_pattern(h, &k, e) || (f->capped && gguf_capped(h, &k, e)) || gguf_encoder(h, &k, e))
         return -1;
     h->window = h->window < 0 ? 0 : h->window;
     return hparam_finish(h, e) ? err_wrap(e, "%s", g->map.path) : 0;

@@ -8,6 +8,7 @@
 #include "backend.h"
 #include "err.h"
 #include "gguf.h"
+#include "hidden.h"
 #include "mem.h"
 
 #include <stdbool.h>
@@ -20,6 +21,7 @@ enum {
     HPARAM_CTX = 1 << 24,
     HPARAM_HEAD = 4096, // values of a head
     HPARAM_LABELS = 65536,
+    HPARAM_TYPES = 64, // of tokens
 };
 
 enum hparam_scaling { HPARAM_PLAIN, HPARAM_LINEAR, HPARAM_LLAMA3 };
@@ -28,6 +30,10 @@ struct hparam {
     char arch[16]; // "llama", as in general.architecture
     int dim, n_layers, ffn_dim, ctx;
     int n_heads, n_kv_heads, head_dim;
+    bool whole;            // an encoder: tokens see all of their text
+    int n_types;           // of tokens, of an encoder
+    int first_position;    // rows of the file's positions before that of the first token
+    enum hidden_pool pool; // how the model's vectors are made, if the files say it
     int rope_dims;         // 0: positions are learned
     bool rope_pairs_apart; // how the file's q and k rows lie: HF true, GGUF llama false
     int n_labels;          // of a classifier; 0: there is none

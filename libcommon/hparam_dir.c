@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { CONFIG_BYTES = 1 << 20 };
 
@@ -30,6 +31,9 @@ static const struct type {
     {"gemma2", "gemma2", 8192, 256, true, "rms_norm_eps", 1e-6f, "hidden_activation",
      "gelu_pytorch_tanh", 1},
     {"nemotron", "nemotron", 4096, 0, false, "norm_eps", 1e-5f, "hidden_act", "relu2", 0.5f},
+    {"bert", "bert", 512, 0, true, "layer_norm_eps", 1e-12f, "hidden_act", "gelu", 1},
+    {"roberta", "bert", 512, 0, true, "layer_norm_eps", 1e-12f, "hidden_act", "gelu", 1},
+    {"xlm-roberta", "bert", 512, 0, true, "layer_norm_eps", 1e-12f, "hidden_act", "gelu", 1},
 };
 
 enum { N_TYPES = sizeof(types) / sizeof(types[0]) };
@@ -219,13 +223,13 @@ static int config_type(struct config *c, struct err *e)
         raw = type < 0 ? "none" : json_raw(&c->j, type, &n);
         return err_set(e, ERR_DATA,
                        "model_type %.*s is not supported (llama, mistral, qwen2, qwen3, gpt2, "
-                       "gemma2 and nemotron are)",
+                       "gemma2, nemotron, bert, roberta and xlm-roberta are)",
                        n > 40 ? 40 : (int)n, raw);
     }
     act = json_get(&c->j, 0, c->type->act_name);
     // the one function has two names
     if (!absent(c, act) && !json_str_is(&c->j, act, c->type->act) &&
-        !(c->type->act[0] == 'g' &&
+        !(c->type->act[0] == 'g' && c->type->act[4] &&
           (json_str_is(&c->j, act, "gelu_new") || json_str_is(&c->j, act, "gelu_pytorch_tanh"))))
         return err_set(e, ERR_DATA, "%s is not \"%s\"", c->type->act_name, c->type->act);
     if (json_is(&c->j, json_get(&c->j, 0, "quantization_config"), JSON_OBJECT))
@@ -292,6 +296,53 @@ static int config_gemma2(struct hparam *h, const struct config *c, struct err *e
     return 0;
 }
 
+/* What sentence-transformers keeps beside a model: how its vectors are made. */
+static int read_pooling(struct hparam *h, const char *dir, struct err *e)
+{
+    static const struct {
+        const char *name;
+        enum hidden_pool pool;
+    } modes[] = {{"pooling_mode_mean_tokens", HIDDEN_MEAN},
+                 {"pooling_mode_cls_token", HIDDEN_FIRST},
+                 {"pooling_mode_lasttoken", HIDDEN_LAST}};
+    char *path = file_join(dir, "1_Pooling/config.json"), *text = NULL;
+    struct arena mem = {0};
+    struct json j;
+    size_t n;
+    int rc = 0;
+
+    if (!access(path, F_OK)) {
+        text = file_text(path, CONFIG_BYTES, &n, e);
+        rc = !text || json_parse(&j, &mem, text, n, e) ? err_wrap(e, "%s", path) : 0;
+        for (int i = 0; !rc && i < 3; i++)
+            if (json_true(&j, json_get(&j, 0, modes[i].name)))
+                h->pool = modes[i].pool;
+    }
+    arena_free(&mem);
+    free(text);
+    free(path);
+    return rc;
+}
+
+/* RoBERTa's positions begin behind that of the padding token. */
+static int config_encoder(struct hparam *h, const struct config *c, struct err *e)
+{
+    int kind = json_get(&c->j, 0, "position_embedding_type"), pad = 1;
+
+    if (!absent(c, kind) && !json_str_is(&c->j, kind, "absolute"))
+        return wrong(c, kind, "position_embedding_type", "supported (\"absolute\" is)", e);
+    if (config_flag(c, "is_decoder", false, e) || config_flag(c, "add_cross_attention", false, e) ||
+        config_int(c, "type_vocab_size", 1, HPARAM_TYPES, 2, &h->n_types, e))
+        return -1;
+    if (!strcmp(c->type->name, "bert"))
+        return 0;
+    if (config_int(c, "pad_token_id", 0, 1 << 16, 1, &pad, e))
+        return -1;
+    h->first_position = pad + 1;
+    h->ctx -= h->first_position;
+    return h->ctx > 0 ? 0 : err_set(e, ERR_DATA, "no positions are left behind the padding's");
+}
+
 static int config_read(struct hparam *h, struct config *c, struct err *e)
 {
     int tied;
@@ -311,7 +362,9 @@ static int config_read(struct hparam *h, struct config *c, struct err *e)
             return hparam_finish(h, e);
         h->head_dim = h->dim / h->n_heads;
     }
-    if ((strcmp(h->arch, "gpt2") && config_rope(h, c, e)) || config_window(h, c, e) ||
+    if (h->whole && config_encoder(h, c, e))
+        return -1;
+    if ((strcmp(h->arch, "gpt2") && !h->whole && config_rope(h, c, e)) || config_window(h, c, e) ||
         (!strcmp(h->arch, "gemma2") && config_gemma2(h, c, e)))
         return -1;
     return hparam_finish(h, e);
@@ -330,6 +383,8 @@ int hparam_dir(struct hparam *h, const char *dir, struct err *e)
         rc = json_parse(&c.j, &c.mem, text, n, e) || config_read(h, &c, e) ? err_wrap(e, "%s", path)
                                                                            : 0;
     }
+    if (!rc)
+        rc = read_pooling(h, dir, e);
     arena_free(&c.mem);
     free(text);
     free(path);

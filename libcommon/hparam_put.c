@@ -69,6 +69,20 @@ static void put_window_keys(struct keys *k, const struct hparam *h)
     }
 }
 
+/* llama.cpp's numbers of poolings. */
+static void put_encoder_keys(struct keys *k, const struct hparam *h)
+{
+    static const int pooling[] = {
+        [HIDDEN_NONE] = 0, [HIDDEN_MEAN] = 1, [HIDDEN_FIRST] = 2, [HIDDEN_LAST] = 3};
+
+    if (h->pool != HIDDEN_NONE)
+        gguf_put_int(k->w, key(k, "pooling_type"), GGUF_U32, pooling[h->pool]);
+    if (!h->whole)
+        return;
+    gguf_put_bool(k->w, key(k, "attention.causal"), false);
+    gguf_put_int(k->w, "tokenizer.ggml.token_type_count", GGUF_U32, h->n_types);
+}
+
 void hparam_put_gguf(struct gguf_writer *w, const struct source *s)
 {
     const struct hparam *h = &s->h;
@@ -97,6 +111,7 @@ void hparam_put_gguf(struct gguf_writer *w, const struct source *s)
                    h->eps);
     put_rope_keys(&k, h);
     put_window_keys(&k, h);
+    put_encoder_keys(&k, h);
 }
 
 /* ---- config.json ---- */
@@ -204,6 +219,7 @@ static const struct kind {
     {"gemma2", "gemma2", "Gemma2ForCausalLM", "hidden_activation", "gelu_pytorch_tanh",
      "rms_norm_eps"},
     {"nemotron", "nemotron", "NemotronForCausalLM", "hidden_act", "relu2", "norm_eps"},
+    {"bert", "bert", "BertModel", "hidden_act", "gelu", "layer_norm_eps"},
     {"llama", "mistral", "MistralForCausalLM", "hidden_act", "silu", "rms_norm_eps"}, // last
 };
 
@@ -297,6 +313,26 @@ static int put_gpt2(const struct source *s, struct buf *b, struct err *e)
     return put_windows(s, kind_of(h), b, e);
 }
 
+static int put_bert(const struct source *s, struct buf *b, struct err *e)
+{
+    const struct hparam *h = &s->h;
+
+    if (h->n_kv_heads != h->n_heads || h->n_heads * h->head_dim != h->dim || h->window)
+        return err_set(e, ERR_DATA,
+                       "%s: %d heads of %d values, %d of them of keys, or a window, which BERT's "
+                       "config.json cannot say",
+                       s->path, h->n_heads, h->head_dim, h->n_kv_heads);
+    put_int(b, "hidden_size", h->dim);
+    put_int(b, "intermediate_size", h->ffn_dim);
+    put_int(b, "max_position_embeddings", h->ctx);
+    put_int(b, "num_attention_heads", h->n_heads);
+    put_int(b, "num_hidden_layers", h->n_layers);
+    put_int(b, "type_vocab_size", h->n_types);
+    json_put_key(b, "position_embedding_type");
+    buf_str(b, "\"absolute\"");
+    return 0;
+}
+
 /* 0 is null: none. */
 static void put_cap(struct buf *b, const char *name, float v)
 {
@@ -366,7 +402,9 @@ int hparam_put_config(const struct source *s, const struct tok *tok, enum tensor
     put_int(b, "eos_token_id", tok_eos(tok));
     put_int(b, "vocab_size", s->vocab);
     put_real(b, k->eps_name, h->eps);
-    if (!strcmp(h->arch, "gpt2") ? put_gpt2(s, b, e) : put_others(s, k, b, e))
+    if (!strcmp(h->arch, "gpt2") ? put_gpt2(s, b, e)
+        : h->whole               ? put_bert(s, b, e)
+                                 : put_others(s, k, b, e))
         return -1;
     put_flag(b, "tie_word_embeddings", h->tied);
     buf_fmt(b, ",\"torch_dtype\":\"%s\"}\n",

@@ -34,7 +34,8 @@ static bool is_norm(enum arch_slot slot)
 {
     return slot == ARCH_ATTN_NORM || slot == ARCH_ATTN_POST || slot == ARCH_FFN_NORM ||
            slot == ARCH_FFN_POST || slot == ARCH_Q_NORM || slot == ARCH_K_NORM ||
-           slot == ARCH_OUT_NORM;
+           slot == ARCH_OUT_NORM || slot == ARCH_EMBED_NORM || slot == ARCH_ATTN_SUM ||
+           slot == ARCH_FFN_SUM;
 }
 
 static struct norm_weight *norm_of(struct model *m, enum arch_slot slot, int layer)
@@ -50,6 +51,12 @@ static struct norm_weight *norm_of(struct model *m, enum arch_slot slot, int lay
         return &l->ffn_norm;
     case ARCH_FFN_POST:
         return &l->ffn_post;
+    case ARCH_ATTN_SUM:
+        return &l->attn_sum;
+    case ARCH_FFN_SUM:
+        return &l->ffn_sum;
+    case ARCH_EMBED_NORM:
+        return &m->embed_norm;
     case ARCH_Q_NORM:
         return &l->attn.q_norm;
     case ARCH_K_NORM:
@@ -247,6 +254,8 @@ static void set_shapes(struct load *l)
     m->n_layers = h->n_layers;
     m->vocab = l->f->s.vocab;
     m->ctx = h->ctx;
+    m->whole = h->whole;
+    m->pool = h->pool;
     m->embed_scale = h->embed_scale;
     m->logit_cap = h->logit_cap;
     m->ffn = (struct ffn_shape){h->ffn_dim, h->gated, h->act};
@@ -268,6 +277,34 @@ static void set_shapes(struct load *l)
     }
 }
 
+/* An encoder's positions, from that of a text's first token on, with the row of the only type of
+ * token that a single text has. */
+static int join_positions(struct load *l, struct err *e)
+{
+    const struct hparam *h = &l->f->s.h;
+    const struct source_part *p = source_part(&l->f->s, ARCH_POSITIONS, false, -1);
+    const struct source_part *t = source_part(&l->f->s, ARCH_TYPES, false, -1);
+    size_t dim = (size_t)h->dim, row = tensor_row_bytes(p->t->type, h->dim);
+    float *x = arena_new(&l->f->mem, (size_t)h->ctx * dim * sizeof(*x));
+    float *type = arena_new(&l->f->mem, dim * sizeof(*type));
+
+    if (!quant_read(t->t->type, t->t->data, type, h->dim))
+        return err_set(e, ERR_DATA, "tensor '%s' is not of a type of numbers", t->t->name);
+    for (int i = 0; i < h->ctx; i++) {
+        float *to = x + (size_t)i * dim;
+        const uint8_t *from = (const uint8_t *)p->t->data + (size_t)(i + h->first_position) * row;
+
+        if (!quant_read(p->t->type, from, to, h->dim))
+            return err_set(e, ERR_DATA, "tensor '%s' is not of a type of numbers", p->t->name);
+        for (size_t k = 0; k < dim; k++)
+            to[k] += type[k];
+    }
+    l->m->copy_bytes += (size_t)h->ctx * dim * sizeof(*x);
+    l->m->positions = (struct weight){.rows = h->ctx, .cols = h->dim, .n_parts = 1};
+    l->m->positions.part[0] = (struct weight_part){.type = T_F32, .rows = h->ctx, .host = x};
+    return 0;
+}
+
 static int bind(struct load *l, struct err *e)
 {
     const struct source *s = &l->f->s;
@@ -278,10 +315,15 @@ static int bind(struct load *l, struct err *e)
     for (int i = 0; i < s->n_parts; i++) {
         const struct source_part *p = &s->part[i];
 
-        if (bind_part(l, p, e))
+        bool joined =
+            s->h.whole && (p->what->slot == ARCH_POSITIONS || p->what->slot == ARCH_TYPES);
+
+        if (!joined && bind_part(l, p, e))
             return -1;
         l->m->n_params += tensor_rows(p->t) * tensor_cols(p->t);
     }
+    if (s->h.whole && join_positions(l, e))
+        return -1;
     return all_to_backend(l, e);
 }
 

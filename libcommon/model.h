@@ -15,8 +15,9 @@
 #include <stdint.h>
 
 struct layer {
-    struct norm_weight attn_norm, ffn_norm; // (dim) before
+    struct norm_weight attn_norm, ffn_norm; // (dim) before, or none
     struct norm_weight attn_post, ffn_post; // (dim) behind, before the sum, or none
+    struct norm_weight attn_sum, ffn_sum;   // (dim) of the sum, or none
     struct attn_shape attn;                 // the model's, with this layer's window and norms
     struct weight qkv;                      // ((n_heads + 2 n_kv_heads) * head_dim, dim)
     struct weight o;                        // (dim, n_heads * head_dim)
@@ -29,15 +30,18 @@ struct model {
     int dim, n_layers, vocab;
     int ctx;    // positions it was made for
     int window; // keys that a token sees in any layer, itself and those before it; 0: all
+    bool whole; // every token sees all others: an encoder, which generates nothing
     enum hidden_pool pool; // what the files say that its vectors are made by, or HIDDEN_NONE
     struct attn_shape attn;
     struct ffn_shape ffn;
-    float embed_scale;           // of the embedding's rows
-    float logit_cap;             // logits become cap * tanh(logits / cap); 0: they stay
-    struct weight embed;         // (vocab, dim)
-    struct weight positions;     // (ctx, dim) learned, added to the embedding; no parts: none
-    struct weight head;          // (vocab, dim); the embedding again when tied
-    struct norm_weight out_norm; // (dim)
+    float embed_scale;             // of the embedding's rows
+    float logit_cap;               // logits become cap * tanh(logits / cap); 0: they stay
+    struct weight embed;           // (vocab, dim)
+    struct weight positions;       // (ctx, dim) learned, added to the embedding; no parts: none. An
+                                   // encoder's have its token type's row in them
+    struct norm_weight embed_norm; // (dim) of the embedding, or none
+    struct weight head;            // (vocab, dim); the embedding again when tied
+    struct norm_weight out_norm;   // (dim), or none
     float *label,
         *label_bias;     // (n_labels, dim) and (n_labels) or NULL: a classifier's, on the host
     int n_labels;        // 0: there is none

@@ -70,6 +70,8 @@ static void plan(struct sched *s, struct sched_seq *const *q, int n, int i, int 
     int len = x->kv.len, k = left(x), rows;
 
     kv_leave(s->kv, &x->kv);
+    if (s->build.whole && k > most)
+        return; // a later step has room for all of it
     k = k < most ? k : most;
     if (x->want - len + s->rows < k) // rows of logits that are left
         k = x->want - len + s->rows;

@@ -54,7 +54,8 @@ struct sched {
 };
 
 /* Steps of at most `budget` tokens, `batch` sequences and `rows` (at least batch) rows of logits;
- * kv is lent. */
+ * kv is lent. With build.whole set after it, a sequence is computed in one step or not at all:
+ * the budget must hold any, and pages are not shared. */
 void sched_open(struct sched *s, struct kv *kv, int budget, int batch, int rows);
 void sched_close(struct sched *s);
 

@@ -15,6 +15,7 @@ void step_init(struct step_build *b, int max_tokens, int max_out, int max_seq)
     b->pos = mem_zero((size_t)max_tokens, sizeof(*b->pos));
     b->seq = mem_zero((size_t)max_tokens, sizeof(*b->seq));
     b->out = mem_zero((size_t)max_out, sizeof(*b->out));
+    b->last = mem_zero((size_t)max_tokens, sizeof(*b->last));
     b->kv = mem_zero((size_t)max_seq, sizeof(*b->kv));
 }
 
@@ -25,6 +26,7 @@ void step_free(struct step_build *b)
     free(b->seq);
     free(b->page);
     free(b->out);
+    free(b->last);
     free(b->kv);
     *b = (struct step_build){0};
 }
@@ -43,11 +45,13 @@ int step_add(struct step_build *b, const struct kv_seq *kv, const int32_t *token
     assert(n > 0 && n <= b->max_tokens - s->n);
     assert(n_want >= 0 && n_want <= n && n_want <= b->max_out - s->n_out);
     assert(s->n_seq < b->max_seq);
+    assert(!b->whole || pos == 0);
     assert(pos >= 0 && pos <= (int64_t)kv->n_pages * BACKEND_PAGE - n);
     memcpy(b->token + s->n, token, (size_t)n * sizeof(*token));
     for (int i = 0; i < n; i++) {
         b->pos[s->n + i] = pos + i;
         b->seq[s->n + i] = s->n_seq;
+        b->last[s->n + i] = pos + n - 1;
     }
     for (int i = n - n_want; i < n; i++)
         b->out[s->n_out++] = s->n + i;
@@ -76,5 +80,6 @@ const struct step *step_done(struct step_build *b)
     s->seq = b->seq;
     s->page = b->page;
     s->out = b->out;
+    s->last = b->whole ? b->last : NULL;
     return s;
 }

@@ -9,7 +9,8 @@
 
 struct step_build {
     struct step s; // its arrays point below after step_done
-    int32_t *token, *pos, *seq, *page, *out;
+    int32_t *token, *pos, *seq, *page, *out, *last;
+    bool whole;               // tokens see all that is added with them, and nothing else
     const struct kv_seq **kv; // (n_seq)
     int max_tokens, max_out, max_seq;
     size_t page_cap;

@@ -191,3 +191,49 @@ rows() {
     run -2 llm-embed -m "$URL" --dim 4 <<<'{"text":"x"}'
     run -2 llm-embed -m "$URL" --pooling mean <<<'{"text":"x"}'
 }
+
+# The directory of tests/goldens/bert.py, its GGUF, that one's directory, vocab.txt alone.
+encoders() {
+    llm-convert -q "$B" -o b.gguf
+    llm-convert -q b.gguf -o back
+    mkdir plain
+    cp "$B"/{config.json,model.safetensors,vocab.txt,tokenizer_config.json} plain
+    echo "$B" b.gguf back plain
+}
+
+@test "llm-embed: an encoder's tokens and vectors are Hugging Face's, from every form of it" {
+    gold="$BATS_TEST_DIRNAME/data/bert/golden.jsonl"
+    [ "$(wc -l <"$gold")" -gt 20 ]
+    grep -v unused "$gold" >texts # names of control tokens are plain text in a record
+    B="$BATS_TEST_DIRNAME/data/bert"
+    for m in $(encoders); do
+        llm-tokenize --special -m "$m" --tokens got "$gold" | jq -s -e 'all(.[]; .tokens == .got)'
+        for p in mean cls; do
+            llm-embed -m "$m" --pooling $p texts | jq -s -e --arg p $p \
+                'all(.[]; [.[$p], .embedding] | transpose | all((.[0] - .[1]) | fabs < 1e-4))'
+        done
+    done
+    # pooling as 1_Pooling/config.json says it, also out of the GGUF
+    for m in "$B" b.gguf; do llm-embed -m "$m" texts | cmp <(llm-embed -m "$m" --pooling cls texts) -; done
+    llm-convert -q --type q8_0 "$B" -o q.gguf
+    llm-embed -m q.gguf --pooling mean texts | jq -s -e 'def dot(a; b): [a, b] | transpose | map(.[0] * .[1]) | add;
+        all(.[]; dot(.mean; .embedding) / (dot(.mean; .mean) * dot(.embedding; .embedding) | sqrt) > 0.99)'
+}
+
+@test "llm-embed: an encoder's text is computed whole, exactly, whatever stands beside it" {
+    B="$BATS_TEST_DIRNAME/data/bert"
+    jq -c '{text}' "$B/golden.jsonl" >in
+    enc() { llm-embed -m "$B" --pooling mean "$@" in; }
+    enc --batch 1 -j 1 --isa scalar >ref
+    [ "$(wc -l <ref)" = "$(wc -l <in)" ]
+    enc --batch 7 -j 2 --batch-tokens 1 | cmp ref -
+    enc --batch 32 -j 3 --batch-tokens 200 | cmp ref -
+    enc --batch 32 --batch-tokens 4096 --no-prefix-cache | cmp ref -
+    # longer than the positions
+    run -1 --separate-stderr llm-embed -m "$B" --rejects rej <<<"{\"text\":\"$(printf 'the %.0s' {1..127})\"}"
+    [ "$(jq -c '[.reject.rule, .reject.value, .reject.limit]' rej)" = '["context",129,128]' ]
+    llm-embed -m "$B" --truncate <<<"{\"text\":\"$(printf 'the %.0s' {1..500})\"}" | jq -c .embedding >cut
+    llm-embed -m "$B" <<<"{\"text\":\"$(printf 'the %.0s' {1..126})\"}" | jq -c .embedding | cmp cut -
+    run -2 llm-generate -m "$B" <<<'{"prompt":"the"}'
+    [[ "$output" = *encoder* ]]
+}
