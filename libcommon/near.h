@@ -2,7 +2,7 @@
  *
  * Texts that share a band with one in the index are compared with it exactly (minhash.h), so no
  * pair below the threshold is ever called near. Memory, or bytes in the files, a text that is kept:
- * 4 a word, the id, 48, and 11 to 21 a band.
+ * 4 a word, the id, 48, and 11 to 24 a band.
  *
  * The files (head, texts, runs, ids, table) lie in a directory of their own, which is locked.
  * They are mapped, so that what is used of them is in the page cache and can be let go again. What
