@@ -382,6 +382,11 @@ EOT
     run -1 --separate-stderr llm-score pairwise -m "$URL" --prompts ./p.yaml --batch 1 --rejects bad in
     [ "$(jq -r '[.id, .reject.rule] | join(" ")' bad | sort | tr '\n' ' ')" = "seed-01/5 status seed-01/fox status seed-01/yellow status " ]
     [ "${#lines[@]}" = 3 ]
+    server ok "$TINY" # one choice is listed, the other is not: how likely it is nobody can say
+    sed 's/choices: .*/choices: [lamp, 4]/' p.yaml >q.yaml
+    run -1 --separate-stderr llm-score pairwise -m "$URL" --prompts ./q.yaml --rejects lost in
+    [[ "$stderr" == *"'lamp' is not among the server's likeliest tokens where winner is"* ]]
+    [ "$(jq -r .reject.rule lost | uniq -c | tr -s ' ')" = " 6 logprobs" ]
     sed -i 's/choices: .*/choices: [4]/' p.yaml
     run -2 llm-score pairwise -m "$URL" --prompts ./p.yaml in
     [[ "$output" == *"p.yaml: 'choices' are not 2 texts"* ]]
