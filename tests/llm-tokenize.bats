@@ -89,7 +89,7 @@ ids() {
         [ "$(wc -l <<<"$stderr")" = 1 ]
         [[ "$stderr" == *"$2"* ]] || { echo "$1: $stderr"; return 1; }
     }
-    check '.model.type = "WordPiece"' "'WordPiece' is not supported"
+    check '.model.type = "WordLevel"' "'WordLevel' is not supported"
     check '.model.vocab["<s>"] = -1' "no integer in 0.."
     check '.model.vocab["<s>"] = 2147483648' "no integer in 0.."
     check '.model.vocab["<s>"] = 16000000' "but only"
