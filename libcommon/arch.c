@@ -138,13 +138,13 @@ static const struct arch_tensor bert[] = {
 #define ROWS(table) table, sizeof(table) / sizeof(*table)
 
 static const struct arch family[] = {
-    {"llama",    "blk.", "model.layers.",  NULL,           ROWS(llama)},
-    {"qwen2",    "blk.", "model.layers.",  NULL,           ROWS(qwen2)},
-    {"qwen3",    "blk.", "model.layers.",  NULL,           ROWS(qwen3)},
-    {"gpt2",     "blk.", "transformer.h.", "transformer.", ROWS(gpt2)},
-    {"gemma2",   "blk.", "model.layers.",  NULL,           ROWS(gemma2)},
-    {"nemotron", "blk.", "model.layers.",  NULL,           ROWS(nemotron)},
-    {"bert",     "blk.", "bert.encoder.layer.", "bert.",   ROWS(bert)},
+    {"llama",    "blk.", "model.layers.",       NULL,           NULL,       ROWS(llama)},
+    {"qwen2",    "blk.", "model.layers.",       NULL,           NULL,       ROWS(qwen2)},
+    {"qwen3",    "blk.", "model.layers.",       NULL,           NULL,       ROWS(qwen3)},
+    {"gpt2",     "blk.", "transformer.h.",      "transformer.", NULL,       ROWS(gpt2)},
+    {"gemma2",   "blk.", "model.layers.",       NULL,           NULL,       ROWS(gemma2)},
+    {"nemotron", "blk.", "model.layers.",       NULL,           NULL,       ROWS(nemotron)},
+    {"bert",     "blk.", "bert.encoder.layer.", "bert.",        "roberta.", ROWS(bert)},
 };
 // clang-format on
 

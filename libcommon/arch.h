@@ -68,6 +68,7 @@ struct arch {
     const char *gguf_layer; // "blk."
     const char *hf_layer;   // "model.layers."
     const char *hf_prefix;  // of all names, which some checkpoints leave out, or NULL
+    const char *hf_other;   // what some have instead of it, or NULL
     const struct arch_tensor *tensor;
     int n_tensors;
 };

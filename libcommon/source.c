@@ -202,15 +202,24 @@ void source_close(struct source *s)
 
 /* ---- the family's tensors ---- */
 
+/* Give a name the prefix that this directory has. */
+static void instead(const struct source *s, char name[ARCH_NAME])
+{
+    size_t skip = s->instead ? strlen(s->arch->hf_prefix) : 0;
+    char rest[ARCH_NAME];
+
+    if (!skip || strncmp(name, s->arch->hf_prefix, skip))
+        return;
+    snprintf(rest, sizeof(rest), "%s", name + skip);
+    snprintf(name, ARCH_NAME, "%s%s", s->instead, rest);
+}
+
 static const struct tensor *find(const struct source *s, const struct arch_tensor *what, int layer,
                                  char name[ARCH_NAME])
 {
     if (s->kind == SOURCE_HF) {
-        size_t skip = s->no_prefix ? strlen(s->arch->hf_prefix) : 0;
-
         arch_hf_name(s->arch, what, layer, name);
-        if (skip && !strncmp(name, s->arch->hf_prefix, skip))
-            memmove(name, name + skip, strlen(name + skip) + 1);
+        instead(s, name);
         return st_tensor(&s->st, name);
     }
     arch_gguf_name(s->arch, what, layer, name);
@@ -302,9 +311,11 @@ static bool is_constant(const char *name)
  * computation: an error. One elsewhere is only counted. */
 static int check_unknown(struct source *s, const bool *used, struct err *e)
 {
-    const char *prefix = s->kind == SOURCE_HF ? s->arch->hf_layer : s->arch->gguf_layer;
+    char prefix[ARCH_NAME];
 
-    prefix += s->no_prefix ? strlen(s->arch->hf_prefix) : 0;
+    snprintf(prefix, sizeof(prefix), "%s",
+             s->kind == SOURCE_HF ? s->arch->hf_layer : s->arch->gguf_layer);
+    instead(s, prefix);
     for (int i = 0; i < s->n_tensors; i++) {
         const char *name = s->tensor[i].name;
 
@@ -412,8 +423,12 @@ int source_parts(struct source *s, struct err *e)
     if (!s->arch)
         return err_set(e, ERR_DATA, "%s: family '%s' has no table of tensors", s->path, s->h.arch);
     t = find(s, &s->arch->tensor[0], -1, name);
+    if (!t && s->kind == SOURCE_HF && s->arch->hf_other) {
+        s->instead = s->arch->hf_other;
+        t = find(s, &s->arch->tensor[0], -1, name);
+    }
     if (!t && s->kind == SOURCE_HF && s->arch->hf_prefix) {
-        s->no_prefix = true;
+        s->instead = "";
         t = find(s, &s->arch->tensor[0], -1, name);
     }
     if (!t)

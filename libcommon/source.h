@@ -47,8 +47,9 @@ struct source {
     struct source_part *part; // (n_parts) in the order of the computation
     int n_parts;
     float *rope_factors; // (rope_dims / 2) that divide the rotary frequencies, or NULL
-    bool no_prefix;      // an HF directory whose names lack the family's prefix
-    int n_unknown;       // tensors that the family does not know and that no layer holds
+    const char
+        *instead;  // of the family's prefix in the names of an HF directory; NULL: it is there
+    int n_unknown; // tensors that the family does not know and that no layer holds
     const char *unknown; // the first of them
 
     struct gguf g;

@@ -220,6 +220,36 @@ encoders() {
         all(.[]; dot(.mean; .embedding) / (dot(.mean; .mean) * dot(.embedding; .embedding) | sqrt) > 0.99)'
 }
 
+# rename FILTER: the names of a safetensors file's tensors ("." in FILTER) changed.
+rename() {
+    local n head hex
+    n=$(od -An -tu8 -N8 model.safetensors | tr -d ' ')
+    head=$(tail -c +9 model.safetensors | head -c "$n" |
+        jq -c "with_entries(if .key == \"__metadata__\" then . else .key |= ($1) end)")
+    hex=$(printf '%016x' "${#head}")
+    {
+        for i in 14 12 10 8 6 4 2 0; do printf "\\x${hex:i:2}"; done
+        printf '%s' "$head"
+        tail -c +$((9 + n)) model.safetensors
+    } >renamed
+    mv -f renamed model.safetensors
+}
+
+@test "llm-embed: RoBERTa's names and positions" {
+    cp -r "$BATS_TEST_DIRNAME/data/bert" rob
+    chmod -R u+w rob
+    echo '{"text":"the list"}' >in
+    llm-embed -m rob --pooling mean in | jq -c .embedding >bert
+    jq -c '. + {model_type: "roberta", pad_token_id: 1}' rob/config.json >c && mv c rob/config.json
+    llm-embed -m rob --pooling mean in | jq -c .embedding >plain
+    run ! cmp -s bert plain # positions begin at pad_token_id + 1
+    (cd rob && rename '"roberta." + .')
+    llm-embed -m rob --pooling mean in | jq -c .embedding | cmp plain -
+    (cd rob && rename 'ltrimstr("roberta.") | "other." + .')
+    run -2 llm-embed -m rob --pooling mean in
+    [[ "$output" = *"missing tensor"* ]]
+}
+
 @test "llm-embed: an encoder's text is computed whole, exactly, whatever stands beside it" {
     B="$BATS_TEST_DIRNAME/data/bert"
     jq -c '{text}' "$B/golden.jsonl" >in
