@@ -70,7 +70,10 @@ peer() { # model test name
 		$b 2>&1 | awk -F'|' 'NF == 12 && $2 + 0 > 0 {printf "{\"tok_s\": %s}\n", $9 + 0}'
 		;;
 	start)
-		if ${b%% *} --help 2>&1 | grep -q -e --no-warmup; then b="$b --no-warmup"; else b="$b -w 0"; fi
+		case $(${b%% *} --help 2>&1 || :) in
+		*--no-warmup*) b="$b --no-warmup" ;;
+		*) b="$b -w 0" ;;
+		esac
 		timed $b -r 1 -p 8 -n 0
 		;;
 	esac
