@@ -207,8 +207,8 @@ static void bad_lists(void)
     f = bpe();
     f.model = NULL;
     CHECK(refused(&f, "no key '" KEY "model'"));
-    f.model = "bert";
-    CHECK(refused(&f, "'bert' is not supported"));
+    f.model = "rwkv";
+    CHECK(refused(&f, "'rwkv' is not supported"));
     f = bpe();
     f.n_types = 5;
     CHECK(refused(&f, "5 items for 6 tokens"));
