@@ -12,21 +12,6 @@ enum { SKIP = 7 };
 
 static const char no_input[] = "<noinput>";
 
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
-
-static void strip(const char **s, size_t *n)
-{
-    while (*n && is_space(**s)) {
-        ++*s;
-        --*n;
-    }
-    while (*n && is_space((*s)[*n - 1]))
-        --*n;
-}
-
 void listing_put(enum listing_form form, int number, const char *text, size_t n, const char *output,
                  struct buf *out)
 {
@@ -60,7 +45,7 @@ static size_t mark(const char *s, size_t n, int *number)
     if (i >= n || (s[i] != '.' && s[i] != ')'))
         return 0;
     i++;
-    return i == n || is_space(s[i]) ? i : 0;
+    return i == n || tasks_is_space(s[i]) ? i : 0;
 }
 
 size_t listing_label(const char *s, size_t n, const char *label)
@@ -116,7 +101,7 @@ int listing_split(enum listing_form form, const char *text, size_t n, int first,
         const char *s = p, *stop = item_end(form, p, end, &expect, &p);
         size_t len = (size_t)(stop - s);
 
-        strip(&s, &len);
+        tasks_strip(&s, &len);
         if (len)
             out[count++] = (struct listing_item){s, len, cut && stop == end};
     }
@@ -160,7 +145,7 @@ void listing_take(enum listing_form form, const struct listing_item *item, struc
     for (int i = 0; i < 3; i++) {
         text[i] = buf_cstr(&part[i]);
         n[i] = part[i].n;
-        strip(&text[i], &n[i]);
+        tasks_strip(&text[i], &n[i]);
     }
     if (n[1] >= strlen(no_input) && !strncasecmp(text[1], no_input, strlen(no_input)))
         n[1] = 0;

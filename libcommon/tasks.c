@@ -9,18 +9,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_space(char c)
+bool tasks_is_space(char c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
 }
 
-static void strip(const char **s, size_t *n)
+void tasks_strip(const char **s, size_t *n)
 {
-    while (*n && is_space(**s)) {
+    while (*n && tasks_is_space(**s)) {
         ++*s;
         --*n;
     }
-    while (*n && is_space((*s)[*n - 1]))
+    while (*n && tasks_is_space((*s)[*n - 1]))
         --*n;
 }
 
@@ -32,11 +32,11 @@ void tasks_put(struct tasks_task *t, const char *inst, size_t n, const char *inp
     buf_reset(&t->input);
     buf_reset(&t->fold);
     buf_reset(&t->output);
-    strip(&inst, &n);
+    tasks_strip(&inst, &n);
     for (size_t i = 0; i < n; i++)
-        if (!is_space(inst[i]))
+        if (!tasks_is_space(inst[i]))
             buf_char(&t->inst, inst[i]);
-        else if (!is_space(inst[i - 1])) // there is one before: the text is stripped
+        else if (!tasks_is_space(inst[i - 1])) // there is one before: the text is stripped
             buf_char(&t->inst, ' ');
     if (input)
         buf_add(&t->input, input, n_input);

@@ -58,4 +58,8 @@ void tasks_off_free(struct tasks_off *o);
 const char *tasks_broken(const struct tasks_rules *rules, const struct tasks_task *t,
                          bool truncated, struct buf *value, struct buf *limit);
 
+/* White space of texts, and a text without what it has of it at both ends. */
+bool tasks_is_space(char c);
+void tasks_strip(const char **s, size_t *n);
+
 #endif
