@@ -1,0 +1,80 @@
+/* cuda.h - what the files of the CUDA backend share: views of device memory, and launchers.
+ *
+ * cuda.c is the backend: memory, steps, graphs, and the table of ops. An op family is NAME.cu:
+ * kernels and their launchers, which are plain C functions that only queue work on a stream.
+ *
+ * The arithmetic is the CPU's, operation by operation (libcommon/backend.h, kernels/cpu): the same
+ * integers, the same fma chains, the same trees of sums. So both give the same bytes, except where
+ * weights are BF16 or F16: those are multiplied on tensor cores, whose sums have an order of their
+ * own, which depends neither on the number of tokens nor on the grid. */
+#ifndef CUDA_H
+#define CUDA_H
+
+#include <cuda_runtime_api.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    CUDA_PAGE = 64,   // positions of a page: BACKEND_PAGE
+    CUDA_RANGE = 512, // keys that are summed before they are joined with those before them
+};
+
+/* struct step in device memory, at addresses that stay. Counts are of the bucket that a graph was
+ * recorded for: tokens past the step's own repeat the last one's inputs and write nowhere. */
+struct cuda_step {
+    int n, n_out, n_seq, max_pages;
+    int n_ranges; // at least (the largest last) / CUDA_RANGE + 1
+    const int32_t *token, *pos, *seq, *page, *out, *last; // last is never NULL
+};
+
+/* struct norm_weight. */
+struct cuda_norm {
+    int kind; // enum norm_kind
+    float eps;
+    const float *w, *b;
+};
+
+/* struct attn_shape; inv_freq in device memory. */
+struct cuda_attn {
+    int n_heads, n_kv_heads, head_dim, rope_dims, rope_pairs_apart, window;
+    float scale, softcap;
+    const float *inv_freq;
+    struct cuda_norm q_norm, k_norm;
+};
+
+/* struct kv_pages: values of a page and KV head are keys (head_dim, PAGE), then values
+ * (PAGE, head_dim), as on the CPU, in one of several types. */
+enum cuda_kv_type { CUDA_KV_F32, CUDA_KV_F16, CUDA_KV_BF16, CUDA_KV_FP8, CUDA_KV_TYPES };
+struct cuda_kv {
+    void *data;
+    int type; // enum cuda_kv_type
+    int n_layers, n_pages, n_kv_heads, head_dim;
+};
+
+/* norm.cu */
+void cuda_norm(float *y, const float *x, const struct cuda_norm *w, int n, int dim, bool add,
+               cudaStream_t s);
+/* glu.cu; act is an enum ffn_act */
+void cuda_glu(float *y, const float *gu, int n, int dim, int gated, int act, cudaStream_t s);
+void cuda_softcap(float *x, float cap, size_t n, cudaStream_t s);
+/* rope.cu */
+void cuda_rope_kv(float *qkv, const struct cuda_attn *a, const struct cuda_kv *kv, int layer,
+                  const struct cuda_step *st, cudaStream_t s);
+void cuda_copy_page(const struct cuda_kv *kv, int dst, int src, cudaStream_t s);
+/* attn.cu; part: scratch of cuda_attn_bytes for the largest step */
+size_t cuda_attn_bytes(const struct cuda_attn *a, int n, int n_ranges);
+void cuda_attn(float *y, const float *qkv, const struct cuda_attn *a, const struct cuda_kv *kv,
+               int layer, const struct cuda_step *st, void *part, cudaStream_t s);
+/* gather.cu */
+void cuda_gather(float *y, const float *x, const struct cuda_step *st, int dim, cudaStream_t s);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
