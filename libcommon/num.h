@@ -10,6 +10,13 @@
 #include <stdint.h>
 #include <string.h>
 
+/* These functions are the device's as well. */
+#ifdef __CUDACC__
+#define NUM_FN static inline __host__ __device__
+#else
+#define NUM_FN static inline
+#endif
+
 /* Coefficients of num_exp, fitted so that 1 + r + r^2 (C2 + ... C6 r^4) = e^r within
  * 4e-9 for |r| <= ln(2) / 2; ln(2) in two parts, the first short enough that a
  * product with a small integer is exact; 1.5 * 2^23, whose addition rounds to an integer. */
@@ -43,7 +50,7 @@
 #define NUM_ERF_C7  -0.19433467f
 #define NUM_ERF_C8  0.036152933f
 
-static inline uint32_t num_bits(float x)
+NUM_FN uint32_t num_bits(float x)
 {
     uint32_t u;
 
@@ -51,7 +58,7 @@ static inline uint32_t num_bits(float x)
     return u;
 }
 
-static inline float num_float(uint32_t u)
+NUM_FN float num_float(uint32_t u)
 {
     float x;
 
@@ -60,7 +67,7 @@ static inline float num_float(uint32_t u)
 }
 
 /* e^x within 1 ulp; 0 from -104 down, infinity from 89 up, NaN for NaN. */
-static inline float num_exp(float x)
+NUM_FN float num_exp(float x)
 {
     float t, n, r, p;
     int32_t k, half;
@@ -84,14 +91,14 @@ static inline float num_exp(float x)
 }
 
 /* x / (1 + e^-x): the activation of SwiGLU. */
-static inline float num_silu(float x)
+NUM_FN float num_silu(float x)
 {
     return x / (1.0f + num_exp(-x));
 }
 
 /* tanh x within 3 ulp: (e^2x - 1) / (e^2x + 1), the numerator as 2^n (e^r - 1) + (2^n - 1),
  * which cancels nowhere. 1 from NUM_TANH_MAX up. */
-static inline float num_tanh(float x)
+NUM_FN float num_tanh(float x)
 {
     float t, n, r, p, scale;
 
@@ -114,14 +121,14 @@ static inline float num_tanh(float x)
 
 /* x / (1 + e^-2u), u = sqrt(2/pi) (x + 0.044715 x^3), which is x (1 + tanh u) / 2.
  * Hendrycks & Gimpel 2016. */
-static inline float num_gelu(float x)
+NUM_FN float num_gelu(float x)
 {
     return x / (1.0f + num_exp(x * fmaf(x * x, NUM_GELU_C3, NUM_GELU_C1)));
 }
 
 /* x (1 + erf(x / sqrt 2)) / 2 = max(x, 0) - |x| tail(|x|), within 3e-7 of max(|x|, 1): GELU itself,
  * of which num_gelu is an approximation. */
-static inline float num_gelu_erf(float x)
+NUM_FN float num_gelu_erf(float x)
 {
     float a = x > -x ? x : -x, t, p;
 
@@ -140,20 +147,20 @@ static inline float num_gelu_erf(float x)
 }
 
 /* max(x, 0)^2; NaN for NaN. */
-static inline float num_relu2(float x)
+NUM_FN float num_relu2(float x)
 {
     x = 0.0f > x ? 0.0f : x;
     return x * x;
 }
 
-static inline float num_rsqrt(float x)
+NUM_FN float num_rsqrt(float x)
 {
     return 1.0f / sqrtf(x);
 }
 
 /* Double precision, used where a result is computed once and rounded to float.
  * ln x for normal x > 0: x = 2^e m, s = (m - 1) / (m + 1), ln m = 2 atanh s. */
-static inline double num_log_d(double x)
+NUM_FN double num_log_d(double x)
 {
     uint64_t u;
     int64_t e;
@@ -174,7 +181,7 @@ static inline double num_log_d(double x)
 }
 
 /* e^x for |x| < 700: Taylor's series to r^13 on |r| <= ln(2) / 2. */
-static inline double num_exp_d(double x)
+NUM_FN double num_exp_d(double x)
 {
     const double round = 0x1.8p+52;
     double t = fma(x, 0x1.71547652b82fep+0, round), n = t - round, p = 1.0, r;
@@ -192,13 +199,13 @@ static inline double num_exp_d(double x)
 }
 
 /* base^y for base > 0, rounded once to float. */
-static inline float num_pow(float base, double y)
+NUM_FN float num_pow(float base, double y)
 {
     return (float)num_exp_d(y * num_log_d((double)base));
 }
 
 /* ln x within 1 ulp; -infinity for 0, NaN below. */
-static inline float num_log(float x)
+NUM_FN float num_log(float x)
 {
     if (!(x > 0.0f))
         return x == 0.0f ? -INFINITY : NAN;
@@ -209,7 +216,7 @@ static inline float num_log(float x)
 
 /* sin and cos within 1 ulp for |x| < 2^30 (angles of positions): x is reduced by
  * multiples of pi/2 in double, the constant in two parts. NaN for other x. */
-static inline void num_sincos(float x, float *sin_x, float *cos_x)
+NUM_FN void num_sincos(float x, float *sin_x, float *cos_x)
 {
     const double round = 0x1.8p+52;
     double n, r, z, s, c, t;

@@ -33,8 +33,9 @@ struct cuda_step {
 };
 
 /* struct norm_weight. */
+enum { CUDA_NORM_RMS, CUDA_NORM_LAYER }; // enum norm_kind
 struct cuda_norm {
-    int kind; // enum norm_kind
+    int kind;
     float eps;
     const float *w, *b;
 };
@@ -59,7 +60,8 @@ struct cuda_kv {
 /* norm.cu */
 void cuda_norm(float *y, const float *x, const struct cuda_norm *w, int n, int dim, bool add,
                cudaStream_t s);
-/* glu.cu; act is an enum ffn_act */
+/* glu.cu */
+enum { CUDA_SILU, CUDA_GELU, CUDA_RELU2, CUDA_GELU_ERF }; // enum ffn_act
 void cuda_glu(float *y, const float *gu, int n, int dim, int gated, int act, cudaStream_t s);
 void cuda_softcap(float *x, float cap, size_t n, cudaStream_t s);
 /* rope.cu */

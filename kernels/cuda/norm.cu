@@ -1,0 +1,119 @@
+/* norm.cu - RMSNorm and LayerNorm, a block a row.
+ *
+ * Zhang & Sennrich 2019, eq. 4; Ba et al. 2016, eq. 3. The sums are sixteen chains of dim / 16
+ * multiply-adds, as on the CPU: one warp walks them over the row in shared memory while the
+ * other threads, which loaded it, wait with their values and weights in registers. */
+#include "gpu.h"
+#include "norm.cuh"
+
+namespace
+{
+
+enum { NORM_VECS = 4, NORM_THREADS = 1024 }; // rows up to 4 * NORM_VECS * NORM_THREADS
+
+__device__ inline void norm_store(float *y, const float *b, int i, float v, bool add)
+{
+    if (b)
+        v = v + b[i];
+    y[i] = add ? y[i] + v : v;
+}
+
+__device__ inline norm_sums norm_block_sums(const float *row, const struct cuda_norm &w, int dim)
+{
+    SHARED(float, sums, [2]);
+
+    __syncthreads();
+    if (threadIdx.x < 32) {
+        norm_sums s = norm_row_sums(row, dim, w.kind, w.eps);
+
+        if (threadIdx.x == 0) {
+            sums[0] = s.mean;
+            sums[1] = s.r;
+        }
+    }
+    __syncthreads();
+    return {sums[0], sums[1]};
+}
+
+/* Rows of a multiple of four values, at most NORM_VECS vectors a thread. */
+__global__ void __launch_bounds__(NORM_THREADS)
+    norm_vec_kernel(float *y, const float *x, struct cuda_norm w, int dim, bool add)
+{
+    DYN_SHARED(float, row);
+    float4 *row4 = reinterpret_cast<float4 *>(row);
+    const float4 *x4 = reinterpret_cast<const float4 *>(x + (size_t)blockIdx.x * (size_t)dim);
+    const float4 *w4 = reinterpret_cast<const float4 *>(w.w);
+    float4 v[NORM_VECS], g[NORM_VECS];
+    norm_sums s;
+
+    y += (size_t)blockIdx.x * (size_t)dim;
+#pragma unroll
+    for (int k = 0; k < NORM_VECS; k++) {
+        int i = (int)(threadIdx.x + (unsigned)k * blockDim.x);
+
+        if (4 * i < dim) {
+            v[k] = x4[i];
+            g[k] = w4[i];
+        }
+    }
+#pragma unroll
+    for (int k = 0; k < NORM_VECS; k++) {
+        int i = (int)(threadIdx.x + (unsigned)k * blockDim.x);
+
+        if (4 * i < dim)
+            row4[i] = v[k];
+    }
+    s = norm_block_sums(row, w, dim);
+#pragma unroll
+    for (int k = 0; k < NORM_VECS; k++) {
+        int i = 4 * (int)(threadIdx.x + (unsigned)k * blockDim.x);
+        float4 t;
+
+        if (i >= dim)
+            continue;
+        t.x = norm_value(v[k].x, s, g[k].x);
+        t.y = norm_value(v[k].y, s, g[k].y);
+        t.z = norm_value(v[k].z, s, g[k].z);
+        t.w = norm_value(v[k].w, s, g[k].w);
+        if (!w.b && !add) {
+            *reinterpret_cast<float4 *>(y + i) = t;
+            continue;
+        }
+        norm_store(y, w.b, i, t.x, add);
+        norm_store(y, w.b, i + 1, t.y, add);
+        norm_store(y, w.b, i + 2, t.z, add);
+        norm_store(y, w.b, i + 3, t.w, add);
+    }
+}
+
+/* Any row that shared memory holds. */
+__global__ void __launch_bounds__(256)
+    norm_any_kernel(float *y, const float *x, struct cuda_norm w, int dim, bool add)
+{
+    DYN_SHARED(float, row);
+    norm_sums s;
+
+    x += (size_t)blockIdx.x * (size_t)dim;
+    y += (size_t)blockIdx.x * (size_t)dim;
+    for (int i = (int)threadIdx.x; i < dim; i += (int)blockDim.x)
+        row[i] = x[i];
+    s = norm_block_sums(row, w, dim);
+    for (int i = (int)threadIdx.x; i < dim; i += (int)blockDim.x)
+        norm_store(y, w.b, i, norm_value(row[i], s, w.w[i]), add);
+}
+
+} // namespace
+
+void cuda_norm(float *y, const float *x, const struct cuda_norm *w, int n, int dim, bool add,
+               cudaStream_t s)
+{
+    size_t bytes = (size_t)dim * sizeof(float);
+    int threads = (dim + 128 * NORM_VECS - 1) / (128 * NORM_VECS) * 32;
+
+    if (n < 1)
+        return;
+    if (dim % 4 == 0 && threads <= NORM_THREADS)
+        LAUNCH(norm_vec_kernel, (unsigned)n, (unsigned)threads, bytes, s, y, x, *w, dim, add);
+    else
+        LAUNCH(norm_any_kernel, (unsigned)n, 256u, bytes, s, y, x, *w, dim, add);
+}
