@@ -3,11 +3,12 @@ VERSION := 0.1.0
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
 MANDIR  ?= $(PREFIX)/share/man
+LIBDIR  ?= $(PREFIX)/lib/llmutils
 DATADIR ?= $(PREFIX)/share/llmutils
 CC      ?= cc
 # The kernels under sanitizers take minutes to compile at -O2, seconds at -O1.
 CFLAGS  ?= $(if $(SAN),-O1,-O2) -g
-# The CPU is the only backend yet; CUDA=0 names the build without the other one.
+# CUDA=0 is a build without the CUDA backend, which needs nvcc; without one it is left out as well.
 B       := build$(if $(filter 0,$(CUDA)),-cpu)$(if $(SAN),-san)
 
 WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wformat=2 \
@@ -20,8 +21,10 @@ LDLIBS   = -lyaml -lpcre2-8 -lutf8proc -ldl -lm -lpthread
 
 # Packages of Debian and Ubuntu: to build, to test.
 DEB_BUILD = gcc make libc6-dev libyaml-dev libpcre2-dev libutf8proc-dev libxxhash-dev libcurl4-openssl-dev
-DEB_TEST  = bats shellcheck mandoc jq clang-format gnuplot-nox parallel slurmd slurmctld slurm-client munge
+DEB_TEST  = g++ bats shellcheck mandoc jq clang-format gnuplot-nox parallel slurmd slurmctld slurm-client munge
 DEPS     ?= 1
+
+include kernels/cuda/cuda.mk
 
 CMDS  := $(basename $(notdir $(wildcard cmd/llm-*.c)))
 LIB   := $(patsubst %.c,$B/%.o,$(wildcard libcommon/*.c kernels/cpu/*.c))
@@ -38,11 +41,11 @@ say = $(if $(V),,@printf '  %-5s %s\n' $1 $(patsubst $B/%,%,$@);)
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 SANB = $(if $(SAN),$B,$B-san)
 
-.PHONY: all check demo deps deps-build lint format install clean tests fuzz bench
+.PHONY: all cuda emu check demo deps deps-build lint format install clean tests fuzz bench
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
-all: $(CMDS:%=$B/%) $(MANS)
+all: $(CMDS:%=$B/%) $(MANS) cuda
 
 # One instruction set a file: the rest of the program runs on any x86-64.
 $B/kernels/cpu/%_avx2.o: ISA = -mavx2 -mfma -mf16c
@@ -66,7 +69,7 @@ $B/man/%.1: man/%.1.in $B/%
 	$Qmkdir -p $(@D)
 	$(call say,MAN)$B/$* --help-mdoc >$@.opt && sed -e '/^@OPTIONS@$$/{r $@.opt' -e 'd;}' $< >$@ && rm $@.opt
 
-tests: $(UNITS) $(TOOLS)
+tests: $(UNITS) $(TOOLS) emu
 fuzz: $(FUZZ)
 bench: $(BENCH)
 # The fuzz drivers always run under sanitizers: without them a stray read is a right answer.
@@ -87,7 +90,7 @@ deps-build:
 	@sh tests/deps.sh $(DEPS) $(DEB_BUILD)
 
 format:
-	clang-format -i $(shell find cmd libcommon kernels tests -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh')
+	clang-format -i $(shell find cmd libcommon kernels tests -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cpp')
 compile_commands.json: Makefile
 	$Q$(MAKE) -nB V=1 all tests | awk -v d="$(CURDIR)" '/ -c -o /{f=$$NF; sub(/^.*mkdir -p [^ ]*; */,""); gsub(/["\\]/,"\\\\&"); \
 	  printf "%s{\"directory\":\"%s\",\"file\":\"%s\",\"command\":\"%s\"}", n++ ? ",\n" : "[\n", d, f, $$0} END{print "\n]"}' >$@
@@ -95,6 +98,7 @@ install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 \
 	  $(DESTDIR)$(DATADIR)/models $(DESTDIR)$(DATADIR)/prompts
 	install -m755 $(CMDS:%=$B/%) $(DESTDIR)$(BINDIR)
+	$(if $(CUDA_SO),install -d $(DESTDIR)$(LIBDIR) && install -m755 $(CUDA_SO) $(DESTDIR)$(LIBDIR))
 	install -m644 $(filter %.1,$(MANS)) $(DESTDIR)$(MANDIR)/man1
 	install -m644 $(filter %.5,$(MANS)) $(DESTDIR)$(MANDIR)/man5
 	install -m644 $(filter %.7,$(MANS)) $(DESTDIR)$(MANDIR)/man7

@@ -9,7 +9,7 @@ fail() {
 	bad=1
 }
 sources() {
-	find cmd libcommon kernels tests -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh'
+	find cmd libcommon kernels tests -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.cpp'
 }
 
 # 1. A module includes only modules above it in MAP.
@@ -26,15 +26,19 @@ for f in libcommon/*.[ch]; do
 		echo "$allowed" | grep -qx "$i" || fail "$f: includes $i.h, which is above it"
 	done
 done
-# 2. Kernels see the interface only; commands never see kernels.
+# 2. Kernels see the interface only; commands never see kernels. PTX and the question which compiler
+# it is stand in one file.
 find kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' | while read -r f; do
 	for i in $(sed -n 's/^#include "\(.*\)"$/\1/p' "$f"); do
 		case $i in
 		backend.h | err.h | mem.h | num.h | quant.h | tensor.h | thread.h) ;;
+		emu.h) [ "$f" = kernels/cuda/gpu.h ] || fail "$f: includes $i" ;;
 		*) [ -e "$(dirname "$f")/$i" ] || fail "$f: includes $i" ;;
 		esac
 	done
 done
+x=$(grep -lE '\<(asm|__CUDACC__|__CUDA_ARCH__)\>' kernels/cuda/* tests/emu/*.cu | grep -v '/gpu\.h$' || :)
+[ -z "$x" ] || fail "$x: asm or __CUDACC__ outside of kernels/cuda/gpu.h"
 ! grep -l '#include ".*kernels' cmd/*.c || fail "a command includes a kernel header"
 # 3. Exported names carry the module's name; no mutable globals; nothing below cli exits or prints.
 for o in "$build"/libcommon/*.o; do

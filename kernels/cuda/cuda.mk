@@ -1,0 +1,108 @@
+# cuda.mk - llm-cuda.so, and the same sources compiled for the host, for tests (tests/emu/emu.h).
+# Included by the Makefile, whose $B, CC, SAN and so on it reads.
+
+# Real code for these, and code of the last one that a driver translates for later GPUs.
+CUDA_ARCH ?= 80 90
+NVCC      ?= $(firstword $(shell command -v nvcc 2>/dev/null) $(wildcard /usr/local/cuda/bin/nvcc))
+ifeq ($(origin CXX),default)
+CXX := $(if $(filter cc,$(CC)),c++,$(subst clang,clang++,$(subst gcc,g++,$(CC))))
+endif
+
+CUDA_HOME := $(if $(filter 0,$(CUDA)),,$(patsubst %/bin/,%,$(dir $(realpath $(lastword $(NVCC))))))
+CUDA_INC  := $(patsubst %/cuda_runtime.h,-isystem %,$(wildcard $(CUDA_HOME)/include/cuda_runtime.h))
+CUDA_LIBS  = $(firstword $(wildcard $(CUDA_HOME)/lib64/libcudart_static.a $(CUDA_HOME)/lib/*/libcudart_static.a)) -ldl -lpthread -lrt
+CUDA_CU   := $(wildcard kernels/cuda/*.cu)
+CUDA_C    := $(wildcard kernels/cuda/*.c)
+# What of libcommon it needs; functions that it does not use are left out.
+CUDA_NEEDS = $(patsubst %,libcommon/%.c,err mem tensor quant cpus thread backend)
+CUDA_PTX   = -gencode arch=compute_$(lastword $(CUDA_ARCH)),code=compute_$(lastword $(CUDA_ARCH))
+CUDA_CODE  = $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$a,code=sm_$a) $(if $(word 2,$(CUDA_ARCH)),$(CUDA_PTX))
+# The arithmetic is that of the CPU: no fma but those that are written.
+NVFLAGS    = -O3 -std=c++17 -fmad=false -prec-div=true -prec-sqrt=true -ftz=false -Xptxas -v \
+             -Xcompiler -fPIC,-fvisibility=hidden,-fno-exceptions,-fno-threadsafe-statics,-ffp-contract=off \
+             -Xcompiler -Wall,-Wextra,-iquote,libcommon,-iquote,kernels/cuda
+
+ifneq ($(CUDA_INC),)
+CUDA_SO := $(if $(SAN),,$(if $(CUDA_C),$B/llm-cuda.so))
+EMU_SO  := $(if $(CUDA_C),$B/llm-cuda-emu.so)
+# plain: as fast as it goes; san, race: see tests/emu/emu.h. A build with sanitizers is checked already.
+EMU_VARIANTS := plain $(if $(SAN),,san race)
+EMU_TESTS := $(basename $(notdir $(wildcard tests/emu/*_test.c)))
+EMU_PROGRAMS := $(foreach v,$(EMU_VARIANTS),$(EMU_TESTS:%=$B/emu/$v/%))
+else
+$(if $(filter 0,$(CUDA)),,$(info no nvcc: the CUDA backend and its tests are left out))
+endif
+
+cuda: $(CUDA_SO)
+emu: $(EMU_SO) $(EMU_PROGRAMS)
+
+# ---- the backend. What ptxas says of registers and spills is kept beside the object.
+$B/kernels/cuda/%.o: override CFLAGS += -fPIC -fvisibility=hidden $(CUDA_INC)
+$B/tests/emu/%.o: override CFLAGS += $(CUDA_INC) -iquote kernels/cuda
+$B/%.o: %.cu Makefile kernels/cuda/cuda.mk
+	$Qmkdir -p $(@D)
+	$(call say,NVCC)$(NVCC) $(CUDA_CODE) $(NVFLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $< >$(@:.o=.log) 2>&1 || \
+	  { cat $(@:.o=.log); exit 1; }
+$B/pic/%.o: %.c Makefile
+	$Qmkdir -p $(@D)
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -fvisibility=hidden -ffunction-sections -MMD -MP -c -o $@ $<
+CUDA_PIC = $(CUDA_NEEDS:%.c=$B/pic/%.o)
+CUDA_OBJ = $(CUDA_CU:%.cu=$B/%.o) $(CUDA_C:%.c=$B/%.o)
+$B/llm-cuda.so: $(CUDA_OBJ) $(CUDA_PIC) kernels/cuda/llm-cuda.map
+	$(call say,LD)$(CC) -shared -o $@ $(CUDA_OBJ) $(CUDA_PIC) $(CUDA_LIBS) -Wl,--version-script=kernels/cuda/llm-cuda.map \
+	  -Wl,--exclude-libs,ALL -Wl,--gc-sections -Wl,-z,defs -s
+
+# ---- the tests of launchers on a device
+$B/gpu/kernels.a: $(CUDA_OBJ) $B/tests/emu/words.o
+	$Qmkdir -p $(@D)
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
+$B/gpu/%_test: $B/tests/emu/%_test.o $B/gpu/kernels.a $B/ops.a
+	$(call say,LD)$(CC) -o $@ $^ $(CUDA_LIBS) -lm
+
+# ---- the same for the host
+EMU_FMA   := $(if $(shell grep -m1 -wo fma /proc/cpuinfo 2>/dev/null),-mfma)
+EMU_CPP    = -D_GNU_SOURCE -DGPU_EMU $(CUDA_INC) -iquote libcommon -iquote tests/emu -iquote kernels/cuda
+EMU_WARN   = -Wall -Wextra -Wno-unknown-pragmas
+EMU_CXX    = $(CXX) -std=c++17 -g $(EMU_WARN) -ffp-contract=off -fno-math-errno $(EMU_FMA) -fPIC -fvisibility=hidden $(EMU_CPP)
+EMU_CC     = $(CC) $(filter-out -D_GNU_SOURCE,$(CPPFLAGS)) -std=c11 -g $(WARN) -ffp-contract=off -fno-math-errno -fPIC -fvisibility=hidden $(EMU_CPP)
+EMU_CHECKS = -O1 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
+# of all files; of kernels; of the emulation; of the program
+EMU_plain       = $(if $(SAN),$(EMU_CHECKS),-O2)
+EMU_plain_link  = $(if $(SAN),$(EMU_CHECKS))
+EMU_san         = $(EMU_CHECKS)
+EMU_san_link    = $(EMU_CHECKS)
+EMU_race        = -O1
+EMU_race_kernel = -fsanitize=thread
+EMU_race_emu    = -O2 -DEMU_RACE_CHECK
+EMU_race_link   = -no-pie
+
+EMU_FILES = $(wildcard tests/emu/emu*.cpp)
+define emu_variant
+$B/emu/$1/%.o: %.cu Makefile kernels/cuda/cuda.mk
+	$$Qmkdir -p $$(@D)
+	$$(call say,CXX)$$(EMU_CXX) $$(EMU_$1) $$(EMU_$1_kernel) -MMD -MP -x c++ -c -o $$@ $$<
+$B/emu/$1/%.o: %.cpp Makefile kernels/cuda/cuda.mk
+	$$Qmkdir -p $$(@D)
+	$$(call say,CXX)$$(EMU_CXX) $$(EMU_$1) $$(EMU_$1_emu) -MMD -MP -c -o $$@ $$<
+$B/emu/$1/%.o: %.c Makefile kernels/cuda/cuda.mk
+	$$Qmkdir -p $$(@D)
+	$$(call say,CC)$$(EMU_CC) $$(EMU_$1) -MMD -MP -c -o $$@ $$<
+$B/emu/$1/emu.a: $$(patsubst %.cpp,$B/emu/$1/%.o,$(if $(filter race,$1),$(EMU_FILES),$(filter-out %_race.cpp,$(EMU_FILES))))
+	$$(call say,AR)rm -f $$@ && $$(AR) rcs $$@ $$^
+$B/emu/$1/kernels.a: $(CUDA_CU:%.cu=$B/emu/$1/%.o) $(CUDA_C:%.c=$B/emu/$1/%.o) $B/emu/$1/tests/emu/words.o
+	$$(call say,AR)rm -f $$@ && $$(AR) rcs $$@ $$^
+$B/emu/$1/%_test: $B/emu/$1/tests/emu/%_test.o $B/emu/$1/kernels.a $B/emu/$1/emu.a $B/ops.a
+	$$(call say,LD)$$(CXX) $$(EMU_$1_link) -o $$@ $$^ -ldl -lm -lpthread
+$B/emu/$1/bugs: $B/emu/$1/tests/emu/bugs.o $B/emu/$1/emu.a
+	$$(call say,LD)$$(CXX) $$(EMU_$1_link) -o $$@ $$^ -ldl -lm -lpthread
+endef
+$(foreach v,$(EMU_VARIANTS),$(eval $(call emu_variant,$v)))
+
+# The CPU's ops, without what needs other libraries.
+OPS_OBJ = $(patsubst %.c,$B/%.o,$(wildcard kernels/cpu/*.c) $(CUDA_NEEDS))
+$B/ops.a: $(OPS_OBJ)
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
+EMU_SO_OBJ = $(CUDA_CU:%.cu=$B/emu/plain/%.o) $(CUDA_C:%.c=$B/emu/plain/%.o) $B/emu/plain/emu.a
+$B/llm-cuda-emu.so: $(EMU_SO_OBJ) $(CUDA_PIC) kernels/cuda/llm-cuda.map
+	$(call say,LD)$(CXX) -shared $(EMU_plain_link) -o $@ $(EMU_SO_OBJ) $(CUDA_PIC) -Wl,--version-script=kernels/cuda/llm-cuda.map \
+	  -Wl,--gc-sections -lpthread

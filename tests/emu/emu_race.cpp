@@ -1,0 +1,254 @@
+// emu_race.cpp - data races of kernels.
+//
+// Kernels are compiled with -fsanitize=thread but linked with these callbacks instead of libtsan.
+// Two accesses to one byte of shared memory conflict when different threads made them, one wrote,
+// and no barrier lies between; in global memory likewise, and between the blocks of a launch
+// whatever the barriers. So one run in any order finds them. A kernel that touches memory of the
+// host is found as well. Known gaps: __syncwarp of some lanes counts for the whole warp.
+#include "emu_in.h"
+
+#include <map>
+
+namespace emu
+{
+
+enum { MANY = 0xffff, REPORTS = 4 }; // thread MANY: several readers
+
+struct Access {
+    uint32_t launch, block, epoch;
+    uint16_t thread, warp_epoch;
+    const void *pc;
+};
+
+struct Cell { // of a byte
+    Access w, r;
+};
+
+struct Shadow {
+    size_t n;
+    Cell *cells;
+};
+
+static int on = -1;
+static Cell *shared_cells;
+static uint32_t launch_no, block_no;
+static std::map<const char *, Shadow> allocations; // by their end
+static int reports;
+
+static bool is_on()
+{
+    if (on < 0)
+        on = getenv("EMU_RACE") != nullptr;
+    return on;
+}
+
+void race_launch()
+{
+    launch_no++;
+    if (is_on() && !shared_cells)
+        shared_cells = (Cell *)calloc(STATIC_MAX + DYNAMIC_MAX, sizeof(Cell));
+}
+
+void race_block(unsigned block)
+{
+    block_no = block + 1;
+}
+
+void race_alloc(void *p, size_t n)
+{
+    if (is_on())
+        allocations[(char *)p + n] = {n, (Cell *)calloc(n, sizeof(Cell))};
+}
+
+void race_free(void *p)
+{
+    for (auto i = allocations.begin(); i != allocations.end(); ++i)
+        if (i->first - i->second.n == p) {
+            free(i->second.cells);
+            allocations.erase(i);
+            return;
+        }
+}
+
+// The cell of an address, and how many bytes from there on have one.
+static Cell *cell_of(const void *p, bool *shared, size_t *n)
+{
+    size_t at = smem_index(p);
+    auto i = allocations.upper_bound((const char *)p);
+
+    *shared = at != ~(size_t)0;
+    *n = ~(size_t)0;
+    if (*shared)
+        return &shared_cells[at];
+    if (i == allocations.end() || (const char *)p < i->first - i->second.n)
+        return nullptr;
+    *n = (size_t)(i->first - (const char *)p);
+    return &i->second.cells[i->second.n - *n];
+}
+
+// Does a, made earlier, come before what the current thread does now?
+static bool ordered(const Access &a, bool shared)
+{
+    if (a.launch != launch_no)
+        return true;
+    if (a.block != block_no)
+        return shared; // shared memory is the block's own
+    if (a.thread == cur->lin || a.epoch != block_epoch)
+        return true;
+    return a.thread != MANY && a.thread / 32 == cur->warp &&
+           a.warp_epoch != (uint16_t)warp_epoch[cur->warp];
+}
+
+static void finish()
+{
+    _Exit(EXIT_RACE);
+}
+
+static void report(const char *what, Cell *c, bool write, const void *p, bool shared,
+                   const void *pc)
+{
+    const Access &a = write ? c->w : c->r;
+
+    if (!reports)
+        atexit(finish); // whatever the program's own status
+    fflush(stdout);
+    fprintf(stderr,
+            "emu: RACE on %s memory %p: block (%u,%u,%u) thread %u %s at pc %p; before it, block "
+            "%u thread %d at pc %p\n",
+            shared ? "shared" : "global", p, bid.x, bid.y, bid.z, cur->lin, what, pc, a.block - 1,
+            a.thread == MANY ? -1 : a.thread, a.pc);
+    c->w.launch = c->r.launch = 0;
+    if (++reports >= REPORTS)
+        _Exit(EXIT_RACE);
+}
+
+// Memory that is neither shared nor the device's: a thread's own, constants, or a mistake.
+static void check_other(const void *p, bool write, const void *pc)
+{
+    extern const char image_begin[] __asm__("__executable_start"), image_end[] __asm__("_end");
+    const char *q = (const char *)p;
+
+    if ((q >= image_begin && q < image_end) || is_stack_or_arg(p))
+        return;
+    fflush(stdout);
+    fprintf(stderr, "emu: a kernel %s memory of the host, or none, %p, at pc %p\n",
+            write ? "writes" : "reads", p, pc);
+    _Exit(EXIT_RACE);
+}
+
+static void access(const void *p, size_t n, bool write, const void *pc)
+{
+    bool shared;
+    size_t room;
+    Cell *c;
+
+    if (!cur || !is_on())
+        return;
+    c = cell_of(p, &shared, &room);
+    if (!c || n > room) {
+        check_other((const char *)p + (c ? room : 0), write, pc);
+        return;
+    }
+    Access me = {
+        launch_no, block_no, block_epoch, (uint16_t)cur->lin, (uint16_t)warp_epoch[cur->warp], pc};
+
+    for (size_t i = 0; i < n; i++, c++) {
+        if (!ordered(c->w, shared)) {
+            report(write ? "writes what it wrote" : "reads what it wrote", c, true,
+                   (const char *)p + i, shared, pc);
+            return;
+        }
+        if (write && !ordered(c->r, shared)) {
+            report("writes what it read", c, false, (const char *)p + i, shared, pc);
+            return;
+        }
+        if (write)
+            c->w = me;
+        else if (ordered(c->r, shared))
+            c->r = me;
+        else if (c->r.thread != cur->lin)
+            c->r.thread = MANY;
+    }
+}
+
+void race_read(const void *p, size_t n, const void *pc)
+{
+    access(p, n, false, pc);
+}
+
+void race_write(const void *p, size_t n, const void *pc)
+{
+    access(p, n, true, pc);
+}
+
+} // namespace emu
+
+#define PC __builtin_return_address(0)
+#define RW(N)                               \
+    void __tsan_read##N(void *p)            \
+    {                                       \
+        emu::access(p, N, false, PC);       \
+    }                                       \
+    void __tsan_write##N(void *p)           \
+    {                                       \
+        emu::access(p, N, true, PC);        \
+    }                                       \
+    void __tsan_unaligned_read##N(void *p)  \
+    {                                       \
+        emu::access(p, N, false, PC);       \
+    }                                       \
+    void __tsan_unaligned_write##N(void *p) \
+    {                                       \
+        emu::access(p, N, true, PC);        \
+    }                                       \
+    void __tsan_volatile_read##N(void *)    \
+    {                                       \
+    }                                       \
+    void __tsan_volatile_write##N(void *)   \
+    {                                       \
+    }
+
+extern "C" {
+RW(1)
+RW(2)
+RW(4)
+RW(8)
+RW(16)
+void __tsan_read_range(void *p, size_t n)
+{
+    emu::access(p, n, false, PC);
+}
+void __tsan_write_range(void *p, size_t n)
+{
+    emu::access(p, n, true, PC);
+}
+void *__tsan_memcpy(void *d, const void *s, size_t n)
+{
+    emu::access(s, n, false, PC);
+    emu::access(d, n, true, PC);
+    return memcpy(d, s, n);
+}
+void *__tsan_memmove(void *d, const void *s, size_t n)
+{
+    emu::access(s, n, false, PC);
+    emu::access(d, n, true, PC);
+    return memmove(d, s, n);
+}
+void *__tsan_memset(void *d, int v, size_t n)
+{
+    emu::access(d, n, true, PC);
+    return memset(d, v, n);
+}
+void __tsan_func_entry(void *)
+{
+}
+void __tsan_func_exit()
+{
+}
+void __tsan_init()
+{
+}
+void __tsan_vptr_update(void **, void *)
+{
+}
+}
