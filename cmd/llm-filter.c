@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { AHEAD = 3 }; // cases whose turn comes soon
+
 struct filter {
     struct stream_opt io;
     struct cli_notes notes;
@@ -81,6 +83,8 @@ static int finish(void *with, struct record *r, int item, struct err *e)
     const struct trial_reason *v = &c->why;
     struct err why;
 
+    if (item + AHEAD < BATCH_RECORDS)
+        judge_soon(g->judge, c + AHEAD);
     judge_among(g->judge, r, c);
     switch (c->says) {
     case JUDGE_KEEP:

@@ -14,9 +14,8 @@ int corpus_open(struct corpus *c, const struct corpus_opt *o, struct err *e)
     *c = (struct corpus){.o = *o};
     if (o->embedding && o->vectors)
         return err_set(e, ERR_ARG, "--embedding and --vectors: records have one vector");
-    if (spool_open(&c->lines, o->memory / 2, o->dir, e) ||
-        spool_open(&c->rows, o->memory / 2, o->dir, e))
-        return -1;
+    spool_open(&c->lines, o->memory / 2, o->dir);
+    spool_open(&c->rows, o->memory / 2, o->dir);
     if (o->vectors && embed_open(&c->file, o->vectors, e))
         return -1;
     c->dim = o->vectors ? c->file.dim : o->embedding ? 0 : CLUSTER_DIM;
@@ -246,5 +245,5 @@ struct corpus_size corpus_size(const struct corpus *c)
                                 .vectors_to_come = vectors > c->rows.n ? vectors - c->rows.n : 0,
                                 .lines_on_disk = spool_on_disk(&c->lines),
                                 .vectors_on_disk =
-                                    spool_on_disk(&c->rows) || vectors > c->rows.limit};
+                                    spool_on_disk(&c->rows) || vectors > c->rows.g.limit};
 }

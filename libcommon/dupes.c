@@ -19,22 +19,22 @@ struct place {
 };
 
 struct dupes {
-    bool exact;
+    struct dupes_opt o;
     struct near *near;
-    uint64_t run;
-    struct place *place; // (cap) open addressing, a power of two
+    struct grow table; // (cap) struct place, open addressing, a power of two
     size_t n, cap, n_ids;
     struct grow ids; // NUL-terminated, one behind the other
 };
 
-struct dupes *dupes_open(bool exact, double near, const char *dir, uint64_t run, struct err *e)
+struct dupes *dupes_open(const struct dupes_opt *o, struct err *e)
 {
     struct dupes *d = mem_zero(1, sizeof(*d));
     struct err why;
 
-    d->exact = exact;
-    d->run = run;
-    if (!grow_open(&d->ids, NULL, e) && (near <= 0 || (d->near = near_open(near, dir, e))))
+    d->o = *o;
+    grow_temp(&d->ids, o->at.memory / 16, o->at.tmp);
+    grow_temp(&d->table, o->at.memory / 8, o->at.tmp);
+    if (o->near <= 0 || (d->near = near_open(o->near, &o->at, e)))
         return d;
     dupes_close(d, &why);
     return NULL;
@@ -48,7 +48,7 @@ int dupes_close(struct dupes *d, struct err *e)
         return 0;
     rc = near_close(d->near, e);
     grow_close(&d->ids);
-    free(d->place);
+    grow_close(&d->table);
     free(d);
     return rc;
 }
@@ -56,7 +56,7 @@ int dupes_close(struct dupes *d, struct err *e)
 void dupes_recalled(struct dupes *d)
 {
     if (d && d->near)
-        near_cut(d->near, d->run);
+        near_cut(d->near, d->o.run);
 }
 
 const struct near *dupes_near(const struct dupes *d)
@@ -201,6 +201,12 @@ void dupes_end(const struct dupes *d, struct dupes_text *x)
     near_keys(d->near, &x->set, x->band);
 }
 
+void dupes_soon(const struct dupes *d, const struct dupes_text *x)
+{
+    if (d->near)
+        near_soon(d->near, x->band);
+}
+
 void dupes_text_free(struct dupes_text *x)
 {
     minhash_set_free(&x->set);
@@ -210,41 +216,53 @@ void dupes_text_free(struct dupes_text *x)
 
 /* ---- exact ---- */
 
-static struct place *find(const struct dupes *d, uint64_t key)
+static struct place *find(const struct grow *table, size_t cap, uint64_t key)
 {
-    size_t i = (size_t)(key ^ key >> 32) & (d->cap - 1);
+    struct place *p = table->p;
+    size_t i = (size_t)(key ^ key >> 32) & (cap - 1);
 
-    while (d->place[i].at && d->place[i].key != key)
-        i = (i + 1) & (d->cap - 1);
-    return &d->place[i];
+    while (p[i].at && p[i].key != key)
+        i = (i + 1) & (cap - 1);
+    return &p[i];
+}
+
+static int widen(struct dupes *d, struct err *e)
+{
+    size_t cap = d->cap ? 2 * d->cap : 4096;
+    const struct place *old = d->table.p;
+    struct grow g;
+
+    grow_temp(&g, d->o.at.memory / 8, d->o.at.tmp);
+    if (grow_room(&g, cap * sizeof(*old), e)) {
+        grow_close(&g);
+        return -1;
+    }
+    for (size_t i = 0; i < d->cap; i++)
+        if (old[i].at)
+            *find(&g, cap, old[i].key) = old[i];
+    grow_close(&d->table);
+    d->table = g;
+    d->cap = cap;
+    return 0;
 }
 
 static int keep(struct dupes *d, uint64_t key, const char *id, struct err *e)
 {
-    struct place *old = d->place;
-    size_t cap = d->cap, n = strlen(id) + 1;
+    size_t n = strlen(id) + 1;
 
-    if (4 * (d->n + 1) > 3 * cap) {
-        d->cap = cap ? 2 * cap : 256;
-        d->place = mem_zero(d->cap, sizeof(*d->place));
-        for (size_t i = 0; i < cap; i++)
-            if (old[i].at)
-                *find(d, old[i].key) = old[i];
-        free(old);
-    }
-    if (grow_room(&d->ids, d->n_ids + n, e))
+    if ((4 * (d->n + 1) > 3 * d->cap && widen(d, e)) || grow_room(&d->ids, d->n_ids + n, e))
         return -1;
     memcpy((char *)d->ids.p + d->n_ids, id, n);
-    *find(d, key) = (struct place){key, d->n_ids + 1};
+    *find(&d->table, d->cap, key) = (struct place){key, d->n_ids + 1};
     d->n_ids += n;
     d->n++;
     return 0;
 }
 
-int dupes_meet(struct dupes *d, const struct dupes_text *t, const char *id, struct dupes_hit *hit,
+int dupes_meet(struct dupes *d, struct dupes_text *t, const char *id, struct dupes_hit *hit,
                struct err *e)
 {
-    const struct place *x = d->exact && d->cap ? find(d, t->key) : NULL;
+    const struct place *x = d->o.exact && d->cap ? find(&d->table, d->cap, t->key) : NULL;
     struct near_hit near;
     int rc = 0;
 
@@ -255,8 +273,8 @@ int dupes_meet(struct dupes *d, const struct dupes_text *t, const char *id, stru
         return 1;
     }
     if (d->near)
-        rc = near_meet(d->near, &t->set, t->band, id, d->run, &near, e);
+        rc = near_meet(d->near, &t->set, t->band, id, d->o.run, &near, e);
     if (rc > 0)
         *hit = (struct dupes_hit){false, near.id, near.n_id, near.similarity};
-    return !rc && d->exact ? keep(d, t->key, id, e) : rc;
+    return !rc && d->o.exact ? keep(d, t->key, id, e) : rc;
 }

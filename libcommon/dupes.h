@@ -11,8 +11,13 @@
 
 struct dupes;
 
-/* near 0: exact ones only. dir and the run's number: near.h. */
-struct dupes *dupes_open(bool exact, double near, const char *dir, uint64_t run, struct err *e);
+struct dupes_opt {
+    bool exact;           // exact ones are looked for
+    double near;          // the threshold of near ones, 0: they are not
+    struct near_place at; // of what is kept; a `dir` is for near ones only
+    uint64_t run;         // its number: near.h
+};
+struct dupes *dupes_open(const struct dupes_opt *o, struct err *e);
 int dupes_close(struct dupes *d, struct err *e); // NULL-safe
 
 /* What is compared of a record: made by any thread. Zeroed is empty; memory is kept. */
@@ -29,6 +34,7 @@ void dupes_begin(struct dupes_text *x);
  * case-folded, runs of space one space. */
 void dupes_add(const struct dupes *d, struct dupes_text *x, struct look *text);
 void dupes_end(const struct dupes *d, struct dupes_text *x);
+void dupes_soon(const struct dupes *d, const struct dupes_text *x); // it is met soon, after others
 void dupes_text_free(struct dupes_text *x);
 
 struct dupes_hit {
@@ -39,8 +45,8 @@ struct dupes_hit {
 };
 /* 1 = the record's texts are those of a kept one, 0 = they are not, and it is a kept one
  * now; -1 = error. The same in the same fields is exact (two are taken for the same when their
- * 64-bit hashes are). Memory a kept record for exact ones: 16 to 43 bytes and its id. */
-int dupes_meet(struct dupes *d, const struct dupes_text *x, const char *id, struct dupes_hit *hit,
+ * 64-bit hashes are). Bytes a kept record for exact ones: 16 to 43 and its id. */
+int dupes_meet(struct dupes *d, struct dupes_text *x, const char *id, struct dupes_hit *hit,
                struct err *e);
 void dupes_recalled(struct dupes *d); // all that this run kept before was met: near_cut
 const struct near *dupes_near(const struct dupes *d); // or NULL

@@ -42,6 +42,9 @@ struct fault {
     struct phrases *refusals; // but the first
     uint64_t sorry;           // the first
     struct repeat repeat;
+    struct repeat_sieve sieve;
+    uint64_t *maybe; // (cap_maybe) runs that may stand twice
+    size_t cap_maybe;
     struct buf low;
 };
 
@@ -62,6 +65,8 @@ void fault_close(struct fault *f)
         return;
     phrases_close(f->refusals);
     repeat_free(&f->repeat);
+    repeat_sieve_free(&f->sieve);
+    free(f->maybe);
     buf_free(&f->low);
     free(f);
 }
@@ -69,11 +74,19 @@ void fault_close(struct fault *f)
 double fault_repetition_of(struct fault *f, const struct words_row *w)
 {
     uint64_t shift = words_shift(GRAM);
-    size_t runs = w->n < GRAM ? 0 : w->n - GRAM + 1, again = 0;
+    size_t runs = w->n < GRAM ? 0 : w->n - GRAM + 1, again = 0, n = 0;
 
-    repeat_clear(&f->repeat, runs);
+    repeat_sieve_clear(&f->sieve, runs);
     for (size_t i = 0; i < runs; i++)
-        again += repeat_add(&f->repeat, words_run(w, i, GRAM, shift), 0) > 0;
+        repeat_sieve_add(&f->sieve, words_run(w, i, GRAM, shift));
+    mem_grow(&f->maybe, &f->cap_maybe, runs + 1, sizeof(*f->maybe));
+    for (size_t i = 0; i < runs; i++) {
+        f->maybe[n] = words_run(w, i, GRAM, shift);
+        n += repeat_sieve_hit(&f->sieve, f->maybe[n]);
+    }
+    repeat_clear(&f->repeat, n);
+    for (size_t k = 0; k < n; k++)
+        again += repeat_add(&f->repeat, f->maybe[k], 0) > 0;
     return runs ? (double)again / (double)runs : 0;
 }
 

@@ -1,6 +1,7 @@
 /* grow.c - bytes that grow, in memory or in a mapped file. */
 #include "grow.h"
 
+#include "buf.h"
 #include "mem.h"
 
 #include <errno.h>
@@ -11,7 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FIRST = 1 << 16, STEP = 1 << 28 }; // bytes: smallest size, and how much a large one grows
+/* Bytes: smallest size, how much a large one grows, and from where on pages are large. */
+enum { FIRST = 1 << 16, STEP = 1 << 28, LARGE = 4 << 20 };
 
 static int map(struct grow *g, size_t cap, struct err *e)
 {
@@ -22,6 +24,8 @@ static int map(struct grow *g, size_t cap, struct err *e)
     if (p == MAP_FAILED)
         return err_set(e, ERR_MEM, "cannot map %zu bytes of %s: %s", cap,
                        g->path ? g->path : "memory", strerror(errno));
+    if (g->fd < 0 && cap >= LARGE) // places of a table are met in no order
+        madvise(p, cap, MADV_HUGEPAGE);
     g->p = p;
     g->cap = cap;
     return 0;
@@ -43,6 +47,41 @@ int grow_open(struct grow *g, const char *path, struct err *e)
     return st.st_size ? map(g, (size_t)st.st_size, e) : 0;
 }
 
+void grow_temp(struct grow *g, size_t limit, const char *dir)
+{
+    *g = (struct grow){.fd = -1, .limit = limit ? limit : 1, .dir = dir};
+}
+
+/* From memory into a file that has no name any more. */
+static int move_out(struct grow *g, size_t n, struct err *e)
+{
+    struct grow file;
+    struct buf path = {0};
+    int fd, rc;
+
+    buf_fmt(&path, "%s/llm-XXXXXX", g->dir);
+    fd = mkstemp(path.p);
+    if (fd < 0) {
+        rc =
+            err_set(e, ERR_IO, "cannot make a temporary file in '%s': %s", g->dir, strerror(errno));
+        buf_free(&path);
+        return rc;
+    }
+    close(fd);
+    rc = grow_open(&file, path.p, e);
+    unlink(path.p);
+    buf_free(&path);
+    if (rc || grow_room(&file, n, e)) {
+        grow_close(&file);
+        return -1;
+    }
+    if (g->p)
+        memcpy(file.p, g->p, g->cap < n ? g->cap : n);
+    grow_close(g);
+    *g = file;
+    return 0;
+}
+
 int grow_room(struct grow *g, size_t n, struct err *e)
 {
     size_t cap = g->cap ? g->cap : FIRST;
@@ -50,9 +89,13 @@ int grow_room(struct grow *g, size_t n, struct err *e)
 
     if (n <= g->cap)
         return 0;
+    if (g->limit && n > g->limit)
+        return move_out(g, n, e);
     while (cap < n)
         cap += cap < STEP ? cap : STEP;
     cap = (cap + FIRST - 1) & ~(size_t)(FIRST - 1);
+    if (g->limit && cap > g->limit)
+        cap = g->limit;
     if (g->fd >= 0)
         rc = posix_fallocate(g->fd, (off_t)g->cap, (off_t)(cap - g->cap));
     if (rc)

@@ -20,6 +20,8 @@ struct judge {
 /* The texts of a field: the field, when it is a string, or the strings in it. */
 struct texts {
     const char *field;
+    const char *raw; // (n_raw) JSON, NULL: there is none
+    size_t n_raw;
     bool is_text;
     size_t first, n; // of the desk's looks
 };
@@ -37,8 +39,8 @@ struct judge_desk {
 struct judge *judge_open(const struct rules *r, uint64_t run, struct err *e)
 {
     struct judge *j = mem_zero(1, sizeof(*j));
-    bool exact = false;
-    double near = 0;
+    struct dupes_opt o = {.at = {r->set.near_index, (size_t)r->set.memory, r->set.tmp_dir},
+                          .run = run};
     struct err why;
     int rc;
 
@@ -46,11 +48,11 @@ struct judge *judge_open(const struct rules *r, uint64_t run, struct err *e)
     j->trial = trial_open(r, e);
     rc = j->trial ? 0 : -1;
     for (int i = 0; i < r->n; i++) {
-        exact = exact || r->v[i].id == RULE_EXACT;
-        near = r->v[i].id == RULE_NEAR ? r->v[i].limit : near;
+        o.exact = o.exact || r->v[i].id == RULE_EXACT;
+        o.near = r->v[i].id == RULE_NEAR ? r->v[i].limit : o.near;
     }
-    if (!rc && (exact || near > 0)) {
-        j->dupes = dupes_open(exact, near, r->set.near_index, run, e);
+    if (!rc && (o.exact || o.near > 0)) {
+        j->dupes = dupes_open(&o, e);
         rc = j->dupes ? 0 : err_wrap(e, "--near");
     }
     if (!rc)
@@ -177,16 +179,18 @@ static void add_look(struct judge_desk *d, const char *s, size_t n)
 static void find_texts(struct judge_desk *d, struct record *r, struct texts *t)
 {
     size_t n = 0;
-    const char *s = record_str(r, t->field, &n);
+    const char *s;
     struct json json;
     struct err why;
 
     t->first = d->n_look;
-    t->is_text = s;
-    if (s)
+    t->raw = record_raw(r, t->field, &t->n_raw);
+    t->is_text = t->raw && *t->raw == '"';
+    if (t->is_text) {
+        s = record_str(r, t->field, &n);
         add_look(d, s, n);
-    else if ((s = record_raw(r, t->field, &n)) && (*s == '[' || *s == '{') &&
-             !json_parse(&json, &r->mem, s, n, &why))
+    } else if (t->raw && (*t->raw == '[' || *t->raw == '{') &&
+               !json_parse(&json, &r->mem, t->raw, t->n_raw, &why))
         for (uint32_t k = 0; k < json.n_node; k++)
             if (json.node[k].type == JSON_STRING && !json_is_key(&json, (int)k)) {
                 s = json_str(&json, (int)k, &r->mem, &n);
@@ -332,14 +336,18 @@ static void take_texts(const struct judge *j, struct judge_desk *d, struct recor
     dupes_begin(x);
     for (int i = 0; dupes_fields[i]; i++) {
         struct texts t = texts_of(d, r, dupes_fields[i]);
-        size_t n = 0;
-        const char *raw = t.is_text ? NULL : record_raw(r, dupes_fields[i], &n);
 
-        if (raw) // messages
-            look_text(&d->raw, raw, n);
-        dupes_add(j->dupes, x, t.is_text ? d->look[t.first] : raw ? &d->raw : NULL);
+        if (t.raw && !t.is_text) // messages
+            look_text(&d->raw, t.raw, t.n_raw);
+        dupes_add(j->dupes, x, t.is_text ? d->look[t.first] : t.raw ? &d->raw : NULL);
     }
     dupes_end(j->dupes, x);
+}
+
+void judge_soon(const struct judge *j, const struct judge_case *c)
+{
+    if (j->dupes && c->says == JUDGE_KEEP)
+        dupes_soon(j->dupes, &c->text);
 }
 
 void judge_among(struct judge *j, struct record *r, struct judge_case *c)

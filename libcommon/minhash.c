@@ -6,19 +6,18 @@
 #include "rng.h"
 #include "words.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     STREAM_NAME = 0x6e656172, // "near": the stream of the functions' constants
-    LANES = 16,               // functions computed together
+    LANES = 32,               // functions computed together
 };
 
 /* The same integers on every machine; where the loader can choose, the faster code for them. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__)
-#define ANY_CPU __attribute__((target_clones("avx2", "default")))
+#define ANY_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define ANY_CPU
 #endif
@@ -75,21 +74,40 @@ static size_t places(size_t n)
     return use;
 }
 
-static uint64_t *find(const struct minhash_set *x, size_t use, uint32_t run)
+static uint64_t *find(const struct minhash_set *x, uint32_t run)
 {
-    size_t i = run & (use - 1);
+    size_t i = run & (x->use - 1);
 
     while (x->place[i] && (uint32_t)x->place[i] != run)
-        i = (i + 1) & (use - 1);
+        i = (i + 1) & (x->use - 1);
     return &x->place[i];
 }
+
+static void table(struct minhash_set *x, size_t n)
+{
+    x->use = places(n);
+    mem_grow(&x->place, &x->cap_place, x->use, sizeof(*x->place));
+    memset(x->place, 0, x->use * sizeof(*x->place));
+}
+
+static const uint64_t MIX = 0xBF58476D1CE4E5B9u;
 
 static uint32_t run_hash(const uint64_t *h, size_t n)
 {
     uint64_t x = n;
 
     for (size_t i = 0; i < n; i++)
-        x = hash_fold(x ^ h[i], 0xBF58476D1CE4E5B9u);
+        x = hash_fold(x ^ h[i], MIX);
+    return (uint32_t)(x ^ x >> 32);
+}
+
+/* The same for MINHASH_WORDS of them. */
+static inline uint32_t run_of_three(const uint64_t *h)
+{
+    uint64_t x = hash_fold(MINHASH_WORDS ^ h[0], MIX);
+
+    x = hash_fold(x ^ h[1], MIX);
+    x = hash_fold(x ^ h[2], MIX);
     return (uint32_t)(x ^ x >> 32);
 }
 
@@ -106,27 +124,48 @@ void minhash_add(struct minhash_set *x, const struct words_row *w)
     x->n_hash += w->n;
 }
 
+/* Runs that stand a second time are taken out; only those that may be such meet the table. */
+static void make_unique(struct minhash_set *x)
+{
+    size_t maybe = 0, n = 0;
+
+    repeat_sieve_clear(&x->sieve, x->n);
+    for (size_t i = 0; i < x->n; i++)
+        repeat_sieve_add(&x->sieve, x->run[i]);
+    for (size_t i = 0; i < x->n; i++)
+        maybe += repeat_sieve_hit(&x->sieve, x->run[i]);
+    if (!maybe)
+        return;
+    table(x, maybe);
+    for (size_t i = 0; i < x->n; i++) {
+        uint32_t run = x->run[i];
+
+        if (repeat_sieve_hit(&x->sieve, run)) {
+            uint64_t *p = find(x, run);
+
+            if (*p)
+                continue;
+            *p = 1ull << 32 | run;
+        }
+        x->run[n++] = run;
+    }
+    x->n = n;
+}
+
 void minhash_end(struct minhash_set *x, uint64_t text)
 {
-    size_t words = x->n_hash, runs = words >= MINHASH_WORDS ? words - MINHASH_WORDS + 1 : 1, use;
+    size_t words = x->n_hash;
 
-    use = places(runs);
-    mem_grow(&x->run, &x->cap, runs, sizeof(*x->run));
-    mem_grow(&x->place, &x->cap_place, use, sizeof(*x->place));
-    memset(x->place, 0, use * sizeof(*x->place));
-    x->n = 0;
-    for (size_t i = 0; i < runs; i++) {
-        uint32_t run = words >= MINHASH_WORDS ? run_hash(x->hash + i, MINHASH_WORDS)
-                       : words                ? run_hash(x->hash, words)
-                                              : (uint32_t)text;
-        uint64_t *p = find(x, use, run);
-
-        if (*p)
-            continue;
-        *p = 1ull << 32 | run;
-        x->run[x->n++] = run;
+    x->n = words >= MINHASH_WORDS ? words - MINHASH_WORDS + 1 : 1;
+    x->whole = false;
+    mem_grow(&x->run, &x->cap, x->n, sizeof(*x->run));
+    if (words < MINHASH_WORDS) {
+        x->run[0] = words ? run_hash(x->hash, words) : (uint32_t)text;
+        return;
     }
-    x->use = use;
+    for (size_t i = 0; i < x->n; i++)
+        x->run[i] = run_of_three(x->hash + i);
+    make_unique(x);
 }
 
 void minhash_set_free(struct minhash_set *x)
@@ -134,6 +173,7 @@ void minhash_set_free(struct minhash_set *x)
     free(x->run);
     free(x->hash);
     free(x->place);
+    repeat_sieve_free(&x->sieve);
     *x = (struct minhash_set){0};
 }
 
@@ -175,11 +215,17 @@ void minhash_keys(const struct minhash *m, const uint32_t *run, size_t n, uint64
     }
 }
 
-double minhash_jaccard(const struct minhash_set *x, const uint32_t *run, size_t n)
+double minhash_jaccard(struct minhash_set *x, const uint32_t *run, size_t n)
 {
     size_t both = 0;
 
+    if (!x->whole) { // most texts are compared with none
+        table(x, x->n);
+        for (size_t i = 0; i < x->n; i++)
+            *find(x, x->run[i]) = 1ull << 32 | x->run[i];
+        x->whole = true;
+    }
     for (size_t i = 0; i < n; i++)
-        both += *find(x, x->use, run[i]) != 0;
+        both += *find(x, run[i]) != 0;
     return (double)both / (double)(x->n + n - both);
 }

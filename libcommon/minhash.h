@@ -9,8 +9,10 @@
 #ifndef MINHASH_H
 #define MINHASH_H
 
+#include "repeat.h"
 #include "words.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,7 +32,9 @@ struct minhash_set {
     size_t n, cap, cap_hash, cap_place, use;
     uint64_t *hash; // (n_hash) of the words
     size_t n_hash;
-    uint64_t *place; // (use) a table of what is in `run`
+    struct repeat_sieve sieve;
+    uint64_t *place; // (use) a table of what is in `run`, or of a part of it
+    bool whole;      // of all
 };
 void minhash_begin(struct minhash_set *x);
 void minhash_add(struct minhash_set *x, const struct words_row *w);
@@ -43,6 +47,6 @@ void minhash_keys(const struct minhash *m, const uint32_t *run, size_t n,
                   uint64_t key[MINHASH_MAX]);
 
 /* Jaccard similarity of the set last made and another. */
-double minhash_jaccard(const struct minhash_set *x, const uint32_t *run, size_t n);
+double minhash_jaccard(struct minhash_set *x, const uint32_t *run, size_t n);
 
 #endif

@@ -1,10 +1,11 @@
-/* near.c - near-duplicate texts: an index of MinHash bands, in memory or in files.
+/* near.c - near-duplicate texts: an index of MinHash bands, in memory and beyond it, or in files.
  *
  *   head    one struct head
  *   texts   (n_text) struct text: where its runs and its id are
  *   runs    u32, the texts' sets one behind the other
  *   ids     bytes
- *   table   (mask + 1) struct slot, open addressing, one slot a band of a text
+ *   table   (mask + 1) struct slot, open addressing, one slot a band of a text; a slot's place is
+ * the upper bits of its tag, so that a larger table is made of a smaller one by reading on
  *
  * A text is in the index once head.n_text says so. Slots may name texts beyond it
  * that a kill kept from being counted: they only lead to a comparison that fails. */
@@ -24,7 +25,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char MAGIC[8] = "llmnear2";
+static const char MAGIC[8] = "llmnear3";
 
 struct head {
     char magic[8], boot[40];
@@ -47,6 +48,7 @@ struct slot {
 
 struct near {
     double threshold;
+    struct near_place at;
     struct minhash m;
     struct grow head, texts, runs, ids, table;
     uint32_t *seen; // (cap_seen) stamp: text compared already
@@ -114,15 +116,25 @@ static uint64_t check_of(const struct near *x, const struct text *t)
 
 /* ---- table ---- */
 
-static void put(struct near *x, uint64_t key, uint32_t text)
+static uint32_t tag_of(uint64_t key)
 {
-    struct slot *slot = x->table.p;
-    uint64_t mask = head(x)->mask, i = key & mask;
+    return (uint32_t)(key >> 32);
+}
 
-    while (slot[i].text && (slot[i].text != text + 1 || slot[i].tag != (uint32_t)(key >> 32)))
+/* Where the slots of a tag begin. */
+static uint64_t home(uint32_t tag, uint64_t mask)
+{
+    return tag * (mask + 1) >> 32;
+}
+
+static void put(struct near *x, struct slot *slot, uint64_t mask, struct slot s)
+{
+    uint64_t i = home(s.tag, mask);
+
+    while (slot[i].text && (slot[i].text != s.text || slot[i].tag != s.tag))
         i = (i + 1) & mask;
     x->n_slot += !slot[i].text;
-    slot[i] = (struct slot){(uint32_t)(key >> 32), text + 1};
+    slot[i] = s;
 }
 
 /* All texts into an empty table, at most two thirds of which they use. */
@@ -146,8 +158,52 @@ static int rebuild(struct near *x, struct err *e)
                            (unsigned long long)i);
         minhash_keys(&x->m, runs_of(x, t), t->n_run, key);
         for (int b = 0; b < x->m.bands; b++)
-            put(x, key[b], (uint32_t)i);
+            put(x, x->table.p, slots - 1, (struct slot){tag_of(key[b]), (uint32_t)i + 1});
     }
+    head(x)->building = 0;
+    return 0;
+}
+
+/* An empty file for another table, or memory. */
+static int open_table(const struct near *x, struct grow *g, struct buf *path, struct err *e)
+{
+    if (!x->at.dir) {
+        grow_temp(g, x->at.memory / 4, x->at.tmp);
+        return 0;
+    }
+    buf_fmt(path, "%s/table.new", x->at.dir);
+    unlink(path->p); // of a run that was killed
+    return grow_open(g, path->p, e);
+}
+
+/* Twice the table. */
+static int widen(struct near *x, struct err *e)
+{
+    uint64_t slots = 2 * (head(x)->mask + 1);
+    const struct slot *old = x->table.p;
+    struct buf path = {0}, to = {0};
+    struct grow g;
+    int rc = open_table(x, &g, &path, e) || grow_room(&g, slots * sizeof(*old), e);
+
+    x->n_slot = 0;
+    for (uint64_t i = 0; !rc && i < slots / 2; i++)
+        if (old[i].text)
+            put(x, g.p, slots - 1, old[i]);
+    head(x)->building = 1;
+    if (!rc && path.n) {
+        buf_fmt(&to, "%s/table", x->at.dir);
+        if (rename(path.p, to.p))
+            rc = err_set(e, ERR_IO, "cannot rename '%s': %s", path.p, strerror(errno));
+    }
+    buf_free(&path);
+    buf_free(&to);
+    if (rc) {
+        grow_close(&g);
+        return -1;
+    }
+    grow_close(&x->table);
+    x->table = g;
+    head(x)->mask = slots - 1;
     head(x)->building = 0;
     return 0;
 }
@@ -168,6 +224,7 @@ static void boot_name(char out[40])
 
 static int open_files(struct near *x, const char *dir, struct err *e)
 {
+    static const size_t share[] = {1, 8, 4, 16, 4}; // of the memory
     static const char *const names[] = {"head", "texts", "runs", "ids", "table"};
     struct grow *const file[] = {&x->head, &x->texts, &x->runs, &x->ids, &x->table};
     struct buf path = {0};
@@ -179,7 +236,10 @@ static int open_files(struct near *x, const char *dir, struct err *e)
         buf_reset(&path);
         if (dir)
             buf_fmt(&path, "%s/%s", dir, names[i]);
-        rc = grow_open(file[i], dir ? path.p : NULL, e);
+        if (dir)
+            rc = grow_open(file[i], path.p, e);
+        else
+            grow_temp(file[i], x->at.memory / share[i], x->at.tmp);
         // file systems that know no locks are taken as they are
         if (!rc && !i && dir && flock(file[0]->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
             rc = err_set(e, ERR_ARG, "'%s' is in use by another process", dir);
@@ -251,14 +311,15 @@ static int open_all(struct near *x, const char *dir, struct err *e)
     return dir ? grow_sync(&x->head, e) : 0;
 }
 
-struct near *near_open(double threshold, const char *dir, struct err *e)
+struct near *near_open(double threshold, const struct near_place *at, struct err *e)
 {
     struct near *x = mem_zero(1, sizeof(*x));
     struct err why;
 
     x->threshold = threshold;
+    x->at = *at;
     minhash_init(&x->m, threshold);
-    if (!open_all(x, dir, e))
+    if (!open_all(x, at->dir, e))
         return x;
     if (x->head.cap) // not as it should be: leave it so
         x->threshold = -1;
@@ -311,17 +372,17 @@ static int add(struct near *x, const struct minhash_set *set, const uint64_t *ke
     memcpy((char *)x->ids.p + t.id_at, id, t.n_id);
     t.check = check_of(x, &t);
     ((struct text *)x->texts.p)[n] = t;
-    if (4 * (x->n_slot + (size_t)x->m.bands) > 3 * (h->mask + 1) && rebuild(x, e))
+    if (4 * (x->n_slot + (size_t)x->m.bands) > 3 * (h->mask + 1) && widen(x, e))
         return -1;
     for (int b = 0; b < x->m.bands; b++)
-        put(x, key[b], (uint32_t)n);
+        put(x, x->table.p, h->mask, (struct slot){tag_of(key[b]), (uint32_t)n + 1});
     h->n_text = n + 1;
     x->known = n + 1;
     return 0;
 }
 
 /* The text `i` of a slot compared with the one at hand: is it the best so far? */
-static void compare(struct near *x, const struct minhash_set *set, uint32_t i, uint32_t *best,
+static void compare(struct near *x, struct minhash_set *set, uint32_t i, uint32_t *best,
                     double *most)
 {
     const struct text *t = text_at(x, i);
@@ -330,6 +391,9 @@ static void compare(struct near *x, const struct minhash_set *set, uint32_t i, u
     if (!t || x->seen[i] == x->stamp)
         return;
     x->seen[i] = x->stamp;
+    j = t->n_run < set->n ? (double)t->n_run / (double)set->n : (double)set->n / (double)t->n_run;
+    if (j < x->threshold) // no more than that can be in both
+        return;
     j = minhash_jaccard(set, runs_of(x, t), t->n_run);
     if (j >= x->threshold && (j > *most || (j >= *most && i < *best))) {
         *most = j;
@@ -342,7 +406,15 @@ void near_keys(const struct near *x, const struct minhash_set *set, uint64_t key
     minhash_keys(&x->m, set->run, set->n, key);
 }
 
-int near_meet(struct near *x, const struct minhash_set *set, const uint64_t key[MINHASH_MAX],
+void near_soon(const struct near *x, const uint64_t key[MINHASH_MAX])
+{
+    const struct slot *slot = x->table.p;
+
+    for (int b = 0; b < x->m.bands; b++)
+        __builtin_prefetch(&slot[home(tag_of(key[b]), head(x)->mask)], 1);
+}
+
+int near_meet(struct near *x, struct minhash_set *set, const uint64_t key[MINHASH_MAX],
               const char *id, uint64_t run, struct near_hit *hit, struct err *e)
 {
     const struct slot *slot = x->table.p;
@@ -355,12 +427,14 @@ int near_meet(struct near *x, const struct minhash_set *set, const uint64_t key[
     if (x->cap_seen > seen)
         memset(x->seen + seen, 0, (x->cap_seen - seen) * sizeof(*x->seen));
     x->stamp++;
-    for (int b = 0; b < x->m.bands; b++)
-        __builtin_prefetch(&slot[key[b] & mask]);
-    for (int b = 0; b < x->m.bands; b++)
-        for (uint64_t i = key[b] & mask, k = 0; slot[i].text && k <= mask; i = (i + 1) & mask, k++)
-            if (slot[i].tag == (uint32_t)(key[b] >> 32))
+    for (int b = 0; b < x->m.bands; b++) {
+        uint32_t tag = tag_of(key[b]);
+
+        for (uint64_t i = home(tag, mask), k = 0; slot[i].text && k <= mask;
+             i = (i + 1) & mask, k++)
+            if (slot[i].tag == tag)
                 compare(x, set, slot[i].text - 1, &best, &most);
+    }
     if (best == UINT32_MAX)
         return add(x, set, key, id, run, e);
     const struct text *t = text_at(x, best);

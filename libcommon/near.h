@@ -1,4 +1,4 @@
-/* near.h - near-duplicate texts: an index of MinHash bands, in memory or in files.
+/* near.h - near-duplicate texts: an index of MinHash bands, in memory and beyond it, or in files.
  *
  * Texts that share a band with one in the index are compared with it exactly (minhash.h), so no
  * pair below the threshold is ever called near. Memory, or bytes in the files, a text that is kept:
@@ -19,10 +19,17 @@
 
 struct near;
 
-/* threshold in (0, 1]: the Jaccard similarity from which texts are near. dir: where the files are
- * or will be made; NULL for memory. Errors: ERR_IO; ERR_ARG an index of another threshold or in
- * use; ERR_DATA no index. */
-struct near *near_open(double threshold, const char *dir, struct err *e);
+/* Where an index is: in files in `dir`, which may be there; or, when that is NULL, in memory up to
+ * so many bytes, and what is more in files without a name in `tmp`. */
+struct near_place {
+    const char *dir;
+    size_t memory;
+    const char *tmp; // borrowed
+};
+
+/* threshold in (0, 1]: the Jaccard similarity from which texts are near. Errors: ERR_IO; ERR_ARG an
+ * index of another threshold or in use; ERR_DATA no index. */
+struct near *near_open(double threshold, const struct near_place *at, struct err *e);
 /* Bring files to the disk and close; ERR_OUT when that fails. NULL-safe. */
 int near_close(struct near *x, struct err *e);
 
@@ -40,11 +47,14 @@ struct near_hit {
 /* The bands of a set, for near_meet; from any thread. */
 void near_keys(const struct near *x, const struct minhash_set *set, uint64_t key[MINHASH_MAX]);
 
+/* A set will be met soon, after others. */
+void near_soon(const struct near *x, const uint64_t key[MINHASH_MAX]);
+
 /* 1 = an earlier text is at least as similar as the threshold: the most similar, of
  * equals the first. 0 = there is none, and the text is in the index now. -1 = error.
  * `run`, when not 0, says which run adds the text: the same text, id and run that are in the index
  * already are not its own duplicates, so that a run that was killed can be repeated. */
-int near_meet(struct near *x, const struct minhash_set *set, const uint64_t key[MINHASH_MAX],
+int near_meet(struct near *x, struct minhash_set *set, const uint64_t key[MINHASH_MAX],
               const char *id, uint64_t run, struct near_hit *hit, struct err *e);
 
 /* After the texts that a run is known to have kept were met again: let go of what it added behind

@@ -50,29 +50,46 @@ void repeat_free(struct repeat *r)
     *r = (struct repeat){0};
 }
 
-void repeat_words_clear(struct repeat_words *w)
+void repeat_sieve_clear(struct repeat_sieve *s, size_t n)
 {
-    mem_grow(&w->hash, &w->cap_hash, 1, sizeof(*w->hash));
-    mem_grow(&w->chars, &w->cap_chars, 1, sizeof(*w->chars));
-    w->hash[0] = w->chars[0] = w->n = 0;
+    size_t use = 8;
+
+    while (4 * use < n) // 16 bits a key
+        use *= 2;
+    if (use > s->cap) {
+        s->once = mem_resize(s->once, use, sizeof(*s->once));
+        s->twice = mem_resize(s->twice, use, sizeof(*s->twice));
+        s->cap = use;
+    }
+    memset(s->once, 0, use * sizeof(*s->once));
+    memset(s->twice, 0, use * sizeof(*s->twice));
+    s->mask = 64 * use - 1;
 }
 
-void repeat_words_add(struct repeat_words *w, uint64_t hash, size_t chars)
+void repeat_sieve_free(struct repeat_sieve *s)
 {
-    size_t k = w->n++;
+    free(s->once);
+    free(s->twice);
+    *s = (struct repeat_sieve){0};
+}
 
-    if (k + 2 > w->cap_hash || k + 2 > w->cap_chars) {
-        mem_grow(&w->hash, &w->cap_hash, k + 2, sizeof(*w->hash));
-        mem_grow(&w->chars, &w->cap_chars, k + 2, sizeof(*w->chars));
-    }
-    w->hash[k + 1] = w->hash[k] * BASE + hash;
-    w->chars[k + 1] = w->chars[k] + chars;
+void repeat_words_clear(struct repeat_words *w)
+{
+    if (!w->cap)
+        repeat_words_room(w);
+    w->sum[0] = (struct repeat_sum){0, 0};
+    w->n = 0;
+}
+
+void repeat_words_room(struct repeat_words *w)
+{
+    w->cap = 2 * w->cap + 64;
+    w->sum = mem_resize(w->sum, w->cap, sizeof(*w->sum));
 }
 
 void repeat_words_free(struct repeat_words *w)
 {
-    free(w->hash);
-    free(w->chars);
+    free(w->sum);
     *w = (struct repeat_words){0};
 }
 
@@ -87,83 +104,103 @@ static uint64_t power(size_t n)
 
 static uint64_t run_key(const struct repeat_words *w, size_t i, size_t run, uint64_t shift)
 {
-    uint64_t h = w->hash[i + run] - w->hash[i] * shift;
+    uint64_t h = w->sum[i + run].hash - w->sum[i].hash * shift;
 
     return h ^ h >> 32;
 }
 
+static size_t run_chars(const struct repeat_words *w, size_t i, size_t run)
+{
+    return w->sum[i + run].chars - w->sum[i].chars;
+}
+
+/* Pairs of words that may stand twice. */
 void repeat_grams_begin(struct repeat_grams *g, const struct repeat_words *w)
 {
-    mem_grow(&g->again, &g->cap_again, w->n + 1, sizeof(*g->again));
-    mem_grow(&g->at, &g->cap_at, w->n + 1, sizeof(*g->at));
-    memset(g->again, 1, w->n);
+    uint64_t shift = power(2);
+
     g->length = 1;
-    g->n_again = w->n;
+    g->n_again = 0;
+    if (w->n < 2)
+        return;
+    repeat_sieve_clear(&g->sieve, w->n);
+    for (size_t i = 0; i + 1 < w->n; i++)
+        repeat_sieve_add(&g->sieve, run_key(w, i, 2, shift));
+    mem_grow(&g->again, &g->cap, w->n, sizeof(*g->again));
+    for (size_t i = 0; i + 1 < w->n; i++) {
+        g->again[g->n_again].word = (uint32_t)i;
+        g->n_again += repeat_sieve_hit(&g->sieve, run_key(w, i, 2, shift));
+    }
 }
 
 void repeat_grams_free(struct repeat_grams *g)
 {
+    repeat_sieve_free(&g->sieve);
     repeat_free(&g->table);
     free(g->again);
-    free(g->at);
     *g = (struct repeat_grams){0};
+}
+
+/* Runs a word longer: where one begins whose two parts stand twice. */
+static void lengthen(struct repeat_grams *g)
+{
+    size_t n = 0;
+
+    for (size_t k = 0; k + 1 < g->n_again; k++)
+        if (g->again[k + 1].word == g->again[k].word + 1)
+            g->again[n++].word = g->again[k].word;
+    g->n_again = n;
 }
 
 size_t repeat_top(struct repeat_grams *g, const struct repeat_words *w)
 {
-    size_t run = ++g->length, first = 0, runs = w->n < run ? 0 : w->n - run + 1;
+    size_t run = ++g->length, first = 0, n = 0;
     uint64_t shift = power(run);
     uint32_t most = 1;
 
-    if (!runs) {
-        g->n_again = 0;
-        return 0;
-    }
-    if (g->n_again) {
+    if (w->n < run)
+        return g->n_again = 0;
+    if (run > 2)
+        lengthen(g);
+    if (g->n_again)
         repeat_clear(&g->table, g->n_again);
-        g->n_again = 0;
-        for (size_t i = 0; i < runs; i++) {
-            struct repeat_place *x;
+    for (size_t k = 0; k < g->n_again; k++) {
+        size_t i = g->again[k].word;
+        uint64_t key = run_key(w, i, run, shift);
+        struct repeat_place *x = find(&g->table, key);
 
-            if (!g->again[i] || !g->again[i + 1]) {
-                g->again[i] = false;
-                continue;
-            }
-            x = find(&g->table, run_key(w, i, run, shift));
-            if (!x->count++) {
-                x->key = run_key(w, i, run, shift);
-                x->first = (uint32_t)i;
-            }
-            if (x->count > most || (x->count == most && most > 1 && x->first < first)) {
-                most = x->count;
-                first = x->first;
-            }
-            g->at[i] = (uint32_t)(x - g->table.place);
+        if (!x->count++) {
+            x->key = key;
+            x->first = (uint32_t)i;
         }
-        for (size_t i = 0; i < runs; i++) {
-            g->again[i] = g->again[i] && g->table.place[g->at[i]].count > 1;
-            g->n_again += g->again[i];
+        if (x->count > most || (x->count == most && most > 1 && x->first < first)) {
+            most = x->count;
+            first = x->first;
         }
-        memset(g->again + runs, 0, w->n - runs);
+        g->again[k].at = (uint32_t)(x - g->table.place);
     }
-    return (w->chars[first + run] - w->chars[first] + run - 1) * most;
+    for (size_t k = 0; k < g->n_again; k++)
+        if (g->table.place[g->again[k].at].count > 1)
+            g->again[n++] = g->again[k];
+    g->n_again = n;
+    return (run_chars(w, first, run) + run - 1) * most;
 }
 
 size_t repeat_runs(struct repeat_grams *g, const struct repeat_words *w)
 {
-    size_t chars = 0, i = 0, run = g->length;
+    size_t chars = 0, next = 0, run = g->length;
 
-    while (g->n_again && i + run <= w->n) {
-        struct repeat_place *x = &g->table.place[g->at[i]];
+    for (size_t k = 0; k < g->n_again; k++) {
+        struct repeat_place *x = &g->table.place[g->again[k].at];
+        size_t i = g->again[k].word;
 
-        if (!g->again[i]) {
-            i++;
-        } else if (x->first == UINT32_MAX) { // met in this walk
-            chars += w->chars[i + run] - w->chars[i];
-            i += run;
+        if (i < next)
+            continue;
+        if (x->first == UINT32_MAX) { // met in this walk
+            chars += run_chars(w, i, run);
+            next = i + run;
         } else {
             x->first = UINT32_MAX;
-            i++;
         }
     }
     return chars;

@@ -71,8 +71,12 @@ const char *rules_name(enum rule_id id)
     return is_quality(id) ? quality_rules[id - RULE_QUALITY].name : kinds[id].name;
 }
 
-static const struct rules_set defaults = {
-    .field = "output", .pii_kinds = "email,phone,card,ip,iban", .ngram = 8, .check_timeout = 10};
+static const struct rules_set defaults = {.field = "output",
+                                          .pii_kinds = "email,phone,card,ip,iban",
+                                          .ngram = 8,
+                                          .check_timeout = 10,
+                                          .memory = 128 << 20,
+                                          .tmp_dir = "/var/tmp"};
 
 /* ---- options ---- */
 
@@ -141,7 +145,9 @@ int rules_options(struct rules *r, struct opt *rows)
         OPT_STR(0, "rouge-reference", &s->rouge_reference, "file", "texts to compare with: records with the field, or lines"),
         OPT_STR(0, "check-lang", &s->check_lang, "name", "give the check each fenced block of this language instead of the text"),
         OPT_FLOAT(0, "check-timeout", &s->check_timeout, "s", 0.01, 86400, "seconds after which a check has failed"),
-        OPT_STR(0, "near-index", &s->near_index, "dir", "keep the index of near duplicates in files here, for sets larger than memory and for later runs"),
+        OPT_STR(0, "near-index", &s->near_index, "dir", "keep the index of near duplicates in files here, for later runs"),
+        OPT_SIZE(0, "memory", &s->memory, "size", "memory for the indexes of duplicates; what is more goes to the disk"),
+        OPT_STR(0, "tmp-dir", &s->tmp_dir, "dir", "where it goes"),
     };
     // clang-format on
     memcpy(rows + n, more, sizeof(more));

@@ -13,6 +13,7 @@
 #include "quality.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum rule_id {
     RULE_MIN_WORDS,
@@ -53,6 +54,8 @@ struct rules_set {
     const char *field, *tokenizer, *pii_kinds, *rouge_reference, *near_index, *check_lang;
     int ngram;
     float check_timeout; // seconds
+    uint64_t memory;     // bytes for what duplicates are found by; what is more goes to a file in
+    const char *tmp_dir;
 };
 
 struct rules {

@@ -9,12 +9,11 @@
 
 struct spool {
     struct grow g;
-    uint64_t n, limit; // bytes; limit: of memory
-    const char *dir;   // where the file comes; borrowed
+    uint64_t n; // bytes
 };
 
 /* Empty. Nothing is made before the limit is met. */
-int spool_open(struct spool *s, uint64_t limit, const char *dir, struct err *e);
+void spool_open(struct spool *s, uint64_t limit, const char *dir);
 void spool_close(struct spool *s); // zeroed is closed
 
 /* Append n bytes; *at gets where they lie. Errors: ERR_STOP a full disk, ERR_IO. */

@@ -345,6 +345,21 @@ J
     exec 7<&-
 }
 
+@test "llm-filter: indexes larger than their memory: the same bytes, nothing left behind" {
+    "$BUILD/tests/mkrecords" 3 6000 20 >in
+    llm-filter --exact --near 0.7 --rejects r1 -o whole in
+    mkdir tmp
+    llm-filter --exact --near 0.7 --rejects r2 --memory 1 --tmp-dir tmp -o out in
+    cmp out whole
+    cmp r1 r2
+    [ -z "$(ls tmp)" ]
+    llm-filter --exact --near 0.7 --memory 40K --tmp-dir tmp --near-index tmp/idx -o third in
+    cmp third whole
+    [ "$(ls tmp/idx | tr '\n' ' ')" = "head ids runs table texts " ]
+    run -2 llm-filter --exact --memory 1 --tmp-dir /nowhere in
+    [[ "$output" == *"cannot make a temporary file in '/nowhere'"* ]]
+}
+
 @test "llm-filter: the same bytes whatever the threads and however the input comes" {
     "$BUILD"/tests/mkrecords 1 2500 60 | sed '77i{"id":' | sed '900i{"id":"f","instruction":"x"}' | sed '1200i\ ' >in
     printf 'rules: [{preset: gopher-repetition}, {preset: fineweb}, {max-repeat: 0.3}, refusals, leaks, {pii: mask}, exact, {near: 0.8}]\n' >rules.yaml

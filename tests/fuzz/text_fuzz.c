@@ -90,7 +90,8 @@ static void duplicates(const char *s, size_t n)
     struct dupes_text t = {0};
     struct look l = {0};
     struct err e;
-    struct dupes *x = dupes_open(false, 0.8, NULL, 0, &e);
+    struct dupes *x =
+        dupes_open(&(struct dupes_opt){.near = 0.8, .at = {NULL, 1 << 20, "/tmp"}}, &e);
 
     for (int i = 0; i < 2; i++) {
         look_text(&l, s, n);

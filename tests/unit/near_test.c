@@ -69,6 +69,12 @@ static double jaccard(const struct buf *a, const struct buf *b)
     return (double)both / (double)(n[0] + n[1] - both);
 }
 
+/* In files, or in so little memory that some of it goes to a file. */
+static struct near *open_index(double threshold, const char *dir, struct err *e)
+{
+    return near_open(threshold, &(struct near_place){dir, 1 << 19, "/tmp"}, e);
+}
+
 /* near_meet for a text. */
 static int meet_text(struct near *x, const char *s, size_t n, const char *id, uint64_t run,
                      struct near_hit *hit, struct err *e)
@@ -94,7 +100,7 @@ static int meet_text(struct near *x, const char *s, size_t n, const char *id, ui
 static void test_pairs(const struct buf *text, double threshold, const char *dir)
 {
     struct err e;
-    struct near *x = near_open(threshold, dir, &e);
+    struct near *x = open_index(threshold, dir, &e);
     int kept[TEXTS], n_kept = 0, found = 0, missed = 0, wrong = 0;
 
     for (int i = 0; i < TEXTS; i++) {
@@ -105,7 +111,7 @@ static void test_pairs(const struct buf *text, double threshold, const char *dir
 
         if (dir && i % 100 == 50) { // closed, or left as a kill leaves it, and opened again
             CHECK(!near_close(x, &e));
-            CHECK((x = near_open(threshold, dir, &e)));
+            CHECK((x = open_index(threshold, dir, &e)));
         }
         snprintf(id, sizeof(id), "%d", n_kept);
         got = meet_text(x, text[i].p, text[i].n, id, 0, &hit, &e);
@@ -150,7 +156,7 @@ static void test_goldens(void)
         struct near_hit hit = {0};
         struct json g;
         struct err e;
-        struct near *x = near_open(0.8, NULL, &e);
+        struct near *x = open_index(0.8, NULL, &e);
         size_t na, nb;
         double j = 0;
         int64_t lsh = 0;
@@ -198,7 +204,7 @@ static const char *meet(struct near *x, const char *s, const char *id, uint64_t 
 static void test_small(void)
 {
     struct err e;
-    struct near *x = near_open(1, NULL, &e);
+    struct near *x = open_index(1, NULL, &e);
 
     TEST("short, empty and equal texts");
     CHECK(!meet(x, "one two three four", "a", 0));
@@ -224,24 +230,24 @@ static void change(const char *dir, const char *name, long at, int byte)
 static void test_files(const char *dir)
 {
     struct err e;
-    struct near *x = near_open(0.9, dir, &e), *y;
+    struct near *x = open_index(0.9, dir, &e), *y;
 
     TEST("an index in files: its own texts, locks, other thresholds");
     CHECK(!meet(x, "one two three four", "a", 7) && !meet(x, "five six seven eight", "b", 7));
     CHECK(!meet(x, "one two three four", "a", 7)); // itself, met again after a kill
     CHECK(meet(x, "one two three four", "a", 8) && meet(x, "one two three four", "z", 7));
     CHECK(near_size(x) == 2);
-    CHECK(!(y = near_open(0.9, dir, &e)) && e.code == ERR_ARG && strstr(e.msg, "in use"));
+    CHECK(!(y = open_index(0.9, dir, &e)) && e.code == ERR_ARG && strstr(e.msg, "in use"));
     near_close(x, &e);
-    CHECK(!near_open(0.8, dir, &e) && strstr(e.msg, "--near 0.9"));
+    CHECK(!open_index(0.8, dir, &e) && strstr(e.msg, "--near 0.9"));
     TEST("the machine went down: what is whole is kept");
-    x = near_open(0.9, dir, &e);
+    x = open_index(0.9, dir, &e);
     CHECK(!meet(x, "nine ten eleven twelve", "c", 7));
     CHECK(!near_close(x, &e));
     change(dir, "head", 8, '?'); // another boot
     change(dir, "head", 80, 1);  // and not closed
     change(dir, "runs", 2 * 2 * 4 + 1, 99);
-    CHECK((x = near_open(0.9, dir, &e)) && near_size(x) == 2);
+    CHECK((x = open_index(0.9, dir, &e)) && near_size(x) == 2);
     CHECK(x && meet(x, "five six seven eight", "q", 7) &&
           !meet(x, "nine ten eleven twelve", "c", 7));
     near_close(x, &e);
@@ -249,14 +255,14 @@ static void test_files(const char *dir)
     change(dir, "head", 84, 1);
     for (int i = 0; i < 1 << 13; i++)
         change(dir, "table", i, 0);
-    CHECK((x = near_open(0.9, dir, &e)) && meet(x, "five six seven eight", "q", 7));
+    CHECK((x = open_index(0.9, dir, &e)) && meet(x, "five six seven eight", "q", 7));
     near_close(x, &e);
     TEST("files that were tampered with");
     for (int i = 0; i < 400; i++) {
         static const char *const names[] = {"head", "texts", "table"};
 
         change(dir, names[i % 3], i % 3 ? i * 7 % 96 : i % 88, i * 37 & 255);
-        x = near_open(0.9, dir, &e);
+        x = open_index(0.9, dir, &e);
         if (x)
             meet(x, "five six seven eight", "q", 9);
         near_close(x, &e);
