@@ -23,10 +23,10 @@ struct decon {
     uint64_t shift[DECON_MAX + 1];    // words_shift
     struct slot *slot;                // (cap) open addressing, a power of two
     size_t n, cap;
-    /* A bit for the first `start` words of each run: most of any text is passed by. */
+    /* A bit for each run, and for its first `start` words: most of any text is passed by. */
     uint64_t *sieve; // (sieve_bits / 64)
     size_t start, sieve_bits;
-    uint64_t *head; // (n_head) those words
+    uint64_t *head; // (n_head) what has a bit
     size_t n_head, cap_head;
     struct hash128 print;
     struct scan scan;
@@ -85,12 +85,12 @@ static void mark(struct decon *d, uint64_t head)
     d->sieve[bit / 64] |= 1ull << bit % 64;
 }
 
-/* The run that begins at word i of what is read. */
-static void note_start(struct decon *d, size_t i)
+/* A run, or the first words of one. */
+static void note(struct decon *d, uint64_t hash)
 {
     mem_grow(&d->head, &d->cap_head, d->n_head + 1, sizeof(*d->head));
-    d->head[d->n_head++] = words_run(&d->words, i, d->start, d->shift[d->start]);
-    if (16 * d->n_head > d->sieve_bits) {
+    d->head[d->n_head++] = hash;
+    if (32 * d->n_head > d->sieve_bits) {
         d->sieve_bits = d->sieve_bits ? 4 * d->sieve_bits : SIEVE;
         free(d->sieve);
         d->sieve = mem_zero(d->sieve_bits / 64, sizeof(*d->sieve));
@@ -158,7 +158,9 @@ void decon_add(struct decon *d, int file, long line, const char *s, size_t n)
         d->n += !x->key;
         if (!x->key)
             *x = (struct slot){key, (uint32_t)line, (uint16_t)file, (uint16_t)len};
-        note_start(d, i);
+        note(d, words_run(&d->words, i, d->start, d->shift[d->start]));
+        if (len != d->start)
+            note(d, key);
     }
 }
 
@@ -206,19 +208,25 @@ int decon_read(struct decon *d, const char *path, struct err *e)
     return rc ? -1 : 0;
 }
 
+static bool may_be(const struct decon *d, uint64_t hash)
+{
+    size_t bit = bit_of(d, hash);
+
+    return d->sieve[bit / 64] >> bit % 64 & 1;
+}
+
 int decon_find(const struct decon *d, const struct words_row *w, struct decon_hit *h)
 {
     if (!d->n)
         return 0;
     for (size_t i = 0; i + d->start <= w->n; i++) {
-        size_t bit = bit_of(d, words_run(w, i, d->start, d->shift[d->start]));
-
-        if (!(d->sieve[bit / 64] >> bit % 64 & 1))
+        if (!may_be(d, words_run(w, i, d->start, d->shift[d->start])))
             continue;
         for (size_t k = 0; k < d->n_len && i + d->len[k] <= w->n; k++) {
-            const struct slot *x = find(d, run_key(d, w, i, d->len[k]));
+            uint64_t key = run_key(d, w, i, d->len[k]);
+            const struct slot *x = may_be(d, key) ? find(d, key) : NULL;
 
-            if (!x->key)
+            if (!x || !x->key)
                 continue;
             *h = (struct decon_hit){x->file, (long)x->line, w->begin[i],
                                     w->end[i + d->len[k] - 1] - w->begin[i]};

@@ -450,11 +450,20 @@ bool json_is(const struct json *j, int node, enum json_type t)
 
 int json_get(const struct json *j, int obj, const char *name)
 {
+    size_t n = 0;
+
     if (!json_is(j, obj, JSON_OBJECT))
         return -1;
-    for (uint32_t k = (uint32_t)obj + 1; k < j->node[obj].next; k = j->node[k + 1].next)
-        if (json_str_is(j, (int)k, name))
+    for (uint32_t k = (uint32_t)obj + 1; k < j->node[obj].next; k = j->node[k + 1].next) {
+        const char *p = j->text + j->node[k].start;
+        size_t len = j->node[k].end - j->node[k].start;
+
+        if (len && *p != *name && *p != '\\') // most keys
+            continue;
+        n = n ? n : strlen(name);
+        if ((len == n && !memcmp(p, name, n)) || (len > n && json_str_is(j, (int)k, name)))
             return (int)k + 1;
+    }
     return -1;
 }
 

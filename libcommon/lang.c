@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
 
 enum { WORDS_MIN = 2, PLACES = 1 << 12, WINDOW = 4, WORDS = 1024 };
 
@@ -78,20 +81,32 @@ enum { N_LANGUAGES = sizeof(languages) / sizeof(*languages) };
  * text is counted without a branch a word: what stands in none of them counts as number 0. */
 struct lang {
     uint32_t tag[PLACES + WINDOW]; // upper half of a word's hash; 0: free
-    uint16_t number[PLACES + WINDOW];
+    uint32_t number[PLACES + WINDOW];
     uint32_t of[WORDS], met[WORDS]; // by number: languages, a bit each; in the text at hand
-    uint16_t n;
+    uint64_t any[WORDS / 64];       // numbers that are in it
+    uint32_t n;
     int shift; // of a hash, so chosen that every word finds a place
 };
 
-static inline uint16_t number_of(const struct lang *x, uint64_t hash)
+static inline uint32_t number_of(const struct lang *x, uint64_t hash)
 {
     size_t i = hash >> x->shift & (PLACES - 1);
-    uint32_t tag = (uint32_t)(hash >> 32), number = 0;
+    uint32_t tag = (uint32_t)(hash >> 32);
+#if defined(__SSE2__) // no branch that could be guessed wrong
+    __m128i at = _mm_loadu_si128((const __m128i *)(const void *)(x->tag + i));
+    __m128i of = _mm_loadu_si128((const __m128i *)(const void *)(x->number + i));
+
+    of = _mm_and_si128(of, _mm_cmpeq_epi32(at, _mm_set1_epi32((int)tag)));
+    of = _mm_or_si128(of, _mm_srli_si128(of, 8));
+    of = _mm_or_si128(of, _mm_srli_si128(of, 4));
+    return (uint32_t)_mm_cvtsi128_si32(of);
+#else
+    uint32_t number = 0;
 
     for (size_t k = 0; k < WINDOW; k++)
         number |= x->tag[i + k] == tag ? x->number[i + k] : 0u;
-    return (uint16_t)number;
+    return number;
+#endif
 }
 
 static bool add(struct lang *x, const char *p, size_t n, int language)
@@ -145,12 +160,22 @@ static const char *by_words(struct lang *x, const struct words_row *w, enum scri
     int best = -1;
 
     memset(x->met, 0, (x->n + 1) * sizeof(*x->met));
-    for (size_t i = 0; i < w->n; i++)
-        x->met[number_of(x, w->hash[i])]++;
-    for (int k = 1; k <= x->n; k++)
-        for (uint32_t of = x->met[k] ? x->of[k] : 0; of; of &= of - 1) {
-            count[__builtin_ctz(of)] += x->met[k];
-            kinds[__builtin_ctz(of)]++;
+    memset(x->any, 0, sizeof(x->any));
+    for (size_t i = 0; i < w->n; i++) {
+        uint32_t k = number_of(x, w->hash[i]);
+
+        x->met[k]++;
+        x->any[k / 64] |= 1ull << k % 64;
+    }
+    x->any[0] &= ~1ull; // no function word
+    for (size_t b = 0; b < WORDS / 64; b++)
+        for (uint64_t m = x->any[b]; m; m &= m - 1) {
+            size_t k = 64 * b + (size_t)__builtin_ctzll(m);
+
+            for (uint32_t of = x->of[k]; of; of &= of - 1) {
+                count[__builtin_ctz(of)] += x->met[k];
+                kinds[__builtin_ctz(of)]++;
+            }
         }
     for (int i = 0; i < N_LANGUAGES; i++)
         if (languages[i].script == script && kinds[i] >= (uint32_t)WORDS_MIN &&

@@ -2,6 +2,7 @@
 #include "quality.h"
 
 #include "buf.h"
+#include "c4.h"
 #include "hash.h"
 #include "mem.h"
 #include "parts.h"
@@ -47,10 +48,8 @@ const struct quality_rule quality_rules[QUALITY_N] = {
     {"fineweb-newlines", "fineweb", false, 0.3, "drop texts with more newlines a word"},
 };
 
-static const char stop_words[8][5] = {"the", "be", "to", "of", "and", "that", "have", "with"};
-
-static const char *const policies[] = {"terms of use", "privacy policy", "cookie policy",
-                                       "uses cookies", "use of cookies", "use cookies"};
+/* the be to of and that have with, each at the place that stop_bit finds it by. */
+static const char stop_words[8][5] = {"be", "that", "the", "of", "with", "to", "have", "and"};
 
 /* Unicode's Sentence_Terminal, the characters of the basic plane. */
 static const uint16_t terminals[][2] = {
@@ -71,7 +70,7 @@ static const uint16_t marks[] = {
     0x3010, 0x3011, 0xFF05, 0xFF08, 0xFF09, 0xFF0C, 0xFF11, 0xFF1A, 0xFF1B, 0xFF5E};
 // clang-format on
 
-enum { SHORT_LINE = 30, LONG_WORD = 1000 }; // characters
+enum { SHORT_LINE = 30 }; // characters
 
 struct quality {
     const struct scan *t; // the text at hand
@@ -128,6 +127,15 @@ static inline bool is_common(uint32_t cp)
     return (cp >= 0xAC00 && cp <= 0xD7A3) || (cp >= 0x4E00 && cp <= 0x9FA5);
 }
 
+/* Is one of them there? A look at the bytes that tells most. */
+static inline bool is_common_at(const char *s, size_t n)
+{
+    unsigned char a = (unsigned char)*s, b = n >= 3 ? (unsigned char)s[1] : 0;
+
+    return ((a >= 0xE5 && a <= 0xE8) || a == 0xEB || a == 0xEC || (a == 0xEA && b >= 0xB0)) &&
+           (b & 0xC0) == 0x80 && ((unsigned char)s[2] & 0xC0) == 0x80;
+}
+
 static bool is_punct(uint32_t cp)
 {
     if (is_common(cp))
@@ -173,23 +181,31 @@ struct counts {
     unsigned stops; // bits
 };
 
+/* Four bytes as a number, the first the least. */
+static inline uint32_t least_first(uint32_t v)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return __builtin_bswap32(v);
+#else
+    return v;
+#endif
+}
+
 /* The stop word that n bytes are, of which `room` can be read, as a bit, or 0. */
 static inline unsigned stop_bit(const char *p, size_t n, size_t room)
 {
-    char c[4] = {0};
-    uint32_t v, w;
-    unsigned bit = 0;
+    uint32_t v = 0, w, i;
 
     if (n < 2 || n > 4)
         return 0;
-    memcpy(c, p, room >= 4 ? 4 : n);
-    memset(c + n, 0, 4 - n);
-    memcpy(&v, c, 4);
-    for (unsigned i = 0; i < 8; i++) {
-        memcpy(&w, stop_words[i], 4);
-        bit |= (unsigned)(v == w) << i;
-    }
-    return bit;
+    if (room >= 4)
+        memcpy(&v, p, 4);
+    else
+        memcpy(&v, p, n);
+    v = least_first(v) & 0xFFFFFFFFu >> (32 - 8 * n);
+    i = v * 0x6EC9D287u >> 29;
+    memcpy(&w, stop_words[i], 4);
+    return (unsigned)(v == least_first(w)) << i;
 }
 
 static void add_word(struct quality *q, struct counts *c, const char *p, size_t n)
@@ -199,6 +215,11 @@ static void add_word(struct quality *q, struct counts *c, const char *p, size_t 
     uint32_t cp;
 
     for (size_t i = 0; i < n; chars++) {
+        if (is_common_at(p + i, n - i)) {
+            solid = letter = true;
+            i += 3;
+            continue;
+        }
         i += (size_t)parts_char(p + i, n - i, &cp);
         solid = solid || !is_mark(cp);
         letter = letter || is_letter(cp);
@@ -211,7 +232,7 @@ static void add_word(struct quality *q, struct counts *c, const char *p, size_t 
 }
 
 /* A word of ASCII that begins and ends with a letter or a digit. */
-static void add_plain(struct quality *q, struct counts *c, const char *p, size_t n)
+static inline void add_plain(struct quality *q, struct counts *c, const char *p, size_t n)
 {
     size_t i = 0;
 
@@ -230,8 +251,11 @@ static size_t front(const char *s, size_t n)
 {
     uint32_t cp;
     size_t k = 0;
-    int len = parts_char(s, n, &cp);
+    int len;
 
+    if (is_common_at(s, n))
+        return 0;
+    len = parts_char(s, n, &cp);
     if (!is_punct(cp))
         return 0;
     while (k < n && s[k] == '.')
@@ -245,6 +269,8 @@ static size_t back(const char *s, size_t n)
     size_t k = 0, len = 1;
     uint32_t cp;
 
+    if (n >= 3 && is_common_at(s + n - 3, 3))
+        return 0;
     while (len < n && ((unsigned char)s[n - len] & 0xC0) == 0x80)
         len++;
     parts_char(s + n - len, len, &cp);
@@ -281,21 +307,24 @@ static bool is_in(const uint64_t *bits, size_t i)
     return bits[i / 64] >> i % 64 & 1;
 }
 
-/* A chunk with characters beyond ASCII, of which some may be spaces. */
+/* A chunk with characters beyond ASCII, of which some may be spaces: these begin with C2, E1, E2 or
+ * E3, as no other character goes on. */
 static void add_wide(struct quality *q, struct counts *c, size_t start, size_t end)
 {
-    size_t at = start;
-
-    while (at < end) {
+    for (size_t at = start; at < end; at++) {
+        unsigned char b = (unsigned char)q->s[at];
         uint32_t cp;
-        size_t len = (size_t)parts_char(q->s + at, end - at, &cp);
+        size_t len;
 
-        if (cp >= 0x80 && parts_is_space(cp)) {
-            if (at > start)
-                add_chunk(q, c, q->s + start, at - start);
-            start = at + len;
-        }
-        at += len;
+        if (b != 0xC2 && (b < 0xE1 || b > 0xE3))
+            continue;
+        len = (size_t)parts_char(q->s + at, end - at, &cp);
+        if (!parts_is_space(cp))
+            continue;
+        if (at > start)
+            add_chunk(q, c, q->s + start, at - start);
+        start = at + len;
+        at = start - 1;
     }
     if (end > start)
         add_chunk(q, c, q->s + start, end - start);
@@ -346,9 +375,10 @@ static void look_words(struct quality *q)
     q->v[QUALITY_MIN_WORDS] = q->v[QUALITY_MAX_WORDS] = (double)c.solid;
     q->v[QUALITY_MIN_MEAN] = q->v[QUALITY_MAX_MEAN] =
         c.solid ? (double)c.solid_chars / (double)c.solid : NAN;
-    q->v[QUALITY_HASHES] = ratio((double)parts_count(q->s, q->n, "#"), words);
-    q->v[QUALITY_ELLIPSES] =
-        ratio((double)(parts_count(q->s, q->n, "...") + parts_count(q->s, q->n, "…")), words);
+    q->v[QUALITY_HASHES] = ratio((double)scan_count(q->s, q->n, '#'), words);
+    q->v[QUALITY_ELLIPSES] = ratio(
+        (double)(parts_count(q->s, q->n, "...") + (q->t->ascii ? 0 : parts_count(q->s, q->n, "…"))),
+        words);
     q->v[QUALITY_LETTERS] = ratio((double)c.lettered, words);
     q->v[QUALITY_STOP_WORDS] = (double)__builtin_popcount(c.stops);
     q->has_words = true;
@@ -425,115 +455,15 @@ static void look_grams(struct quality *q)
 
 /* ---- C4 ---- */
 
-/* Words of the line, of a short one not more than three; is one of them too long? */
-static bool has_long_word(struct part x, size_t *words)
-{
-    size_t at = 0, chars = 0, longest = 0;
-    uint32_t cp;
-
-    *words = 0;
-    while (at < x.n && (x.n > LONG_WORD || *words < 3)) {
-        at += (size_t)parts_char(x.p + at, x.n - at, &cp);
-        chars = parts_is_space(cp) ? 0 : chars + 1;
-        *words += chars == 1;
-        longest = chars > longest ? chars : longest;
-    }
-    return longest > LONG_WORD;
-}
-
-/* The line without "[12]", "[edit]" and "[citation needed]", lower-cased (ASCII). */
-static void clean(struct part x, struct buf *out)
-{
-    static const char *const notes[] = {"[edit]", "[citation needed]"};
-
-    buf_reset(out);
-    if (x.n && !memchr(x.p, '[', x.n)) {
-        mem_grow(&out->p, &out->cap, x.n + 1, 1);
-        scan_lower(out->p, x.p, x.n, 0);
-        out->n = x.n;
-        out->p[x.n] = 0;
-        return;
-    }
-    for (size_t i = 0, k; i < x.n; i += k) {
-        struct part rest = {x.p + i, x.n - i};
-
-        k = 1;
-        if (x.p[i] == '[') {
-            while (i + k < x.n && x.p[i + k] >= '0' && x.p[i + k] <= '9')
-                k++;
-            k = i + k < x.n && x.p[i + k] == ']' ? k + 1 : 1;
-            for (int m = 0; m < 2 && k == 1; m++)
-                k = parts_begin(rest, notes[m]) ? strlen(notes[m]) : 1;
-        }
-        if (k == 1)
-            buf_char(out, x.p[i] >= 'A' && x.p[i] <= 'Z' ? (char)(x.p[i] + 32) : x.p[i]);
-    }
-}
-
-static bool holds(const struct buf *b, const char *what)
-{
-    return b->n && memmem(b->p, b->n, what, strlen(what));
-}
-
-static bool is_one_of(char c, const char *set) // a text may hold NULs
-{
-    return c && strchr(set, c);
-}
-
-/* Ends of sentences in a line: . ! ? and closing marks before a space or the end. */
-static size_t sentences(const struct buf *b)
-{
-    size_t n = 0, at = 0;
-    bool open = false;
-
-    while (at < b->n) {
-        size_t k = at;
-
-        at += scan_stop(b->p + at, b->n - at);
-        open = open || at > k;
-        if (at >= b->n)
-            break;
-        while (at < b->n && is_one_of(b->p[at], ".!?\"')]"))
-            at++;
-        if (at >= b->n || b->p[at] == ' ' || b->p[at] == '\t') {
-            n++;
-            open = false;
-            at += at < b->n;
-        }
-    }
-    return n + open;
-}
-
 static void look_c4(struct quality *q)
 {
-    size_t n = 0, lorem = 0, curly = 0;
-    struct buf *b = &q->text;
+    struct c4 x;
 
     split_lines(q);
-    for (size_t i = 0; i < q->ends.n; i++) {
-        struct part x = parts_strip(q->ends.v[i]), y;
-        size_t words;
-        bool policy = false;
-
-        if (has_long_word(x, &words))
-            continue;
-        clean(x, b);
-        y = (struct part){buf_cstr(b), b->n};
-        if (!b->n || !is_one_of(b->p[b->n - 1], ".?!\"'") || parts_end(y, "...") || words < 3)
-            continue;
-        if (scan_pairs(b->p, b->n, "psscmskicy") < b->n) { // of what is looked for here
-            lorem += holds(b, "lorem ipsum");
-            if (holds(b, "javascript"))
-                continue;
-            for (size_t k = 0; k < sizeof(policies) / sizeof(*policies) && !policy; k++)
-                policy = holds(b, policies[k]);
-        }
-        curly += memchr(b->p, '{', b->n) != NULL;
-        n += policy ? 0 : sentences(b);
-    }
-    q->v[QUALITY_C4_SENTENCES] = (double)n;
-    q->v[QUALITY_C4_LOREM] = (double)lorem;
-    q->v[QUALITY_C4_CURLY] = (double)curly;
+    x = c4_count(&q->ends, &q->text);
+    q->v[QUALITY_C4_SENTENCES] = (double)x.sentences;
+    q->v[QUALITY_C4_LOREM] = (double)x.lorem;
+    q->v[QUALITY_C4_CURLY] = (double)x.curly;
     q->has_c4 = true;
 }
 
@@ -552,7 +482,7 @@ static bool ends_sentence(struct part x)
 
 static void look_fineweb(struct quality *q)
 {
-    size_t out = 0, ended = 0, brief = 0, newlines = parts_count(q->s, q->n, "\n");
+    size_t out = 0, ended = 0, brief = 0, newlines = scan_count(q->s, q->n, '\n');
     double number, chars;
 
     parts_split(&q->lines, q->s, q->n, 1);

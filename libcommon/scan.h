@@ -14,9 +14,10 @@ size_t scan_ascii(const char *s, size_t n);
 size_t scan_data(const char *s, size_t n);
 /* Bytes before the first that is one of . ! ? */
 size_t scan_stop(const char *s, size_t n);
-/* Bytes before the first two that are one of the pairs of `pairs` (an even length), or n. */
+/* Bytes before the first two that are one of the at most 8 pairs of `pairs`, or n. */
 size_t scan_pairs(const char *s, size_t n, const char *pairs);
 
+size_t scan_count(const char *s, size_t n, char c);
 size_t scan_chars(const char *s, size_t n);   // characters of UTF-8
 size_t scan_letters(const char *s, size_t n); // letters of ASCII
 size_t scan_chunks(const char *s, size_t n);  // runs of bytes above 32

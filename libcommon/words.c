@@ -235,22 +235,47 @@ void words_fold(const char *s, size_t n, struct buf *out)
     buf_free(&w);
 }
 
-/* Words of one run between spaces. */
-static int count_run(const char *s, size_t n, bool has_single, struct buf *w)
+/* What stands between two spaces, while it is read. */
+struct run {
+    size_t begin;
+    int count;             // its words, when it is `easy`: of ASCII and of the commonest scripts
+    bool easy, single, in; // single: has characters that are words; in: in a word of ASCII
+};
+
+static void run_char(struct run *r, uint32_t cp)
 {
-    size_t at = 0;
+    bool word = cp < 0x80 && ascii_word((unsigned char)cp);
+
+    if (is_common_single(cp)) {
+        r->single = true;
+        r->count++;
+    } else if (cp >= 0x80) {
+        r->easy = false;
+        r->single = r->single || is_single(cp);
+    }
+    r->count += word && !r->in;
+    r->in = word;
+}
+
+static int run_words(const struct run *r, const char *s, size_t end, struct buf *w)
+{
+    size_t at = r->begin;
     int count = 0;
 
-    while (has_single && words_next(s, n, &at, w))
+    if (end == at)
+        return 0;
+    if (r->single && r->easy)
+        return r->count;
+    while (r->single && words_next(s, end, &at, w))
         count++;
     return count ? count : 1;
 }
 
 int words_count(const char *s, size_t n)
 {
-    size_t start = 0, at = 0;
-    bool has_single = false;
+    struct run r = {.easy = true};
     struct buf w = {0};
+    size_t at = 0;
     int count = 0;
 
     if (scan_ascii(s, n) == n)
@@ -258,20 +283,17 @@ int words_count(const char *s, size_t n)
     while (at < n) {
         uint32_t cp = (unsigned char)s[at];
         int len = cp < 0x80 ? 1 : utf8_get(s + at, n - at, &cp);
-        bool space = (len == 1 && cp <= 32) || (len > 1 && class_of(cp) == 'Z');
+        bool space = cp < 0x80 ? cp <= 32 : len > 1 && !is_common_single(cp) && class_of(cp) == 'Z';
 
-        len = len ? len : 1;
-        has_single = has_single || (!space && is_single(cp));
         if (space) {
-            if (at > start)
-                count += count_run(s + start, at - start, has_single, &w);
-            start = at + (size_t)len;
-            has_single = false;
+            count += run_words(&r, s, at, &w);
+            r = (struct run){.begin = at + (size_t)len, .easy = true};
+        } else {
+            run_char(&r, cp);
         }
-        at += (size_t)len;
+        at += len ? (size_t)len : 1;
     }
-    if (at > start)
-        count += count_run(s + start, at - start, has_single, &w);
+    count += run_words(&r, s, n, &w);
     buf_free(&w);
     return count;
 }

@@ -1,0 +1,123 @@
+/* c4.c - the lines of a text that C4 keeps, and what is in them. */
+#include "c4.h"
+
+#include "mem.h"
+#include "scan.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { LONG_WORD = 1000 }; // characters
+
+static const char *const policies[] = {"terms of use", "privacy policy", "cookie policy",
+                                       "uses cookies", "use of cookies", "use cookies"};
+
+/* Words of the line, of a short one not more than three; is one of them too long? */
+static bool has_long_word(struct part x, size_t *words)
+{
+    size_t at = 0, chars = 0, longest = 0;
+    uint32_t cp;
+
+    *words = 0;
+    while (at < x.n && (x.n > LONG_WORD || *words < 3)) {
+        at += (size_t)parts_char(x.p + at, x.n - at, &cp);
+        chars = parts_is_space(cp) ? 0 : chars + 1;
+        *words += chars == 1;
+        longest = chars > longest ? chars : longest;
+    }
+    return longest > LONG_WORD;
+}
+
+/* The line without "[12]", "[edit]" and "[citation needed]", lower-cased (ASCII). */
+static void clean(struct part x, struct buf *out)
+{
+    static const char *const notes[] = {"[edit]", "[citation needed]"};
+
+    buf_reset(out);
+    if (x.n && !memchr(x.p, '[', x.n)) {
+        mem_grow(&out->p, &out->cap, x.n + 1, 1);
+        scan_lower(out->p, x.p, x.n, 0);
+        out->n = x.n;
+        out->p[x.n] = 0;
+        return;
+    }
+    for (size_t i = 0, k; i < x.n; i += k) {
+        struct part rest = {x.p + i, x.n - i};
+
+        k = 1;
+        if (x.p[i] == '[') {
+            while (i + k < x.n && x.p[i + k] >= '0' && x.p[i + k] <= '9')
+                k++;
+            k = i + k < x.n && x.p[i + k] == ']' ? k + 1 : 1;
+            for (int m = 0; m < 2 && k == 1; m++)
+                k = parts_begin(rest, notes[m]) ? strlen(notes[m]) : 1;
+        }
+        if (k == 1)
+            buf_char(out, x.p[i] >= 'A' && x.p[i] <= 'Z' ? (char)(x.p[i] + 32) : x.p[i]);
+    }
+}
+
+static bool holds(const struct buf *b, const char *what)
+{
+    return b->n && memmem(b->p, b->n, what, strlen(what));
+}
+
+/* One of .?!"' and, with `more`, )] */
+static inline bool is_end(char c, bool more)
+{
+    return c == '.' || c == '!' || c == '?' || c == '"' || c == '\'' ||
+           (more && (c == ')' || c == ']'));
+}
+
+/* Ends of sentences in a line: . ! ? and closing marks before a space or the end. */
+static size_t sentences(const struct buf *b)
+{
+    size_t n = 0, at = 0;
+    bool open = false;
+
+    while (at < b->n) {
+        size_t k = at;
+
+        at += scan_stop(b->p + at, b->n - at);
+        open = open || at > k;
+        if (at >= b->n)
+            break;
+        while (at < b->n && is_end(b->p[at], true))
+            at++;
+        if (at >= b->n || b->p[at] == ' ' || b->p[at] == '\t') {
+            n++;
+            open = false;
+            at += at < b->n;
+        }
+    }
+    return n + open;
+}
+
+struct c4 c4_count(const struct parts *lines, struct buf *b)
+{
+    struct c4 c = {0};
+
+    for (size_t i = 0; i < lines->n; i++) {
+        struct part x = parts_strip(lines->v[i]), y;
+        size_t words;
+        bool policy = false;
+
+        if (has_long_word(x, &words))
+            continue;
+        clean(x, b);
+        y = (struct part){buf_cstr(b), b->n};
+        if (!b->n || !is_end(b->p[b->n - 1], false) || parts_end(y, "...") || words < 3)
+            continue;
+        if (scan_pairs(b->p, b->n, "psscmskicy") < b->n) { // of what is looked for here
+            c.lorem += holds(b, "lorem ipsum");
+            if (holds(b, "javascript"))
+                continue;
+            for (size_t k = 0; k < sizeof(policies) / sizeof(*policies) && !policy; k++)
+                policy = holds(b, policies[k]);
+        }
+        c.curly += memchr(b->p, '{', b->n) != NULL;
+        c.sentences += policy ? 0 : sentences(b);
+    }
+    return c;
+}
