@@ -1,4 +1,4 @@
-/* kv.cuh - values of the cache: where they lie, how many bits they have. Include gpu.h first.
+/* kv.cuh - values of the cache: where they lie, how many bits they have.
  *
  * A type of value is a struct: its bytes, put(), which rounds a float to it, and get(), which
  * reads N neighbours out of whole words. Reading is exact. A further type is a further struct and
@@ -7,6 +7,7 @@
 #define KV_CUH
 
 #include "cuda.h"
+#include "gpu.h"
 #include "num.h"
 
 #include <string.h>

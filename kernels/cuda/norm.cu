@@ -3,7 +3,6 @@
  * Zhang & Sennrich 2019, eq. 4; Ba et al. 2016, eq. 3. The sums are sixteen chains of dim / 16
  * multiply-adds, as on the CPU: one warp walks them over the row in shared memory while the
  * other threads, which loaded it, wait with their values and weights in registers. */
-#include "gpu.h"
 #include "norm.cuh"
 
 namespace

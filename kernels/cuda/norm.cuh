@@ -1,8 +1,9 @@
-/* norm.cuh - the sums of a norm, in the order of kernels/cpu/norm_isa.h. Include gpu.h first. */
+/* norm.cuh - the sums of a norm, in the order of kernels/cpu/norm_isa.h. */
 #ifndef NORM_CUH
 #define NORM_CUH
 
 #include "cuda.h"
+#include "gpu.h"
 #include "num.h"
 
 namespace

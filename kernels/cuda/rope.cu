@@ -4,7 +4,6 @@
  * ROPE_HEADS heads of a token: it computes the token's cosines and sines once, in double precision
  * (num_sincos), then a warp takes a head at a time through shared memory. Keys of a page lie
  * (head_dim, PAGE), so those of one token are scattered; values are a row. */
-#include "gpu.h"
 #include "kv.cuh"
 #include "norm.cuh"
 

@@ -12,7 +12,8 @@
 namespace emu
 {
 
-enum { MANY = 0xffff, REPORTS = 4 }; // thread MANY: several readers
+// thread WARP + w: several readers, of warp w; MANY: of several warps
+enum { WARP = 0x8000, MANY = 0xffff, REPORTS = 4 };
 
 struct Access {
     uint32_t launch, block, epoch;
@@ -86,6 +87,11 @@ static Cell *cell_of(const void *p, bool *shared, size_t *n)
     return &i->second.cells[i->second.n - *n];
 }
 
+static unsigned warp_of(const Access &a)
+{
+    return a.thread & WARP ? a.thread - (unsigned)WARP : a.thread / 32u;
+}
+
 // Does a, made earlier, come before what the current thread does now?
 static bool ordered(const Access &a, bool shared)
 {
@@ -95,7 +101,7 @@ static bool ordered(const Access &a, bool shared)
         return shared; // shared memory is the block's own
     if (a.thread == cur->lin || a.epoch != block_epoch)
         return true;
-    return a.thread != MANY && a.thread / 32 == cur->warp &&
+    return a.thread != MANY && warp_of(a) == cur->warp &&
            a.warp_epoch != (uint16_t)warp_epoch[cur->warp];
 }
 
@@ -116,7 +122,7 @@ static void report(const char *what, Cell *c, bool write, const void *p, bool sh
             "emu: RACE on %s memory %p: block (%u,%u,%u) thread %u %s at pc %p; before it, block "
             "%u thread %d at pc %p\n",
             shared ? "shared" : "global", p, bid.x, bid.y, bid.z, cur->lin, what, pc, a.block - 1,
-            a.thread == MANY ? -1 : a.thread, a.pc);
+            a.thread & WARP ? -1 : a.thread, a.pc);
     c->w.launch = c->r.launch = 0;
     if (++reports >= REPORTS)
         _Exit(EXIT_RACE);
@@ -167,7 +173,10 @@ static void access(const void *p, size_t n, bool write, const void *pc)
         else if (ordered(c->r, shared))
             c->r = me;
         else if (c->r.thread != cur->lin)
-            c->r.thread = MANY;
+            c->r.thread =
+                c->r.thread != MANY && c->r.block == block_no && warp_of(c->r) == cur->warp
+                    ? (uint16_t)(WARP + cur->warp)
+                    : (uint16_t)MANY;
     }
 }
 
