@@ -567,7 +567,7 @@ void cuda_attn(float *y, const float *qkv, const struct cuda_attn *a, const stru
                    a->window,
                    a->scale,
                    a->softcap,
-                   1.0f / a->softcap,
+                   a->softcap > 0.0f ? 1.0f / a->softcap : 0.0f,
                    st->n_ranges > 1 && attn_part_bytes(a, st->n, st->n_ranges) <= ATTN_PART_BYTES,
                    st->n - st->n_seq + 1 >= ATTN_RUN && attn_tile_fits(a)};
     attn_args tile = g;
@@ -577,7 +577,9 @@ void cuda_attn(float *y, const float *qkv, const struct cuda_attn *a, const stru
 #define ATTN_OF(TYPE, T)    \
     if (kv->type == (TYPE)) \
         attn_range<T>(g, s);
-    KV_TYPES(ATTN_OF)
+    if (!g.runs || st->n_seq > 1) {
+        KV_TYPES(ATTN_OF)
+    } // else all tokens are one run
 #undef ATTN_OF
     tile.parts = g.parts && attn_tile_blocks(a, st->n) < ATTN_TILE_FEW;
     if (g.runs)

@@ -447,7 +447,7 @@ __device__ inline void tile_begin(const attn_args &a, tile_job *j, int stride)
 }
 
 template <class T, class P>
-__global__ void __launch_bounds__(P::THREADS) attn_tile_kernel(attn_args a)
+__global__ void __launch_bounds__(P::THREADS, P::NV == 4 ? 1 : 2) attn_tile_kernel(attn_args a)
 {
     DYN_SHARED(float, q); // (64, stride), then keys, values (64 * dim each), exponentials (64, 64)
     SHARED(int, seq, [TILE_QUERIES]);

@@ -33,6 +33,7 @@ else
 $(if $(filter 0,$(CUDA)),,$(info no nvcc: the CUDA backend and its tests are left out))
 endif
 
+.PHONY: gpu-bench
 cuda: $(CUDA_SO)
 emu: $(EMU_SO) $(EMU_PROGRAMS)
 
@@ -106,3 +107,10 @@ EMU_SO_OBJ = $(CUDA_CU:%.cu=$B/emu/plain/%.o) $(CUDA_C:%.c=$B/emu/plain/%.o) $B/
 $B/llm-cuda-emu.so: $(EMU_SO_OBJ) $(CUDA_PIC) kernels/cuda/llm-cuda.map
 	$(call say,LD)$(CXX) -shared $(EMU_plain_link) -o $@ $(EMU_SO_OBJ) $(CUDA_PIC) -Wl,--version-script=kernels/cuda/llm-cuda.map \
 	  -Wl,--gc-sections -lpthread
+
+# ---- how fast the ops are on a device: JSON lines on standard output
+GPU_BENCH := $(patsubst tests/emu/%.cu,$B/gpu/%,$(wildcard tests/emu/*_bench.cu))
+$B/gpu/%_bench: $B/tests/emu/%_bench.o $B/gpu/kernels.a
+	$(call say,LD)$(CC) -o $@ $^ $(CUDA_LIBS) -lm
+gpu-bench: $(GPU_BENCH)
+	$Qfor p in $^; do $$p || exit 1; done
