@@ -113,7 +113,7 @@ static int submit(struct generate *g, struct work *w, struct err *e)
         return reject(g, w, rule, e);
     }
     q.key = w->r.key;
-    q.trim = g->ses.en && p.templated && tok_adds_space(g->ses.pm.tok);
+    q.trim = session_trims(&g->ses, p.templated);
     q.user = w;
     for (int i = 0; i < (g->beam.beams > 1 ? 1 : g->sample.samples) && !rc; i++) {
         q.sample_index = i;

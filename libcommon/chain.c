@@ -143,7 +143,7 @@ static int call_answer(const struct chains *g, struct chain *c, struct hash128 k
                                                {"input", buf_cstr(&t->input), t->input.n}},
                          2, g->seed, key, e);
 
-    c->call.q.trim = g->ses->en && tok_adds_space(g->ses->pm.tok);
+    c->call.q.trim = session_trims(g->ses, true);
     return rc;
 }
 

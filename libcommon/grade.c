@@ -69,7 +69,7 @@ static int submit_answer(struct score *g, struct task *t, struct err *e)
     t->state = ANSWERED;
     if (session_record(&g->ses, &t->item.r, &t->prompt, e))
         return desk_reject(&g->desk, &t->item, "prompt", NULL, NULL, e);
-    q.trim = t->prompt.templated && g->ses.en && tok_adds_space(g->ses.pm.tok);
+    q.trim = session_trims(&g->ses, t->prompt.templated);
     if (session_submit(&g->ses, &q, &t->prompt, e))
         return desk_reject(&g->desk, &t->item, "context", NULL, NULL, e);
     return 0;

@@ -175,13 +175,14 @@ static int raw_logprobs(const struct json *j, struct arena *mem, int node, struc
 static int read_logprobs(struct openai_answer *a, const struct json *j, struct arena *mem,
                          int choice, bool raw, struct err *e)
 {
-    int node = json_get(j, choice, "logprobs"), list = json_get(j, node, "content");
-    int rc = 0;
+    int node = json_get(j, choice, "logprobs"), list = json_get(j, node, "content"), rc;
+    bool listed = json_is(j, list, JSON_ARRAY); // llama.cpp has it in completions as well
 
-    if (!json_is(j, node, JSON_OBJECT) || (!raw && !json_is(j, list, JSON_ARRAY)))
+    if (!json_is(j, node, JSON_OBJECT) || (!raw && !listed))
         return 0;
     buf_char(&a->logprobs, '[');
-    rc = raw ? raw_logprobs(j, mem, node, &a->logprobs) : chat_logprobs(j, mem, list, &a->logprobs);
+    rc = listed ? chat_logprobs(j, mem, list, &a->logprobs)
+                : raw_logprobs(j, mem, node, &a->logprobs);
     buf_char(&a->logprobs, ']');
     return rc ? err_set(e, ERR_DATA, "the server's log-probabilities cannot be read") : 0;
 }

@@ -21,7 +21,7 @@ static int put_messages(struct record *r, struct err *e)
 {
     struct buf b = {0};
     bool templated;
-    int rc = prompt_record_json(r, &b, &templated, e);
+    int rc = prompt_record_json(NULL, r, &b, &templated, e);
 
     if (!rc)
         record_set(r, "prompt", b.p, b.n);

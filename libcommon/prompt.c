@@ -39,10 +39,10 @@ static int named_template(struct prompt_model *pm, const char *opt, struct err *
 int prompt_model_init(struct prompt_model *pm, const struct model *m, const char *opt,
                       struct err *e)
 {
-    const char *own = tok_template(m->tok);
+    const char *own = m ? tok_template(m->tok) : NULL;
     struct err why;
 
-    *pm = (struct prompt_model){.tok = m->tok};
+    *pm = (struct prompt_model){.tok = m ? m->tok : NULL};
     if (opt)
         return named_template(pm, opt, e);
     if (!own)
@@ -171,10 +171,10 @@ static int fits(const struct prompt_model *pm, size_t n, struct err *e)
     return err_set(e, ERR_ARG, "the prompt has %zu bytes and leaves no room in the context", n);
 }
 
-/* Where a prompt goes: into tokens, or into JSON for a server. */
+/* Where a prompt goes: into tokens, or into JSON for a server: messages, or their text. */
 struct into {
-    const struct prompt_model *pm; // NULL: JSON
-    struct tok_ids *ids;
+    const struct prompt_model *pm; // NULL: messages, whose template the server has
+    struct tok_ids *ids;           // NULL: JSON
     struct buf *json;
     size_t *bare;                      // length of the JSON before the answer's beginning, or NULL
     const struct chat_message *answer; // that ends the conversation, or NULL: one is asked for
@@ -250,12 +250,15 @@ static int encode(const struct into *to, const struct chat_message *m, int n, co
     }
     if (!pm->known)
         return err_set(e, ERR_ARG, "%s", pm->problem);
-    chat_text_use(&t, pm->tok);
+    if (pm->tok)
+        chat_text_use(&t, pm->tok);
     t.system = pm->system;
     rc = render(to, m, n, prefix, &t, e);
     if (!rc)
         rc = fits(pm, t.text.n, e);
-    if (!rc)
+    if (!rc && to->json)
+        json_put_str(to->json, buf_cstr(&t.text), t.text.n);
+    else if (!rc)
         rc = chat_encode(pm->tok, &t, to->ids, e);
     chat_text_free(&t);
     return rc;
@@ -331,10 +334,11 @@ int prompt_encode(const struct prompt *p, const struct prompt_model *pm, const s
     return fill_messages(p, &(struct into){.pm = pm, .ids = out}, v, n, NULL, e);
 }
 
-int prompt_json(const struct prompt *p, const struct prompt_var *v, int n, struct buf *out,
-                struct buf *begun, size_t *bare, struct err *e)
+int prompt_json(const struct prompt *p, const struct prompt_model *pm, const struct prompt_var *v,
+                int n, struct buf *out, struct buf *begun, size_t *bare, struct err *e)
 {
-    return fill_messages(p, &(struct into){.json = out, .bare = bare}, v, n, begun, e);
+    return fill_messages(p, &(struct into){.pm = pm, .json = out, .bare = bare}, v, n,
+                         pm ? NULL : begun, e);
 }
 
 /* How a template's end of a user's turn shows in what a model writes: as a control token (its id
@@ -487,7 +491,7 @@ static int from_record(const struct into *to, struct record *r, bool *templated,
     text = record_str(r, "prompt", &n);
     if (!text)
         return err_set(e, ERR_DATA, "field 'prompt' is not a string");
-    if (!to->pm) {
+    if (to->json) {
         json_put_str(to->json, text, n);
         return 0;
     }
@@ -511,9 +515,10 @@ int prompt_whole(const struct prompt_model *pm, struct record *r, const char *an
     return from_record(&(struct into){.pm = pm, .ids = out, .answer = &m}, r, &templated, e);
 }
 
-int prompt_record_json(struct record *r, struct buf *out, bool *templated, struct err *e)
+int prompt_record_json(const struct prompt_model *pm, struct record *r, struct buf *out,
+                       bool *templated, struct err *e)
 {
-    return from_record(&(struct into){.json = out}, r, templated, e);
+    return from_record(&(struct into){.pm = pm, .json = out}, r, templated, e);
 }
 
 void prompt_task(struct record *r, struct buf *out)

@@ -19,8 +19,8 @@
 
 /* How text becomes tokens for one model: its tokenizer and its chat template. */
 struct prompt_model {
-    size_t max_bytes; // text longer than this can never fit the context; 0: not known
-    const struct tok *tok;
+    size_t max_bytes;      // text longer than this can never fit the context; 0: not known
+    const struct tok *tok; // NULL: a server's, where only its template is known
     enum chat_kind kind;
     char *system;  // what the template says without a system message (chat_default_system), or NULL
     bool known;    // kind is set
@@ -28,7 +28,7 @@ struct prompt_model {
 };
 
 /* opt: --chat-template (a name, a file, "none") or NULL for the model's own. An unknown template of
- * the model itself is an error only when a record needs one. */
+ * the model itself is an error only when a record needs one. m NULL: a server's, opt is given. */
 int prompt_model_init(struct prompt_model *pm, const struct model *m, const char *opt,
                       struct err *e);
 void prompt_model_free(struct prompt_model *pm);
@@ -67,10 +67,11 @@ int prompt_encode(const struct prompt *p, const struct prompt_model *pm, const s
 int prompt_turn(const struct prompt *p, const struct prompt_model *pm, const struct prompt_var *v,
                 int n, struct tok_ids *out, struct buf *stop, int32_t *token, struct err *e);
 
-/* The same for a server: a JSON list of messages, the last of which is the answer's beginning where
- * there is one; *begun gets its text, *bare the length of the list before it. */
-int prompt_json(const struct prompt *p, const struct prompt_var *v, int n, struct buf *out,
-                struct buf *begun, size_t *bare, struct err *e);
+/* The same for a server: the text as a JSON string or, with pm NULL, a JSON list of messages, the
+ * last of which is the answer's beginning where there is one; *begun gets its text, *bare the
+ * length of the list before it. */
+int prompt_json(const struct prompt *p, const struct prompt_model *pm, const struct prompt_var *v,
+                int n, struct buf *out, struct buf *begun, size_t *bare, struct err *e);
 
 /* The tokens of a record's own prompt: messages | conversations | instruction (+ input, system) |
  * prompt (raw text, no template). *templated says whether a template was used (then one leading
@@ -81,8 +82,10 @@ int prompt_record(const struct prompt_model *pm, struct record *r, struct tok_id
  * raw prompt, the end token. */
 int prompt_whole(const struct prompt_model *pm, struct record *r, const char *answer, size_t n,
                  struct tok_ids *out, struct err *e);
-/* The same for a server: a list of messages or, not templated, a string, as JSON. */
-int prompt_record_json(struct record *r, struct buf *out, bool *templated, struct err *e);
+/* The same for a server, as JSON: with pm NULL a list of messages or, not templated, a string; else
+ * a string. */
+int prompt_record_json(const struct prompt_model *pm, struct record *r, struct buf *out,
+                       bool *templated, struct err *e);
 /* Append the tokens of an answer that is given, as the model would write them behind such a prompt:
  * control tokens in it are text. ERR_ARG when it is longer than any context. */
 int prompt_answer(const struct prompt_model *pm, const char *text, size_t n, bool templated,

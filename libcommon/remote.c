@@ -25,7 +25,7 @@ struct call {
     enum state state;
     void *user;
     int sample_index, n_tries;
-    bool raw, logprobs, vector;
+    bool raw, logprobs, vector, trim;
     bool refused; // with the beginning of an answer
     struct buf body, begun;
     struct buf bare;  // the body without the answer's beginning, for a server that refuses it
@@ -237,6 +237,7 @@ void remote_submit(struct remote *r, const struct openai_ask *a, const struct en
     c->sample_index = q->sample_index;
     c->raw = a->raw;
     c->vector = a->vector;
+    c->trim = q->trim;
     c->logprobs = q->n_logprobs > 0;
     c->answered = -1;
     openai_put(a, r->model, q, a->n_begun && r->bare && !a->forced, &c->body);
@@ -257,15 +258,22 @@ static void done(struct remote *r, struct call *c, const char *rule)
     r->n.failed += rule != NULL;
 }
 
-/* An answer that the server gives from the beginning, not from where it was to go on. */
+static void cut(struct buf *t, size_t n)
+{
+    t->n -= n;
+    memmove(t->p, t->p + n, t->n + 1);
+}
+
+/* An answer that the server gives from the beginning, not from where it was to go on; and the space
+ * before the first word, which some servers leave there. */
 static void cut_begun(struct call *c)
 {
     struct buf *t = &c->answer.text;
 
-    if (!c->begun.n || t->n < c->begun.n || memcmp(t->p, c->begun.p, c->begun.n))
-        return;
-    t->n -= c->begun.n;
-    memmove(t->p, t->p + c->begun.n, t->n + 1);
+    if (c->begun.n && t->n >= c->begun.n && !memcmp(t->p, c->begun.p, c->begun.n))
+        cut(t, c->begun.n);
+    if (c->trim && t->n && *t->p == ' ')
+        cut(t, 1);
 }
 
 /* A whole answer of status 200. *again: another try may help. NULL, or the rule that refuses it */

@@ -40,8 +40,7 @@ static int check_server(const struct cli_model *o, struct err *e)
                 {"kv-memory", o->kv_memory != d->kv_memory},
                 {"no-prefix-cache", o->no_prefix_cache},
                 {"repack", o->repack != d->repack},
-                {"isa", o->isa != d->isa},
-                {"chat-template", o->chat_template != NULL}};
+                {"isa", o->isa != d->isa}};
 
     if (o->no_server)
         return err_set(e, ERR_ARG, "-m %s: the model must be a file or directory here, no server",
@@ -66,6 +65,8 @@ static int open_server(struct session *s, const struct cli *c, const struct cli_
                                   .ordered = ordered};
 
     if (check_server(o, e))
+        return -1;
+    if (o->chat_template && prompt_model_init(&s->pm, NULL, o->chat_template, e))
         return -1;
     s->remote = remote_open(&ro, e);
     if (!s->remote)
@@ -286,18 +287,26 @@ int session_text(const struct session *s, const char *text, size_t n, bool cut,
 int session_record(const struct session *s, struct record *r, struct session_prompt *out,
                    struct err *e)
 {
+    const struct prompt_model *pm = s->pm.known ? &s->pm : NULL;
+
     *out = (struct session_prompt){0};
-    if (s->remote)
-        return prompt_record_json(r, &out->json, &out->templated, e);
+    if (s->remote) {
+        out->rendered = pm;
+        return prompt_record_json(pm, r, &out->json, &out->templated, e);
+    }
     return prompt_record(&s->pm, r, &out->ids, &out->templated, e);
 }
 
 int session_fill(const struct session *s, const struct prompt *p, const struct prompt_var *v, int n,
                  struct session_prompt *out, struct err *e)
 {
+    const struct prompt_model *pm = s->pm.known ? &s->pm : NULL;
+
     *out = (struct session_prompt){.templated = true};
-    if (s->remote)
-        return prompt_json(p, v, n, &out->json, &out->begun, &out->n_bare, e);
+    if (s->remote) {
+        out->rendered = pm;
+        return prompt_json(p, pm, v, n, &out->json, &out->begun, &out->n_bare, e);
+    }
     return prompt_encode(p, &s->pm, v, n, &out->ids, e);
 }
 
@@ -327,6 +336,11 @@ int session_turn(const struct session *s, const struct prompt *p, const char *be
     return rc;
 }
 
+bool session_trims(const struct session *s, bool templated)
+{
+    return templated && (s->remote || tok_adds_space(s->pm.tok));
+}
+
 void session_prompt_free(struct session_prompt *p)
 {
     tok_ids_free(&p->ids);
@@ -350,7 +364,7 @@ int session_submit(struct session *s, struct engine_request *q, const struct ses
 {
     const struct openai_ask ask = {.prompt = p->json.p,
                                    .n_prompt = p->json.n,
-                                   .raw = !p->templated,
+                                   .raw = !p->templated || p->rendered,
                                    .vector = q->pool != HIDDEN_NONE,
                                    .begun = p->begun.p,
                                    .n_begun = p->begun.n,

@@ -57,7 +57,8 @@ struct session_prompt {
     struct buf begun;   // the answer's beginning, which the last of the messages is
     size_t n_bare;      // of json before it
     bool templated;
-    bool forced; // a server that refuses the beginning is not asked without it
+    bool rendered; // for a server: by us
+    bool forced;   // a server that refuses the beginning is not asked without it
 };
 
 /* A text as it stands, for hidden states, with what the tokenizer puts around it; with `cut` the
@@ -77,6 +78,9 @@ int session_fill(const struct session *s, const struct prompt *p, const struct p
 int session_turn(const struct session *s, const struct prompt *p, const char *before,
                  const char *after, const struct prompt_var *v, int n, struct session_prompt *out,
                  struct buf *stop, int32_t *token, struct err *e);
+/* Is a space at the front of an output dropped? Behind a template, where the tokenizer puts one
+ * before what it takes for a beginning; what a server's does is not known. */
+bool session_trims(const struct session *s, bool templated);
 void session_prompt_free(struct session_prompt *p);
 
 /* As engine.h has them. p must stay until the request was polled; q is completed with it. */

@@ -1,29 +1,17 @@
 # Everything that a server does wrong (tests/faulty_server.c), met by every command that takes one: tried
 # again or rejected with the reason, never lost, never waited for beyond --timeout.
 bats_require_minimum_version 1.5.0
+load server
 
 setup() {
     SEEDS="$BATS_TEST_DIRNAME/../examples/synthetic/seeds.jsonl"
-    unset http_proxy HTTP_PROXY all_proxy ALL_PROXY
     cd "$BATS_TEST_TMPDIR" || return 1
-    : >pids
+    server_open
     head -4 "$SEEDS" >in
 }
 
 teardown() {
-    while read -r pid; do
-        kill "$pid" 2>/dev/null || :
-    done <"$BATS_TEST_TMPDIR/pids"
-}
-
-# server PLAN [MODEL]: start one; sets URL. Its requests are in port.log.
-server() {
-    rm -f port
-    : >port.log
-    "$BUILD/tests/faulty_server" port "$@" 3>&- &
-    echo $! >>pids
-    while [ ! -e port ]; do sleep 0.01; done
-    URL="http://127.0.0.1:$(cat port)/v1"
+    server_close
 }
 
 # ask COMMAND OPTION ...: the command at the server, output in out, rejects in bad.

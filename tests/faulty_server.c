@@ -122,8 +122,60 @@ static int encode_messages(const struct json *j, struct arena *mem, const struct
     return prompt_encode(&p, pm, v, 3, ids, e);
 }
 
-/* The likeliest next tokens, as a completion of one token. */
-static void answer_tokens(const struct server *s, const struct json *j, struct arena *mem, int n)
+static int encode_prompt(const struct json *j, struct arena *mem, const struct prompt_model *pm,
+                         bool chat, struct tok_ids *ids, struct err *e)
+{
+    size_t n = 0;
+    const char *s = chat ? NULL : json_str(j, json_get(j, 0, "prompt"), mem, &n);
+
+    return s ? tok_encode(pm->tok, s, n, TOK_BOS | TOK_SPECIAL, ids, e)
+             : encode_messages(j, mem, pm, ids, e);
+}
+
+/* What goes on behind a raw prompt, in which control tokens are such, as servers have it. */
+static void go_on(const struct server *s, const struct json *j, struct arena *mem, struct buf *text,
+                  const char **finish, struct buf *usage)
+{
+    const struct engine_opt o = {.batch = 1, .batch_tokens = 256, .threads = 1};
+    struct engine_request q = {.max_tokens = 16, .sample = {.top_p = 1, .repeat_penalty = 1}};
+    struct err e = {0};
+    struct engine *en = engine_open(&o, s->model, &e);
+    struct prompt_model pm;
+    struct engine_result d = {0};
+    struct tok_ids ids = {0};
+    const char *stop[8];
+    int list = json_get(j, 0, "stop");
+    double temp = 1, max = 16;
+
+    if (!en || prompt_model_init(&pm, engine_model(en), NULL, &e) ||
+        encode_prompt(j, mem, &pm, false, &ids, &e))
+        die(e.msg);
+    json_num(j, json_get(j, 0, "temperature"), &temp);
+    json_num(j, json_get(j, 0, "max_tokens"), &max);
+    for (uint32_t k = 0; json_is(j, list, JSON_ARRAY) && k < j->node[list].size && k < 8; k++)
+        stop[q.n_stop++] = json_str(j, json_at(j, list, k), mem, NULL);
+    q.stop = stop;
+    q.token = ids.id;
+    q.n_token = (int)ids.n;
+    q.sample.temp = (float)temp;
+    q.max_tokens = (int)max;
+    if (engine_submit(en, &q, &e))
+        die(e.msg);
+    while (!engine_poll(en, &d))
+        if (engine_step(en, &e))
+            die(e.msg);
+    buf_add(text, d.text, d.n_text);
+    *finish = d.finish == ENGINE_STOP ? "stop" : "length";
+    buf_fmt(usage, "{\"prompt_tokens\":%d,\"completion_tokens\":%d}", d.n_prompt, d.n_tokens);
+    tok_ids_free(&ids);
+    prompt_model_free(&pm);
+    engine_close(en);
+}
+
+/* The likeliest next tokens, as a completion of one token; in both interfaces in the same form, as
+ * llama.cpp has them. */
+static void answer_tokens(const struct server *s, const struct json *j, struct arena *mem,
+                          bool chat, int n)
 {
     const struct engine_opt o = {.batch = 1, .batch_tokens = 256, .threads = 1};
     struct engine_request q = {.max_tokens = 1, .n_logprobs = n, .ignore_eos = true};
@@ -135,7 +187,7 @@ static void answer_tokens(const struct server *s, const struct json *j, struct a
     struct buf b = {0}, t = {0};
 
     if (!en || prompt_model_init(&pm, engine_model(en), NULL, &e) ||
-        encode_messages(j, mem, &pm, &ids, &e))
+        encode_prompt(j, mem, &pm, chat, &ids, &e))
         die(e.msg);
     q.token = ids.id;
     q.n_token = (int)ids.n;
@@ -144,10 +196,11 @@ static void answer_tokens(const struct server *s, const struct json *j, struct a
     while (!engine_poll(en, &d))
         if (engine_step(en, &e))
             die(e.msg);
+    buf_fmt(&b, "{\"choices\":[{\"index\":0,%s",
+            chat ? "\"message\":{\"role\":\"assistant\",\"content\":\"x\"}" : "\"text\":\"x\"");
     buf_str(
         &b,
-        "{\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"x\"},"
-        "\"finish_reason\":\"length\",\"logprobs\":{\"content\":[{\"token\":\"x\",\"logprob\":0,"
+        ",\"finish_reason\":\"length\",\"logprobs\":{\"content\":[{\"token\":\"x\",\"logprob\":0,"
         "\"top_logprobs\":[");
     for (int i = 0; i < n; i++) { // a SentencePiece model's first token has its blank taken off
         size_t k;
@@ -227,6 +280,10 @@ static void answer_text(const struct server *s, const char *body, const struct j
         buf_str(usage, "{\"prompt_tokens\":7,\"completion_tokens\":5}");
         return;
     }
+    if (json_get(j, 0, "messages") < 0) {
+        go_on(s, j, mem, text, finish, usage);
+        return;
+    }
     ask_model(s, j, &line);
     if (!line.n || json_parse(&r, mem, arena_dup(mem, line.p, line.n - 1), line.n - 1, &e))
         return;
@@ -262,8 +319,8 @@ static void answer(const struct server *s, const char *body, size_t n, bool chat
         reply_json(s, "400 Bad Request", "{\"error\":{\"message\":\"not JSON\"}}");
         return;
     }
-    if (s->model && chat && !json_num(&j, json_get(&j, 0, "top_logprobs"), &top)) {
-        answer_tokens(s, &j, &mem, (int)top);
+    if (s->model && !json_num(&j, json_get(&j, 0, chat ? "top_logprobs" : "logprobs"), &top)) {
+        answer_tokens(s, &j, &mem, chat, (int)top);
         arena_free(&mem);
         return;
     }

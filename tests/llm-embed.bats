@@ -1,19 +1,17 @@
 bats_require_minimum_version 1.5.0
+load server
 
 # Vectors of records: pooling, forms, files, resuming, rejects, a server. Exactness: exact.bats.
 
 setup() {
     TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
     SEEDS="$BATS_TEST_DIRNAME/../examples/synthetic/seeds.jsonl"
-    unset http_proxy HTTP_PROXY all_proxy ALL_PROXY
     cd "$BATS_TEST_TMPDIR" || return 1
-    : >pids
+    server_open
 }
 
 teardown() {
-    while read -r pid; do
-        kill "$pid" 2>/dev/null || :
-    done <"$BATS_TEST_TMPDIR/pids"
+    server_close
 }
 
 embed() { llm-embed -m "$TINY" "$@"; }
@@ -173,11 +171,7 @@ rows() {
 }
 
 @test "llm-embed: a server's vectors, with its faults repeated or rejected" {
-    : >port.log
-    "$BUILD/tests/faulty_server" port 500,base64,ok 3>&- &
-    echo $! >>pids
-    while [ ! -e port ]; do sleep 0.01; done
-    URL="http://127.0.0.1:$(cat port)/v1"
+    server 500,base64,ok
     printf '{"id":1,"text":"a \\"b\\""}\n{"id":2,"text":"fault=400"}\n{"id":3,"text":"abc"}\n' >in
     run -1 --separate-stderr llm-embed -m "$URL" --prefix 'p: ' --batch 1 --rejects rej --stats st in
     [ "${lines[0]}" = '{"id":1,"text":"a \"b\"","embedding":[0.1,-2,8]}' ]

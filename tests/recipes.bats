@@ -1,18 +1,16 @@
 # The recipes of examples/synthetic for preference data, code and Korean.
 bats_require_minimum_version 1.5.0
+load server
 
 setup() {
     SYN="$BATS_TEST_DIRNAME/../examples/synthetic"
     TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
     cd "$BATS_TEST_TMPDIR" || return 1
-    unset http_proxy HTTP_PROXY all_proxy ALL_PROXY
-    : >pids
+    server_open
 }
 
 teardown() {
-    while read -r pid; do
-        kill "$pid" 2>/dev/null || :
-    done <"$BATS_TEST_TMPDIR/pids"
+    server_close
 }
 
 @test "recipe: preference data: the better and the worse of several answers" {
@@ -73,10 +71,8 @@ EOT
     [ "$(wc -l <bad.1)" -gt 10 ]
     [ "$(jq -r .reject.rule bad.1 | sort -u)" = script ]
     [ "$(jq -r .reject.limit bad.1 | sort -u)" = "Hangul >= 0.5" ]
-    "$BUILD/tests/faulty_server" port korean 3>&- &
-    echo $! >>pids
-    while [ ! -e port ]; do sleep 0.01; done
-    COUNT=20 ROUNDS=20 REJECTS=ko "$SYN/korean.sh" "$SYN/korean.jsonl" "http://127.0.0.1:$(cat port)/v1" general >out
+    server korean
+    COUNT=20 ROUNDS=20 REJECTS=ko "$SYN/korean.sh" "$SYN/korean.jsonl" "$URL" general >out
     [ "$(grep -c '"source":"selfinstruct"' out)" -ge 10 ]
     jq -se 'all(.instruction + .output | test("[가-힣]"))' out
     head -8 out | cmp - "$SYN/korean.jsonl"

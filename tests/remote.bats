@@ -1,28 +1,16 @@
 # Commands over a server (tests/faulty_server.c): what is asked, every fault, order, resuming.
 bats_require_minimum_version 1.5.0
+load server
 
 setup() {
     TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
     SEEDS="$BATS_TEST_DIRNAME/../examples/synthetic/seeds.jsonl"
-    unset http_proxy HTTP_PROXY all_proxy ALL_PROXY
     cd "$BATS_TEST_TMPDIR" || return 1
-    : >pids
+    server_open
 }
 
 teardown() {
-    while read -r pid; do
-        kill "$pid" 2>/dev/null || :
-    done <"$BATS_TEST_TMPDIR/pids"
-}
-
-# server [PLAN [MODEL]]: start one; sets URL. Its requests are in port.log.
-server() {
-    rm -f port
-    : >port.log
-    "$BUILD/tests/faulty_server" port "$@" 3>&- &
-    echo $! >>pids
-    while [ ! -e port ]; do sleep 0.01; done
-    URL="http://127.0.0.1:$(cat port)/v1"
+    server_close
 }
 
 gen() {
@@ -46,7 +34,7 @@ EOT
     [ "$(cut -f2 port.log | jq -c 'select(.prompt) | [.model, .prompt]')" = '["test-model","raw"]' ]
     [ "$(cut -f2 port.log | jq -c '.messages | select(. and length == 2)')" = '[{"role":"system","content":"s"},{"role":"user","content":"a \"b\"\n\nc"}]' ]
     [ "$(cut -f2 port.log | jq .seed | sort -u | wc -l)" = 3 ]
-    jq -e -s 'map(.id) == [1,2,3] and all(.[]; (.output | startswith(" Name")) and .finish_reason == "stop"
+    jq -e -s 'map(.id) == [1,2,3] and map(.output[0:5]) == ["Name "," Name","Name "] and all(.[]; .finish_reason == "stop"
         and .usage == {"prompt_tokens":7,"completion_tokens":5})' <<<"$output"
 }
 
@@ -81,6 +69,21 @@ EOT
     cmp here there
 }
 
+@test "remote: a chat template that is named here: the text is asked for, as the model here has it" {
+    server ok "$TINY"
+    head -12 "$SEEDS" | tail -6 >in # with inputs, for which Alpaca's template has a place
+    echo '{"system":"s","instruction":"Reverse the list.","input":"fox owl"}' >>in
+    gen -t 0 -n 24 --chat-template alpaca in >there
+    llm-generate -m "$TINY" -t 0 -n 24 in >here
+    cmp here there
+    run ! grep -q messages port.log
+    server
+    gen --chat-template chatml <<<'{"system":"s","instruction":"a","input":"b"}' >/dev/null
+    [ "$(cut -f2 port.log | jq .prompt)" = '"<|im_start|>system\ns<|im_end|>\n<|im_start|>user\na\n\nb<|im_end|>\n<|im_start|>assistant\n"' ]
+    run -2 gen --chat-template nope <<<'{"instruction":"a"}'
+    [[ "$output" == *"'nope' is no template's name and no file"* ]]
+}
+
 @test "remote: log-probabilities of both interfaces; a server that has none is a reject" {
     server
     run -0 gen --logprobs 2 <<<'{"id":1,"instruction":"x"}
@@ -94,7 +97,7 @@ EOT
         server $fault,ok
         run -0 --separate-stderr gen --stats stats <<<'{"id":1,"instruction":"x"}'
         [ -z "$stderr" ]
-        [ "$(jq -r .output <<<"$output" | cut -c-5)" = " Name" ]
+        [ "$(jq -r .output <<<"$output" | cut -c-5)" = "Name " ]
         # A connection that was open before and is dropped, libcurl repeats by itself.
         [ "$(jq -c '[.requests, .retries, .failed]' stats)" = '[1,1,0]' ] || [ $fault = drop ]
         rm stats
@@ -195,7 +198,7 @@ EOT
 @test "remote: options of a model of our own are refused before the first record" {
     server
     echo 'root ::= "a"' >g
-    for o in "--isa scalar" "-j 2" "--ctx 64" "--chat-template chatml" "--kv-memory 1G" "--repeat-penalty 1.1" "--ignore-eos" \
+    for o in "--isa scalar" "-j 2" "--ctx 64" "--kv-memory 1G" "--repeat-penalty 1.1" "--ignore-eos" \
         "--logit-bias 5:1" "--dry-multiplier 1" "--mirostat-tau 3" "--typical-p 0.5" "--grammar g" "--score" "--beams 2" "--logprobs 21"; do
         # shellcheck disable=SC2086
         run -2 --separate-stderr gen $o --rejects bad <<<'{"instruction":"x"}'

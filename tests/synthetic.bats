@@ -1,8 +1,14 @@
 bats_require_minimum_version 1.5.0
+load server
 
 setup() {
     SYN="$BATS_TEST_DIRNAME/../examples/synthetic"
     cd "$BATS_TEST_TMPDIR" || return 1
+    server_open
+}
+
+teardown() {
+    server_close
 }
 
 data() {
@@ -79,6 +85,29 @@ same() {
     OUT="$PWD/cut" "$SYN/parallel.sh" 4
     same cut
     echo "# $whole runs ended before"
+}
+
+# all stages at temperature 0, by a model here or behind a server; what says which is left out
+cold() {
+    local dir=$1
+    shift
+    mkdir "$dir"
+    llm-selfinstruct "$@" --prompts tiny -t 0 --seed 1 --no-seeds --count 4 "$SYN/seeds.jsonl" >"$dir/instructions"
+    llm-evol "$@" --prompts tiny -t 0 --seed 1 "$dir/instructions" >"$dir/evolved"
+    llm-filter --field instruction --min-words 3 --max-words 150 --leaks --exact --near 0.95 "$dir/evolved" >"$dir/clean"
+    llm-generate "$@" -t 0 --seed 1 "$dir/clean" >"$dir/answered"
+    llm-filter --min-words 1 --max-repeat 0.5 --refusals --leaks "$dir/answered" >"$dir/sound"
+    head -3 "$SYN/seeds.jsonl" | llm-score "$@" --prompts tiny --seed 1 --reference self - "$dir/sound" >"$dir/scored"
+    llm-filter --min-score 0.6 "$dir/scored" | llm-diversify --count 100 --seed 1 -q >"$dir/dataset"
+    sed -i 's/,"model":"[^"]*"//' "$dir"/*
+}
+
+@test "synthetic: through a server with the same model the same data set at temperature 0" {
+    cold here -m "$SYN/../models/tiny.gguf" -q
+    server ok "$SYN/../models/tiny.gguf"
+    cold there -m "$URL" --chat-template alpaca -q
+    for s in here/*; do cmp "$s" "there/${s#*/}"; done
+    [ "$(wc -l <there/dataset)" -ge 8 ]
 }
 
 @test "synthetic: the demo prints its summary" {

@@ -61,6 +61,9 @@ static void answers(void)
     static const char good[] =
         "{\"choices\":[{\"message\":{\"content\":\"a\\u0000\\ud83d\\ude00\"},\"finish_reason\":"
         "\"stop\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":-1}}";
+    static const char listed[] =
+        "{\"choices\":[{\"text\":\" b\",\"finish_reason\":\"length\",\"logprobs\":{\"content\":[{\"id\":"
+        "7,\"token\":\" b\",\"logprob\":-0.5,\"top_logprobs\":[{\"token\":\" b\",\"logprob\":-0.5}]}]}}]}";
     struct openai_answer a;
     struct err e;
 
@@ -75,6 +78,11 @@ static void answers(void)
                   "[{\"token\":\"a\",\"logprob\":-1,\"top\":[{\"token\":\"a\",\"logprob\":"
                   "-1},{\"token\":\"x\",\"logprob\":-3}]},{\"token\":\"b\",\"logprob\":-2,"
                   "\"top\":[]}]"));
+    openai_free(&a);
+    TEST("openai: a list of log-probabilities in a completion, as llama.cpp has it");
+    CHECK(!openai_read(&a, listed, strlen(listed), true, &e));
+    CHECK(!strcmp(a.logprobs.p, "[{\"token\":\" b\",\"logprob\":-0.5,\"top\":[{\"token\":"
+                                "\" b\",\"logprob\":-0.5}]}]"));
     openai_free(&a);
     TEST("openai: what is no completion, and what is one without use");
     CHECK(code("", false) == ERR_DATA && code("[]", false) == ERR_DATA);
