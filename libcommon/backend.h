@@ -92,6 +92,8 @@ struct step {
                           // token of the step sees, any number of a page
     const int32_t *out;   // (n_out) token indices whose logits are wanted
     const int32_t *last;  // (n) the last position that a token sees; NULL: its own
+    const void *program;  // which ops with which addresses follow: a step with the same program
+                          // and shape may be recorded and replayed. NULL: any, as tests do
 };
 
 enum { STEP_RUN = 0, STEP_REPLAY = 1 };
@@ -184,6 +186,15 @@ void backend_cpu_repack(struct backend *b, bool yes);
 /* What was chosen, for -v: "scalar", "avx2", "avxvnni", "avx512" or "avx512vnni". */
 const char *backend_cpu_isa(const struct backend *b);
 int backend_cpu_threads(const struct backend *b);
+
+/* A GPU: what llm-cuda.so is asked for, by its function
+ * struct backend *llm_cuda_open(const struct backend_cuda *o, struct err *e);
+ * ERR_ARG when there is no such GPU, or no driver for it. */
+enum { BACKEND_CUDA_VERSION = 1 }; // of this header
+struct backend_cuda {
+    int version;
+    int device;
+};
 
 /* What this machine can do at most with these threads and this instruction set, a second:
  * bytes read from memory, operations (two a multiply-add) of int8 dot products and of

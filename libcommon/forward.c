@@ -103,8 +103,11 @@ int forward(const struct model *m, struct backend *b, const struct kv_pages *kv,
             const struct act *a, const struct step *s, struct err *e)
 {
     const struct backend_ops *op = b->ops;
-    int rc = op->step_begin(b, s, e);
+    struct step bracket = *s;
+    int rc;
 
+    bracket.program = a; // its addresses are this model's and cache's alone
+    rc = op->step_begin(b, &bracket, e);
     if (rc < 0)
         return -1;
     if (rc == STEP_REPLAY) // a recording of this shape exists; inputs are already in place

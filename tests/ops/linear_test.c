@@ -1,9 +1,10 @@
-/* linear_test.c - y = W x on the CPU: against doubles, and all paths by their bytes.
+/* linear_test.c - y = W x: against doubles, and all paths by their bytes.
  *
  * Tolerances. Float weights: sums of K products, each within 2^-24 of its size,
  * so |error| <= 2^-18 sum|w x| is generous for K <= 1024. Quantized weights: an
  * activation is off by at most half a step, max|x| / 254 of its block, so
- * |error| <= sum|w| max|x| / 254 (1.001 for rounding) plus the float part. */
+ * |error| <= sum|w| max|x| / 254 (1.001 for rounding) plus the float part. A device that sums half
+ * floats on tensor cores rounds activations to the weights' type, by 2^-9 (BF16) or 2^-11 (F16). */
 #include "ops.h"
 #include "quant.h"
 #include "tensor.h"
@@ -134,9 +135,10 @@ static double block_max(const float *x, int i, int block)
     return (double)max;
 }
 
-/* Whether y is within bounds of the exact value y0 + w x + bias; w is the row as floats. */
+/* Whether y is within bounds of the exact value y0 + w x + bias; w is the row as floats. Activations
+ * were rounded by `rounded` of their size. */
 static bool near(const struct problem *p, const float *w, int block, float bias, int t, float y0,
-                 float y)
+                 float y, double rounded)
 {
     const float *x = p->x + (size_t)t * (size_t)p->w.cols;
     double exact = (double)bias, size = fabs(exact), slack = 0;
@@ -148,11 +150,12 @@ static bool near(const struct problem *p, const float *w, int block, float bias,
             slack += fabs((double)w[i]) * block_max(x, i, block) / 254 * 1.001;
     }
     /* d scale q and the minimum cancel within w, so their rounding shows more than w x does */
-    slack += (size + fabs((double)y0)) * 0x1p-18 + (block > 1 ? size * 0x1p-14 + 1e-4 : 0);
+    slack += (size + fabs((double)y0)) * 0x1p-18 + size * rounded + (block > 1 ? size * 0x1p-14 + 1e-4 : 0);
     return fabs(exact + (double)y0 - (double)y) <= slack;
 }
 
-static void check_values(const struct problem *p, const float *y, const float *y_add)
+/* rounded: half floats were multiplied on tensor cores. */
+static void check_values(const struct problem *p, const float *y, const float *y_add, bool rounded)
 {
     int bad = 0, bad_add = 0, first = 0, cols = p->w.cols;
     float w[1024];
@@ -163,26 +166,41 @@ static void check_values(const struct problem *p, const float *y, const float *y
             const uint8_t *row =
                 (const uint8_t *)q->host + (size_t)r * tensor_row_bytes(q->type, cols);
             float bias = q->bias ? q->bias[r] : 0;
+            double by = q->type == T_BF16 ? 0x1p-8 : q->type == T_F16 ? 0x1p-10 : 0;
 
             quant_read(q->type, row, w, cols);
             for (int t = 0; t < p->n; t++) {
                 size_t at = (size_t)t * (size_t)p->w.rows + (size_t)(first + r);
 
-                bad += !near(p, w, tensor_block(q->type), bias, t, 0, y[at]);
-                bad_add += !near(p, w, tensor_block(q->type), bias, t, p->y0[at], y_add[at]);
+                bad += !near(p, w, tensor_block(q->type), bias, t, 0, y[at], rounded ? by : 0);
+                bad_add += !near(p, w, tensor_block(q->type), bias, t, p->y0[at],
+                                 y_add[at], rounded ? by : 0);
             }
         }
     CHECK(bad == 0);
     CHECK(bad_add == 0);
 }
 
-/* Every backend, whole and token by token, gives the oracle's bytes. */
-static void check_bytes(struct ops *o, struct problem *p, const float *y, const float *y_add)
+static bool halves_of(const struct problem *p)
+{
+    for (int i = 0; i < p->w.n_parts; i++)
+        if (p->w.part[i].type == T_F16 || p->w.part[i].type == T_BF16)
+            return true;
+    return false;
+}
+
+/* Every backend, whole and token by token, gives the oracle's bytes; tensor cores give their own. */
+static void check_bytes(struct ops *o, struct problem *p, float *y, float *y_add)
 {
     size_t n = (size_t)p->n * (size_t)p->w.rows;
     float *z = mem_new(n * sizeof(*z));
 
     for (int i = 0; i < o->n; i++) {
+        if (o->device && i == o->n - 1 && halves_of(p)) {
+            compute(o->b[i], p, 0, p->n, false, y);
+            compute(o->b[i], p, 0, p->n, true, y_add);
+            check_values(p, y, y_add, true);
+        }
         compute(o->b[i], p, 0, p->n, false, z);
         CHECK(ops_differs(y, z, n) < 0);
         compute(o->b[i], p, 0, p->n, true, z);
@@ -207,7 +225,7 @@ static void check(struct ops *o, int parts, const enum tensor_type *t, const int
     y_add = mem_new((size_t)n * (size_t)p.w.rows * sizeof(*y_add));
     compute(o->b[0], &p, 0, n, false, y);
     compute(o->b[0], &p, 0, n, true, y_add);
-    check_values(&p, y, y_add);
+    check_values(&p, y, y_add, false);
     check_bytes(o, &p, y, y_add);
     free(y);
     free(y_add);

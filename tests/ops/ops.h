@@ -1,11 +1,14 @@
-/* ops.h - what the tests of the CPU's ops share: random data, the backends that
- * must agree, comparison. */
+/* ops.h - what the tests of the ops share: random data, the backends that must agree, comparison.
+ *
+ * With LLM_TEST_DEVICE=llm-cuda.so in the environment the device must agree with the oracle,
+ * without it all that this CPU has. */
 #ifndef OPS_H
 #define OPS_H
 
 #include "../unit/test.h"
 #include "backend.h"
 #include "mem.h"
+#include "mirror.h"
 
 #include <math.h>
 #include <stdbool.h>
@@ -19,15 +22,26 @@ struct ops {
     struct backend *b[OPS_BACKENDS]; // the first is scalar, one thread: the oracle
     int n;
     uint64_t random;
+    bool device; // the last one sums half floats on its tensor cores, in an order of its own
 };
 
 /* Every instruction set that this machine has, with 1 and with 7 threads. */
 static inline void ops_open(struct ops *o)
 {
     static const enum backend_isa isa[] = {ISA_SCALAR, ISA_AVX2, ISA_AVXVNNI, ISA_AVX512, ISA_VNNI};
+    const char *so = getenv("LLM_TEST_DEVICE");
     struct err e;
 
     *o = (struct ops){.random = 1};
+    if (so) {
+        o->b[0] = backend_cpu_open(1, ISA_SCALAR, &e);
+        o->b[1] = mirror_open(so, o->b[0]);
+        o->device = o->b[1] != NULL;
+        o->n = o->device ? 2 : 1;
+        TEST("the device is there");
+        CHECK(o->device);
+        return;
+    }
     for (int i = 0; i < 5; i++)
         for (int threads = 1; threads <= 7; threads += 6) {
             o->b[o->n] = backend_cpu_open(threads, isa[i], &e);
@@ -44,7 +58,7 @@ static inline void ops_open(struct ops *o)
 
 static inline void ops_close(struct ops *o)
 {
-    for (int i = 0; i < o->n; i++)
+    for (int i = o->n - 1; i >= 0; i--)
         backend_close(o->b[i]);
 }
 

@@ -1,0 +1,214 @@
+// act.cu - activations in the order of fragments: int8 with scales and sums, or half floats.
+//
+// Quantization is kernels/cpu/act_isa.h's, value by value: d = max|x| / 127 of a block,
+// q = x * (127 / max|x|) to the nearest, ties to even; a block whose largest value is below 1e-30
+// is all zeros.
+//
+// F16 holds no value above 65504: a token's values are divided by the power of two that brings its
+// largest below 1, and its outputs are multiplied by it again. Both are exact.
+#include "gpu.h"
+#include "matrix.h"
+#include "num.h"
+
+namespace {
+
+constexpr int WARPS = 4;
+
+__device__ inline float above(float a, float b) { return a > b ? a : b; }
+
+__device__ inline float4 load4(const float *x, int k, int cols)
+{
+    return k < cols ? *reinterpret_cast<const float4 *>(x + k) : make_float4(0, 0, 0, 0);
+}
+
+__device__ inline float top4(float4 v)
+{
+    float a = above(above(v.x, 0.0f - v.x), above(v.y, 0.0f - v.y));
+
+    return above(a, above(above(v.z, 0.0f - v.z), above(v.w, 0.0f - v.w)));
+}
+
+// Four values as bytes of a word, and their sum.
+__device__ inline uint32_t four(float4 v, float scale, int &sum)
+{
+    int q0 = (int8_t)num_bits(v.x * scale + NUM_ROUND), q1 = (int8_t)num_bits(v.y * scale + NUM_ROUND);
+    int q2 = (int8_t)num_bits(v.z * scale + NUM_ROUND), q3 = (int8_t)num_bits(v.w * scale + NUM_ROUND);
+
+    sum = q0 + q1 + q2 + q3;
+    return (q0 & 255) | (q1 & 255) << 8 | (q2 & 255) << 16 | (uint32_t)q3 << 24;
+}
+
+// Where the word of values k .. k + 3 goes.
+__device__ inline size_t q_at(int k, int n, int token)
+{
+    return (((size_t)(k / 64) * n + token) * 4 + k % 16 / 4) * 16 + k % 64 / 32 * 8 + k % 32 / 16 * 4;
+}
+
+// Sums of 16 and of 32 values, whose lanes are neighbours.
+__device__ inline void sums(const struct cuda_act &a, int k, int token, int sum)
+{
+    int lane = threadIdx.x % 32;
+
+    sum += __shfl_xor_sync(~0u, sum, 1);
+    sum += __shfl_xor_sync(~0u, sum, 2);
+    int wide = sum + __shfl_xor_sync(~0u, sum, 4);
+    if (k >= a.cols)
+        return;
+    if (lane % 4 == 0)
+        const_cast<int16_t *>(a.s16)[((size_t)(k / 256) * a.ld + token) * 16 + k % 256 / 16] = (int16_t)sum;
+    if (lane % 8 == 0)
+        const_cast<int16_t *>(a.s32)[((size_t)(k / 256) * a.ld + token) * 8 + k % 256 / 32] = (int16_t)wide;
+}
+
+// A warp for 128 values in blocks of 32, which are eight lanes each.
+__global__ void __launch_bounds__(32 * WARPS) quantize_32(struct cuda_act a, const float *x)
+{
+    int lane = threadIdx.x % 32, token = blockIdx.y, sum;
+    int k = (blockIdx.x * WARPS + threadIdx.x / 32) * 128 + lane * 4;
+    float4 v = load4(x + (size_t)token * a.cols, k, a.cols);
+    float max = top4(v);
+
+    for (int o = 1; o < 8; o *= 2)
+        max = above(max, __shfl_xor_sync(~0u, max, o));
+    max = max >= 1e-30f ? max : 0.0f;
+    uint32_t q = four(v, max > 0.0f ? 127.0f / max : 0.0f, sum);
+    sums(a, k, token, sum);
+    if (k < (a.cols + 63) / 64 * 64) // what a tile has beyond the row is 0
+        *reinterpret_cast<uint32_t *>(const_cast<int8_t *>(a.q) + q_at(k, a.ld, token)) = q;
+    if (k < a.cols && lane % 8 == 0)
+        const_cast<float *>(a.d)[(size_t)(k / 32) * a.ld + token] = max > 0.0f ? max / 127.0f : 0.0f;
+}
+
+// A warp for a block of 256.
+__global__ void __launch_bounds__(32 * WARPS) quantize_256(struct cuda_act a, const float *x)
+{
+    int lane = threadIdx.x % 32, token = blockIdx.y, sum;
+    int k = (blockIdx.x * WARPS + threadIdx.x / 32) * 256 + lane * 4;
+    float4 v0 = load4(x + (size_t)token * a.cols, k, a.cols);
+    float4 v1 = load4(x + (size_t)token * a.cols, k + 128, a.cols);
+    float max = above(top4(v0), top4(v1)), scale;
+
+    for (int o = 1; o < 32; o *= 2)
+        max = above(max, __shfl_xor_sync(~0u, max, o));
+    max = max >= 1e-30f ? max : 0.0f;
+    scale = max > 0.0f ? 127.0f / max : 0.0f;
+    for (int i = 0; i < 2; i++, k += 128) {
+        uint32_t q = four(i ? v1 : v0, scale, sum);
+        sums(a, k, token, sum);
+        if (k < a.cols)
+            *reinterpret_cast<uint32_t *>(const_cast<int8_t *>(a.q) + q_at(k, a.ld, token)) = q;
+    }
+    k -= 256;
+    if (k < a.cols && lane == 0)
+        const_cast<float *>(a.d)[(size_t)(k / 256) * a.ld + token] = max > 0.0f ? max / 127.0f : 0.0f;
+}
+
+__device__ inline uint16_t half_bits(float x, bool bf16)
+{
+    if (bf16) {
+        __nv_bfloat16_raw r = __float2bfloat16_rn(x);
+        return r.x;
+    }
+    __half_raw r = __float2half_rn(x);
+    return r.x;
+}
+
+// A block for a token. Two values of K are neighbours in a word.
+__global__ void __launch_bounds__(256) halve(struct cuda_act a, const float *x, bool bf16)
+{
+    SHARED(float, part, [8]);
+    int token = blockIdx.x, pad = (a.cols + 63) / 64 * 64;
+    float max = 0.0f, scale = 1.0f, inverse = 1.0f;
+
+    x += (size_t)token * a.cols;
+    if (!bf16) {
+        for (int k = threadIdx.x; k < a.cols; k += 256)
+            max = above(fabsf(x[k]), max);
+        for (int o = 16; o; o /= 2)
+            max = above(max, __shfl_xor_sync(~0u, max, o));
+        if (threadIdx.x % 32 == 0)
+            part[threadIdx.x / 32] = max;
+        __syncthreads();
+        for (int i = 0; i < 8; i++)
+            max = above(part[i], max);
+        // 2^e above max: the exponent of max, plus one; subnormals stay as they are.
+        uint32_t e = num_bits(max) >> 23;
+        if (e > 112 && e < 252) {
+            scale = num_float((e + 1) << 23);
+            inverse = num_float((253 - e) << 23);
+        }
+    }
+    if (threadIdx.x == 0)
+        const_cast<float *>(a.scale)[token] = scale;
+    for (int k = 2 * (int)threadIdx.x; k < pad; k += 512) {
+        float u = k < a.cols ? x[k] * inverse : 0.0f, v = k + 1 < a.cols ? x[k + 1] * inverse : 0.0f;
+        size_t at = (((size_t)(k / 32) * a.ld + token) * 4 + k % 8 / 2) * 16 + k % 32 / 16 * 8 + k % 16 / 8 * 4;
+        uint32_t w = half_bits(u, bf16) | (uint32_t)half_bits(v, bf16) << 16;
+
+        *reinterpret_cast<uint32_t *>(const_cast<uint8_t *>(a.h) + at) = w;
+    }
+}
+
+size_t up(size_t x) { return (x + 255) / 256 * 256; }
+
+// Bytes of the arrays of n tokens: q or h; d or scale; s16; s32.
+struct Sizes {
+    size_t ld, values, scales, s16, s32;
+
+    Sizes(int n, int cols, int block)
+    {
+        size_t wide = ((size_t)cols + 255) / 256;
+        ld = n == 1 ? 1 : ((size_t)n + 7) / 8 * 8;
+        values = up(ld * (((size_t)cols + 63) / 64 * 64) * (block == 1 ? 2 : 1));
+        scales = up(ld * 4 * (block == 1 ? 1 : (size_t)cols / block));
+        s16 = block == 1 ? 0 : up(ld * wide * 32);
+        s32 = block == 1 ? 0 : up(ld * wide * 16);
+    }
+};
+
+} // namespace
+
+size_t cuda_act_bytes(int n, int cols, int block)
+{
+    Sizes z(n, cols, block);
+
+    return z.values + z.scales + z.s16 + z.s32;
+}
+
+struct cuda_act cuda_act_place(void *p, int n, int cols, int block)
+{
+    Sizes z(n, cols, block);
+    struct cuda_act a = {};
+    uint8_t *at = static_cast<uint8_t *>(p);
+
+    a.n = n;
+    a.ld = (int)z.ld;
+    a.cols = cols;
+    a.block = block;
+    if (block == 1) {
+        a.h = at;
+        a.scale = reinterpret_cast<float *>(at + z.values);
+        return a;
+    }
+    a.q = reinterpret_cast<int8_t *>(at);
+    a.d = reinterpret_cast<float *>(at + z.values);
+    a.s16 = reinterpret_cast<int16_t *>(at + z.values + z.scales);
+    a.s32 = reinterpret_cast<int16_t *>(at + z.values + z.scales + z.s16);
+    return a;
+}
+
+void cuda_act_quantize(const struct cuda_act *a, const float *x, cudaStream_t s)
+{
+    int per = WARPS * (a->block == 256 ? 256 : 128);
+    dim3 grid((unsigned)((a->cols + per - 1) / per), (unsigned)a->n);
+
+    if (a->block == 256)
+        LAUNCH(quantize_256, grid, 32 * WARPS, 0, s, *a, x);
+    else
+        LAUNCH(quantize_32, grid, 32 * WARPS, 0, s, *a, x);
+}
+
+void cuda_act_half(const struct cuda_act *a, const float *x, int half, cudaStream_t s)
+{
+    LAUNCH(halve, (unsigned)a->n, 256, 0, s, *a, x, half == 30);
+}

@@ -1,0 +1,554 @@
+/* cuda.c - the CUDA backend: memory, weights, and the table of ops.
+ *
+ * Everything is queued on one stream; weights arrive on others (load.c), and the first step waits
+ * for them. An op only queues kernels, so that a step may be recorded as a graph (step.c). */
+#include "device.h"
+#include "tensor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PINNED = 4 << 20 };
+
+bool cuda_ok(struct cuda *c, cudaError_t rc, const char *what)
+{
+    if (rc == cudaSuccess)
+        return true;
+    if (c->failed.code == ERR_NONE)
+        err_set(&c->failed, rc == cudaErrorMemoryAllocation ? ERR_MEM : ERR_IO, "GPU %d: %s: %s",
+                c->device, what, cudaGetErrorString(rc));
+    return false;
+}
+
+static int failed(const struct cuda *c, struct err *e)
+{
+    *e = c->failed;
+    return -1;
+}
+
+bool cuda_grow(struct cuda *c, struct cuda_buf *b, size_t bytes)
+{
+    if (b->bytes >= bytes)
+        return true;
+    if (c->recording) { // the recording is given up, and made anew when the memory is there
+        c->broken = true;
+        return false;
+    }
+    cuda_graphs_drop(c); // they hold the old address
+    if (!cuda_ok(c, cudaStreamSynchronize(c->stream), "wait") ||
+        !cuda_ok(c, cudaFree(b->p), "free"))
+        return false;
+    *b = (struct cuda_buf){0};
+    if (!cuda_ok(c, cudaMalloc(&b->p, bytes), "scratch"))
+        return false;
+    b->bytes = bytes;
+    return true;
+}
+
+static int cuda_alloc(struct backend *b, size_t bytes, void **out_d, struct err *e)
+{
+    struct cuda *c = cuda_of(b);
+    cudaError_t rc = cudaMalloc(out_d, bytes ? bytes : 1);
+
+    if (rc != cudaSuccess)
+        return err_set(e, ERR_MEM, "GPU %d: no memory for %zu bytes: %s", c->device, bytes,
+                       cudaGetErrorString(rc));
+    if (!cuda_ok(c, cudaMemsetAsync(*out_d, 0, bytes, c->stream), "memory"))
+        return failed(c, e);
+    return 0;
+}
+
+static void cuda_free(struct backend *b, void *p_d, size_t bytes)
+{
+    struct cuda *c = cuda_of(b);
+
+    (void)bytes;
+    cuda_graphs_drop(c);
+    cudaStreamSynchronize(c->stream);
+    cudaFree(p_d);
+}
+
+static int cuda_upload(struct backend *b, void *dst_d, const void *src, size_t bytes,
+                       struct err *e)
+{
+    struct cuda *c = cuda_of(b);
+
+    if (!cuda_ok(c, cudaMemcpyAsync(dst_d, src, bytes, cudaMemcpyHostToDevice, c->stream),
+                 "upload") ||
+        !cuda_ok(c, cudaStreamSynchronize(c->stream), "upload"))
+        return failed(c, e);
+    return 0;
+}
+
+/* Through pinned memory, which the device writes at full speed, half by half. */
+static int cuda_download(struct backend *b, void *dst, const void *src_d, size_t bytes,
+                         struct err *e)
+{
+    struct cuda *c = cuda_of(b);
+
+    for (size_t at = 0; at < bytes;) {
+        size_t n = bytes - at < PINNED ? bytes - at : PINNED;
+
+        if (!cuda_ok(c, cudaMemcpyAsync(c->pinned, (const char *)src_d + at, n,
+                                        cudaMemcpyDeviceToHost, c->stream),
+                     "download") ||
+            !cuda_ok(c, cudaStreamSynchronize(c->stream), "download"))
+            return failed(c, e);
+        memcpy((char *)dst + at, c->pinned, n);
+        at += n;
+    }
+    return 0;
+}
+
+static void cuda_sync(struct backend *b)
+{
+    struct cuda *c = cuda_of(b);
+
+    cuda_ok(c, cudaStreamSynchronize(c->stream), "wait");
+}
+
+/* ---- weights ---- */
+
+/* Parts from i on that lie in one matrix: of one type, each but the last of whole panels. */
+static int run_of(const struct weight *w, int i)
+{
+    int n = 1;
+
+    while (i + n < w->n_parts && w->part[i + n].type == w->part[i].type &&
+           w->part[i + n - 1].rows % MATRIX_ROWS == 0 &&
+           !w->part[i + n].bias == !w->part[i].bias)
+        n++;
+    return n;
+}
+
+static size_t up(size_t bytes)
+{
+    return (bytes + 255) / 256 * 256;
+}
+
+/* Memory for `rows` rows, and where each plane is. */
+static int place(struct cuda *c, struct cuda_rows *r, bool bias, struct err *e)
+{
+    struct matrix_planes p = matrix_planes(r->m.type, r->m.cols);
+    size_t n = ((size_t)r->m.rows + MATRIX_ROWS - 1) / MATRIX_ROWS, at = 0;
+    const uint8_t **plane[4] = {&r->m.low, &r->m.high, &r->m.scale, &r->m.min};
+    size_t bytes[4] = {n * p.low, n * p.high, n * p.scale, n * p.min};
+    size_t all = up(bytes[0]) + up(bytes[1]) + up(bytes[2]) + up(bytes[3]);
+    cudaError_t rc = cudaMalloc(&r->memory, all + (bias ? (size_t)r->m.rows * 4 : 0));
+
+    if (rc != cudaSuccess)
+        return err_set(e, ERR_MEM, "GPU %d: no memory for weights of %zu bytes: %s", c->device,
+                       all, cudaGetErrorString(rc));
+    for (int i = 0; i < 4; at += up(bytes[i++]))
+        *plane[i] = (uint8_t *)r->memory + at;
+    if (bias)
+        r->m.bias = (const float *)(const void *)((uint8_t *)r->memory + at);
+    return 0;
+}
+
+/* Parts [i, i + n) of w into one matrix. */
+static struct cuda_rows *upload(struct cuda *c, const struct weight *w, int i, int n,
+                                struct err *e)
+{
+    const struct weight_part *p = &w->part[i];
+    struct cuda_rows *r = calloc(1, sizeof(*r));
+    int first = 0;
+
+    if (!r) {
+        err_set(e, ERR_MEM, "no memory");
+        return NULL;
+    }
+    *r = (struct cuda_rows){.next = c->rows, .host = p->host, .parts = n};
+    c->rows = r; // freed with the backend, also when what follows fails
+    r->m = (struct cuda_matrix){.type = (int)p->type, .cols = w->cols};
+    for (int k = 0; k < n; k++)
+        r->m.rows += p[k].rows;
+    if (place(c, r, p->bias != NULL, e))
+        return NULL;
+    for (int k = 0; k < n; first += p[k++].rows) {
+        if (cuda_load(c, &r->m, p[k].host, tensor_row_bytes(p->type, w->cols), first, p[k].rows, e))
+            return NULL;
+        if (p->bias && cuda_upload(&c->b, (void *)(uintptr_t)(r->m.bias + first), p[k].bias,
+                                   (size_t)p[k].rows * sizeof(float), e))
+            return NULL;
+    }
+    return r;
+}
+
+/* The same rows, if they are there already. */
+static struct cuda_rows *find(const struct cuda *c, const struct weight *w, int i, int n)
+{
+    int rows = 0;
+
+    for (int k = i; k < i + n; k++)
+        rows += w->part[k].rows;
+    for (struct cuda_rows *r = c->rows; r; r = r->next)
+        if (r->host == w->part[i].host && r->parts == n && r->m.rows == rows &&
+            r->m.cols == w->cols && r->m.type == (int)w->part[i].type && !w->part[i].bias &&
+            !r->m.bias)
+            return r;
+    return NULL;
+}
+
+static int cuda_weight(struct backend *b, struct weight *w, struct err *e)
+{
+    struct cuda *c = cuda_of(b);
+    int rows = 0;
+
+    for (int i = 0; i < w->n_parts; rows += w->part[i++].rows) {
+        int block = tensor_block(w->part[i].type);
+        const char *name = tensor_type_name(w->part[i].type);
+
+        if (!matrix_format((int)w->part[i].type).block)
+            return err_set(e, ERR_ARG, "weights of type %s are not supported on a GPU",
+                           name ? name : "unknown");
+        if (w->cols < 1 || w->cols % block)
+            return err_set(e, ERR_ARG, "rows of %d values: not a multiple of %s's block of %d",
+                           w->cols, name, block);
+    }
+    if (rows != w->rows)
+        return err_set(e, ERR_ARG, "%d rows in parts of %d rows", w->rows, rows);
+    for (int i = 0, n; i < w->n_parts; i += n) {
+        struct cuda_rows *r;
+
+        n = run_of(w, i);
+        r = find(c, w, i, n);
+        if (!r && !(r = upload(c, w, i, n, e)))
+            return -1;
+        for (int k = i; k < i + n; k++)
+            w->part[k].w_d = k == i ? r : NULL;
+    }
+    return 0;
+}
+
+/* ---- ops ---- */
+
+/* Device copy of n host floats that an op names by their address. */
+static const float *table(struct cuda *c, const float *host, size_t n)
+{
+    struct cuda_table *t = c->tables;
+    struct err e;
+
+    while (t && t->host != host)
+        t = t->next;
+    if (t)
+        return t->p;
+    if (c->recording) {
+        c->broken = true;
+        return NULL;
+    }
+    t = calloc(1, sizeof(*t));
+    if (!t || !cuda_ok(c, cudaMalloc(&t->p, n * sizeof(float)), "tables")) {
+        free(t);
+        return NULL;
+    }
+    t->host = host;
+    t->next = c->tables;
+    c->tables = t;
+    cuda_upload(&c->b, t->p, host, n * sizeof(float), &e);
+    return t->p;
+}
+
+static struct cuda_norm norm_of(const struct norm_weight *w)
+{
+    return (struct cuda_norm){(int)w->kind, w->eps, w->w_d, w->b_d};
+}
+
+static struct cuda_attn attn_of(struct cuda *c, const struct attn_shape *a)
+{
+    return (struct cuda_attn){
+        .n_heads = a->n_heads,
+        .n_kv_heads = a->n_kv_heads,
+        .head_dim = a->head_dim,
+        .rope_dims = a->rope_dims,
+        .rope_pairs_apart = a->rope_pairs_apart,
+        .window = a->window,
+        .scale = a->scale,
+        .softcap = a->softcap,
+        .inv_freq = a->rope_dims ? table(c, a->inv_freq, (size_t)a->rope_dims / 2) : NULL,
+        .q_norm = norm_of(&a->q_norm),
+        .k_norm = norm_of(&a->k_norm),
+    };
+}
+
+static struct cuda_kv kv_of(const struct kv_pages *kv)
+{
+    return (struct cuda_kv){kv->data_d,    CUDA_KV_F32,    kv->n_layers,
+                            kv->n_pages, kv->n_kv_heads, kv->head_dim};
+}
+
+static bool idle(const struct cuda *c, int n)
+{
+    return c->failed.code != ERR_NONE || c->broken || n < 1;
+}
+
+/* x as activations for a type, once an op; act[k].n 0: not there yet. */
+static const struct cuda_act *prepare(struct cuda *c, struct cuda_act act[3], int type,
+                                      const float *x, int n, int cols)
+{
+    int block = matrix_format(type).block, k = block == 1 ? 2 : block == 256;
+
+    if (act[k].n)
+        return &act[k];
+    block = block == 16 ? 32 : block;
+    if (!cuda_grow(c, &c->act[k], cuda_act_bytes(n, cols, block)))
+        return NULL;
+    act[k] = cuda_act_place(c->act[k].p, n, cols, block);
+    if (block == 1)
+        cuda_act_half(&act[k], x, type, c->stream);
+    else
+        cuda_act_quantize(&act[k], x, c->stream);
+    return &act[k];
+}
+
+enum { FEW = 32 }; // tokens that few.cu takes in one pass
+
+static void multiply(struct cuda *c, float *y, const struct weight *w, const float *x, int n,
+                     bool add)
+{
+    struct cuda_act act[3] = {0};
+
+    for (int i = 0, row = 0; i < w->n_parts && !idle(c, n); row += w->part[i++].rows) {
+        struct cuda_rows *r = w->part[i].w_d;
+        const struct cuda_act *a = NULL;
+        struct cuda_matrix m;
+
+        if (!r)
+            continue;
+        m = r->m;
+        m.row0 = row;
+        if (m.type != T_F32 && !(a = prepare(c, act, m.type, x, n, w->cols)))
+            return;
+        if (m.type == T_F32) {
+            cuda_linear_float(y, w->rows, add, &m, x, n, c->stream);
+        } else if (m.type == T_F16 || m.type == T_BF16) {
+            size_t part = n > 8 && n <= 64 ? cuda_linear_part_bytes(&m, n) : 0;
+
+            if (part && !cuda_grow(c, &c->part, part))
+                return;
+            cuda_linear_half(y, w->rows, add, &m, a, c->part.p, c->part.bytes, c->sms, c->stream);
+        } else if (n > FEW) {
+            cuda_linear_many(y, w->rows, add, &m, a, c->stream);
+        } else if (a->block == 256) {
+            cuda_linear_few_k(y, w->rows, add, &m, a, c->stream);
+        } else {
+            cuda_linear_few(y, w->rows, add, &m, a, c->stream);
+        }
+    }
+}
+
+static void linear(struct backend *b, float *y_d, const struct weight *w, const float *x_d, int n)
+{
+    multiply(cuda_of(b), y_d, w, x_d, n, false);
+}
+
+static void linear_add(struct backend *b, float *y_d, const struct weight *w, const float *x_d,
+                       int n)
+{
+    multiply(cuda_of(b), y_d, w, x_d, n, true);
+}
+
+static void embed(struct backend *b, float *y_d, const struct weight *w,
+                  const struct weight *positions, float scale, const struct step *s)
+{
+    struct cuda *c = cuda_of(b);
+    const struct cuda_rows *r = w->part[0].w_d, *p = positions ? positions->part[0].w_d : NULL;
+
+    if (!idle(c, s->n))
+        cuda_embed(y_d, &r->m, p ? &p->m : NULL, scale, &c->now, c->stream);
+}
+
+static void norm(struct backend *b, float *y_d, const float *x_d, const struct norm_weight *w,
+                 int n, int dim)
+{
+    struct cuda *c = cuda_of(b);
+    struct cuda_norm v = norm_of(w);
+
+    if (!idle(c, n))
+        cuda_norm(y_d, x_d, &v, n, dim, false, c->stream);
+}
+
+static void norm_add(struct backend *b, float *y_d, const float *x_d, const struct norm_weight *w,
+                     int n, int dim)
+{
+    struct cuda *c = cuda_of(b);
+    struct cuda_norm v = norm_of(w);
+
+    if (!idle(c, n))
+        cuda_norm(y_d, x_d, &v, n, dim, true, c->stream);
+}
+
+static void rope_kv(struct backend *b, float *qkv_d, const struct attn_shape *a,
+                    const struct kv_pages *kv, int layer, const struct step *s)
+{
+    struct cuda *c = cuda_of(b);
+    struct cuda_attn v = attn_of(c, a);
+    struct cuda_kv k = kv_of(kv);
+
+    if (!idle(c, s->n))
+        cuda_rope_kv(qkv_d, &v, &k, layer, &c->now, c->stream);
+}
+
+static void attn(struct backend *b, float *y_d, const float *qkv_d, const struct attn_shape *a,
+                 const struct kv_pages *kv, int layer, const struct step *s)
+{
+    struct cuda *c = cuda_of(b);
+    struct cuda_attn v = attn_of(c, a);
+    struct cuda_kv k = kv_of(kv);
+
+    if (idle(c, s->n) || !cuda_grow(c, &c->attn, cuda_attn_bytes(&v, s->n, c->now.n_ranges)))
+        return;
+    cuda_attn(y_d, qkv_d, &v, &k, layer, &c->now, c->attn.p, c->stream);
+}
+
+static void glu(struct backend *b, float *y_d, const float *gu_d, const struct ffn_shape *f, int n)
+{
+    struct cuda *c = cuda_of(b);
+
+    if (!idle(c, n))
+        cuda_glu(y_d, gu_d, n, f->dim, f->gated, (int)f->act, c->stream);
+}
+
+static void gather(struct backend *b, float *y_d, const float *x_d, const struct step *s, int dim)
+{
+    struct cuda *c = cuda_of(b);
+
+    if (!idle(c, s->n_out))
+        cuda_gather(y_d, x_d, &c->now, dim, c->stream);
+}
+
+static void softcap(struct backend *b, float *x_d, float cap, int n, int dim)
+{
+    struct cuda *c = cuda_of(b);
+
+    if (!idle(c, n))
+        cuda_softcap(x_d, cap, (size_t)n * (size_t)dim, c->stream);
+}
+
+static void copy(struct backend *b, const struct kv_pages *kv, int dst, int src)
+{
+    struct cuda *c = cuda_of(b);
+    struct cuda_kv k = kv_of(kv);
+
+    if (!idle(c, 1))
+        cuda_copy_page(&k, dst, src, c->stream);
+}
+
+static void cuda_close(struct backend *b)
+{
+    struct cuda *c = cuda_of(b);
+    struct err e;
+
+    cuda_load_wait(c, &e);
+    cudaStreamSynchronize(c->stream);
+    cuda_graphs_drop(c);
+    cuda_step_close(c);
+    for (struct cuda_rows *r = c->rows, *next; r; r = next) {
+        next = r->next;
+        cudaFree(r->memory);
+        free(r);
+    }
+    for (struct cuda_table *t = c->tables, *next; t; t = next) {
+        next = t->next;
+        cudaFree(t->p);
+        free(t);
+    }
+    for (int i = 0; i < 3; i++)
+        cudaFree(c->act[i].p);
+    cudaFree(c->part.p);
+    cudaFree(c->attn.p);
+    cudaFreeHost(c->pinned);
+    cudaStreamDestroy(c->stream);
+    free(c);
+}
+
+static const struct backend_ops ops = {
+    .name = "cuda",
+    .alloc = cuda_alloc,
+    .free = cuda_free,
+    .upload = cuda_upload,
+    .download = cuda_download,
+    .weight = cuda_weight,
+    .sync = cuda_sync,
+    .copy = copy,
+    .step_begin = cuda_step_begin,
+    .step_end = cuda_step_end,
+    .embed = embed,
+    .norm = norm,
+    .norm_add = norm_add,
+    .linear = linear,
+    .linear_add = linear_add,
+    .rope_kv = rope_kv,
+    .attn = attn,
+    .glu = glu,
+    .gather = gather,
+    .softcap = softcap,
+    .close = cuda_close,
+};
+
+/* Why there is no GPU to use. */
+static int no_gpu(cudaError_t rc, struct err *e)
+{
+    int driver = 0, runtime = 0;
+
+    cudaDriverGetVersion(&driver);
+    cudaRuntimeGetVersion(&runtime);
+    cudaGetLastError();
+    if (!driver)
+        return err_set(e, ERR_ARG, "no NVIDIA driver is installed");
+    if (rc == cudaErrorInsufficientDriver)
+        return err_set(e, ERR_ARG, "the NVIDIA driver is for CUDA %d.%d, this needs %d.%d",
+                       driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+    if (rc == cudaSuccess || rc == cudaErrorNoDevice)
+        return err_set(e, ERR_ARG, "no NVIDIA GPU");
+    return err_set(e, ERR_ARG, "no usable NVIDIA GPU: %s", cudaGetErrorString(rc));
+}
+
+static int open_device(struct cuda *c, int device, struct err *e)
+{
+    struct cudaDeviceProp p;
+    cudaError_t rc;
+    int n = 0;
+
+    rc = cudaGetDeviceCount(&n);
+    if (rc != cudaSuccess || n < 1)
+        return no_gpu(rc, e);
+    if (device < 0 || device >= n)
+        return err_set(e, ERR_ARG, "no GPU %d: there %s %d", device, n == 1 ? "is" : "are", n);
+    c->device = device;
+    if (!cuda_ok(c, cudaSetDevice(device), "open") ||
+        !cuda_ok(c, cudaGetDeviceProperties(&p, device), "open"))
+        return failed(c, e);
+    if (p.major < 8)
+        return err_set(e, ERR_ARG, "%s has compute capability %d.%d: 8.0 or more is needed", p.name,
+                       p.major, p.minor);
+    c->sms = p.multiProcessorCount;
+    if (!cuda_ok(c, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "stream") ||
+        !cuda_ok(c, cudaMallocHost(&c->pinned, PINNED), "pinned memory"))
+        return failed(c, e);
+    return 0;
+}
+
+__attribute__((visibility("default"))) struct backend *llm_cuda_open(const struct backend_cuda *o,
+                                                                     struct err *e);
+
+struct backend *llm_cuda_open(const struct backend_cuda *o, struct err *e)
+{
+    struct cuda *c;
+
+    if (o->version != BACKEND_CUDA_VERSION) {
+        err_set(e, ERR_ARG, "is of another version of the program");
+        return NULL;
+    }
+    c = calloc(1, sizeof(*c));
+    if (!c) {
+        err_set(e, ERR_MEM, "no memory");
+        return NULL;
+    }
+    c->b.ops = &ops;
+    if (open_device(c, o->device, e)) {
+        free(c);
+        return NULL;
+    }
+    return &c->b;
+}

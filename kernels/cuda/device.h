@@ -1,0 +1,88 @@
+/* device.h - the state of the CUDA backend, shared by its C files. */
+#ifndef DEVICE_H
+#define DEVICE_H
+
+#include "backend.h"
+#include "cuda.h"
+#include "matrix.h"
+
+enum { CUDA_GRAPHS = 48, CUDA_GRAPH_TOKENS = 64 };
+
+/* Device memory that is grown on demand, while nothing is recorded. */
+struct cuda_buf {
+    void *p;
+    size_t bytes;
+};
+
+/* A recorded step: what it may be replayed for. */
+struct cuda_key {
+    const void *program;
+    int n, n_out, stride, n_ranges;
+};
+
+struct cuda_graph {
+    struct cuda_key key;
+    cudaGraphExec_t exec; // NULL: seen once, not recorded yet
+    uint64_t used;
+};
+
+/* Rows of a weight in device memory; several weights may share one (tied embeddings). */
+struct cuda_rows {
+    struct cuda_rows *next;
+    const void *host; // of the first part
+    int parts, uses;
+    void *memory;
+    struct cuda_matrix m;
+};
+
+/* A copy of host values that ops name by their host address. */
+struct cuda_table {
+    struct cuda_table *next;
+    const void *host;
+    void *p;
+};
+
+struct cuda {
+    struct backend b; // first
+    int device, sms;
+    cudaStream_t stream;
+    struct err failed; // sticky, reported by step_end
+    struct cuda_rows *rows;
+    struct cuda_table *tables;
+    struct cuda_loader *loader; // NULL: nothing is on its way
+    struct cuda_buf act[3], part, attn; // activations in blocks of 32, of 256, half floats
+    struct cuda_buf step;               // arrays of the step, each with room for `tokens`
+    int32_t *staged;                    // the same in pinned host memory
+    cudaEvent_t staged_free;
+    int tokens, table; // capacities: tokens; entries of the page table
+    struct cuda_step now;
+    void *pinned; // staging of downloads
+    struct cuda_graph graph[CUDA_GRAPHS];
+    int n_graphs;
+    struct cuda_graph *current; // of this step: being recorded, or replayed; NULL: neither
+    uint64_t clock;
+    bool recording, broken; // broken: memory had to grow while a step was recorded
+};
+
+static inline struct cuda *cuda_of(struct backend *b)
+{
+    return (struct cuda *)b;
+}
+
+/* False, and sticky, when the call failed. */
+bool cuda_ok(struct cuda *c, cudaError_t rc, const char *what);
+/* At least `bytes` at b; contents undefined. False, and sticky, when memory is out. */
+bool cuda_grow(struct cuda *c, struct cuda_buf *b, size_t bytes);
+
+/* step.c: the bracket, and recorded steps. */
+int cuda_step_begin(struct backend *b, const struct step *s, struct err *e);
+int cuda_step_end(struct backend *b, struct err *e);
+void cuda_graphs_drop(struct cuda *c);
+void cuda_step_close(struct cuda *c);
+
+/* load.c: rows of files into panels, while the caller goes on. cuda_load_wait: all of them. */
+int cuda_load(struct cuda *c, const struct cuda_matrix *m, const void *host, size_t row_bytes,
+              int first, int rows, struct err *e);
+int cuda_load_wait(struct cuda *c, struct err *e);
+
+#endif

@@ -1,0 +1,201 @@
+// few_k.cu - y = W x for up to 32 tokens a pass, quantized weights in blocks of 256 (Q2_K to Q6_K).
+//
+// As few.cu; here a warp takes whole blocks and adds up their groups, each times its integer
+// scale (and the minima times the activations' sums), so that a block leaves one or two integers
+// for a (row, token), and one or two fmas.
+#include "linear.cuh"
+
+namespace {
+
+constexpr int SUPERS = LINEAR_WARPS; // of a phase: one for each warp
+
+// Sums of a block of 256 for eight tokens: s and, with minima, t, at rows lane / 4 and 8 on,
+// tokens 2 (lane % 4) and 1 on.
+template <int LOW, int HIGH, int GROUP, bool MIN> struct Sums {
+    int s[4] = {0, 0, 0, 0}, t[4] = {0, 0, 0, 0};
+
+    // Values less their zero; scale and minimum of group i in a row.
+    static constexpr int ZERO = LOW == 2 && HIGH ? 4 : HIGH == 2 ? 32 : 0;
+    static __device__ inline int scale(const Super<LOW, HIGH> &w, int below, int i)
+    {
+        int b = w.byte(below, i);
+        return LOW == 2 && !HIGH ? b & 15 : GROUP == 32 ? b : (int)(int8_t)b;
+    }
+    static __device__ inline int least(const Super<LOW, HIGH> &w, int below, int i)
+    {
+        return GROUP == 32 ? w.byte(below, i + 8) : w.byte(below, i) >> 4;
+    }
+
+    // Group i: dots and the activations' sums of the two tokens.
+    __device__ inline void add(const Super<LOW, HIGH> &w, int i, const int dot[4], int x0, int x1)
+    {
+#pragma unroll
+        for (int below = 0; below < 2; below++) {
+            int c = scale(w, below, i);
+            s[2 * below] += c * (dot[2 * below] - ZERO * x0);
+            s[2 * below + 1] += c * (dot[2 * below + 1] - ZERO * x1);
+            if (MIN) {
+                int l = least(w, below, i);
+                t[2 * below] += l * x0;
+                t[2 * below + 1] += l * x1;
+            }
+        }
+    }
+
+    // All groups; q: lane's words of the activations' tiles, a tile `step` apart; x: sums of groups
+    // of the two tokens.
+    __device__ inline void block(const Super<LOW, HIGH> &w, const int8_t *q, size_t step, const int16_t *x0,
+                                 const int16_t *x1)
+    {
+#pragma unroll
+        for (int tile = 0; tile < 4; tile++) {
+            uint4 v = make_uint4(0, 0, 0, 0);
+            if (q)
+                v = *reinterpret_cast<const uint4 *>(q + tile * step);
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                int b = tile * 2 + i;
+                const uint32_t r[4] = {w.reg(b, 0), w.reg(b, 1), w.reg(b, 2), w.reg(b, 3)};
+                const uint32_t y[2] = {word_of(v, 2 * i), word_of(v, 2 * i + 1)};
+                if (GROUP == 32) {
+                    int dot[4] = {0, 0, 0, 0};
+                    mma_u8s8(dot, r, y);
+                    add(w, b, dot, x0[b], x1[b]);
+                } else {
+#pragma unroll
+                    for (int h = 0; h < 2; h++) {
+                        int dot[4] = {0, 0, 0, 0};
+                        mma_u8s8_k16(dot, r + 2 * h, y[h]);
+                        add(w, 2 * b + h, dot, x0[2 * b + h], x1[2 * b + h]);
+                    }
+                }
+            }
+        }
+    }
+};
+
+// The activations' sums of a token's groups in a block: 8 or 16, in registers.
+template <int GROUP> __device__ inline void group_sums(int16_t x[256 / GROUP], const struct cuda_act &a, int super, int token)
+{
+    const int16_t *from = GROUP == 32 ? a.s32 : a.s16;
+    const uint4 *p = reinterpret_cast<const uint4 *>(from + ((size_t)super * a.ld + token) * (256 / GROUP));
+
+#pragma unroll
+    for (int i = 0; i < 32 / GROUP; i++) {
+        uint4 v = token < a.ld ? p[i] : make_uint4(0, 0, 0, 0);
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+            x[i * 8 + j] = (int16_t)(word_of(v, j / 2) >> 16 * (j % 2));
+    }
+}
+
+template <int LOW, int HIGH, int GROUP, bool MIN, int COLS>
+__global__ void __launch_bounds__(32 * LINEAR_WARPS, COLS > 8 ? 1 : 2)
+    few_k(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a)
+{
+    constexpr int CHAINS = COLS * 16 > 256 ? COLS * 16 / 256 : 1, SIZE = SUPERS * 16 * COLS;
+    DYN_SHARED(int, shared); // two of: sums, sums of minima, d and m
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, panel = blockIdx.x, col0 = blockIdx.y * COLS;
+    const int supers = m.cols / 256, size = SIZE * (MIN ? 2 : 1) + SUPERS * 16, g = lane / 4, t = lane % 4;
+    const uint8_t *low = m.low + (size_t)panel * supers * 512 * LOW, *high = m.high + (size_t)panel * supers * 512 * HIGH;
+    const uint8_t *group = m.min + (size_t)panel * supers * 256;
+    const uint32_t *scale = reinterpret_cast<const uint32_t *>(m.scale) + (size_t)panel * supers * 16;
+    const int row = threadIdx.x / COLS, col = threadIdx.x % COLS;
+    float acc[CHAINS] = {};
+    Super<LOW, HIGH> next;
+
+    if (warp < supers)
+        next.load(low, high, group, warp, lane);
+    for (int super0 = 0, phase = 0; super0 < supers; super0 += SUPERS, phase ^= 1) {
+        int *sum = shared + phase * size, *least = sum + SIZE, super = super0 + warp;
+        uint32_t *dm = reinterpret_cast<uint32_t *>(sum + SIZE * (MIN ? 2 : 1));
+
+        if (super < supers) {
+            Super<LOW, HIGH> w = next;
+
+            if (lane < 16)
+                dm[warp * 16 + lane] = scale[super * 16 + lane];
+            if (super + SUPERS < supers)
+                next.load(low, high, group, super + SUPERS, lane);
+#pragma unroll
+            for (int c0 = 0; c0 < COLS; c0 += 8) {
+                Sums<LOW, HIGH, GROUP, MIN> out;
+                int16_t x0[256 / GROUP], x1[256 / GROUP];
+                int mine = col0 + c0 + g;
+
+                group_sums<GROUP>(x0, a, super, col0 + c0 + 2 * t);
+                group_sums<GROUP>(x1, a, super, col0 + c0 + 2 * t + 1);
+                out.block(w, mine < a.ld ? a.q + (((size_t)super * 4 * a.ld + mine) * 4 + t) * 16 : nullptr,
+                          (size_t)a.ld * 64, x0, x1);
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    int at = (warp * 16 + g + i / 2 * 8) * COLS + c0 + 2 * t + i % 2;
+                    if (COLS > 1 || (t == 0 && i % 2 == 0)) {
+                        sum[at] = out.s[i];
+                        if (MIN)
+                            least[at] = out.t[i];
+                    }
+                }
+            }
+        }
+        __syncthreads();
+        if (threadIdx.x < 16 * COLS && col0 + col < a.n)
+            for (int b = 0; b < min(SUPERS, supers - super0); b++) {
+                float dx = a.d[(size_t)(super0 + b) * a.ld + col0 + col];
+#pragma unroll
+                for (int k = 0; k < CHAINS; k++) {
+                    int r = row + k * (256 / COLS), at = (b * 16 + r) * COLS + col;
+                    uint32_t w = dm[b * 16 + r];
+                    acc[k] = fmaf((float)sum[at], half_to_float((uint16_t)w) * dx, acc[k]);
+                    if (MIN)
+                        acc[k] = fmaf((float)least[at], -half_to_float((uint16_t)(w >> 16)) * dx, acc[k]);
+                }
+            }
+    }
+    if (threadIdx.x >= 16 * COLS || col0 + col >= a.n)
+        return;
+    for (int k = 0; k < CHAINS; k++) {
+        int r = panel * 16 + row + k * (256 / COLS);
+        if (r < m.rows)
+            put(y + (size_t)(col0 + col) * ldy + m.row0 + r, m.bias ? acc[k] + m.bias[r] : acc[k], add);
+    }
+}
+
+template <int LOW, int HIGH, int GROUP, bool MIN, int COLS>
+void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s)
+{
+    size_t bytes = (size_t)(SUPERS * 16 * COLS * (MIN ? 2 : 1) + SUPERS * 16) * 4;
+    dim3 grid((unsigned)(m->rows + 15) / 16, (unsigned)(a->n + COLS - 1) / COLS);
+
+    LAUNCH((few_k<LOW, HIGH, GROUP, MIN, COLS>), grid, 32 * LINEAR_WARPS, 2 * bytes, s, y, ldy, add, *m, *a);
+}
+
+template <int LOW, int HIGH, int GROUP, bool MIN>
+void columns(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s)
+{
+    if (a->n == 1)
+        launch<LOW, HIGH, GROUP, MIN, 1>(y, ldy, add, m, a, s);
+    else if (a->n <= 8)
+        launch<LOW, HIGH, GROUP, MIN, 8>(y, ldy, add, m, a, s);
+    else
+        launch<LOW, HIGH, GROUP, MIN, 32>(y, ldy, add, m, a, s);
+}
+
+} // namespace
+
+void cuda_linear_few_k(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
+                       cudaStream_t s)
+{
+    struct matrix_format f = matrix_format(m->type);
+
+    if (f.low == 2 && f.high)
+        columns<2, 1, 16, false>(y, ldy, add, m, a, s);
+    else if (f.low == 2)
+        columns<2, 0, 16, true>(y, ldy, add, m, a, s);
+    else if (f.high == 2)
+        columns<4, 2, 16, false>(y, ldy, add, m, a, s);
+    else if (f.high)
+        columns<4, 1, 32, true>(y, ldy, add, m, a, s);
+    else
+        columns<4, 0, 32, true>(y, ldy, add, m, a, s);
+}

@@ -1,0 +1,263 @@
+// many.cu - y = W x for many tokens, quantized weights.
+//
+// A block is 128 rows, a panel a warp, by 64 tokens, whose activations pass through shared memory
+// in a ring of stages (cp.async). Weights go from their planes into fragments of signed bytes, once
+// for the 64 tokens. Integer sums of a block of K (mma.sync m16n8k32) are added to the outputs, which
+// stay in registers, by one fma, in order: the bytes are those of few.cu and few_k.cu.
+#include "linear.cuh"
+
+namespace {
+
+constexpr int COLS = 64, TILES = COLS / 8, STAGES = 3;
+
+// Bytes less zero, each in -128..127; zero < 128 and the bytes are below 128.
+__device__ inline uint32_t less(uint32_t w, uint32_t zero) { return ((w | 0x80808080u) - zero * 0x01010101u) ^ 0x80808080u; }
+
+// Tiles [tile, tile + n) of the activations of 64 tokens into a stage.
+__device__ inline void stage_in(uint8_t *to, const struct cuda_act &a, int tile, int n, int tiles, int col0)
+{
+    for (int i = threadIdx.x; i < n * COLS * 4; i += 32 * LINEAR_WARPS) {
+        int at = tile + i / (COLS * 4), col = col0 + i / 4 % COLS;
+        bool there = at < tiles && col < a.ld;
+        size_t from = there ? (((size_t)at * a.ld + col) * 4 + i % 4) * 16 : 0;
+
+        cp_async16(to + i * 16, a.q + from, there);
+    }
+    cp_async_commit();
+}
+
+// acc += (float)dot * (row's d * token's d), of rows lane / 4 and 8 on, tokens 2 (lane % 4) and 1 on.
+__device__ inline void join(float acc[4], const int dot[4], const float d[2], float2 dx)
+{
+    acc[0] = fmaf((float)dot[0], d[0] * dx.x, acc[0]);
+    acc[1] = fmaf((float)dot[1], d[0] * dx.y, acc[1]);
+    acc[2] = fmaf((float)dot[2], d[1] * dx.x, acc[2]);
+    acc[3] = fmaf((float)dot[3], d[1] * dx.y, acc[3]);
+}
+
+__device__ inline void put_tile(float *y, int ldy, bool add, const struct cuda_matrix &m, int n, const float acc[4],
+                                int row, int col)
+{
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        int r = row + i / 2 * 8, c = col + i % 2;
+        if (r < m.rows && c < n)
+            put(y + (size_t)c * ldy + m.row0 + r, m.bias ? acc[i] + m.bias[r] : acc[i], add);
+    }
+}
+
+template <int LOW, int HIGH, int LEVELS, int BLOCK>
+__global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
+    many(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, int zero, bool minima)
+{
+    constexpr int STEP = 2; // tiles of a stage
+    constexpr int PER = 64 / BLOCK;
+    DYN_SHARED(uint8_t, shared);
+    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, panel = blockIdx.x * LINEAR_WARPS + threadIdx.x / 32;
+    const int col0 = blockIdx.y * COLS, tiles = (m.cols + 63) / 64;
+    const bool there = panel < (m.rows + 15) / 16;
+    const uint8_t *low = m.low + (size_t)panel * tiles * 128 * LOW, *high = m.high + (size_t)panel * tiles * 128 * HIGH;
+    const uint4 table = levels_of(LEVELS);
+    float acc[TILES][4] = {};
+    Tile<LOW, HIGH> next;
+
+    for (int i = 0; i < STAGES - 1; i++)
+        stage_in(shared + i * STEP * COLS * 64, a, i * STEP, STEP, tiles, col0);
+    if (there)
+        next.load(low, high, 0, lane);
+    for (int tile0 = 0, stage = 0; tile0 < tiles; tile0 += STEP, stage = (stage + 1) % STAGES) {
+        cp_async_wait<STAGES - 2>();
+        __syncthreads();
+        stage_in(shared + (stage + STAGES - 1) % STAGES * STEP * COLS * 64, a, tile0 + (STAGES - 1) * STEP, STEP, tiles,
+                 col0);
+        for (int tile = tile0; there && tile < min(tile0 + STEP, tiles); tile++) {
+            Tile<LOW, HIGH> w = next;
+            const uint8_t *x = shared + (stage * STEP + tile - tile0) * COLS * 64 + lane * 16;
+            const size_t scale = ((size_t)panel * tiles + tile) * PER * 16 + g;
+
+            if (tile + 1 < tiles)
+                next.load(low, high, tile + 1, lane);
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                uint32_t r[4];
+#pragma unroll
+                for (int k = 0; k < 4; k++) {
+                    r[k] = w.template reg<LEVELS>(table, i, k);
+                    if (LOW != 8 && !LEVELS)
+                        r[k] = less(r[k], zero);
+                }
+#pragma unroll
+                for (int h = 0; h < 32 / BLOCK; h++) {
+                    const int at = (tile * 64 + i * 32) / 32, b = i * (32 / BLOCK) + h;
+                    const float d[2] = {scale_at<LEVELS, BLOCK>(m.scale, scale + b * 16),
+                                        scale_at<LEVELS, BLOCK>(m.scale, scale + b * 16 + 8)};
+                    float l[2] = {0.0f, 0.0f};
+                    if (at * 32 >= m.cols)
+                        break;
+                    if (minima) {
+                        l[0] = scale_at<0, 32>(m.min, scale + b * 16);
+                        l[1] = scale_at<0, 32>(m.min, scale + b * 16 + 8);
+                    }
+#pragma unroll
+                    for (int c = 0; c < TILES; c++) {
+                        const int col = col0 + 8 * c + 2 * t;
+                        const uint2 q = *reinterpret_cast<const uint2 *>(x + c * 512 + i * 8);
+                        const uint32_t v[2] = {q.x, q.y};
+                        int dot[4] = {0, 0, 0, 0};
+                        if (col0 + 8 * c >= a.ld)
+                            break;
+                        if (BLOCK == 16)
+                            mma_s8_k16(dot, r + 2 * h, v[h]);
+                        else
+                            mma_s8(dot, r, v);
+                        const float2 dx = *reinterpret_cast<const float2 *>(a.d + (size_t)at * a.ld + col);
+                        join(acc[c], dot, d, dx);
+                        if (minima) {
+                            const int16_t *s = a.s32 + ((size_t)(at / 8) * a.ld + col) * 8 + at % 8;
+                            const int both[4] = {s[0], s[8], s[0], s[8]};
+                            join(acc[c], both, l, dx);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    cp_async_wait<0>();
+#pragma unroll
+    for (int c = 0; c < TILES; c++)
+        put_tile(y, ldy, add, m, a.n, acc[c], there ? panel * 16 + g : m.rows, col0 + 8 * c + 2 * t);
+}
+
+template <int LOW, int HIGH, int GROUP, bool MIN>
+__global__ void __launch_bounds__(32 * LINEAR_WARPS, 1)
+    many_k(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a)
+{
+    constexpr int ZERO = LOW == 2 && HIGH ? 4 : HIGH == 2 ? 32 : 0;
+    DYN_SHARED(uint8_t, shared);
+    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, panel = blockIdx.x * LINEAR_WARPS + threadIdx.x / 32;
+    const int col0 = blockIdx.y * COLS, supers = m.cols / 256;
+    const bool there = panel < (m.rows + 15) / 16;
+    const uint8_t *low = m.low + (size_t)panel * supers * 512 * LOW, *high = m.high + (size_t)panel * supers * 512 * HIGH;
+    const uint8_t *group = m.min + (size_t)panel * supers * 256;
+    const uint32_t *scale = reinterpret_cast<const uint32_t *>(m.scale) + (size_t)panel * supers * 16;
+    float acc[TILES][4] = {};
+    Super<LOW, HIGH> next;
+
+    for (int i = 0; i < STAGES - 1; i++)
+        stage_in(shared + i * COLS * 256, a, i * 4, 4, supers * 4, col0);
+    if (there)
+        next.load(low, high, group, 0, lane);
+    for (int super = 0, stage = 0; super < supers; super++, stage = (stage + 1) % STAGES) {
+        cp_async_wait<STAGES - 2>();
+        __syncthreads();
+        stage_in(shared + (stage + STAGES - 1) % STAGES * COLS * 256, a, (super + STAGES - 1) * 4, 4, supers * 4, col0);
+        if (!there)
+            continue;
+        Super<LOW, HIGH> w = next;
+        const uint8_t *x = shared + stage * COLS * 256 + lane * 16;
+        int sum[TILES][4] = {};
+
+        if (super + 1 < supers)
+            next.load(low, high, group, super + 1, lane);
+#pragma unroll
+        for (int b = 0; b < 8; b++) {
+            uint32_t r[4];
+#pragma unroll
+            for (int k = 0; k < 4; k++)
+                r[k] = ZERO ? less(w.reg(b, k), ZERO) : w.reg(b, k);
+#pragma unroll
+            for (int h = 0; h < 32 / GROUP; h++) {
+                const int i = b * (32 / GROUP) + h, u = w.byte(0, i), v = w.byte(1, i);
+                const int s0 = LOW == 2 && !HIGH ? u & 15 : GROUP == 32 ? u : (int)(int8_t)u;
+                const int s1 = LOW == 2 && !HIGH ? v & 15 : GROUP == 32 ? v : (int)(int8_t)v;
+#pragma unroll
+                for (int c = 0; c < TILES; c++) {
+                    const uint2 q = *reinterpret_cast<const uint2 *>(x + b / 2 * COLS * 64 + c * 512 + b % 2 * 8);
+                    const uint32_t p[2] = {q.x, q.y};
+                    int dot[4] = {0, 0, 0, 0};
+                    if (GROUP == 16)
+                        mma_s8_k16(dot, r + 2 * h, p[h]);
+                    else
+                        mma_s8(dot, r, p);
+                    sum[c][0] += s0 * dot[0];
+                    sum[c][1] += s0 * dot[1];
+                    sum[c][2] += s1 * dot[2];
+                    sum[c][3] += s1 * dot[3];
+                }
+            }
+        }
+        const uint32_t w0 = scale[super * 16 + g], w1 = scale[super * 16 + g + 8];
+        const float d[2] = {half_to_float((uint16_t)w0), half_to_float((uint16_t)w1)};
+        const float l[2] = {-half_to_float((uint16_t)(w0 >> 16)), -half_to_float((uint16_t)(w1 >> 16))};
+#pragma unroll
+        for (int c = 0; c < TILES; c++) {
+            const int col = col0 + 8 * c + 2 * t;
+            if (col0 + 8 * c >= a.ld)
+                break;
+            const float2 dx = *reinterpret_cast<const float2 *>(a.d + (size_t)super * a.ld + col);
+            join(acc[c], sum[c], d, dx);
+            if (!MIN)
+                continue;
+            const int16_t *s = GROUP == 32 ? a.s32 : a.s16;
+            int least[4] = {0, 0, 0, 0};
+            s += ((size_t)super * a.ld + col) * (256 / GROUP);
+            for (int i = 0; i < 256 / GROUP; i++) {
+                const int m0 = GROUP == 32 ? w.byte(0, i + 8) : w.byte(0, i) >> 4;
+                const int m1 = GROUP == 32 ? w.byte(1, i + 8) : w.byte(1, i) >> 4;
+                least[0] += m0 * s[i];
+                least[1] += m0 * s[i + 256 / GROUP];
+                least[2] += m1 * s[i];
+                least[3] += m1 * s[i + 256 / GROUP];
+            }
+            join(acc[c], least, l, dx);
+        }
+    }
+    cp_async_wait<0>();
+#pragma unroll
+    for (int c = 0; c < TILES; c++)
+        put_tile(y, ldy, add, m, a.n, acc[c], there ? panel * 16 + g : m.rows, col0 + 8 * c + 2 * t);
+}
+
+dim3 grid_of(const struct cuda_matrix *m, const struct cuda_act *a)
+{
+    return dim3((unsigned)((m->rows + 15) / 16 + LINEAR_WARPS - 1) / LINEAR_WARPS, (unsigned)(a->n + COLS - 1) / COLS);
+}
+
+template <int LOW, int HIGH, int LEVELS, int BLOCK>
+void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s)
+{
+    struct matrix_format f = matrix_format(m->type);
+
+    LAUNCH((many<LOW, HIGH, LEVELS, BLOCK>), grid_of(m, a), 32 * LINEAR_WARPS, STAGES * 2 * COLS * 64, s, y, ldy, add,
+           *m, *a, f.zero, f.min != 0);
+}
+
+template <int LOW, int HIGH, int GROUP, bool MIN>
+void launch_k(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s)
+{
+    LAUNCH((many_k<LOW, HIGH, GROUP, MIN>), grid_of(m, a), 32 * LINEAR_WARPS, STAGES * COLS * 256, s, y, ldy, add, *m,
+           *a);
+}
+
+} // namespace
+
+void cuda_linear_many(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
+                      cudaStream_t s)
+{
+    struct matrix_format f = matrix_format(m->type);
+
+    if (f.block == 256 && f.low == 2)
+        f.high ? launch_k<2, 1, 16, false>(y, ldy, add, m, a, s) : launch_k<2, 0, 16, true>(y, ldy, add, m, a, s);
+    else if (f.block == 256 && f.high != 1)
+        f.high ? launch_k<4, 2, 16, false>(y, ldy, add, m, a, s) : launch_k<4, 0, 32, true>(y, ldy, add, m, a, s);
+    else if (f.block == 256)
+        launch_k<4, 1, 32, true>(y, ldy, add, m, a, s);
+    else if (f.low == 8)
+        launch<8, 0, 0, 32>(y, ldy, add, m, a, s);
+    else if (f.levels == 1)
+        launch<4, 0, 1, 32>(y, ldy, add, m, a, s);
+    else if (f.levels == 2)
+        f.block == 16 ? launch<4, 0, 2, 16>(y, ldy, add, m, a, s) : launch<4, 0, 2, 32>(y, ldy, add, m, a, s);
+    else
+        f.high ? launch<4, 1, 0, 32>(y, ldy, add, m, a, s) : launch<4, 0, 0, 32>(y, ldy, add, m, a, s);
+}
