@@ -67,7 +67,7 @@ static cudaError_t lane_room(struct lane *w, size_t bytes)
     cudaFree(w->buf[w->turn].raw);
     w->buf[w->turn].pinned = w->buf[w->turn].raw = NULL;
     w->buf[w->turn].bytes = 0;
-    bytes = bytes < CHUNK ? CHUNK : bytes;
+    bytes = (bytes + 65535) / 65536 * 65536;
     rc = cudaMallocHost(&w->buf[w->turn].pinned, bytes);
     if (!rc)
         rc = cudaMalloc(&w->buf[w->turn].raw, bytes);

@@ -37,7 +37,7 @@ static int power(int n, int least)
 /* Room for the arrays of a step, here and there. */
 static bool room(struct cuda *c, int tokens, int table)
 {
-    if (tokens <= c->tokens && table <= c->table)
+    if (c->staged && tokens <= c->tokens && table <= c->table)
         return true;
     c->tokens = power(tokens, c->tokens ? c->tokens : MIN_TOKENS);
     c->table = power(table, c->table ? c->table : MIN_TABLE);
