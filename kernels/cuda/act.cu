@@ -10,11 +10,15 @@
 #include "matrix.h"
 #include "num.h"
 
-namespace {
+namespace
+{
 
 constexpr int WARPS = 4;
 
-__device__ inline float above(float a, float b) { return a > b ? a : b; }
+__device__ inline float above(float a, float b)
+{
+    return a > b ? a : b;
+}
 
 __device__ inline float4 load4(const float *x, int k, int cols)
 {
@@ -31,8 +35,10 @@ __device__ inline float top4(float4 v)
 // Four values as bytes of a word, and their sum.
 __device__ inline uint32_t four(float4 v, float scale, int &sum)
 {
-    int q0 = (int8_t)num_bits(v.x * scale + NUM_ROUND), q1 = (int8_t)num_bits(v.y * scale + NUM_ROUND);
-    int q2 = (int8_t)num_bits(v.z * scale + NUM_ROUND), q3 = (int8_t)num_bits(v.w * scale + NUM_ROUND);
+    int q0 = (int8_t)num_bits(v.x * scale + NUM_ROUND),
+        q1 = (int8_t)num_bits(v.y * scale + NUM_ROUND);
+    int q2 = (int8_t)num_bits(v.z * scale + NUM_ROUND),
+        q3 = (int8_t)num_bits(v.w * scale + NUM_ROUND);
 
     sum = q0 + q1 + q2 + q3;
     return (q0 & 255) | (q1 & 255) << 8 | (q2 & 255) << 16 | (uint32_t)q3 << 24;
@@ -41,7 +47,8 @@ __device__ inline uint32_t four(float4 v, float scale, int &sum)
 // Where the word of values k .. k + 3 goes.
 __device__ inline size_t q_at(int k, int n, int token)
 {
-    return (((size_t)(k / 64) * n + token) * 4 + k % 16 / 4) * 16 + k % 64 / 32 * 8 + k % 32 / 16 * 4;
+    return (((size_t)(k / 64) * n + token) * 4 + k % 16 / 4) * 16 + k % 64 / 32 * 8 +
+           k % 32 / 16 * 4;
 }
 
 // Sums of 16 and of 32 values, whose lanes are neighbours.
@@ -55,9 +62,11 @@ __device__ inline void sums(const struct cuda_act &a, int k, int token, int sum)
     if (k >= a.cols)
         return;
     if (lane % 4 == 0)
-        const_cast<int16_t *>(a.s16)[((size_t)(k / 256) * a.ld + token) * 16 + k % 256 / 16] = (int16_t)sum;
+        const_cast<int16_t *>(a.s16)[((size_t)(k / 256) * a.ld + token) * 16 + k % 256 / 16] =
+            (int16_t)sum;
     if (lane % 8 == 0)
-        const_cast<int16_t *>(a.s32)[((size_t)(k / 256) * a.ld + token) * 8 + k % 256 / 32] = (int16_t)wide;
+        const_cast<int16_t *>(a.s32)[((size_t)(k / 256) * a.ld + token) * 8 + k % 256 / 32] =
+            (int16_t)wide;
 }
 
 // A warp for 128 values in blocks of 32, which are eight lanes each.
@@ -76,7 +85,8 @@ __global__ void __launch_bounds__(32 * WARPS) quantize_32(struct cuda_act a, con
     if (k < (a.cols + 63) / 64 * 64) // what a tile has beyond the row is 0
         *reinterpret_cast<uint32_t *>(const_cast<int8_t *>(a.q) + q_at(k, a.ld, token)) = q;
     if (k < a.cols && lane % 8 == 0)
-        const_cast<float *>(a.d)[(size_t)(k / 32) * a.ld + token] = max > 0.0f ? max / 127.0f : 0.0f;
+        const_cast<float *>(a.d)[(size_t)(k / 32) * a.ld + token] =
+            max > 0.0f ? max / 127.0f : 0.0f;
 }
 
 // A warp for a block of 256.
@@ -100,7 +110,8 @@ __global__ void __launch_bounds__(32 * WARPS) quantize_256(struct cuda_act a, co
     }
     k -= 256;
     if (k < a.cols && lane == 0)
-        const_cast<float *>(a.d)[(size_t)(k / 256) * a.ld + token] = max > 0.0f ? max / 127.0f : 0.0f;
+        const_cast<float *>(a.d)[(size_t)(k / 256) * a.ld + token] =
+            max > 0.0f ? max / 127.0f : 0.0f;
 }
 
 __device__ inline uint16_t half_bits(float x, bool bf16)
@@ -141,15 +152,20 @@ __global__ void __launch_bounds__(256) halve(struct cuda_act a, const float *x, 
     if (threadIdx.x == 0)
         const_cast<float *>(a.scale)[token] = scale;
     for (int k = 2 * (int)threadIdx.x; k < pad; k += 512) {
-        float u = k < a.cols ? x[k] * inverse : 0.0f, v = k + 1 < a.cols ? x[k + 1] * inverse : 0.0f;
-        size_t at = (((size_t)(k / 32) * a.ld + token) * 4 + k % 8 / 2) * 16 + k % 32 / 16 * 8 + k % 16 / 8 * 4;
+        float u = k < a.cols ? x[k] * inverse : 0.0f,
+              v = k + 1 < a.cols ? x[k + 1] * inverse : 0.0f;
+        size_t at = (((size_t)(k / 32) * a.ld + token) * 4 + k % 8 / 2) * 16 + k % 32 / 16 * 8 +
+                    k % 16 / 8 * 4;
         uint32_t w = half_bits(u, bf16) | (uint32_t)half_bits(v, bf16) << 16;
 
         *reinterpret_cast<uint32_t *>(const_cast<uint8_t *>(a.h) + at) = w;
     }
 }
 
-size_t up(size_t x) { return (x + 255) / 256 * 256; }
+size_t up(size_t x)
+{
+    return (x + 255) / 256 * 256;
+}
 
 // Bytes of the arrays of n tokens: q or h; d or scale; s16; s32.
 struct Sizes {

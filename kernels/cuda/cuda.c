@@ -68,8 +68,7 @@ static void cuda_free(struct backend *b, void *p_d, size_t bytes)
     cudaFree(p_d);
 }
 
-static int cuda_upload(struct backend *b, void *dst_d, const void *src, size_t bytes,
-                       struct err *e)
+static int cuda_upload(struct backend *b, void *dst_d, const void *src, size_t bytes, struct err *e)
 {
     struct cuda *c = cuda_of(b);
 
@@ -89,8 +88,9 @@ static int cuda_download(struct backend *b, void *dst, const void *src_d, size_t
     for (size_t at = 0; at < bytes;) {
         size_t n = bytes - at < PINNED ? bytes - at : PINNED;
 
-        if (!cuda_ok(c, cudaMemcpyAsync(c->pinned, (const char *)src_d + at, n,
-                                        cudaMemcpyDeviceToHost, c->stream),
+        if (!cuda_ok(c,
+                     cudaMemcpyAsync(c->pinned, (const char *)src_d + at, n, cudaMemcpyDeviceToHost,
+                                     c->stream),
                      "download") ||
             !cuda_ok(c, cudaStreamSynchronize(c->stream), "download"))
             return failed(c, e);
@@ -115,8 +115,7 @@ static int run_of(const struct weight *w, int i)
     int n = 1;
 
     while (i + n < w->n_parts && w->part[i + n].type == w->part[i].type &&
-           w->part[i + n - 1].rows % MATRIX_ROWS == 0 &&
-           !w->part[i + n].bias == !w->part[i].bias)
+           w->part[i + n - 1].rows % MATRIX_ROWS == 0 && !w->part[i + n].bias == !w->part[i].bias)
         n++;
     return n;
 }
@@ -137,8 +136,8 @@ static int place(struct cuda *c, struct cuda_rows *r, bool bias, struct err *e)
     cudaError_t rc = cudaMalloc(&r->memory, all + (bias ? (size_t)r->m.rows * 4 : 0));
 
     if (rc != cudaSuccess)
-        return err_set(e, ERR_MEM, "GPU %d: no memory for weights of %zu bytes: %s", c->device,
-                       all, cudaGetErrorString(rc));
+        return err_set(e, ERR_MEM, "GPU %d: no memory for weights of %zu bytes: %s", c->device, all,
+                       cudaGetErrorString(rc));
     for (int i = 0; i < 4; at += up(bytes[i++]))
         *plane[i] = (uint8_t *)r->memory + at;
     if (bias)
@@ -147,8 +146,7 @@ static int place(struct cuda *c, struct cuda_rows *r, bool bias, struct err *e)
 }
 
 /* Parts [i, i + n) of w into one matrix. */
-static struct cuda_rows *upload(struct cuda *c, const struct weight *w, int i, int n,
-                                struct err *e)
+static struct cuda_rows *upload(struct cuda *c, const struct weight *w, int i, int n, struct err *e)
 {
     const struct weight_part *p = &w->part[i];
     struct cuda_rows *r = calloc(1, sizeof(*r));
@@ -273,7 +271,7 @@ static struct cuda_attn attn_of(struct cuda *c, const struct attn_shape *a)
 
 static struct cuda_kv kv_of(const struct kv_pages *kv)
 {
-    return (struct cuda_kv){kv->data_d,    CUDA_KV_F32,    kv->n_layers,
+    return (struct cuda_kv){kv->data_d,  CUDA_KV_F32,    kv->n_layers,
                             kv->n_pages, kv->n_kv_heads, kv->head_dim};
 }
 

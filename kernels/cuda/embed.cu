@@ -3,7 +3,8 @@
 // Values come as libcommon/quant.h reads them: the same products and sums in the same order.
 #include "linear.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int THREADS = 128;
 
@@ -25,13 +26,15 @@ __device__ inline int nibble_level(int levels, int q)
 }
 
 // The integer of a quantized value, less its zero.
-__device__ inline int integer(const struct cuda_matrix &m, const struct matrix_format &f, int row, int k)
+__device__ inline int integer(const struct cuda_matrix &m, const struct matrix_format &f, int row,
+                              int k)
 {
     const size_t tiles = ((size_t)m.cols + 63) / 64, panel = row / 16;
     const int tile = k / 64, half = k % 64 / 32;
     const Place at(row, k);
     const uint32_t *low = reinterpret_cast<const uint32_t *>(m.low + panel * tiles * 128 * f.low);
-    const uint32_t *high = reinterpret_cast<const uint32_t *>(m.high + panel * tiles * 128 * f.high);
+    const uint32_t *high =
+        reinterpret_cast<const uint32_t *>(m.high + panel * tiles * 128 * f.high);
     int v;
 
     if (f.low == 8)
@@ -39,14 +42,17 @@ __device__ inline int integer(const struct cuda_matrix &m, const struct matrix_f
     if (f.low == 2)
         v = low[k / 128 * 128 + at.lane * 4 + at.reg] >> (8 * at.byte + 2 * (k % 128 / 32)) & 3;
     else if (f.levels)
-        return nibble_level(f.levels, low[tile * 128 + at.lane * 4 + at.reg] >> (16 * half + 4 * at.byte) & 15);
+        return nibble_level(
+            f.levels, low[tile * 128 + at.lane * 4 + at.reg] >> (16 * half + 4 * at.byte) & 15);
     else
         v = low[tile * 128 + at.lane * 4 + at.reg] >> (8 * at.byte + 4 * half) & 15;
     if (f.high == 1) {
-        uint32_t w = f.block == 256 ? high[k / 256 * 128 + at.lane * 4 + tile % 4] : high[tile * 32 + at.lane];
+        uint32_t w = f.block == 256 ? high[k / 256 * 128 + at.lane * 4 + tile % 4]
+                                    : high[tile * 32 + at.lane];
         v |= (w >> (8 * at.byte + 2 * at.reg + half) & 1) << f.low;
     } else if (f.high == 2) {
-        v |= (high[k / 128 * 128 + at.lane * 4 + k % 128 / 32] >> (8 * at.byte + 2 * at.reg) & 3) << 4;
+        v |= (high[k / 128 * 128 + at.lane * 4 + k % 128 / 32] >> (8 * at.byte + 2 * at.reg) & 3)
+             << 4;
     }
     return v - f.zero;
 }
@@ -55,13 +61,15 @@ __device__ inline float half_value(const struct cuda_matrix &m, int row, int k)
 {
     const size_t steps = ((size_t)m.cols + 63) / 64 * 4, panel = row / 16; // of 16
     const int lane = row % 8 * 4 + k % 8 / 2, reg = k % 16 / 8 * 2 + row % 16 / 8;
-    const uint16_t *p = reinterpret_cast<const uint16_t *>(m.low + (panel * steps + k / 16) * 512 + lane * 16 + reg * 4);
+    const uint16_t *p = reinterpret_cast<const uint16_t *>(m.low + (panel * steps + k / 16) * 512 +
+                                                           lane * 16 + reg * 4);
 
     return m.type == 1 ? half_to_float(p[k % 2]) : num_float((uint32_t)p[k % 2] << 16);
 }
 
 // Blocks of 16 and 32: the scale's plane is (tile, block of the tile, row).
-__device__ inline float block_value(const struct cuda_matrix &m, const struct matrix_format &f, int row, int k)
+__device__ inline float block_value(const struct cuda_matrix &m, const struct matrix_format &f,
+                                    int row, int k)
 {
     const size_t tiles = ((size_t)m.cols + 63) / 64, per = 64 / f.block;
     const size_t at = ((row / 16 * tiles + k / 64) * per + k % 64 / f.block) * 16 + row % 16;
@@ -76,7 +84,8 @@ __device__ inline float block_value(const struct cuda_matrix &m, const struct ma
     return scale_at<0, 32>(m.scale, at) * q;
 }
 
-__device__ inline float super_value(const struct cuda_matrix &m, const struct matrix_format &f, int row, int k)
+__device__ inline float super_value(const struct cuda_matrix &m, const struct matrix_format &f,
+                                    int row, int k)
 {
     const size_t at = ((size_t)(row / 16) * (m.cols / 256) + k / 256) * 16 + row % 16;
     const uint16_t *dm = reinterpret_cast<const uint16_t *>(m.scale) + at * 2;
@@ -102,7 +111,8 @@ __device__ inline float value(const struct cuda_matrix &m, int row, int k)
 }
 
 __global__ void __launch_bounds__(THREADS)
-    embed(float *y, struct cuda_matrix m, struct cuda_matrix positions, bool has_positions, float scale, struct cuda_step st)
+    embed(float *y, struct cuda_matrix m, struct cuda_matrix positions, bool has_positions,
+          float scale, struct cuda_step st)
 {
     const int i = blockIdx.y, k = blockIdx.x * THREADS + threadIdx.x;
 
@@ -116,9 +126,9 @@ __global__ void __launch_bounds__(THREADS)
 
 } // namespace
 
-void cuda_embed(float *y, const struct cuda_matrix *m, const struct cuda_matrix *positions, float scale,
-                const struct cuda_step *st, cudaStream_t s)
+void cuda_embed(float *y, const struct cuda_matrix *m, const struct cuda_matrix *positions,
+                float scale, const struct cuda_step *st, cudaStream_t s)
 {
-    LAUNCH(embed, dim3((unsigned)(m->cols + THREADS - 1) / THREADS, (unsigned)st->n), THREADS, 0, s, y, *m,
-           positions ? *positions : *m, positions != nullptr, scale, *st);
+    LAUNCH(embed, dim3((unsigned)(m->cols + THREADS - 1) / THREADS, (unsigned)st->n), THREADS, 0, s,
+           y, *m, positions ? *positions : *m, positions != nullptr, scale, *st);
 }

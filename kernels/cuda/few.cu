@@ -9,20 +9,21 @@
 // Weights are read once, 16 bytes a lane, some tiles ahead in registers.
 #include "linear.cuh"
 
-namespace {
+namespace
+{
 
 template <int BLOCK, int COLS> struct Phase {
     static constexpr int TILES = COLS == 1 ? 64 : COLS == 8 ? 16 : 8; // of a phase
-    static constexpr int AHEAD = COLS == 1 ? 4 : COLS == 8 ? 2 : 1;   // tiles of a warp in registers
-    static constexpr int PER = 64 / BLOCK;                            // blocks of a tile
+    static constexpr int AHEAD = COLS == 1 ? 4 : COLS == 8 ? 2 : 1; // tiles of a warp in registers
+    static constexpr int PER = 64 / BLOCK;                          // blocks of a tile
     static constexpr int BLOCKS = TILES * PER;
     static constexpr int SUMS = BLOCKS * 16 * COLS, SCALES = BLOCKS * 16;
 };
 
 // Integer sums of one tile into sum (PER, 16, COLS).
 template <int LOW, int HIGH, int LEVELS, int BLOCK, int COLS>
-__device__ inline void tile_sums(int *sum, const Tile<LOW, HIGH> &w, const struct cuda_act &a, int tile,
-                                 int col0, int lane)
+__device__ inline void tile_sums(int *sum, const Tile<LOW, HIGH> &w, const struct cuda_act &a,
+                                 int tile, int col0, int lane)
 {
     const uint4 table = levels_of(LEVELS);
     const int g = lane / 4, t = lane % 4;
@@ -31,11 +32,13 @@ __device__ inline void tile_sums(int *sum, const Tile<LOW, HIGH> &w, const struc
     for (int c0 = 0; c0 < COLS; c0 += 8) {
         uint4 x = make_uint4(0, 0, 0, 0);
         if (col0 + c0 + g < a.ld)
-            x = *reinterpret_cast<const uint4 *>(a.q + (((size_t)tile * a.ld + col0 + c0 + g) * 4 + t) * 16);
+            x = *reinterpret_cast<const uint4 *>(
+                a.q + (((size_t)tile * a.ld + col0 + c0 + g) * 4 + t) * 16);
 #pragma unroll
         for (int i = 0; i < 2; i++) {
-            const uint32_t r[4] = {w.template reg<LEVELS>(table, i, 0), w.template reg<LEVELS>(table, i, 1),
-                                   w.template reg<LEVELS>(table, i, 2), w.template reg<LEVELS>(table, i, 3)};
+            const uint32_t r[4] = {
+                w.template reg<LEVELS>(table, i, 0), w.template reg<LEVELS>(table, i, 1),
+                w.template reg<LEVELS>(table, i, 2), w.template reg<LEVELS>(table, i, 3)};
             const uint32_t b[2] = {word_of(x, 2 * i), word_of(x, 2 * i + 1)};
 #pragma unroll
             for (int h = 0; h < 32 / BLOCK; h++) {
@@ -65,8 +68,9 @@ struct Sum {
 
 // Add the blocks of a phase to the sums of one row and token.
 template <int BLOCK, int COLS>
-__device__ inline float chain(float acc, const int *sum, const float *d, const float *m, const struct cuda_act &a,
-                              int first, int n, int zero, bool minima, int row, int col, int token)
+__device__ inline float chain(float acc, const int *sum, const float *d, const float *m,
+                              const struct cuda_act &a, int first, int n, int zero, bool minima,
+                              int row, int col, int token)
 {
 #pragma unroll 4
     for (int b = 0; b < n; b++) {
@@ -89,9 +93,12 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
     using P = Phase<BLOCK, COLS>;
     constexpr int TURN = P::TILES / LINEAR_WARPS, CHAINS = COLS * 16 > 256 ? COLS * 16 / 256 : 1;
     DYN_SHARED(int, shared); // two of: sums, d, minima
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, panel = blockIdx.x, col0 = blockIdx.y * COLS;
-    const int tiles = (m.cols + 63) / 64, blocks = m.cols / BLOCK, size = P::SUMS + P::SCALES * (minima ? 2 : 1);
-    const uint8_t *low = m.low + (size_t)panel * tiles * 128 * LOW, *high = m.high + (size_t)panel * tiles * 128 * HIGH;
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, panel = blockIdx.x,
+              col0 = blockIdx.y * COLS;
+    const int tiles = (m.cols + 63) / 64, blocks = m.cols / BLOCK,
+              size = P::SUMS + P::SCALES * (minima ? 2 : 1);
+    const uint8_t *low = m.low + (size_t)panel * tiles * 128 * LOW,
+                  *high = m.high + (size_t)panel * tiles * 128 * HIGH;
     const size_t scales = (size_t)panel * tiles * P::PER * 16;
     const int row = threadIdx.x / COLS, col = threadIdx.x % COLS;
     float acc[CHAINS] = {};
@@ -121,27 +128,30 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
                 }
                 if (tile + P::AHEAD * LINEAR_WARPS < tiles)
                     ring[u].load(low, high, tile + P::AHEAD * LINEAR_WARPS, lane);
-                tile_sums<LOW, HIGH, LEVELS, BLOCK, COLS>(sum + in * P::PER * 16 * COLS, w, a, tile, col0, lane);
+                tile_sums<LOW, HIGH, LEVELS, BLOCK, COLS>(sum + in * P::PER * 16 * COLS, w, a, tile,
+                                                          col0, lane);
             }
         __syncthreads();
         int first = tile0 * P::PER, n = min(P::BLOCKS, blocks - first);
         if (threadIdx.x < 16 * COLS && col0 + col < a.n)
 #pragma unroll
             for (int k = 0; k < CHAINS; k++)
-                acc[k] = chain<BLOCK, COLS>(acc[k], sum, d, mn, a, first, n, zero, minima, row + k * (256 / COLS), col,
-                                            col0 + col);
+                acc[k] = chain<BLOCK, COLS>(acc[k], sum, d, mn, a, first, n, zero, minima,
+                                            row + k * (256 / COLS), col, col0 + col);
     }
     if (threadIdx.x >= 16 * COLS || col0 + col >= a.n)
         return;
     for (int k = 0; k < CHAINS; k++) {
         int r = panel * 16 + row + k * (256 / COLS);
         if (r < m.rows)
-            put(y + (size_t)(col0 + col) * ldy + m.row0 + r, m.bias ? acc[k] + m.bias[r] : acc[k], add);
+            put(y + (size_t)(col0 + col) * ldy + m.row0 + r, m.bias ? acc[k] + m.bias[r] : acc[k],
+                add);
     }
 }
 
 template <int LOW, int HIGH, int LEVELS, int BLOCK, int COLS>
-void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s)
+void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
+            cudaStream_t s)
 {
     using P = Phase<BLOCK, COLS>;
     struct matrix_format f = matrix_format(m->type);
@@ -149,12 +159,13 @@ void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const stru
     size_t bytes = (size_t)(P::SUMS + P::SCALES * (f.min ? 2 : 1)) * 4;
     dim3 grid((unsigned)(m->rows + 15) / 16, (unsigned)(a->n + COLS - 1) / COLS);
 
-    LAUNCH((few<LOW, HIGH, LEVELS, BLOCK, COLS>), grid, 32 * LINEAR_WARPS, tiles > P::TILES ? 2 * bytes : bytes, s, y,
-           ldy, add, *m, *a, f.zero, f.min != 0);
+    LAUNCH((few<LOW, HIGH, LEVELS, BLOCK, COLS>), grid, 32 * LINEAR_WARPS,
+           tiles > P::TILES ? 2 * bytes : bytes, s, y, ldy, add, *m, *a, f.zero, f.min != 0);
 }
 
 template <int LOW, int HIGH, int LEVELS, int BLOCK>
-void columns(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s)
+void columns(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
+             cudaStream_t s)
 {
     if (a->n == 1)
         launch<LOW, HIGH, LEVELS, BLOCK, 1>(y, ldy, add, m, a, s);
@@ -166,8 +177,8 @@ void columns(float *y, int ldy, bool add, const struct cuda_matrix *m, const str
 
 } // namespace
 
-void cuda_linear_few(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-                     cudaStream_t s)
+void cuda_linear_few(float *y, int ldy, bool add, const struct cuda_matrix *m,
+                     const struct cuda_act *a, cudaStream_t s)
 {
     struct matrix_format f = matrix_format(m->type);
 

@@ -5,7 +5,8 @@
 // for a (row, token), and one or two fmas.
 #include "linear.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int SUPERS = LINEAR_WARPS; // of a phase: one for each warp
 
@@ -44,8 +45,8 @@ template <int LOW, int HIGH, int GROUP, bool MIN> struct Sums {
 
     // All groups; q: lane's words of the activations' tiles, a tile `step` apart; x: sums of groups
     // of the two tokens.
-    __device__ inline void block(const Super<LOW, HIGH> &w, const int8_t *q, size_t step, const int16_t *x0,
-                                 const int16_t *x1)
+    __device__ inline void block(const Super<LOW, HIGH> &w, const int8_t *q, size_t step,
+                                 const int16_t *x0, const int16_t *x1)
     {
 #pragma unroll
         for (int tile = 0; tile < 4; tile++) {
@@ -75,10 +76,13 @@ template <int LOW, int HIGH, int GROUP, bool MIN> struct Sums {
 };
 
 // The activations' sums of a token's groups in a block: 8 or 16, in registers.
-template <int GROUP> __device__ inline void group_sums(int16_t x[256 / GROUP], const struct cuda_act &a, int super, int token)
+template <int GROUP>
+__device__ inline void group_sums(int16_t x[256 / GROUP], const struct cuda_act &a, int super,
+                                  int token)
 {
     const int16_t *from = GROUP == 32 ? a.s32 : a.s16;
-    const uint4 *p = reinterpret_cast<const uint4 *>(from + ((size_t)super * a.ld + token) * (256 / GROUP));
+    const uint4 *p =
+        reinterpret_cast<const uint4 *>(from + ((size_t)super * a.ld + token) * (256 / GROUP));
 
 #pragma unroll
     for (int i = 0; i < 32 / GROUP; i++) {
@@ -95,11 +99,15 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, COLS > 8 ? 1 : 2)
 {
     constexpr int CHAINS = COLS * 16 > 256 ? COLS * 16 / 256 : 1, SIZE = SUPERS * 16 * COLS;
     DYN_SHARED(int, shared); // two of: sums, sums of minima, d and m
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, panel = blockIdx.x, col0 = blockIdx.y * COLS;
-    const int supers = m.cols / 256, size = SIZE * (MIN ? 2 : 1) + SUPERS * 16, g = lane / 4, t = lane % 4;
-    const uint8_t *low = m.low + (size_t)panel * supers * 512 * LOW, *high = m.high + (size_t)panel * supers * 512 * HIGH;
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, panel = blockIdx.x,
+              col0 = blockIdx.y * COLS;
+    const int supers = m.cols / 256, size = SIZE * (MIN ? 2 : 1) + SUPERS * 16, g = lane / 4,
+              t = lane % 4;
+    const uint8_t *low = m.low + (size_t)panel * supers * 512 * LOW,
+                  *high = m.high + (size_t)panel * supers * 512 * HIGH;
     const uint8_t *group = m.min + (size_t)panel * supers * 256;
-    const uint32_t *scale = reinterpret_cast<const uint32_t *>(m.scale) + (size_t)panel * supers * 16;
+    const uint32_t *scale =
+        reinterpret_cast<const uint32_t *>(m.scale) + (size_t)panel * supers * 16;
     const int row = threadIdx.x / COLS, col = threadIdx.x % COLS;
     float acc[CHAINS] = {};
     Super<LOW, HIGH> next;
@@ -125,7 +133,9 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, COLS > 8 ? 1 : 2)
 
                 group_sums<GROUP>(x0, a, super, col0 + c0 + 2 * t);
                 group_sums<GROUP>(x1, a, super, col0 + c0 + 2 * t + 1);
-                out.block(w, mine < a.ld ? a.q + (((size_t)super * 4 * a.ld + mine) * 4 + t) * 16 : nullptr,
+                out.block(w,
+                          mine < a.ld ? a.q + (((size_t)super * 4 * a.ld + mine) * 4 + t) * 16
+                                      : nullptr,
                           (size_t)a.ld * 64, x0, x1);
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
@@ -148,7 +158,8 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, COLS > 8 ? 1 : 2)
                     uint32_t w = dm[b * 16 + r];
                     acc[k] = fmaf((float)sum[at], half_to_float((uint16_t)w) * dx, acc[k]);
                     if (MIN)
-                        acc[k] = fmaf((float)least[at], -half_to_float((uint16_t)(w >> 16)) * dx, acc[k]);
+                        acc[k] = fmaf((float)least[at], -half_to_float((uint16_t)(w >> 16)) * dx,
+                                      acc[k]);
                 }
             }
     }
@@ -157,21 +168,25 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, COLS > 8 ? 1 : 2)
     for (int k = 0; k < CHAINS; k++) {
         int r = panel * 16 + row + k * (256 / COLS);
         if (r < m.rows)
-            put(y + (size_t)(col0 + col) * ldy + m.row0 + r, m.bias ? acc[k] + m.bias[r] : acc[k], add);
+            put(y + (size_t)(col0 + col) * ldy + m.row0 + r, m.bias ? acc[k] + m.bias[r] : acc[k],
+                add);
     }
 }
 
 template <int LOW, int HIGH, int GROUP, bool MIN, int COLS>
-void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s)
+void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
+            cudaStream_t s)
 {
     size_t bytes = (size_t)(SUPERS * 16 * COLS * (MIN ? 2 : 1) + SUPERS * 16) * 4;
     dim3 grid((unsigned)(m->rows + 15) / 16, (unsigned)(a->n + COLS - 1) / COLS);
 
-    LAUNCH((few_k<LOW, HIGH, GROUP, MIN, COLS>), grid, 32 * LINEAR_WARPS, 2 * bytes, s, y, ldy, add, *m, *a);
+    LAUNCH((few_k<LOW, HIGH, GROUP, MIN, COLS>), grid, 32 * LINEAR_WARPS, 2 * bytes, s, y, ldy, add,
+           *m, *a);
 }
 
 template <int LOW, int HIGH, int GROUP, bool MIN>
-void columns(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s)
+void columns(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
+             cudaStream_t s)
 {
     if (a->n == 1)
         launch<LOW, HIGH, GROUP, MIN, 1>(y, ldy, add, m, a, s);
@@ -183,8 +198,8 @@ void columns(float *y, int ldy, bool add, const struct cuda_matrix *m, const str
 
 } // namespace
 
-void cuda_linear_few_k(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-                       cudaStream_t s)
+void cuda_linear_few_k(float *y, int ldy, bool add, const struct cuda_matrix *m,
+                       const struct cuda_act *a, cudaStream_t s)
 {
     struct matrix_format f = matrix_format(m->type);
 

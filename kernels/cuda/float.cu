@@ -2,15 +2,18 @@
 // strided sums of a row, each one fma chain, and a tree joins them.
 #include "linear.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int ROWS = 16, TOKENS = 4; // of a block
 
 __global__ void __launch_bounds__(16 * ROWS)
     float_rows(float *y, int ldy, bool add, struct cuda_matrix m, const float *x, int n)
 {
-    const int lane = threadIdx.x % 16, row = blockIdx.x * ROWS + threadIdx.x / 16, token = blockIdx.y * TOKENS;
-    const float *w = reinterpret_cast<const float *>(m.low) + (size_t)row * m.cols; // panels are padded with rows
+    const int lane = threadIdx.x % 16, row = blockIdx.x * ROWS + threadIdx.x / 16,
+              token = blockIdx.y * TOKENS;
+    const float *w = reinterpret_cast<const float *>(m.low) +
+                     (size_t)row * m.cols; // panels are padded with rows
     float sum[TOKENS] = {};
 
     for (int k = lane; k < (m.cols + 15) / 16 * 16; k += 16) {
@@ -26,14 +29,17 @@ __global__ void __launch_bounds__(16 * ROWS)
         for (int o = 8; o; o /= 2)
             sum[i] += __shfl_xor_sync(~0u, sum[i], o);
         if (lane == 0 && row < m.rows && token + i < n)
-            put(y + (size_t)(token + i) * ldy + m.row0 + row, m.bias ? sum[i] + m.bias[row] : sum[i], add);
+            put(y + (size_t)(token + i) * ldy + m.row0 + row,
+                m.bias ? sum[i] + m.bias[row] : sum[i], add);
     }
 }
 
 } // namespace
 
-void cuda_linear_float(float *y, int ldy, bool add, const struct cuda_matrix *m, const float *x, int n, cudaStream_t s)
+void cuda_linear_float(float *y, int ldy, bool add, const struct cuda_matrix *m, const float *x,
+                       int n, cudaStream_t s)
 {
-    LAUNCH(float_rows, dim3((unsigned)(m->rows + ROWS - 1) / ROWS, (unsigned)(n + TOKENS - 1) / TOKENS), 16 * ROWS, 0, s, y,
-           ldy, add, *m, x, n);
+    LAUNCH(float_rows,
+           dim3((unsigned)(m->rows + ROWS - 1) / ROWS, (unsigned)(n + TOKENS - 1) / TOKENS),
+           16 * ROWS, 0, s, y, ldy, add, *m, x, n);
 }

@@ -10,7 +10,8 @@
 // kernel adds them up.
 #include "linear.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int SEGMENT = 512, WARPS = LINEAR_WARPS;
 
@@ -24,8 +25,8 @@ template <bool BF16> __device__ inline void mma(float d[4], uint4 a, uint32_t b0
         mma_f16(d, r, b);
 }
 
-__device__ inline void put_half(float *y, int ldy, bool add, const struct cuda_matrix &m, const struct cuda_act &a,
-                                float v, int row, int col)
+__device__ inline void put_half(float *y, int ldy, bool add, const struct cuda_matrix &m,
+                                const struct cuda_act &a, float v, int row, int col)
 {
     if (row >= m.rows || col >= a.n)
         return;
@@ -40,7 +41,8 @@ __global__ void __launch_bounds__(32 * WARPS, 3)
     constexpr int AHEAD = 4; // k32 steps in registers
     DYN_SHARED(float, part); // (segments, 16, 8)
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    const int steps = (m.cols + 63) / 64 * 2, segments = (m.cols + SEGMENT - 1) / SEGMENT; // steps of 32
+    const int steps = (m.cols + 63) / 64 * 2,
+              segments = (m.cols + SEGMENT - 1) / SEGMENT; // steps of 32
     const uint8_t *w = m.low + (size_t)blockIdx.x * steps * 1024 + lane * 16;
     const uint8_t *x = a.h + ((size_t)g * 4 + t) * 16;
 
@@ -103,11 +105,13 @@ __device__ inline void stage_in(uint8_t *to, const struct cuda_act &a, int step,
 // PANELS of a warp; part NULL: all segments are this block's. Else (segments, n, rows of panels).
 template <bool BF16, int PANELS>
 __global__ void __launch_bounds__(32 * WARPS, PANELS == 1 ? 2 : 1)
-    half_many(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, float *part, int turn)
+    half_many(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, float *part,
+              int turn)
 {
     DYN_SHARED(uint8_t, shared);
     const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    const int panel = (blockIdx.x * WARPS + threadIdx.x / 32) * PANELS, panels = (m.rows + 15) / 16, col0 = blockIdx.y * COLS;
+    const int panel = (blockIdx.x * WARPS + threadIdx.x / 32) * PANELS, panels = (m.rows + 15) / 16,
+              col0 = blockIdx.y * COLS;
     const int steps = (m.cols + 63) / 64 * 2, first = blockIdx.z * turn * (SEGMENT / 32);
     const int end = min(first + turn * (SEGMENT / 32), steps);
     const uint8_t *w = m.low + (size_t)panel * steps * 1024 + lane * 16;
@@ -124,7 +128,8 @@ __global__ void __launch_bounds__(32 * WARPS, PANELS == 1 ? 2 : 1)
     for (int k0 = first, stage = 0; k0 < end; k0 += STEP, stage = (stage + 1) % STAGES) {
         cp_async_wait<STAGES - 2>();
         __syncthreads();
-        stage_in(shared + (stage + STAGES - 1) % STAGES * STEP * COLS * 64, a, k0 + (STAGES - 1) * STEP, end, col0);
+        stage_in(shared + (stage + STAGES - 1) % STAGES * STEP * COLS * 64, a,
+                 k0 + (STAGES - 1) * STEP, end, col0);
 #pragma unroll 1
         for (int u = 0; u < STEP; u++) {
             const int k = k0 + u;
@@ -160,7 +165,8 @@ __global__ void __launch_bounds__(32 * WARPS, PANELS == 1 ? 2 : 1)
             for (int c = 0; c < TILES; c++)
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
-                    const int row = (panel + p) * 16 + g + i / 2 * 8, col = col0 + 8 * c + 2 * t + i % 2;
+                    const int row = (panel + p) * 16 + g + i / 2 * 8,
+                              col = col0 + 8 * c + 2 * t + i % 2;
                     if (!part)
                         sum[p][c][i] = s ? sum[p][c][i] + acc[p][c][i] : acc[p][c][i];
                     else if (panel + p < panels && col < a.n)
@@ -177,14 +183,16 @@ __global__ void __launch_bounds__(32 * WARPS, PANELS == 1 ? 2 : 1)
         for (int c = 0; c < TILES; c++)
 #pragma unroll
             for (int i = 0; i < 4; i++)
-                put_half(y, ldy, add, m, a, sum[p][c][i], (panel + p) * 16 + g + i / 2 * 8, col0 + 8 * c + 2 * t + i % 2);
+                put_half(y, ldy, add, m, a, sum[p][c][i], (panel + p) * 16 + g + i / 2 * 8,
+                         col0 + 8 * c + 2 * t + i % 2);
 }
 
 // The segments of half_many's parts, in order.
-__global__ void __launch_bounds__(128)
-    half_join(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, const float *part)
+__global__ void __launch_bounds__(128) half_join(float *y, int ldy, bool add, struct cuda_matrix m,
+                                                 struct cuda_act a, const float *part)
 {
-    const int row = blockIdx.x * 128 + threadIdx.x, col = blockIdx.y, segments = (m.cols + SEGMENT - 1) / SEGMENT;
+    const int row = blockIdx.x * 128 + threadIdx.x, col = blockIdx.y,
+              segments = (m.cols + SEGMENT - 1) / SEGMENT;
     const size_t rows = (size_t)(m.rows + 15) / 16 * 16;
 
     if (row >= m.rows)
@@ -196,32 +204,35 @@ __global__ void __launch_bounds__(128)
 }
 
 template <bool BF16>
-void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a, void *part,
-            size_t part_bytes, int sms, cudaStream_t s)
+void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
+            void *part, size_t part_bytes, int sms, cudaStream_t s)
 {
     const int segments = (m->cols + SEGMENT - 1) / SEGMENT, panels = (m->rows + 15) / 16;
     const size_t bytes = STAGES * STEP * COLS * 64;
 
     if (a->n <= 8) {
-        LAUNCH(half_few<BF16>, (unsigned)panels, 32 * WARPS, (size_t)segments * 512, s, y, ldy, add, *m, *a);
+        LAUNCH(half_few<BF16>, (unsigned)panels, 32 * WARPS, (size_t)segments * 512, s, y, ldy, add,
+               *m, *a);
         return;
     }
     dim3 grid((unsigned)(panels + WARPS - 1) / WARPS, (unsigned)(a->n + COLS - 1) / COLS, 1);
-    if ((int)(grid.x * grid.y) < sms && segments > 1 && part_bytes >= cuda_linear_part_bytes(m, a->n)) {
+    if ((int)(grid.x * grid.y) < sms && segments > 1 &&
+        part_bytes >= cuda_linear_part_bytes(m, a->n)) {
         int pieces = (2 * sms + (int)(grid.x * grid.y) - 1) / (int)(grid.x * grid.y);
         int turn = pieces >= segments ? 1 : (segments + pieces - 1) / pieces;
 
         grid.z = (unsigned)((segments + turn - 1) / turn);
-        LAUNCH((half_many<BF16, 1>), grid, 32 * WARPS, bytes, s, y, ldy, add, *m, *a, static_cast<float *>(part), turn);
-        LAUNCH(half_join, dim3((unsigned)(m->rows + 127) / 128, (unsigned)a->n), 128, 0, s, y, ldy, add, *m, *a,
-               static_cast<const float *>(part));
+        LAUNCH((half_many<BF16, 1>), grid, 32 * WARPS, bytes, s, y, ldy, add, *m, *a,
+               static_cast<float *>(part), turn);
+        LAUNCH(half_join, dim3((unsigned)(m->rows + 127) / 128, (unsigned)a->n), 128, 0, s, y, ldy,
+               add, *m, *a, static_cast<const float *>(part));
     } else if ((int)(grid.x * grid.y) < 4 * sms) {
-        LAUNCH((half_many<BF16, 1>), grid, 32 * WARPS, bytes, s, y, ldy, add, *m, *a, static_cast<float *>(nullptr),
-               segments);
+        LAUNCH((half_many<BF16, 1>), grid, 32 * WARPS, bytes, s, y, ldy, add, *m, *a,
+               static_cast<float *>(nullptr), segments);
     } else {
         grid.x = (grid.x + 1) / 2;
-        LAUNCH((half_many<BF16, 2>), grid, 32 * WARPS, bytes, s, y, ldy, add, *m, *a, static_cast<float *>(nullptr),
-               segments);
+        LAUNCH((half_many<BF16, 2>), grid, 32 * WARPS, bytes, s, y, ldy, add, *m, *a,
+               static_cast<float *>(nullptr), segments);
     }
 }
 
@@ -229,13 +240,15 @@ void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const stru
 
 size_t cuda_linear_part_bytes(const struct cuda_matrix *m, int n)
 {
-    const size_t segments = ((size_t)m->cols + SEGMENT - 1) / SEGMENT, rows = ((size_t)m->rows + 15) / 16 * 16;
+    const size_t segments = ((size_t)m->cols + SEGMENT - 1) / SEGMENT,
+                 rows = ((size_t)m->rows + 15) / 16 * 16;
 
     return m->type == 1 || m->type == 30 ? segments * rows * (size_t)n * 4 : 0;
 }
 
-void cuda_linear_half(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a, void *part,
-                      size_t part_bytes, int sms, cudaStream_t s)
+void cuda_linear_half(float *y, int ldy, bool add, const struct cuda_matrix *m,
+                      const struct cuda_act *a, void *part, size_t part_bytes, int sms,
+                      cudaStream_t s)
 {
     if (m->type == 30)
         launch<true>(y, ldy, add, m, a, part, part_bytes, sms, s);

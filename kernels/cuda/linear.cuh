@@ -4,7 +4,8 @@
 #include "matrix.h"
 #include "num.h"
 
-namespace {
+namespace
+{
 
 constexpr int LINEAR_WARPS = 8;
 
@@ -57,7 +58,8 @@ template <int LOW, int HIGH> struct Tile {
 template <int LOW, int HIGH> struct Super {
     uint4 low[LOW], high[HIGH ? HIGH : 1], group[2]; // groups of rows lane / 4, and 8 on
 
-    __device__ inline void load(const uint8_t *l, const uint8_t *h, const uint8_t *g, int super, int lane)
+    __device__ inline void load(const uint8_t *l, const uint8_t *h, const uint8_t *g, int super,
+                                int lane)
     {
         for (int i = 0; i < LOW; i++)
             low[i] = load_once(l + ((size_t)super * LOW + i) * 512 + lane * 16);
@@ -93,7 +95,10 @@ __device__ inline float half_to_float(uint16_t h)
 }
 
 // d of MXFP4 and NVFP4. libcommon/quant.c.
-__device__ inline float e8m0(int e) { return num_float(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23); }
+__device__ inline float e8m0(int e)
+{
+    return num_float(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
+}
 
 __device__ inline float e4m3(int d)
 {
@@ -116,6 +121,9 @@ template <int LEVELS, int BLOCK> __device__ inline float scale_at(const uint8_t 
     return half_to_float(reinterpret_cast<const uint16_t *>(p)[i]);
 }
 
-__device__ inline void put(float *y, float v, bool add) { *y = add ? *y + v : v; }
+__device__ inline void put(float *y, float v, bool add)
+{
+    *y = add ? *y + v : v;
+}
 
 } // namespace

@@ -145,8 +145,9 @@ int cuda_load(struct cuda *c, const struct cuda_matrix *m, const void *host, siz
               int first, int rows, struct err *e)
 {
     struct cuda_loader *l = loader(c);
-    int most = row_bytes < CHUNK / MATRIX_ROWS ? (int)(CHUNK / row_bytes) / MATRIX_ROWS * MATRIX_ROWS
-                                               : MATRIX_ROWS;
+    int most = row_bytes < CHUNK / MATRIX_ROWS
+                   ? (int)(CHUNK / row_bytes) / MATRIX_ROWS * MATRIX_ROWS
+                   : MATRIX_ROWS;
 
     for (int i = 0; l && i < rows; i += most) {
         struct chunk *k = malloc(sizeof(*k));

@@ -2,19 +2,24 @@
 //
 // A block is 128 rows, a panel a warp, by 64 tokens, whose activations pass through shared memory
 // in a ring of stages (cp.async). Weights go from their planes into fragments of signed bytes, once
-// for the 64 tokens. Integer sums of a block of K (mma.sync m16n8k32) are added to the outputs, which
-// stay in registers, by one fma, in order: the bytes are those of few.cu and few_k.cu.
+// for the 64 tokens. Integer sums of a block of K (mma.sync m16n8k32) are added to the outputs,
+// which stay in registers, by one fma, in order: the bytes are those of few.cu and few_k.cu.
 #include "linear.cuh"
 
-namespace {
+namespace
+{
 
 constexpr int COLS = 64, TILES = COLS / 8, STAGES = 3;
 
 // Bytes less zero, each in -128..127; zero < 128 and the bytes are below 128.
-__device__ inline uint32_t less(uint32_t w, uint32_t zero) { return ((w | 0x80808080u) - zero * 0x01010101u) ^ 0x80808080u; }
+__device__ inline uint32_t less(uint32_t w, uint32_t zero)
+{
+    return ((w | 0x80808080u) - zero * 0x01010101u) ^ 0x80808080u;
+}
 
 // Tiles [tile, tile + n) of the activations of 64 tokens into a stage.
-__device__ inline void stage_in(uint8_t *to, const struct cuda_act &a, int tile, int n, int tiles, int col0)
+__device__ inline void stage_in(uint8_t *to, const struct cuda_act &a, int tile, int n, int tiles,
+                                int col0)
 {
     for (int i = threadIdx.x; i < n * COLS * 4; i += 32 * LINEAR_WARPS) {
         int at = tile + i / (COLS * 4), col = col0 + i / 4 % COLS;
@@ -26,7 +31,8 @@ __device__ inline void stage_in(uint8_t *to, const struct cuda_act &a, int tile,
     cp_async_commit();
 }
 
-// acc += (float)dot * (row's d * token's d), of rows lane / 4 and 8 on, tokens 2 (lane % 4) and 1 on.
+// acc += (float)dot * (row's d * token's d), of rows lane / 4 and 8 on, tokens 2 (lane % 4) and 1
+// on.
 __device__ inline void join(float acc[4], const int dot[4], const float d[2], float2 dx)
 {
     acc[0] = fmaf((float)dot[0], d[0] * dx.x, acc[0]);
@@ -35,8 +41,8 @@ __device__ inline void join(float acc[4], const int dot[4], const float d[2], fl
     acc[3] = fmaf((float)dot[3], d[1] * dx.y, acc[3]);
 }
 
-__device__ inline void put_tile(float *y, int ldy, bool add, const struct cuda_matrix &m, int n, const float acc[4],
-                                int row, int col)
+__device__ inline void put_tile(float *y, int ldy, bool add, const struct cuda_matrix &m, int n,
+                                const float acc[4], int row, int col)
 {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
@@ -48,15 +54,18 @@ __device__ inline void put_tile(float *y, int ldy, bool add, const struct cuda_m
 
 template <int LOW, int HIGH, int LEVELS, int BLOCK>
 __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
-    many(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, int zero, bool minima)
+    many(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, int zero,
+         bool minima)
 {
     constexpr int STEP = 2; // tiles of a stage
     constexpr int PER = 64 / BLOCK;
     DYN_SHARED(uint8_t, shared);
-    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, panel = blockIdx.x * LINEAR_WARPS + threadIdx.x / 32;
+    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4,
+              panel = blockIdx.x * LINEAR_WARPS + threadIdx.x / 32;
     const int col0 = blockIdx.y * COLS, tiles = (m.cols + 63) / 64;
     const bool there = panel < (m.rows + 15) / 16;
-    const uint8_t *low = m.low + (size_t)panel * tiles * 128 * LOW, *high = m.high + (size_t)panel * tiles * 128 * HIGH;
+    const uint8_t *low = m.low + (size_t)panel * tiles * 128 * LOW,
+                  *high = m.high + (size_t)panel * tiles * 128 * HIGH;
     const uint4 table = levels_of(LEVELS);
     float acc[TILES][4] = {};
     Tile<LOW, HIGH> next;
@@ -68,8 +77,8 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
     for (int tile0 = 0, stage = 0; tile0 < tiles; tile0 += STEP, stage = (stage + 1) % STAGES) {
         cp_async_wait<STAGES - 2>();
         __syncthreads();
-        stage_in(shared + (stage + STAGES - 1) % STAGES * STEP * COLS * 64, a, tile0 + (STAGES - 1) * STEP, STEP, tiles,
-                 col0);
+        stage_in(shared + (stage + STAGES - 1) % STAGES * STEP * COLS * 64, a,
+                 tile0 + (STAGES - 1) * STEP, STEP, tiles, col0);
         for (int tile = tile0; there && tile < min(tile0 + STEP, tiles); tile++) {
             Tile<LOW, HIGH> w = next;
             const uint8_t *x = shared + (stage * STEP + tile - tile0) * COLS * 64 + lane * 16;
@@ -110,7 +119,8 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
                             mma_s8_k16(dot, r + 2 * h, v[h]);
                         else
                             mma_s8(dot, r, v);
-                        const float2 dx = *reinterpret_cast<const float2 *>(a.d + (size_t)at * a.ld + col);
+                        const float2 dx =
+                            *reinterpret_cast<const float2 *>(a.d + (size_t)at * a.ld + col);
                         join(acc[c], dot, d, dx);
                         if (minima) {
                             const int16_t *s = a.s32 + ((size_t)(at / 8) * a.ld + col) * 8 + at % 8;
@@ -125,7 +135,8 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
     cp_async_wait<0>();
 #pragma unroll
     for (int c = 0; c < TILES; c++)
-        put_tile(y, ldy, add, m, a.n, acc[c], there ? panel * 16 + g : m.rows, col0 + 8 * c + 2 * t);
+        put_tile(y, ldy, add, m, a.n, acc[c], there ? panel * 16 + g : m.rows,
+                 col0 + 8 * c + 2 * t);
 }
 
 template <int LOW, int HIGH, int GROUP, bool MIN>
@@ -134,12 +145,15 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 1)
 {
     constexpr int ZERO = LOW == 2 && HIGH ? 4 : HIGH == 2 ? 32 : 0;
     DYN_SHARED(uint8_t, shared);
-    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4, panel = blockIdx.x * LINEAR_WARPS + threadIdx.x / 32;
+    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4,
+              panel = blockIdx.x * LINEAR_WARPS + threadIdx.x / 32;
     const int col0 = blockIdx.y * COLS, supers = m.cols / 256;
     const bool there = panel < (m.rows + 15) / 16;
-    const uint8_t *low = m.low + (size_t)panel * supers * 512 * LOW, *high = m.high + (size_t)panel * supers * 512 * HIGH;
+    const uint8_t *low = m.low + (size_t)panel * supers * 512 * LOW,
+                  *high = m.high + (size_t)panel * supers * 512 * HIGH;
     const uint8_t *group = m.min + (size_t)panel * supers * 256;
-    const uint32_t *scale = reinterpret_cast<const uint32_t *>(m.scale) + (size_t)panel * supers * 16;
+    const uint32_t *scale =
+        reinterpret_cast<const uint32_t *>(m.scale) + (size_t)panel * supers * 16;
     float acc[TILES][4] = {};
     Super<LOW, HIGH> next;
 
@@ -150,7 +164,8 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 1)
     for (int super = 0, stage = 0; super < supers; super++, stage = (stage + 1) % STAGES) {
         cp_async_wait<STAGES - 2>();
         __syncthreads();
-        stage_in(shared + (stage + STAGES - 1) % STAGES * COLS * 256, a, (super + STAGES - 1) * 4, 4, supers * 4, col0);
+        stage_in(shared + (stage + STAGES - 1) % STAGES * COLS * 256, a, (super + STAGES - 1) * 4,
+                 4, supers * 4, col0);
         if (!there)
             continue;
         Super<LOW, HIGH> w = next;
@@ -172,7 +187,8 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 1)
                 const int s1 = LOW == 2 && !HIGH ? v & 15 : GROUP == 32 ? v : (int)(int8_t)v;
 #pragma unroll
                 for (int c = 0; c < TILES; c++) {
-                    const uint2 q = *reinterpret_cast<const uint2 *>(x + b / 2 * COLS * 64 + c * 512 + b % 2 * 8);
+                    const uint2 q = *reinterpret_cast<const uint2 *>(x + b / 2 * COLS * 64 +
+                                                                     c * 512 + b % 2 * 8);
                     const uint32_t p[2] = {q.x, q.y};
                     int dot[4] = {0, 0, 0, 0};
                     if (GROUP == 16)
@@ -188,7 +204,8 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 1)
         }
         const uint32_t w0 = scale[super * 16 + g], w1 = scale[super * 16 + g + 8];
         const float d[2] = {half_to_float((uint16_t)w0), half_to_float((uint16_t)w1)};
-        const float l[2] = {-half_to_float((uint16_t)(w0 >> 16)), -half_to_float((uint16_t)(w1 >> 16))};
+        const float l[2] = {-half_to_float((uint16_t)(w0 >> 16)),
+                            -half_to_float((uint16_t)(w1 >> 16))};
 #pragma unroll
         for (int c = 0; c < TILES; c++) {
             const int col = col0 + 8 * c + 2 * t;
@@ -215,41 +232,47 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 1)
     cp_async_wait<0>();
 #pragma unroll
     for (int c = 0; c < TILES; c++)
-        put_tile(y, ldy, add, m, a.n, acc[c], there ? panel * 16 + g : m.rows, col0 + 8 * c + 2 * t);
+        put_tile(y, ldy, add, m, a.n, acc[c], there ? panel * 16 + g : m.rows,
+                 col0 + 8 * c + 2 * t);
 }
 
 dim3 grid_of(const struct cuda_matrix *m, const struct cuda_act *a)
 {
-    return dim3((unsigned)((m->rows + 15) / 16 + LINEAR_WARPS - 1) / LINEAR_WARPS, (unsigned)(a->n + COLS - 1) / COLS);
+    return dim3((unsigned)((m->rows + 15) / 16 + LINEAR_WARPS - 1) / LINEAR_WARPS,
+                (unsigned)(a->n + COLS - 1) / COLS);
 }
 
 template <int LOW, int HIGH, int LEVELS, int BLOCK>
-void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s)
+void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
+            cudaStream_t s)
 {
     struct matrix_format f = matrix_format(m->type);
 
-    LAUNCH((many<LOW, HIGH, LEVELS, BLOCK>), grid_of(m, a), 32 * LINEAR_WARPS, STAGES * 2 * COLS * 64, s, y, ldy, add,
-           *m, *a, f.zero, f.min != 0);
+    LAUNCH((many<LOW, HIGH, LEVELS, BLOCK>), grid_of(m, a), 32 * LINEAR_WARPS,
+           STAGES * 2 * COLS * 64, s, y, ldy, add, *m, *a, f.zero, f.min != 0);
 }
 
 template <int LOW, int HIGH, int GROUP, bool MIN>
-void launch_k(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s)
+void launch_k(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
+              cudaStream_t s)
 {
-    LAUNCH((many_k<LOW, HIGH, GROUP, MIN>), grid_of(m, a), 32 * LINEAR_WARPS, STAGES * COLS * 256, s, y, ldy, add, *m,
-           *a);
+    LAUNCH((many_k<LOW, HIGH, GROUP, MIN>), grid_of(m, a), 32 * LINEAR_WARPS, STAGES * COLS * 256,
+           s, y, ldy, add, *m, *a);
 }
 
 } // namespace
 
-void cuda_linear_many(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-                      cudaStream_t s)
+void cuda_linear_many(float *y, int ldy, bool add, const struct cuda_matrix *m,
+                      const struct cuda_act *a, cudaStream_t s)
 {
     struct matrix_format f = matrix_format(m->type);
 
     if (f.block == 256 && f.low == 2)
-        f.high ? launch_k<2, 1, 16, false>(y, ldy, add, m, a, s) : launch_k<2, 0, 16, true>(y, ldy, add, m, a, s);
+        f.high ? launch_k<2, 1, 16, false>(y, ldy, add, m, a, s)
+               : launch_k<2, 0, 16, true>(y, ldy, add, m, a, s);
     else if (f.block == 256 && f.high != 1)
-        f.high ? launch_k<4, 2, 16, false>(y, ldy, add, m, a, s) : launch_k<4, 0, 32, true>(y, ldy, add, m, a, s);
+        f.high ? launch_k<4, 2, 16, false>(y, ldy, add, m, a, s)
+               : launch_k<4, 0, 32, true>(y, ldy, add, m, a, s);
     else if (f.block == 256)
         launch_k<4, 1, 32, true>(y, ldy, add, m, a, s);
     else if (f.low == 8)
@@ -257,7 +280,9 @@ void cuda_linear_many(float *y, int ldy, bool add, const struct cuda_matrix *m, 
     else if (f.levels == 1)
         launch<4, 0, 1, 32>(y, ldy, add, m, a, s);
     else if (f.levels == 2)
-        f.block == 16 ? launch<4, 0, 2, 16>(y, ldy, add, m, a, s) : launch<4, 0, 2, 32>(y, ldy, add, m, a, s);
+        f.block == 16 ? launch<4, 0, 2, 16>(y, ldy, add, m, a, s)
+                      : launch<4, 0, 2, 32>(y, ldy, add, m, a, s);
     else
-        f.high ? launch<4, 1, 0, 32>(y, ldy, add, m, a, s) : launch<4, 0, 0, 32>(y, ldy, add, m, a, s);
+        f.high ? launch<4, 1, 0, 32>(y, ldy, add, m, a, s)
+               : launch<4, 0, 0, 32>(y, ldy, add, m, a, s);
 }

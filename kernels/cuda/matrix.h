@@ -3,8 +3,8 @@
  * its next 16 bytes.
  *
  * Quantized values lie in planes, for a panel one after the other:
- *   low    tiles of 64 values of K. 8 bits: (tile, k32, lane, 16 B). 4 bits: (tile, lane, 16 B), the
- *          low nibbles of a byte are of the first k32 of the tile, the high ones of the second; for
+ *   low    tiles of 64 values of K. 8 bits: (tile, k32, lane, 16 B). 4 bits: (tile, lane, 16 B),
+ * the low nibbles of a byte are of the first k32 of the tile, the high ones of the second; for
  *          types whose nibbles name levels, sixteen bits hold the four nibbles of a register.
  *          2 bits: (half of 256, lane, 16 B), two bits of a byte for each k32 of the half.
  *   high   1 bit: (tile, lane, 4 B), bit 2 r + i of a byte is of register r of k32 i; types with
@@ -28,12 +28,12 @@ enum { MATRIX_ROWS = 16, MATRIX_TILE = 64, MATRIX_SUPER = 256 };
 
 /* How the values of a type are stored and what they mean. */
 struct matrix_format {
-    int block;    // values that share a d: 16, 32, 256; 1 for floats
+    int block;     // values that share a d: 16, 32, 256; 1 for floats
     int low, high; // bits in the planes
-    int zero;     // is subtracted from the value
-    int levels;   // 0 none, 1 IQ4_NL's, 2 those of FP4
-    int min;      // there is a minimum
-    int group;    // blocks of 256: values that share a scale, 16 or 32
+    int zero;      // is subtracted from the value
+    int levels;    // 0 none, 1 IQ4_NL's, 2 those of FP4
+    int min;       // there is a minimum
+    int group;     // blocks of 256: values that share a scale, 16 or 32
 };
 
 /* One matrix, or several of a type one below the other. */
@@ -72,8 +72,8 @@ MATRIX_FN struct matrix_format matrix_format(int type)
     struct matrix_format f = {0, 0, 0, 0, 0, 0, 0};
 
     switch (type) {
-    case 0: // F32
-    case 1: // F16
+    case 0:  // F32
+    case 1:  // F16
     case 30: // BF16
         f.block = 1;
         break;

@@ -5,12 +5,30 @@
 #include "gpu.h"
 #include "matrix.h"
 
-namespace {
+namespace
+{
 
-enum { F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q2_K = 10, Q3_K = 11,
-       Q4_K = 12, Q5_K = 13, Q6_K = 14, IQ4_NL = 20, BF16 = 30, MXFP4 = 39, NVFP4 = 40 };
+enum {
+    F32 = 0,
+    F16 = 1,
+    Q4_0 = 2,
+    Q4_1 = 3,
+    Q5_0 = 6,
+    Q5_1 = 7,
+    Q8_0 = 8,
+    Q2_K = 10,
+    Q3_K = 11,
+    Q4_K = 12,
+    Q5_K = 13,
+    Q6_K = 14,
+    IQ4_NL = 20,
+    BF16 = 30,
+    MXFP4 = 39,
+    NVFP4 = 40
+};
 
-// Where a type's blocks have their parts: bytes of a block, and from where d, minimum, fifth bits and values.
+// Where a type's blocks have their parts: bytes of a block, and from where d, minimum, fifth bits
+// and values.
 struct Block {
     int bytes, d, m, high, low;
 };
@@ -18,18 +36,31 @@ struct Block {
 __host__ __device__ inline Block block_of(int type)
 {
     switch (type) {
-    case Q8_0: return {34, 0, 0, 0, 2};
-    case Q4_0: case IQ4_NL: return {18, 0, 0, 0, 2};
-    case Q4_1: return {20, 0, 2, 0, 4};
-    case Q5_0: return {22, 0, 0, 2, 6};
-    case Q5_1: return {24, 0, 2, 4, 8};
-    case MXFP4: return {17, 0, 0, 0, 1};
-    case NVFP4: return {36, 0, 0, 0, 4};
-    case Q2_K: return {84, 80, 82, 0, 16};
-    case Q3_K: return {110, 108, 0, 0, 32};
-    case Q4_K: return {144, 0, 2, 0, 16};
-    case Q5_K: return {176, 0, 2, 16, 48};
-    default: return {210, 208, 0, 128, 0}; // Q6_K
+    case Q8_0:
+        return {34, 0, 0, 0, 2};
+    case Q4_0:
+    case IQ4_NL:
+        return {18, 0, 0, 0, 2};
+    case Q4_1:
+        return {20, 0, 2, 0, 4};
+    case Q5_0:
+        return {22, 0, 0, 2, 6};
+    case Q5_1:
+        return {24, 0, 2, 4, 8};
+    case MXFP4:
+        return {17, 0, 0, 0, 1};
+    case NVFP4:
+        return {36, 0, 0, 0, 4};
+    case Q2_K:
+        return {84, 80, 82, 0, 16};
+    case Q3_K:
+        return {110, 108, 0, 0, 32};
+    case Q4_K:
+        return {144, 0, 2, 0, 16};
+    case Q5_K:
+        return {176, 0, 2, 16, 48};
+    default:
+        return {210, 208, 0, 128, 0}; // Q6_K
     }
 }
 
@@ -59,26 +90,40 @@ __device__ inline unsigned value(const Job &j, int row, int k)
     int i = k % 32, l = k % 256;
 
     switch (j.m.type) {
-    case Q8_0: return q[i];
-    case NVFP4: return q[k % 64 / 16 * 8 + k % 8] >> (k % 16 / 8 * 4) & 15;
-    case Q5_0: case Q5_1:
+    case Q8_0:
+        return q[i];
+    case NVFP4:
+        return q[k % 64 / 16 * 8 + k % 8] >> (k % 16 / 8 * 4) & 15;
+    case Q5_0:
+    case Q5_1:
         return (q[i % 16] >> (i / 16 * 4) & 15) | (p[j.b.high + i / 8] >> (i % 8) & 1) << 4;
-    case Q2_K: return q[l / 128 * 32 + l % 32] >> (l % 128 / 32 * 2) & 3;
+    case Q2_K:
+        return q[l / 128 * 32 + l % 32] >> (l % 128 / 32 * 2) & 3;
     case Q3_K:
-        return (q[l / 128 * 32 + l % 32] >> (l % 128 / 32 * 2) & 3) | (p[l % 32] >> (l / 32) & 1) << 2;
-    case Q4_K: return q[l / 64 * 32 + l % 32] >> (l % 64 / 32 * 4) & 15;
+        return (q[l / 128 * 32 + l % 32] >> (l % 128 / 32 * 2) & 3) | (p[l % 32] >> (l / 32) & 1)
+                                                                          << 2;
+    case Q4_K:
+        return q[l / 64 * 32 + l % 32] >> (l % 64 / 32 * 4) & 15;
     case Q5_K:
-        return (q[l / 64 * 32 + l % 32] >> (l % 64 / 32 * 4) & 15) | (p[j.b.high + l % 32] >> (l / 32) & 1) << 4;
+        return (q[l / 64 * 32 + l % 32] >> (l % 64 / 32 * 4) & 15) |
+               (p[j.b.high + l % 32] >> (l / 32) & 1) << 4;
     case Q6_K:
         return (q[l / 128 * 64 + l % 64] >> (l % 128 / 64 * 4) & 15) |
                (p[j.b.high + l / 128 * 32 + l % 32] >> (l % 128 / 32 * 2) & 3) << 4;
-    default: return q[i % 16] >> (i / 16 * 4) & 15;
+    default:
+        return q[i % 16] >> (i / 16 * 4) & 15;
     }
 }
 
 // Row and first column, within 32, of register r of a lane.
-__device__ inline int reg_row(int lane, int r) { return lane / 4 + 8 * (r % 2); }
-__device__ inline int reg_k(int lane, int r) { return 16 * (r / 2) + 4 * (lane % 4); }
+__device__ inline int reg_row(int lane, int r)
+{
+    return lane / 4 + 8 * (r % 2);
+}
+__device__ inline int reg_k(int lane, int r)
+{
+    return 16 * (r / 2) + 4 * (lane % 4);
+}
 
 __device__ inline uint32_t low_word(const Job &j, int row0, int w)
 {
@@ -91,7 +136,8 @@ __device__ inline uint32_t low_word(const Job &j, int row0, int w)
     else if (j.f.low == 4)
         for (int h = 0; h < 2; h++)
             for (int i = 0; i < 4; i++)
-                out |= value(j, row, w / 128 * 64 + h * 32 + k + i) % 16 << (j.f.levels ? 16 * h + 4 * i : 8 * i + 4 * h);
+                out |= value(j, row, w / 128 * 64 + h * 32 + k + i) % 16
+                       << (j.f.levels ? 16 * h + 4 * i : 8 * i + 4 * h);
     else
         for (int h = 0; h < 4; h++)
             for (int i = 0; i < 4; i++)
@@ -110,18 +156,26 @@ __device__ inline uint32_t high_word(const Job &j, int row0, int w)
         for (int r = 0; r < 4; r++)
             for (int h = 0; h < 2; h++)
                 for (int i = 0; i < 4; i++)
-                    out |= (value(j, row0 + reg_row(lane, r), tile * 64 + h * 32 + reg_k(lane, r) + i) >> j.f.low & 1)
+                    out |= (value(j, row0 + reg_row(lane, r),
+                                  tile * 64 + h * 32 + reg_k(lane, r) + i) >>
+                                j.f.low &
+                            1)
                            << (8 * i + 2 * r + h);
         return out;
     }
     for (int r = 0; r < 4; r++)
         for (int i = 0; i < 4; i++)
-            out |= (value(j, row0 + reg_row(w % 128 / 4, r), w / 128 * 128 + w % 4 * 32 + reg_k(w % 128 / 4, r) + i) >> 4)
+            out |= (value(j, row0 + reg_row(w % 128 / 4, r),
+                          w / 128 * 128 + w % 4 * 32 + reg_k(w % 128 / 4, r) + i) >>
+                    4)
                    << (8 * i + 2 * r);
     return out;
 }
 
-__device__ inline uint32_t half_at(const uint8_t *p) { return (uint32_t)(p[0] | p[1] << 8); }
+__device__ inline uint32_t half_at(const uint8_t *p)
+{
+    return (uint32_t)(p[0] | p[1] << 8);
+}
 
 // Two halves, or four bytes, of d or m: neighbours are rows. A pair d, m for blocks of 256.
 __device__ inline uint32_t scale_word(const Job &j, int row0, int w, int at)
@@ -141,7 +195,8 @@ __device__ inline uint32_t scale_word(const Job &j, int row0, int w, int at)
         int e = w * 4 / bytes + i, row = row0 + e % 16, k = e / 16 * j.f.block;
         if (row < j.rows && k < j.m.cols) {
             const uint8_t *p = block_at(j, row, k);
-            out |= bytes == 2 ? half_at(p + at) << 16 * i : (uint32_t)p[j.f.block == 16 ? k % 64 / 16 : 0] << 8 * i;
+            out |= bytes == 2 ? half_at(p + at) << 16 * i
+                              : (uint32_t)p[j.f.block == 16 ? k % 64 / 16 : 0] << 8 * i;
         }
     }
     return out;
@@ -176,7 +231,8 @@ __device__ inline uint32_t group_word(const Job &j, int row0, int w)
         else if (j.m.type == Q6_K)
             v = p[192 + g];
         else
-            v = j.m.type == Q3_K ? packed_scale(Q3_K, p, g, false) : packed_scale(j.m.type, p, g % 8, g >= 8);
+            v = j.m.type == Q3_K ? packed_scale(Q3_K, p, g, false)
+                                 : packed_scale(j.m.type, p, g % 8, g >= 8);
         out |= (uint32_t)(v & 255) << 8 * i;
     }
     return out;
@@ -186,7 +242,9 @@ __device__ inline uint32_t float_word(const Job &j, int row0, int w)
 {
     if (j.m.type == F32) {
         int row = row0 + w / j.m.cols;
-        return row < j.rows ? reinterpret_cast<const uint32_t *>(j.raw)[(size_t)row * j.m.cols + w % j.m.cols] : 0;
+        return row < j.rows ? reinterpret_cast<const uint32_t *>(
+                                  j.raw)[(size_t)row * j.m.cols + w % j.m.cols]
+                            : 0;
     }
     int lane = w % 128 / 4, r = w % 4, row = row0 + reg_row(lane, r);
     int k = w / 128 * 16 + 8 * (r / 2) + 2 * (lane % 4);
@@ -228,7 +286,8 @@ size_t raw_row_bytes(const Job &j)
 
 } // namespace
 
-void cuda_repack(const struct cuda_matrix *m, const uint8_t *raw, int first, int rows, cudaStream_t s)
+void cuda_repack(const struct cuda_matrix *m, const uint8_t *raw, int first, int rows,
+                 cudaStream_t s)
 {
     struct matrix_planes p = matrix_planes(m->type, m->cols);
     const uint8_t *to[4] = {m->low, m->high, m->scale, m->min};
@@ -245,7 +304,7 @@ void cuda_repack(const struct cuda_matrix *m, const uint8_t *raw, int first, int
     for (int i = 0; i < 4; i++) {
         j.words = (int)(bytes[i] / 4);
         if (j.words)
-            LAUNCH(repack, dim3((unsigned)(j.words + 255) / 256, (unsigned)(rows + 15) / 16), 256, 0, s,
-                   reinterpret_cast<uint32_t *>(const_cast<uint8_t *>(to[i])), j, (Plane)i);
+            LAUNCH(repack, dim3((unsigned)(j.words + 255) / 256, (unsigned)(rows + 15) / 16), 256,
+                   0, s, reinterpret_cast<uint32_t *>(const_cast<uint8_t *>(to[i])), j, (Plane)i);
     }
 }

@@ -66,8 +66,7 @@ static void stage(struct cuda *c, const struct step *s, int stride)
         memcpy(at + 4 * tokens, s->out, (size_t)s->n_out * sizeof(*at));
     at += ARRAYS * tokens;
     for (int i = 0; i < s->n_seq; i++, at += stride)
-        memcpy(at, s->page + (size_t)i * (size_t)s->max_pages,
-               (size_t)s->max_pages * sizeof(*at));
+        memcpy(at, s->page + (size_t)i * (size_t)s->max_pages, (size_t)s->max_pages * sizeof(*at));
 }
 
 static bool send(struct cuda *c, const struct step *s, int stride)
@@ -149,7 +148,8 @@ int cuda_step_begin(struct backend *b, const struct step *s, struct err *e)
         return STEP_REPLAY;
     c->recording = true;
     c->broken = false;
-    if (!cuda_ok(c, cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeThreadLocal), "record")) {
+    if (!cuda_ok(c, cudaStreamBeginCapture(c->stream, cudaStreamCaptureModeThreadLocal),
+                 "record")) {
         *e = c->failed;
         return -1;
     }

@@ -135,8 +135,8 @@ static double block_max(const float *x, int i, int block)
     return (double)max;
 }
 
-/* Whether y is within bounds of the exact value y0 + w x + bias; w is the row as floats. Activations
- * were rounded by `rounded` of their size. */
+/* Whether y is within bounds of the exact value y0 + w x + bias; w is the row as floats.
+ * Activations were rounded by `rounded` of their size. */
 static bool near(const struct problem *p, const float *w, int block, float bias, int t, float y0,
                  float y, double rounded)
 {
@@ -150,7 +150,8 @@ static bool near(const struct problem *p, const float *w, int block, float bias,
             slack += fabs((double)w[i]) * block_max(x, i, block) / 254 * 1.001;
     }
     /* d scale q and the minimum cancel within w, so their rounding shows more than w x does */
-    slack += (size + fabs((double)y0)) * 0x1p-18 + size * rounded + (block > 1 ? size * 0x1p-14 + 1e-4 : 0);
+    slack += (size + fabs((double)y0)) * 0x1p-18 + size * rounded +
+             (block > 1 ? size * 0x1p-14 + 1e-4 : 0);
     return fabs(exact + (double)y0 - (double)y) <= slack;
 }
 
@@ -173,8 +174,8 @@ static void check_values(const struct problem *p, const float *y, const float *y
                 size_t at = (size_t)t * (size_t)p->w.rows + (size_t)(first + r);
 
                 bad += !near(p, w, tensor_block(q->type), bias, t, 0, y[at], rounded ? by : 0);
-                bad_add += !near(p, w, tensor_block(q->type), bias, t, p->y0[at],
-                                 y_add[at], rounded ? by : 0);
+                bad_add += !near(p, w, tensor_block(q->type), bias, t, p->y0[at], y_add[at],
+                                 rounded ? by : 0);
             }
         }
     CHECK(bad == 0);
@@ -189,7 +190,8 @@ static bool halves_of(const struct problem *p)
     return false;
 }
 
-/* Every backend, whole and token by token, gives the oracle's bytes; tensor cores give their own. */
+/* Every backend, whole and token by token, gives the oracle's bytes; tensor cores give their own.
+ */
 static void check_bytes(struct ops *o, struct problem *p, float *y, float *y_add)
 {
     size_t n = (size_t)p->n * (size_t)p->w.rows;

@@ -1,0 +1,323 @@
+/* gpu_bench.c - the transformer on a GPU, on random weights of real shapes: one line of JSON each.
+ *
+ *     gpu_bench llm-cuda.so [read_gb_s [models [types]]]
+ *
+ * Tokens a second of decode with 1 to 64 sequences and of prompts, beside the rate at which memory
+ * was read (read_gb_s) and what a step must read: weights once, keys and values of the positions
+ * before it. Times are of steps as the engine takes them, replayed where they are recorded,
+ * without sampling; medians of several runs of several steps. Needs no other library. */
+#include "forward.h"
+#include "mem.h"
+#include "quant.h"
+#include "tensor.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { RUNS = 5, PROMPT = 2048, SEQS = 64, MARGIN = 1 << 16 };
+
+struct shape {
+    const char *name;
+    int dim, ffn, heads, kv_heads, layers, vocab;
+};
+
+static const struct shape shapes[] = {
+    {"llama-8b", 4096, 14336, 32, 8, 32, 128256},
+    {"llama-1b", 2048, 8192, 32, 8, 16, 128256},
+};
+
+struct bench {
+    struct backend *b;
+    struct model m;
+    struct kv_pages kv;
+    struct act a;
+    const struct shape *shape;
+    enum tensor_type type;
+    double read_gb_s;
+    size_t body, head; // bytes of weights that a step reads
+    uint8_t *block;    // random blocks, of which each matrix takes some
+    size_t block_bytes, at;
+    int32_t *page;
+    int max_pages;
+};
+
+static double seconds(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void stop(const struct err *e)
+{
+    fprintf(stderr, "gpu_bench: %s\n", e->msg);
+    exit(1);
+}
+
+/* Blocks whose bits are random and whose scales are small. */
+static void fill(uint8_t *p, size_t n, enum tensor_type t)
+{
+    size_t size = tensor_block_bytes(t);
+    uint16_t d = quant_to_f16(0.002f);
+    uint64_t s = 1;
+
+    for (size_t i = 0; i + 8 <= n; i += 8) {
+        uint64_t z = s += 0x9e3779b97f4a7c15u;
+
+        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+        z &= tensor_block(t) > 1 ? UINT64_MAX : 0xbcffbcffbcffbcffu; // half floats below 2^-6
+        memcpy(p + i, &z, 8);
+    }
+    for (size_t i = 0; tensor_block(t) > 1 && i + size <= n; i += size) {
+        size_t at = t == T_Q6_K ? 208 : t == T_Q3_K ? 108 : t == T_Q2_K ? 80 : 0;
+
+        memcpy(p + i + at, &d, 2);
+        if (t == T_Q4_K || t == T_Q5_K || t == T_Q2_K)
+            memcpy(p + i + at + 2, &d, 2);
+    }
+}
+
+static struct weight matrix(struct bench *c, int rows, int cols, size_t *bytes)
+{
+    struct weight w = {.rows = rows, .cols = cols, .n_parts = 1};
+    size_t n = tensor_row_bytes(c->type, cols) * (size_t)rows;
+    struct err e;
+
+    c->at += tensor_block_bytes(c->type) * 16; // of one address, matrices would be one
+    if (c->at + n > c->block_bytes)
+        c->at = c->at % (tensor_block_bytes(c->type) * 16) + tensor_block_bytes(c->type);
+    w.part[0] = (struct weight_part){.type = c->type, .rows = rows, .host = c->block + c->at};
+    if (c->b->ops->weight(c->b, &w, &e))
+        stop(&e);
+    *bytes += n;
+    return w;
+}
+
+static float *floats(struct bench *c, int n, float x)
+{
+    size_t bytes = (size_t)n * sizeof(float);
+    float *host = mem_new(bytes);
+    void *d;
+    struct err e;
+
+    for (int i = 0; i < n; i++)
+        host[i] = x;
+    if (c->b->ops->alloc(c->b, bytes, &d, &e) || c->b->ops->upload(c->b, d, host, bytes, &e))
+        stop(&e);
+    free(host);
+    return d;
+}
+
+static void model_make(struct bench *c)
+{
+    const struct shape *s = c->shape;
+    struct model *m = &c->m;
+    int hd = s->dim / s->heads;
+    float *freq = mem_new((size_t)hd / 2 * sizeof(*freq));
+    size_t unread = 0;
+
+    c->block_bytes = tensor_row_bytes(c->type, s->dim) * (size_t)s->vocab + MARGIN * 256;
+    c->block = mem_new(c->block_bytes);
+    c->at = 0;
+    fill(c->block, c->block_bytes, c->type);
+    for (int i = 0; i < hd / 2; i++)
+        freq[i] = 1.0f / (float)(1 + i);
+    *m = (struct model){.dim = s->dim, .n_layers = s->layers, .vocab = s->vocab};
+    m->ctx = 8192;
+    m->embed_scale = 1.0f;
+    m->ffn = (struct ffn_shape){s->ffn, 1, FFN_SILU};
+    m->attn = (struct attn_shape){.n_heads = s->heads,
+                                  .n_kv_heads = s->kv_heads,
+                                  .head_dim = hd,
+                                  .rope_dims = hd,
+                                  .rope_pairs_apart = 1,
+                                  .inv_freq = freq,
+                                  .scale = 0.1f};
+    m->out_norm = (struct norm_weight){NORM_RMS, 1e-5f, floats(c, s->dim, 1), NULL};
+    m->layer = mem_zero((size_t)s->layers, sizeof(*m->layer));
+    m->embed = matrix(c, s->vocab, s->dim, &unread);
+    m->head = s->dim < 4096 ? m->embed : matrix(c, s->vocab, s->dim, &unread);
+    c->head = tensor_row_bytes(c->type, s->dim) * (size_t)s->vocab;
+    for (int i = 0; i < s->layers; i++) {
+        struct layer *l = &m->layer[i];
+
+        l->attn_norm = l->ffn_norm = m->out_norm;
+        l->attn = m->attn;
+        l->qkv = matrix(c, (s->heads + 2 * s->kv_heads) * hd, s->dim, &c->body);
+        l->o = matrix(c, s->dim, s->dim, &c->body);
+        l->gate_up = matrix(c, 2 * s->ffn, s->dim, &c->body);
+        l->down = matrix(c, s->dim, s->ffn, &c->body);
+    }
+}
+
+/* Seconds of a step: n tokens of each of seqs sequences at positions from `pos` on. */
+static void step_run(struct bench *c, int seqs, int n, int pos)
+{
+    static int32_t token[PROMPT], at[PROMPT], seq[PROMPT], out[SEQS];
+    struct step s = {.n = seqs * n, .n_out = seqs, .n_seq = seqs, .max_pages = c->max_pages};
+    struct err e;
+
+    for (int q = 0; q < seqs; q++) {
+        for (int i = 0; i < n; i++) {
+            token[q * n + i] = (q * 131 + pos + i * 97) % c->m.vocab;
+            at[q * n + i] = pos + i;
+            seq[q * n + i] = q;
+        }
+        out[q] = q * n + n - 1;
+    }
+    s.token = token;
+    s.pos = at;
+    s.seq = seq;
+    s.out = out;
+    s.page = c->page;
+    if (forward(&c->m, c->b, &c->kv, &c->a, &s, &e))
+        stop(&e);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Median, least and greatest seconds of a step. */
+static void measure(struct bench *c, int seqs, int n, int pos, double t[3])
+{
+    int steps = n > 1 ? 3 : 24;
+    double run[RUNS];
+
+    for (int i = 0; i < 4; i++)
+        step_run(c, seqs, n, pos);
+    c->b->ops->sync(c->b);
+    for (int r = 0; r < RUNS; r++) {
+        run[r] = seconds();
+        for (int i = 0; i < steps; i++)
+            step_run(c, seqs, n, pos + (n > 1 ? 0 : i));
+        c->b->ops->sync(c->b);
+        run[r] = (seconds() - run[r]) / steps;
+    }
+    qsort(run, RUNS, sizeof(*run), by_value);
+    t[0] = run[RUNS / 2], t[1] = run[0], t[2] = run[RUNS - 1];
+}
+
+static void decode(struct bench *c, int seqs, int pos)
+{
+    const struct shape *s = c->shape;
+    double t[3], kv = 8.0 * s->kv_heads * (s->dim / s->heads) * s->layers * pos * seqs, read;
+
+    measure(c, seqs, 1, pos, t);
+    read = ((double)(c->body + c->head) + kv) / t[0] / 1e9;
+    printf(
+        "{\"bench\":\"decode\",\"model\":\"%s\",\"type\":\"%s\",\"batch\":%d,\"ctx\":%d,"
+        "\"us\":%.1f,\"us_min\":%.1f,\"us_max\":%.1f,\"tok_s\":%.1f,\"gb_s\":%.1f,\"percent\":%.1f}\n",
+        s->name, tensor_type_name(c->type), seqs, pos, t[0] * 1e6, t[1] * 1e6, t[2] * 1e6,
+        seqs / t[0], read, c->read_gb_s > 0 ? 100 * read / c->read_gb_s : 0);
+    fflush(stdout);
+}
+
+static void prompt(struct bench *c, int n)
+{
+    const struct shape *s = c->shape;
+    double t[3], hd = s->dim / s->heads;
+    double macs = (double)s->layers *
+                  ((double)s->dim * (s->dim * 2 + 2 * hd * s->kv_heads) + 3.0 * s->dim * s->ffn);
+
+    measure(c, 1, n, 0, t);
+    printf("{\"bench\":\"prompt\",\"model\":\"%s\",\"type\":\"%s\",\"tokens\":%d,\"ms\":%.2f,"
+           "\"tok_s\":%.0f,\"tflop_s\":%.1f}\n",
+           s->name, tensor_type_name(c->type), n, t[0] * 1e3, n / t[0], 2 * macs * n / t[0] / 1e12);
+    fflush(stdout);
+}
+
+static void cache_make(struct bench *c)
+{
+    const struct shape *s = c->shape;
+    int pages = SEQS * 18 + 64;
+    size_t bytes;
+    void *d;
+    struct err e;
+
+    c->kv = (struct kv_pages){NULL, s->layers, pages, s->kv_heads, s->dim / s->heads};
+    bytes = (size_t)s->layers * (size_t)pages * (size_t)s->kv_heads * 2 * BACKEND_PAGE *
+            (size_t)(s->dim / s->heads) * sizeof(float);
+    if (c->b->ops->alloc(c->b, bytes, &d, &e))
+        stop(&e);
+    c->kv.data_d = d;
+    c->max_pages = 18;
+    c->page = mem_new(sizeof(*c->page) * (size_t)pages);
+    for (int i = 0; i < pages; i++)
+        c->page[i] = (int)((unsigned)i * 7919u % (unsigned)pages);
+}
+
+/* One model in one type: in a backend of its own, which takes its memory along when it closes. */
+static void bench(const struct shape *s, enum tensor_type t, struct backend *b, double read_gb_s)
+{
+    struct bench c = {.b = b, .shape = s, .type = t, .read_gb_s = read_gb_s};
+    double start = seconds(), loaded;
+    struct err e;
+
+    model_make(&c);
+    cache_make(&c);
+    if (forward_open(&c.a, &c.m, b, PROMPT, SEQS, &e))
+        stop(&e);
+    loaded = seconds();
+    step_run(&c, 1, 1, 0);
+    b->ops->sync(b);
+    printf("{\"bench\":\"load\",\"model\":\"%s\",\"type\":\"%s\",\"bytes\":%zu,\"s\":%.3f,"
+           "\"gb_s\":%.2f}\n",
+           s->name, tensor_type_name(t), c.body + c.head, seconds() - start,
+           (double)(c.body + c.head) / (seconds() - start) / 1e9);
+    (void)loaded;
+    decode(&c, 1, 128);
+    decode(&c, 8, 1024);
+    decode(&c, 32, 1024);
+    decode(&c, 64, 1024);
+    c.max_pages = 32;
+    prompt(&c, 512);
+    prompt(&c, PROMPT);
+    forward_close(&c.a, b);
+    b->ops->free(b, c.kv.data_d, 0);
+    b->ops->free(b, c.m.out_norm.w_d, 0);
+    free(c.page);
+    free(c.block);
+    free(c.m.layer);
+    free((void *)(uintptr_t)c.m.attn.inv_freq);
+}
+
+int main(int argc, char **argv)
+{
+    static const enum tensor_type types[] = {T_BF16, T_Q8_0, T_Q4_0, T_Q4_K, T_Q6_K};
+    double read_gb_s = argc > 2 ? atof(argv[2]) : 0;
+    struct backend_cuda o = {.version = BACKEND_CUDA_VERSION};
+    struct backend *(*open)(const struct backend_cuda *, struct err *) = NULL;
+    void *so = argc > 1 ? dlopen(argv[1], RTLD_NOW) : NULL;
+    void *f = so ? dlsym(so, "llm_cuda_open") : NULL;
+    struct err e;
+
+    if (!f) {
+        fprintf(stderr, "usage: gpu_bench llm-cuda.so [read_gb_s [models [types]]]: %s\n",
+                argc > 1 ? dlerror() : "");
+        return 2;
+    }
+    memcpy(&open, &f, sizeof(f));
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++)
+        for (size_t k = 0; k < sizeof(types) / sizeof(*types); k++) {
+            struct backend *b;
+
+            if ((argc > 3 && !strstr(argv[3], shapes[i].name)) ||
+                (argc > 4 && !strstr(argv[4], tensor_type_name(types[k]))))
+                continue;
+            b = open(&o, &e);
+            if (!b)
+                stop(&e);
+            bench(&shapes[i], types[k], b, read_gb_s);
+            backend_close(b);
+        }
+    return 0;
+}
