@@ -74,6 +74,7 @@ __global__ void __launch_bounds__(32 * WARPS) quantize_32(struct cuda_act a, con
 {
     int lane = threadIdx.x % 32, token = blockIdx.y, sum;
     int k = (blockIdx.x * WARPS + threadIdx.x / 32) * 128 + lane * 4;
+    previous_done();
     float4 v = load4(x + (size_t)token * a.cols, k, a.cols);
     float max = top4(v);
 
@@ -94,6 +95,7 @@ __global__ void __launch_bounds__(32 * WARPS) quantize_256(struct cuda_act a, co
 {
     int lane = threadIdx.x % 32, token = blockIdx.y, sum;
     int k = (blockIdx.x * WARPS + threadIdx.x / 32) * 256 + lane * 4;
+    previous_done();
     float4 v0 = load4(x + (size_t)token * a.cols, k, a.cols);
     float4 v1 = load4(x + (size_t)token * a.cols, k + 128, a.cols);
     float max = above(top4(v0), top4(v1)), scale;
@@ -131,6 +133,7 @@ __global__ void __launch_bounds__(256) halve(struct cuda_act a, const float *x, 
     int token = blockIdx.x, pad = (a.cols + 63) / 64 * 64;
     float max = 0.0f, scale = 1.0f, inverse = 1.0f;
 
+    previous_done();
     x += (size_t)token * a.cols;
     if (!bf16) {
         for (int k = threadIdx.x; k < a.cols; k += 256)
@@ -219,12 +222,12 @@ void cuda_act_quantize(const struct cuda_act *a, const float *x, cudaStream_t s)
     dim3 grid((unsigned)((a->cols + per - 1) / per), (unsigned)a->n);
 
     if (a->block == 256)
-        LAUNCH(quantize_256, grid, 32 * WARPS, 0, s, *a, x);
+        LAUNCH_EARLY(quantize_256, grid, 32 * WARPS, 0, s, *a, x);
     else
-        LAUNCH(quantize_32, grid, 32 * WARPS, 0, s, *a, x);
+        LAUNCH_EARLY(quantize_32, grid, 32 * WARPS, 0, s, *a, x);
 }
 
 void cuda_act_half(const struct cuda_act *a, const float *x, int half, cudaStream_t s)
 {
-    LAUNCH(halve, (unsigned)a->n, 256, 0, s, *a, x, half == 30);
+    LAUNCH_EARLY(halve, (unsigned)a->n, 256, 0, s, *a, x, half == 30);
 }

@@ -116,6 +116,7 @@ __global__ void __launch_bounds__(THREADS)
 {
     const int i = blockIdx.y, k = blockIdx.x * THREADS + threadIdx.x;
 
+    previous_done();
     if (k >= m.cols)
         return;
     float v = value(m, st.token[i], k) * scale;
@@ -129,6 +130,6 @@ __global__ void __launch_bounds__(THREADS)
 void cuda_embed(float *y, const struct cuda_matrix *m, const struct cuda_matrix *positions,
                 float scale, const struct cuda_step *st, cudaStream_t s)
 {
-    LAUNCH(embed, dim3((unsigned)(m->cols + THREADS - 1) / THREADS, (unsigned)st->n), THREADS, 0, s,
-           y, *m, positions ? *positions : *m, positions != nullptr, scale, *st);
+    LAUNCH_EARLY(embed, dim3((unsigned)(m->cols + THREADS - 1) / THREADS, (unsigned)st->n), THREADS,
+                 0, s, y, *m, positions ? *positions : *m, positions != nullptr, scale, *st);
 }

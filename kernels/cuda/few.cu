@@ -108,6 +108,7 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
     for (int u = 0; u < P::AHEAD; u++)
         if (u * LINEAR_WARPS + warp < tiles)
             ring[u].load(low, high, u * LINEAR_WARPS + warp, lane);
+    previous_done();
     for (int tile0 = 0, phase = 0; tile0 < tiles; tile0 += P::TILES, phase ^= 1) {
         int *sum = shared + phase * size;
         float *d = reinterpret_cast<float *>(sum + P::SUMS), *mn = d + P::SCALES;
@@ -159,8 +160,8 @@ void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const stru
     size_t bytes = (size_t)(P::SUMS + P::SCALES * (f.min ? 2 : 1)) * 4;
     dim3 grid((unsigned)(m->rows + 15) / 16, (unsigned)(a->n + COLS - 1) / COLS);
 
-    LAUNCH((few<LOW, HIGH, LEVELS, BLOCK, COLS>), grid, 32 * LINEAR_WARPS,
-           tiles > P::TILES ? 2 * bytes : bytes, s, y, ldy, add, *m, *a, f.zero, f.min != 0);
+    LAUNCH_EARLY((few<LOW, HIGH, LEVELS, BLOCK, COLS>), grid, 32 * LINEAR_WARPS,
+                 tiles > P::TILES ? 2 * bytes : bytes, s, y, ldy, add, *m, *a, f.zero, f.min != 0);
 }
 
 template <int LOW, int HIGH, int LEVELS, int BLOCK>

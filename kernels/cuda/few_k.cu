@@ -114,6 +114,7 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, COLS > 8 ? 1 : 2)
 
     if (warp < supers)
         next.load(low, high, group, warp, lane);
+    previous_done();
     for (int super0 = 0, phase = 0; super0 < supers; super0 += SUPERS, phase ^= 1) {
         int *sum = shared + phase * size, *least = sum + SIZE, super = super0 + warp;
         uint32_t *dm = reinterpret_cast<uint32_t *>(sum + SIZE * (MIN ? 2 : 1));
@@ -180,8 +181,8 @@ void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const stru
     size_t bytes = (size_t)(SUPERS * 16 * COLS * (MIN ? 2 : 1) + SUPERS * 16) * 4;
     dim3 grid((unsigned)(m->rows + 15) / 16, (unsigned)(a->n + COLS - 1) / COLS);
 
-    LAUNCH((few_k<LOW, HIGH, GROUP, MIN, COLS>), grid, 32 * LINEAR_WARPS, 2 * bytes, s, y, ldy, add,
-           *m, *a);
+    LAUNCH_EARLY((few_k<LOW, HIGH, GROUP, MIN, COLS>), grid, 32 * LINEAR_WARPS, 2 * bytes, s, y,
+                 ldy, add, *m, *a);
 }
 
 template <int LOW, int HIGH, int GROUP, bool MIN>

@@ -16,6 +16,7 @@ __global__ void __launch_bounds__(16 * ROWS)
                      (size_t)row * m.cols; // panels are padded with rows
     float sum[TOKENS] = {};
 
+    previous_done();
     for (int k = lane; k < (m.cols + 15) / 16 * 16; k += 16) {
         const bool in = k < m.cols;
         const float v = in ? w[k] : 0.0f;
@@ -39,7 +40,7 @@ __global__ void __launch_bounds__(16 * ROWS)
 void cuda_linear_float(float *y, int ldy, bool add, const struct cuda_matrix *m, const float *x,
                        int n, cudaStream_t s)
 {
-    LAUNCH(float_rows,
-           dim3((unsigned)(m->rows + ROWS - 1) / ROWS, (unsigned)(n + TOKENS - 1) / TOKENS),
-           16 * ROWS, 0, s, y, ldy, add, *m, x, n);
+    LAUNCH_EARLY(float_rows,
+                 dim3((unsigned)(m->rows + ROWS - 1) / ROWS, (unsigned)(n + TOKENS - 1) / TOKENS),
+                 16 * ROWS, 0, s, y, ldy, add, *m, x, n);
 }

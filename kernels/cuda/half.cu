@@ -46,16 +46,19 @@ __global__ void __launch_bounds__(32 * WARPS, 3)
     const uint8_t *w = m.low + (size_t)blockIdx.x * steps * 1024 + lane * 16;
     const uint8_t *x = a.h + ((size_t)g * 4 + t) * 16;
 
-    for (int s = warp; s < segments; s += WARPS) {
-        const int first = s * (SEGMENT / 32), end = min(first + SEGMENT / 32, steps);
-        uint4 ring[AHEAD][2];
-        float acc[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    uint4 ring[AHEAD][2];
 
 #pragma unroll
-        for (int u = 0; u < AHEAD; u++)
-            for (int h = 0; h < 2; h++)
-                if (first + u < end)
-                    ring[u][h] = load_once(w + (size_t)(first + u) * 1024 + h * 512);
+    for (int u = 0; u < AHEAD; u++)
+        for (int h = 0; h < 2; h++)
+            if (warp * (SEGMENT / 32) + u < steps)
+                ring[u][h] = load_once(w + (size_t)(warp * (SEGMENT / 32) + u) * 1024 + h * 512);
+    previous_done();
+    for (int s = warp; s < segments; s += WARPS) {
+        const int first = s * (SEGMENT / 32), end = min(first + SEGMENT / 32, steps);
+        const int then = first + WARPS * (SEGMENT / 32); // the warp's next segment
+        float acc[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+
         for (int k0 = first; k0 < end; k0 += AHEAD)
 #pragma unroll
             for (int u = 0; u < AHEAD; u++) {
@@ -67,9 +70,10 @@ __global__ void __launch_bounds__(32 * WARPS, 3)
 
                 if (g < a.ld)
                     v = *reinterpret_cast<const uint4 *>(x + (size_t)k * a.ld * 64);
-                if (k + AHEAD < end)
+                const int ahead = k + AHEAD < end ? k + AHEAD : then + k + AHEAD - end;
+                if (ahead < steps)
                     for (int h = 0; h < 2; h++)
-                        ring[u][h] = load_once(w + (size_t)(k + AHEAD) * 1024 + h * 512);
+                        ring[u][h] = load_once(w + (size_t)ahead * 1024 + h * 512);
                 mma<BF16>(acc, w0, v.x, v.y);
                 mma<BF16>(acc, w1, v.z, v.w);
             }
@@ -118,6 +122,7 @@ __global__ void __launch_bounds__(32 * WARPS, PANELS == 1 ? 2 : 1)
     float acc[PANELS][TILES][4] = {}, sum[PANELS][TILES][4] = {};
     uint4 next[PANELS][2];
 
+    previous_done();
     for (int i = 0; i < STAGES - 1; i++)
         stage_in(shared + i * STEP * COLS * 64, a, first + i * STEP, end, col0);
 #pragma unroll
@@ -197,6 +202,7 @@ __global__ void __launch_bounds__(128) half_join(float *y, int ldy, bool add, st
 
     if (row >= m.rows)
         return;
+    previous_done();
     float sum = part[(size_t)col * rows + row];
     for (int s = 1; s < segments; s++)
         sum += part[((size_t)s * a.n + col) * rows + row];
@@ -211,8 +217,8 @@ void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const stru
     const size_t bytes = STAGES * STEP * COLS * 64;
 
     if (a->n <= 8) {
-        LAUNCH(half_few<BF16>, (unsigned)panels, 32 * WARPS, (size_t)segments * 512, s, y, ldy, add,
-               *m, *a);
+        LAUNCH_EARLY(half_few<BF16>, (unsigned)panels, 32 * WARPS, (size_t)segments * 512, s, y,
+                     ldy, add, *m, *a);
         return;
     }
     dim3 grid((unsigned)(panels + WARPS - 1) / WARPS, (unsigned)(a->n + COLS - 1) / COLS, 1);
@@ -222,17 +228,17 @@ void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const stru
         int turn = pieces >= segments ? 1 : (segments + pieces - 1) / pieces;
 
         grid.z = (unsigned)((segments + turn - 1) / turn);
-        LAUNCH((half_many<BF16, 1>), grid, 32 * WARPS, bytes, s, y, ldy, add, *m, *a,
-               static_cast<float *>(part), turn);
-        LAUNCH(half_join, dim3((unsigned)(m->rows + 127) / 128, (unsigned)a->n), 128, 0, s, y, ldy,
-               add, *m, *a, static_cast<const float *>(part));
+        LAUNCH_EARLY((half_many<BF16, 1>), grid, 32 * WARPS, bytes, s, y, ldy, add, *m, *a,
+                     static_cast<float *>(part), turn);
+        LAUNCH_EARLY(half_join, dim3((unsigned)(m->rows + 127) / 128, (unsigned)a->n), 128, 0, s, y,
+                     ldy, add, *m, *a, static_cast<const float *>(part));
     } else if ((int)(grid.x * grid.y) < 4 * sms) {
-        LAUNCH((half_many<BF16, 1>), grid, 32 * WARPS, bytes, s, y, ldy, add, *m, *a,
-               static_cast<float *>(nullptr), segments);
+        LAUNCH_EARLY((half_many<BF16, 1>), grid, 32 * WARPS, bytes, s, y, ldy, add, *m, *a,
+                     static_cast<float *>(nullptr), segments);
     } else {
         grid.x = (grid.x + 1) / 2;
-        LAUNCH((half_many<BF16, 2>), grid, 32 * WARPS, bytes, s, y, ldy, add, *m, *a,
-               static_cast<float *>(nullptr), segments);
+        LAUNCH_EARLY((half_many<BF16, 2>), grid, 32 * WARPS, bytes, s, y, ldy, add, *m, *a,
+                     static_cast<float *>(nullptr), segments);
     }
 }
 

@@ -70,6 +70,7 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
     float acc[TILES][4] = {};
     Tile<LOW, HIGH> next;
 
+    previous_done();
     for (int i = 0; i < STAGES - 1; i++)
         stage_in(shared + i * STEP * COLS * 64, a, i * STEP, STEP, tiles, col0);
     if (there)
@@ -157,6 +158,7 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 1)
     float acc[TILES][4] = {};
     Super<LOW, HIGH> next;
 
+    previous_done();
     for (int i = 0; i < STAGES - 1; i++)
         stage_in(shared + i * COLS * 256, a, i * 4, 4, supers * 4, col0);
     if (there)
@@ -248,16 +250,16 @@ void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const stru
 {
     struct matrix_format f = matrix_format(m->type);
 
-    LAUNCH((many<LOW, HIGH, LEVELS, BLOCK>), grid_of(m, a), 32 * LINEAR_WARPS,
-           STAGES * 2 * COLS * 64, s, y, ldy, add, *m, *a, f.zero, f.min != 0);
+    LAUNCH_EARLY((many<LOW, HIGH, LEVELS, BLOCK>), grid_of(m, a), 32 * LINEAR_WARPS,
+                 STAGES * 2 * COLS * 64, s, y, ldy, add, *m, *a, f.zero, f.min != 0);
 }
 
 template <int LOW, int HIGH, int GROUP, bool MIN>
 void launch_k(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
               cudaStream_t s)
 {
-    LAUNCH((many_k<LOW, HIGH, GROUP, MIN>), grid_of(m, a), 32 * LINEAR_WARPS, STAGES * COLS * 256,
-           s, y, ldy, add, *m, *a);
+    LAUNCH_EARLY((many_k<LOW, HIGH, GROUP, MIN>), grid_of(m, a), 32 * LINEAR_WARPS,
+                 STAGES * COLS * 256, s, y, ldy, add, *m, *a);
 }
 
 } // namespace
