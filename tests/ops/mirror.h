@@ -19,10 +19,18 @@ struct mirror_weight {
     struct weight w;
 };
 
+/* Floats that the device knows by their address: for as long as it lives, and unchanged. */
+struct mirror_table {
+    struct mirror_table *next;
+    size_t n;
+    float x[];
+};
+
 struct mirror {
     struct backend b; // first
     struct backend *in, *host;
     struct mirror_weight *weights;
+    struct mirror_table *tables;
     void *so;
     bool failed;
 };
@@ -107,6 +115,32 @@ static inline struct weight *mirror_find(struct mirror *m, const struct weight *
     m->weights = k;
     mirror_check(m, m->in->ops->weight(m->in, &k->w, &e), &e);
     return &k->w;
+}
+
+static inline const float *mirror_keep(struct mirror *m, const float *x, size_t n)
+{
+    struct mirror_table *t = m->tables;
+
+    if (!x)
+        return NULL;
+    while (t && (t->n != n || memcmp(t->x, x, n * sizeof(*x))))
+        t = t->next;
+    if (!t) {
+        t = mem_new(sizeof(*t) + n * sizeof(*x));
+        t->next = m->tables;
+        t->n = n;
+        memcpy(t->x, x, n * sizeof(*x));
+        m->tables = t;
+    }
+    return t->x;
+}
+
+static inline struct attn_shape mirror_shape(struct mirror *m, const struct attn_shape *a)
+{
+    struct attn_shape v = *a;
+
+    v.inv_freq = mirror_keep(m, a->inv_freq, (size_t)a->rope_dims / 2);
+    return v;
 }
 
 /* What the device would refuse is refused. */
@@ -326,7 +360,7 @@ static inline void mirror_rope_kv(struct backend *b, float *qkv, const struct at
     size_t row = (size_t)(a->n_heads + 2 * a->n_kv_heads) * (size_t)a->head_dim, all;
     size_t bytes = (size_t)s->n * row * sizeof(float);
     struct kv_pages d = mirror_kv_up(m, kv, &all);
-    struct attn_shape v = *a;
+    struct attn_shape v = mirror_shape(m, a);
     void *x_d = mirror_up(m, qkv, bytes);
     int32_t *zero = mem_zero((size_t)s->n + 1, sizeof(*zero));
     struct step t = mirror_whole(s, zero);
@@ -352,12 +386,13 @@ static inline void mirror_attn(struct backend *b, float *y, const float *qkv,
     size_t in = (size_t)s->n * row * sizeof(float);
     size_t out = (size_t)s->n * (size_t)a->n_heads * (size_t)a->head_dim * sizeof(float);
     struct kv_pages d = mirror_kv_up(m, kv, &all);
+    struct attn_shape v = mirror_shape(m, a);
     void *x_d = mirror_up(m, qkv, in), *y_d = mirror_up(m, y, out);
     int32_t *zero = mem_zero((size_t)s->n + 1, sizeof(*zero));
     struct step t = mirror_whole(s, zero);
 
     mirror_begin(m, &t);
-    m->in->ops->attn(m->in, y_d, x_d, a, &d, layer, &t);
+    m->in->ops->attn(m->in, y_d, x_d, &v, &d, layer, &t);
     mirror_end(m);
     mirror_down(m, y, y_d, out);
     mirror_down(m, NULL, x_d, in);
@@ -413,6 +448,10 @@ static inline void mirror_close(struct backend *b)
         for (int i = 0; i < k->w.n_parts; i++)
             free((void *)(uintptr_t)k->w.part[i].host);
         free(k);
+    }
+    for (struct mirror_table *t = m->tables, *next; t; t = next) {
+        next = t->next;
+        free(t);
     }
     if (m->so)
         dlclose(m->so);
