@@ -5,7 +5,8 @@
  * Tokens a second of decode with 1 to 64 sequences and of prompts, beside the rate at which memory
  * was read (read_gb_s) and what a step must read: weights once, keys and values of the positions
  * before it. Times are of steps as the engine takes them, replayed where they are recorded,
- * without sampling; medians of several runs of several steps. Needs no other library. */
+ * without sampling; medians of several runs of several steps. Each op by itself: all layers' of one
+ * kind in a row, in one recorded step. Needs no other library. */
 #include "forward.h"
 #include "mem.h"
 #include "quant.h"
@@ -155,12 +156,11 @@ static void model_make(struct bench *c)
     }
 }
 
-/* Seconds of a step: n tokens of each of seqs sequences at positions from `pos` on. */
-static void step_run(struct bench *c, int seqs, int n, int pos)
+/* A step of n tokens of each of seqs sequences at positions from `pos` on. */
+static struct step step_make(struct bench *c, int seqs, int n, int pos)
 {
     static int32_t token[PROMPT], at[PROMPT], seq[PROMPT], out[SEQS];
     struct step s = {.n = seqs * n, .n_out = seqs, .n_seq = seqs, .max_pages = c->max_pages};
-    struct err e;
 
     for (int q = 0; q < seqs; q++) {
         for (int i = 0; i < n; i++) {
@@ -175,6 +175,14 @@ static void step_run(struct bench *c, int seqs, int n, int pos)
     s.seq = seq;
     s.out = out;
     s.page = c->page;
+    return s;
+}
+
+static void step_run(struct bench *c, int seqs, int n, int pos)
+{
+    struct step s = step_make(c, seqs, n, pos);
+    struct err e;
+
     if (forward(&c->m, c->b, &c->kv, &c->a, &s, &e))
         stop(&e);
 }
@@ -255,6 +263,99 @@ static void cache_make(struct bench *c)
         c->page[i] = (int)((unsigned)i * 7919u % (unsigned)pages);
 }
 
+enum op {
+    OP_EMBED,
+    OP_NORM,
+    OP_QKV,
+    OP_ROPE,
+    OP_ATTN,
+    OP_O,
+    OP_GATE_UP,
+    OP_GLU,
+    OP_DOWN,
+    OP_HEAD,
+    OPS
+};
+
+static void op_run(struct bench *c, enum op op, const struct step *s)
+{
+    const struct backend_ops *o = c->b->ops;
+    const struct model *m = &c->m;
+    struct act *a = &c->a;
+
+    for (int l = 0; l < m->n_layers; l++) {
+        const struct layer *w = &m->layer[l];
+
+        switch (op) {
+        case OP_EMBED:
+            o->embed(c->b, a->x_d, &m->embed, NULL, 1, s);
+            break;
+        case OP_NORM:
+            o->norm(c->b, a->h_d, a->x_d, &w->attn_norm, s->n, m->dim);
+            break;
+        case OP_QKV:
+            o->linear(c->b, a->qkv_d, &w->qkv, a->x_d, s->n);
+            break;
+        case OP_ROPE:
+            o->rope_kv(c->b, a->qkv_d, &w->attn, &c->kv, l, s);
+            break;
+        case OP_ATTN:
+            o->attn(c->b, a->h_d, a->qkv_d, &w->attn, &c->kv, l, s);
+            break;
+        case OP_O:
+            o->linear_add(c->b, a->x_d, &w->o, a->h_d, s->n);
+            break;
+        case OP_GATE_UP:
+            o->linear(c->b, a->gu_d, &w->gate_up, a->h_d, s->n);
+            break;
+        case OP_GLU:
+            o->glu(c->b, a->h_d, a->gu_d, &m->ffn, s->n);
+            break;
+        case OP_DOWN:
+            o->linear_add(c->b, a->x_d, &w->down, a->h_d, s->n);
+            break;
+        default:
+            o->linear(c->b, a->logits_d, &m->head, a->h_d, s->n_out);
+        }
+    }
+}
+
+/* Microseconds of each op of a layer in a step of seqs sequences of n tokens that end at pos. */
+static void ops_time(struct bench *c, int seqs, int n, int pos)
+{
+    static const char *const names[OPS] = {"embed", "norm",    "qkv", "rope", "attn",
+                                           "o",     "gate_up", "glu", "down", "head"};
+    static const char program[OPS];
+
+    printf(
+        "{\"bench\":\"ops\",\"model\":\"%s\",\"type\":\"%s\",\"batch\":%d,\"tokens\":%d,\"ctx\":%d",
+        c->shape->name, tensor_type_name(c->type), seqs, n, pos);
+    for (int op = 0; op < OPS; op++) {
+        double run[RUNS];
+
+        for (int r = -3; r < RUNS; r++) {
+            double t = seconds();
+            struct step s = step_make(c, seqs, n, pos);
+            struct err e;
+            int rc;
+
+            s.program = &program[op];
+            rc = c->b->ops->step_begin(c->b, &s, &e);
+            if (rc == STEP_RUN)
+                op_run(c, op, &s);
+            if (rc < 0 || c->b->ops->step_end(c->b, &e))
+                stop(&e);
+            c->b->ops->sync(c->b);
+            if (r >= 0)
+                run[r] = (seconds() - t) / c->m.n_layers;
+        }
+        qsort(run, RUNS, sizeof(*run), by_value);
+        printf(",\"%s_us\":%.2f", names[op], run[RUNS / 2] * 1e6);
+    }
+    printf("}\n");
+    fflush(stdout);
+}
+
 /* One model in one type: in a backend of its own, which takes its memory along when it closes. */
 static void bench(const struct shape *s, enum tensor_type t, struct backend *b, double read_gb_s)
 {
@@ -278,7 +379,11 @@ static void bench(const struct shape *s, enum tensor_type t, struct backend *b, 
     decode(&c, 8, 1024);
     decode(&c, 32, 1024);
     decode(&c, 64, 1024);
+    ops_time(&c, 1, 1, 128);
+    ops_time(&c, 8, 1, 1024);
+    ops_time(&c, 64, 1, 1024);
     c.max_pages = 32;
+    ops_time(&c, 1, PROMPT, 0);
     prompt(&c, 512);
     prompt(&c, PROMPT);
     forward_close(&c.a, b);
