@@ -126,8 +126,32 @@ __device__ inline uint16_t half_bits(float x, bool bf16)
     return r.x;
 }
 
-// A block for a token. Two values of K are neighbours in a word.
-__global__ void __launch_bounds__(256) halve(struct cuda_act a, const float *x, bool bf16)
+// Where the word of values k and k + 1 goes.
+__device__ inline uint32_t *h_at(const struct cuda_act &a, int k, int token)
+{
+    size_t at =
+        (((size_t)(k / 32) * a.ld + token) * 4 + k % 8 / 2) * 16 + k % 32 / 16 * 8 + k % 16 / 8 * 4;
+
+    return reinterpret_cast<uint32_t *>(const_cast<uint8_t *>(a.h) + at);
+}
+
+// A thread for two values.
+__global__ void __launch_bounds__(256) brain(struct cuda_act a, const float *x)
+{
+    const int k = 2 * (int)(blockIdx.x * 256 + threadIdx.x), token = blockIdx.y;
+
+    previous_done();
+    x += (size_t)token * a.cols;
+    if (k == 0)
+        const_cast<float *>(a.scale)[token] = 1.0f;
+    if (k >= (a.cols + 63) / 64 * 64)
+        return;
+    float u = k < a.cols ? x[k] : 0.0f, v = k + 1 < a.cols ? x[k + 1] : 0.0f;
+    *h_at(a, k, token) = half_bits(u, true) | (uint32_t)half_bits(v, true) << 16;
+}
+
+// F16: a block for a token.
+__global__ void __launch_bounds__(256) halve(struct cuda_act a, const float *x)
 {
     SHARED(float, part, [8]);
     int token = blockIdx.x, pad = (a.cols + 63) / 64 * 64;
@@ -135,33 +159,28 @@ __global__ void __launch_bounds__(256) halve(struct cuda_act a, const float *x, 
 
     previous_done();
     x += (size_t)token * a.cols;
-    if (!bf16) {
-        for (int k = threadIdx.x; k < a.cols; k += 256)
-            max = above(fabsf(x[k]), max);
-        for (int o = 16; o; o /= 2)
-            max = above(max, __shfl_xor_sync(~0u, max, o));
-        if (threadIdx.x % 32 == 0)
-            part[threadIdx.x / 32] = max;
-        __syncthreads();
-        for (int i = 0; i < 8; i++)
-            max = above(part[i], max);
-        // 2^e above max: the exponent of max, plus one; subnormals stay as they are.
-        uint32_t e = num_bits(max) >> 23;
-        if (e > 112 && e < 252) {
-            scale = num_float((e + 1) << 23);
-            inverse = num_float((253 - e) << 23);
-        }
+    for (int k = threadIdx.x; k < a.cols; k += 256)
+        max = above(fabsf(x[k]), max);
+    for (int o = 16; o; o /= 2)
+        max = above(max, __shfl_xor_sync(~0u, max, o));
+    if (threadIdx.x % 32 == 0)
+        part[threadIdx.x / 32] = max;
+    __syncthreads();
+    for (int i = 0; i < 8; i++)
+        max = above(part[i], max);
+    // 2^e above max: the exponent of max, plus one; subnormals stay as they are.
+    uint32_t e = num_bits(max) >> 23;
+    if (e > 112 && e < 252) {
+        scale = num_float((e + 1) << 23);
+        inverse = num_float((253 - e) << 23);
     }
     if (threadIdx.x == 0)
         const_cast<float *>(a.scale)[token] = scale;
     for (int k = 2 * (int)threadIdx.x; k < pad; k += 512) {
-        float u = k < a.cols ? x[k] * inverse : 0.0f,
-              v = k + 1 < a.cols ? x[k + 1] * inverse : 0.0f;
-        size_t at = (((size_t)(k / 32) * a.ld + token) * 4 + k % 8 / 2) * 16 + k % 32 / 16 * 8 +
-                    k % 16 / 8 * 4;
-        uint32_t w = half_bits(u, bf16) | (uint32_t)half_bits(v, bf16) << 16;
+        float u = k < a.cols ? x[k] * inverse : 0.0f;
+        float v = k + 1 < a.cols ? x[k + 1] * inverse : 0.0f;
 
-        *reinterpret_cast<uint32_t *>(const_cast<uint8_t *>(a.h) + at) = w;
+        *h_at(a, k, token) = half_bits(u, false) | (uint32_t)half_bits(v, false) << 16;
     }
 }
 
@@ -229,5 +248,9 @@ void cuda_act_quantize(const struct cuda_act *a, const float *x, cudaStream_t s)
 
 void cuda_act_half(const struct cuda_act *a, const float *x, int half, cudaStream_t s)
 {
-    LAUNCH_EARLY(halve, (unsigned)a->n, 256, 0, s, *a, x, half == 30);
+    if (half == 30)
+        LAUNCH_EARLY(brain, dim3((unsigned)(a->cols + 511) / 512, (unsigned)a->n), 256, 0, s, *a,
+                     x);
+    else
+        LAUNCH_EARLY(halve, (unsigned)a->n, 256, 0, s, *a, x);
 }

@@ -31,6 +31,14 @@ __device__ inline void stage_in(uint8_t *to, const struct cuda_act &a, int tile,
     cp_async_commit();
 }
 
+constexpr int MAGIC = 0x4b400000; // the bits of NUM_ROUND
+
+// The float of an integer below 2^22 in size that MAGIC was added to.
+__device__ inline float unmagic(int i)
+{
+    return num_float((uint32_t)i) - NUM_ROUND;
+}
+
 // acc += (float)dot * (row's d * token's d), of rows lane / 4 and 8 on, tokens 2 (lane % 4) and 1
 // on.
 __device__ inline void join(float acc[4], const int dot[4], const float d[2], float2 dx)
@@ -52,37 +60,68 @@ __device__ inline void put_tile(float *y, int ldy, bool add, const struct cuda_m
     }
 }
 
-template <int LOW, int HIGH, int LEVELS, int BLOCK>
-__global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
-    many(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, int zero,
-         bool minima)
+// The same of dots that MAGIC was added to.
+__device__ inline void join_magic(float acc[4], const int dot[4], const float d[2], float2 dx)
 {
-    constexpr int STEP = 2; // tiles of a stage
-    constexpr int PER = 64 / BLOCK;
+    acc[0] = fmaf(unmagic(dot[0]), d[0] * dx.x, acc[0]);
+    acc[1] = fmaf(unmagic(dot[1]), d[0] * dx.y, acc[1]);
+    acc[2] = fmaf(unmagic(dot[2]), d[1] * dx.x, acc[2]);
+    acc[3] = fmaf(unmagic(dot[3]), d[1] * dx.y, acc[3]);
+}
+
+constexpr int STEP = 2; // tiles of a stage: activations (STEP, COLS, 64), d (2 STEP, COLS)
+constexpr int STAGE_BYTES = STEP * COLS * 64 + 2 * STEP * COLS * 4;
+
+// The tokens' scales of the blocks of 32 of a stage.
+__device__ inline void scales_in(float *to, const struct cuda_act &a, int tile, int col0)
+{
+    const int i = threadIdx.x, at = tile * 2 + i / (COLS / 4), col = col0 + i % (COLS / 4) * 4;
+
+    if (i >= 2 * STEP * COLS / 4)
+        return;
+    const bool there = at * 32 < a.cols && col < a.ld;
+    cp_async16(to + i * 4, a.d + (there ? (size_t)at * a.ld + col : 0), there);
+}
+
+template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN>
+__global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
+    many(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a)
+{
+    constexpr int PER = 64 / BLOCK, ZERO = LOW == 8 || LEVELS || MIN ? 0 : HIGH ? 16 : 8;
     DYN_SHARED(uint8_t, shared);
-    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4,
-              panel = blockIdx.x * LINEAR_WARPS + threadIdx.x / 32;
+    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    const int panel = blockIdx.x * LINEAR_WARPS + threadIdx.x / 32;
     const int col0 = blockIdx.y * COLS, tiles = (m.cols + 63) / 64;
     const bool there = panel < (m.rows + 15) / 16;
-    const uint8_t *low = m.low + (size_t)panel * tiles * 128 * LOW,
-                  *high = m.high + (size_t)panel * tiles * 128 * HIGH;
+    const uint8_t *low = m.low + (size_t)panel * tiles * 128 * LOW;
+    const uint8_t *high = m.high + (size_t)panel * tiles * 128 * HIGH;
     const uint4 table = levels_of(LEVELS);
     float acc[TILES][4] = {};
     Tile<LOW, HIGH> next;
 
-    previous_done();
-    for (int i = 0; i < STAGES - 1; i++)
-        stage_in(shared + i * STEP * COLS * 64, a, i * STEP, STEP, tiles, col0);
     if (there)
         next.load(low, high, 0, lane);
+    previous_done();
+    for (int i = 0; i < STAGES - 1; i++) {
+        uint8_t *to = shared + i * STAGE_BYTES;
+        scales_in(reinterpret_cast<float *>(to + STEP * COLS * 64), a, i * STEP, col0);
+        stage_in(to, a, i * STEP, STEP, tiles, col0);
+    }
     for (int tile0 = 0, stage = 0; tile0 < tiles; tile0 += STEP, stage = (stage + 1) % STAGES) {
+        uint8_t *to = shared + (stage + STAGES - 1) % STAGES * STAGE_BYTES;
+
         cp_async_wait<STAGES - 2>();
         __syncthreads();
-        stage_in(shared + (stage + STAGES - 1) % STAGES * STEP * COLS * 64, a,
-                 tile0 + (STAGES - 1) * STEP, STEP, tiles, col0);
+        scales_in(reinterpret_cast<float *>(to + STEP * COLS * 64), a, tile0 + (STAGES - 1) * STEP,
+                  col0);
+        stage_in(to, a, tile0 + (STAGES - 1) * STEP, STEP, tiles, col0);
+#pragma unroll 1
         for (int tile = tile0; there && tile < min(tile0 + STEP, tiles); tile++) {
-            Tile<LOW, HIGH> w = next;
-            const uint8_t *x = shared + (stage * STEP + tile - tile0) * COLS * 64 + lane * 16;
+            const Tile<LOW, HIGH> w = next;
+            const uint8_t *from = shared + stage * STAGE_BYTES;
+            const uint8_t *x = from + (tile - tile0) * COLS * 64 + lane * 16;
+            const float *dx = reinterpret_cast<const float *>(from + STEP * COLS * 64) +
+                              (tile - tile0) * 2 * COLS + 2 * t;
             const size_t scale = ((size_t)panel * tiles + tile) * PER * 16 + g;
 
             if (tile + 1 < tiles)
@@ -90,43 +129,42 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 uint32_t r[4];
+
+                if (i && tile * 64 + 32 >= m.cols)
+                    break; // the second half of the last tile is not there
 #pragma unroll
                 for (int k = 0; k < 4; k++) {
                     r[k] = w.template reg<LEVELS>(table, i, k);
-                    if (LOW != 8 && !LEVELS)
-                        r[k] = less(r[k], zero);
+                    if (ZERO)
+                        r[k] = less(r[k], ZERO);
                 }
 #pragma unroll
                 for (int h = 0; h < 32 / BLOCK; h++) {
-                    const int at = (tile * 64 + i * 32) / 32, b = i * (32 / BLOCK) + h;
+                    const int b = i * (32 / BLOCK) + h;
                     const float d[2] = {scale_at<LEVELS, BLOCK>(m.scale, scale + b * 16),
                                         scale_at<LEVELS, BLOCK>(m.scale, scale + b * 16 + 8)};
                     float l[2] = {0.0f, 0.0f};
-                    if (at * 32 >= m.cols)
-                        break;
-                    if (minima) {
+                    if (MIN) {
                         l[0] = scale_at<0, 32>(m.min, scale + b * 16);
                         l[1] = scale_at<0, 32>(m.min, scale + b * 16 + 8);
                     }
 #pragma unroll
                     for (int c = 0; c < TILES; c++) {
-                        const int col = col0 + 8 * c + 2 * t;
                         const uint2 q = *reinterpret_cast<const uint2 *>(x + c * 512 + i * 8);
                         const uint32_t v[2] = {q.x, q.y};
-                        int dot[4] = {0, 0, 0, 0};
-                        if (col0 + 8 * c >= a.ld)
-                            break;
+                        const float2 by = *reinterpret_cast<const float2 *>(dx + i * COLS + 8 * c);
+                        int dot[4] = {MAGIC, MAGIC, MAGIC, MAGIC};
+
                         if (BLOCK == 16)
                             mma_s8_k16(dot, r + 2 * h, v[h]);
                         else
                             mma_s8(dot, r, v);
-                        const float2 dx =
-                            *reinterpret_cast<const float2 *>(a.d + (size_t)at * a.ld + col);
-                        join(acc[c], dot, d, dx);
-                        if (minima) {
+                        join_magic(acc[c], dot, d, by);
+                        if (MIN) {
+                            const int at = tile * 2 + i, col = min(col0 + 8 * c + 2 * t, a.ld - 2);
                             const int16_t *s = a.s32 + ((size_t)(at / 8) * a.ld + col) * 8 + at % 8;
                             const int both[4] = {s[0], s[8], s[0], s[8]};
-                            join(acc[c], both, l, dx);
+                            join(acc[c], both, l, by);
                         }
                     }
                 }
@@ -158,11 +196,11 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 1)
     float acc[TILES][4] = {};
     Super<LOW, HIGH> next;
 
+    if (there)
+        next.load(low, high, group, 0, lane);
     previous_done();
     for (int i = 0; i < STAGES - 1; i++)
         stage_in(shared + i * COLS * 256, a, i * 4, 4, supers * 4, col0);
-    if (there)
-        next.load(low, high, group, 0, lane);
     for (int super = 0, stage = 0; super < supers; super++, stage = (stage + 1) % STAGES) {
         cp_async_wait<STAGES - 2>();
         __syncthreads();
@@ -210,9 +248,7 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 1)
                             -half_to_float((uint16_t)(w1 >> 16))};
 #pragma unroll
         for (int c = 0; c < TILES; c++) {
-            const int col = col0 + 8 * c + 2 * t;
-            if (col0 + 8 * c >= a.ld)
-                break;
+            const int col = min(col0 + 8 * c + 2 * t, a.ld - 2); // beyond, anything
             const float2 dx = *reinterpret_cast<const float2 *>(a.d + (size_t)super * a.ld + col);
             join(acc[c], sum[c], d, dx);
             if (!MIN)
@@ -244,14 +280,12 @@ dim3 grid_of(const struct cuda_matrix *m, const struct cuda_act *a)
                 (unsigned)(a->n + COLS - 1) / COLS);
 }
 
-template <int LOW, int HIGH, int LEVELS, int BLOCK>
+template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN>
 void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
             cudaStream_t s)
 {
-    struct matrix_format f = matrix_format(m->type);
-
-    LAUNCH_EARLY((many<LOW, HIGH, LEVELS, BLOCK>), grid_of(m, a), 32 * LINEAR_WARPS,
-                 STAGES * 2 * COLS * 64, s, y, ldy, add, *m, *a, f.zero, f.min != 0);
+    LAUNCH_EARLY((many<LOW, HIGH, LEVELS, BLOCK, MIN>), grid_of(m, a), 32 * LINEAR_WARPS,
+                 STAGES * STAGE_BYTES, s, y, ldy, add, *m, *a);
 }
 
 template <int LOW, int HIGH, int GROUP, bool MIN>
@@ -278,13 +312,16 @@ void cuda_linear_many(float *y, int ldy, bool add, const struct cuda_matrix *m,
     else if (f.block == 256)
         launch_k<4, 1, 32, true>(y, ldy, add, m, a, s);
     else if (f.low == 8)
-        launch<8, 0, 0, 32>(y, ldy, add, m, a, s);
+        launch<8, 0, 0, 32, false>(y, ldy, add, m, a, s);
     else if (f.levels == 1)
-        launch<4, 0, 1, 32>(y, ldy, add, m, a, s);
+        launch<4, 0, 1, 32, false>(y, ldy, add, m, a, s);
     else if (f.levels == 2)
-        f.block == 16 ? launch<4, 0, 2, 16>(y, ldy, add, m, a, s)
-                      : launch<4, 0, 2, 32>(y, ldy, add, m, a, s);
+        f.block == 16 ? launch<4, 0, 2, 16, false>(y, ldy, add, m, a, s)
+                      : launch<4, 0, 2, 32, false>(y, ldy, add, m, a, s);
+    else if (f.high)
+        f.min ? launch<4, 1, 0, 32, true>(y, ldy, add, m, a, s)
+              : launch<4, 1, 0, 32, false>(y, ldy, add, m, a, s);
     else
-        f.high ? launch<4, 1, 0, 32>(y, ldy, add, m, a, s)
-               : launch<4, 0, 0, 32>(y, ldy, add, m, a, s);
+        f.min ? launch<4, 0, 0, 32, true>(y, ldy, add, m, a, s)
+              : launch<4, 0, 0, 32, false>(y, ldy, add, m, a, s);
 }
