@@ -116,13 +116,14 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
                   col0);
         stage_in(to, a, tile0 + (STAGES - 1) * STEP, STEP, tiles, col0);
 #pragma unroll 1
-        for (int tile = tile0; there && tile < min(tile0 + STEP, tiles); tile++) {
+        for (int u = 0; there && u < STEP && tile0 + u < tiles; u++) {
+            const int tile = tile0 + u;
             const Tile<LOW, HIGH> w = next;
             const uint8_t *from = shared + stage * STAGE_BYTES;
-            const uint8_t *x = from + (tile - tile0) * COLS * 64 + lane * 16;
-            const float *dx = reinterpret_cast<const float *>(from + STEP * COLS * 64) +
-                              (tile - tile0) * 2 * COLS + 2 * t;
-            const size_t scale = ((size_t)panel * tiles + tile) * PER * 16 + g;
+            const uint8_t *x = from + u * COLS * 64 + lane * 16;
+            const float *dx =
+                reinterpret_cast<const float *>(from + STEP * COLS * 64) + u * 2 * COLS + 2 * t;
+            const unsigned scale = ((unsigned)panel * tiles + tile) * PER * 16 + g;
 
             if (tile + 1 < tiles)
                 next.load(low, high, tile + 1, lane);
@@ -155,6 +156,8 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
                         const float2 by = *reinterpret_cast<const float2 *>(dx + i * COLS + 8 * c);
                         int dot[4] = {MAGIC, MAGIC, MAGIC, MAGIC};
 
+                        if (c == TILES / 2)
+                            __syncwarp(); // so much at a time fits into registers
                         if (BLOCK == 16)
                             mma_s8_k16(dot, r + 2 * h, v[h]);
                         else
