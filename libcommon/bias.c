@@ -50,8 +50,18 @@ static int plain(const char *token, size_t n, struct buf *out, struct err *e)
     return rc;
 }
 
-/* Set the x of every token with this text; returns how many. */
-static int set_text(const struct tok *t, int n_vocab, const struct buf *text, float x, float *all)
+/* What each token gets; NAN: nothing yet. -1: it has something already. */
+static int set(float *all, long id, float x, const char *s, struct err *e)
+{
+    if (!isnan(all[id]))
+        return err_set(e, ERR_ARG, "'%s': token %ld has a bias already", s, id);
+    all[id] = x;
+    return 0;
+}
+
+/* Set the x of every token with this text; returns how many, or -1. */
+static int set_text(const struct tok *t, int n_vocab, const struct buf *text, float x,
+                    const char *s, float *all, struct err *e)
 {
     struct buf b = {0};
     int n = 0;
@@ -61,8 +71,7 @@ static int set_text(const struct tok *t, int n_vocab, const struct buf *text, fl
         tok_bytes(t, id, true, &b);
         if (b.n != text->n || memcmp(b.p, text->p, b.n) != 0)
             continue;
-        all[id] = x;
-        n++;
+        n = n < 0 || set(all, id, x, s, e) ? -1 : n + 1;
     }
     buf_free(&b);
     return n;
@@ -84,16 +93,16 @@ static int read_one(const struct tok *t, int n_vocab, const char *s, float *all,
 
         if (id >= n_vocab)
             return err_set(e, ERR_ARG, "'%s': the model has %d tokens", s, n_vocab);
-        all[id] = x;
-        return 0;
+        return set(all, id, x, s, e);
     }
     if (plain(s, n, &text, e)) {
         err_wrap(e, "'%s'", s);
         e->code = ERR_ARG;
-    } else if (!text.n || !set_text(t, n_vocab, &text, x, all)) {
-        err_set(e, ERR_ARG, "'%s': no token has just this text", s);
     } else {
-        rc = 0;
+        rc = text.n ? set_text(t, n_vocab, &text, x, s, all, e) : 0;
+        if (!rc)
+            err_set(e, ERR_ARG, "'%s': no token has just this text", s);
+        rc = rc > 0 ? 0 : -1;
     }
     buf_free(&text);
     return rc;
@@ -111,10 +120,12 @@ int bias_read(const struct tok *t, int n_vocab, const struct opt_list *list,
     if (!list->n)
         return 0;
     all = mem_zero((size_t)n_vocab, sizeof(*all));
+    for (int id = 0; id < n_vocab; id++)
+        all[id] = NAN;
     for (int i = 0; i < list->n && !rc; i++)
         rc = read_one(t, n_vocab, list->v[i], all, e);
     for (int id = 0; id < n_vocab && !rc; id++) {
-        if (all[id] == 0)
+        if (isnan(all[id]) || all[id] == 0)
             continue;
         mem_grow(out, &cap, (size_t)*n + 1, sizeof(**out));
         (*out)[(*n)++] = (struct sample_bias){id, all[id]};
