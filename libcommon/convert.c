@@ -406,6 +406,25 @@ static int write_weights(const struct source *s, const char *path, enum convert_
     return rc;
 }
 
+/* How vectors are made of the model's states, where it is known. */
+static int write_pooling(const struct source *s, const char *dir, bool force, struct err *e)
+{
+    char *sub = file_join(dir, "1_Pooling");
+    struct buf b = {0};
+    int rc = 0;
+
+    if (s->h.pool != HIDDEN_NONE) {
+        if (mkdir(sub, 0777) && errno != EEXIST)
+            rc = err_set(e, ERR_IO, "cannot create '%s': %s", sub, strerror(errno));
+        hparam_put_pooling(&s->h, &b);
+        if (!rc)
+            rc = write_text(sub, "config.json", &b, force, e);
+    }
+    buf_free(&b);
+    free(sub);
+    return rc;
+}
+
 static int write_dir(const struct source *s, const struct tok *tok, const char *dir,
                      enum convert_type type, bool force, struct err *e)
 {
@@ -418,6 +437,8 @@ static int write_dir(const struct source *s, const struct tok *tok, const char *
     if (!rc)
         rc = tokload_put_dir(tok, dir, e);
     if (!rc)
+        rc = write_pooling(s, dir, force, e);
+    if (!rc)
         rc = write_weights(s, weights, type, force, e);
     buf_free(&b);
     free(weights);
@@ -427,7 +448,9 @@ static int write_dir(const struct source *s, const struct tok *tok, const char *
 /* Take back what a failed conversion wrote into a directory that it made. */
 static void remove_dir(const char *dir)
 {
-    static const char *const name[] = {"config.json",
+    static const char *const name[] = {"1_Pooling/config.json",
+                                       "1_Pooling",
+                                       "config.json",
                                        "tokenizer.json",
                                        "tokenizer_config.json",
                                        "special_tokens_map.json",
@@ -437,7 +460,7 @@ static void remove_dir(const char *dir)
     for (int i = 0; name[i]; i++) {
         char *path = file_join(dir, name[i]);
 
-        unlink(path);
+        remove(path);
         free(path);
     }
     rmdir(dir);

@@ -390,6 +390,15 @@ static void put_class(const struct source *s, const struct kind *k, struct buf *
     }
 }
 
+void hparam_put_pooling(const struct hparam *h, struct buf *b)
+{
+    buf_fmt(b, "{\"word_embedding_dimension\":%d", h->dim);
+    put_flag(b, "pooling_mode_cls_token", h->pool == HIDDEN_FIRST);
+    put_flag(b, "pooling_mode_mean_tokens", h->pool == HIDDEN_MEAN);
+    put_flag(b, "pooling_mode_lasttoken", h->pool == HIDDEN_LAST);
+    buf_str(b, "}\n");
+}
+
 int hparam_put_config(const struct source *s, const struct tok *tok, enum tensor_type type,
                       struct buf *b, struct err *e)
 {

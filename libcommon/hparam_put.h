@@ -17,4 +17,7 @@ void hparam_put_gguf(struct gguf_writer *w, const struct source *s);
 int hparam_put_config(const struct source *s, const struct tok *tok, enum tensor_type type,
                       struct buf *b, struct err *e);
 
+/* The text of sentence-transformers' 1_Pooling/config.json; h->pool is one. */
+void hparam_put_pooling(const struct hparam *h, struct buf *b);
+
 #endif

@@ -208,7 +208,7 @@ encoders() {
         done
     done
     # pooling as 1_Pooling/config.json says it, also out of the GGUF
-    for m in "$B" b.gguf; do llm-embed -m "$m" texts | cmp <(llm-embed -m "$m" --pooling cls texts) -; done
+    for m in "$B" b.gguf back; do llm-embed -m "$m" texts | cmp <(llm-embed -m "$m" --pooling cls texts) -; done
     llm-convert -q --type q8_0 "$B" -o q.gguf
     llm-embed -m q.gguf --pooling mean texts | jq -s -e 'def dot(a; b): [a, b] | transpose | map(.[0] * .[1]) | add;
         all(.[]; dot(.mean; .embedding) / (dot(.mean; .mean) * dot(.embedding; .embedding) | sqrt) > 0.99)'
