@@ -208,6 +208,7 @@ static int all_to_backend(struct load *l, struct err *e)
 {
     struct model *m = l->m;
 
+    m->no_head = m->n_labels && !m->head.n_parts;
     if (!m->head.n_parts)
         m->head = m->embed; // tied
     if (to_backend(l, &m->embed, "embedding", -1, e) || to_backend(l, &m->head, "head", -1, e) ||

@@ -45,6 +45,7 @@ struct model {
     float *label,
         *label_bias;     // (n_labels, dim) and (n_labels) or NULL: a classifier's, on the host
     int n_labels;        // 0: there is none
+    bool no_head;        // a classifier that has only that: nothing to generate by
     struct layer *layer; // (n_layers)
     struct tok *tok;
     int64_t n_params;

@@ -109,6 +109,14 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
     s->en = engine_open(&eo, o->path, e);
     if (!s->en)
         return -1;
+    if (engine_model(s->en)->no_head && !eo.hidden) {
+        session_close(s);
+        return err_set(
+            e, ERR_ARG,
+            "%s: a classifier without a head for tokens: it scores (llm-score reward) and "
+            "generates nothing",
+            o->path);
+    }
     if (prompt_model_init(&s->pm, engine_model(s->en), o->hidden ? "none" : o->chat_template, e)) {
         session_close(s);
         return -1;
@@ -226,6 +234,9 @@ int session_takes(const struct session *s, const struct cli_sample *o, struct er
                 {"logit-bias", o->logit_bias.n > 0},
                 {"ignore-eos", o->ignore_eos}};
 
+    for (int i = 0; i < o->stop.n; i++)
+        if (!*o->stop.v[i])
+            return err_set(e, ERR_ARG, "--stop: an empty text stops nothing");
     for (size_t i = 0; s->remote && i < sizeof(ours) / sizeof(*ours); i++)
         if (ours[i].given)
             return err_set(e, ERR_ARG, "--%s: servers have no common form for it", ours[i].name);
@@ -242,8 +253,10 @@ int session_sampling(struct session *s, const struct cli_sample *o, struct engin
     bool given = o->dry_breaker.n > 0;
     int n_vocab;
 
+    if (session_takes(s, o, e))
+        return -1;
     if (s->remote)
-        return session_takes(s, o, e);
+        return 0;
     n_vocab = engine_model(s->en)->vocab;
     if (o->mirostat_tau > 0 && (o->top_k > 0 || o->top_p < 1 || o->min_p > 0 || o->typical_p < 1))
         return err_set(e, ERR_ARG,

@@ -42,7 +42,7 @@ int session_constrain(struct session *s, const char *grammar, const char *schema
 /* A request with the sampling options, to which prompt, key and user are added. */
 struct engine_request session_request(const struct cli_sample *o, uint64_t seed);
 
-/* ERR_ARG, naming the option, when a server has no such sampling. */
+/* ERR_ARG, naming the option, when a server has no such sampling, or no model has. */
 int session_takes(const struct session *s, const struct cli_sample *o, struct err *e);
 
 /* What a request needs of the sampling options that depends on the model: biases, DRY's breakers.

@@ -81,12 +81,18 @@ EOT
     [ "$(jq '[.logprobs[].id] | (length == (unique | length))' out)" = true ]
 }
 
-@test "llm-generate: logit biases: ids and texts, the later one counts, ban" {
+@test "llm-generate: logit biases: ids and texts, one for each token, ban; empty stop texts; models without a head" {
     run -0 gen -t 0 --logit-bias ' fox:ban' <<<"$task"
     [ "$(jq -r .output <<<"$output")" = "goat 13 plum" ]
     id=$(gen -t 0 --logprobs 1 <<<"$task" | jq '.logprobs[1].id')
     [ "$(gen -t 0 --logit-bias "$id:-50" <<<"$task" | jq -r .output)" = "goat 13 plum" ]
-    [ "$(gen -t 0 --logit-bias "$id:ban" --logit-bias '"\u0020fox":0' <<<"$task" | jq -r .output)" = "goat fox plum" ]
+    [ "$(gen -t 0 --logit-bias '"\u0020fox":0' <<<"$task" | jq -r .output)" = "goat fox plum" ]
+    run -2 gen -t 0 --logit-bias "$id:ban" --logit-bias '"\u0020fox":0' <<<"$task"
+    [[ "$output" == *"token $id has a bias already"* ]]
+    run -2 gen --stop x --stop '' <<<"$task"
+    [[ "$output" == *"--stop: an empty text stops nothing"* ]]
+    run -2 gen -m "$BATS_TEST_DIRNAME/data/reward/five" <<<"$task"
+    [[ "$output" == *"a classifier without a head for tokens"* ]]
     # log-probabilities are those of the model
     a=$(gen -t 0 --logprobs 2 <<<"$task" | jq -c '.logprobs[1].top')
     [ "$(gen -t 0 --logprobs 2 --logit-bias ' fox:ban' <<<"$task" | jq -c '.logprobs[1].top')" = "$a" ]
