@@ -370,6 +370,26 @@ item ::= [a-z]{2,6} | [0-9]+' >beams.gbnf
     [ "$(jq .preemptions st)" -gt 0 ]
 }
 
+@test "exact: an encoder's vectors over batch, chunks, threads, instruction sets and forms of the file" {
+    cd "$BATS_FILE_TMPDIR"
+    bert="$BATS_TEST_DIRNAME/data/bert"
+    jq -c 'select(.tokens | length < 60) | {text: (.text + " " + .text)}' "$bert/golden.jsonl" >texts
+    [ "$(wc -l <texts)" -gt 20 ]
+    llm-convert -q "$bert" -o bert.gguf
+    for pool in mean cls; do
+        embed() { llm-embed -m "$bert" --pooling "$pool" "$@" texts; }
+        embed --batch 1 -j 1 >bert.ref
+        embed --batch 7 -j 2 | cmp bert.ref -
+        embed --batch 32 -j 3 --batch-tokens 600 | cmp bert.ref -
+        embed --batch 5 --isa scalar | cmp bert.ref -
+        for isa in avx2 avx512 avx512vnni; do
+            ! has $isa || embed --isa $isa | cmp bert.ref -
+        done
+        tac texts | llm-embed -m "$bert" --pooling "$pool" --batch 6 | tac | cmp bert.ref -
+        llm-embed -m bert.gguf --pooling "$pool" --batch 9 texts | cmp bert.ref -
+    done
+}
+
 @test "exact: vectors, in records and in files, over batch, chunks, threads, instruction sets and cache" {
     cd "$BATS_FILE_TMPDIR"
     for pool in last mean cls; do
