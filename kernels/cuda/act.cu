@@ -6,67 +6,16 @@
 //
 // F16 holds no value above 65504: a token's values are divided by the power of two that brings its
 // largest below 1, and its outputs are multiplied by it again. Both are exact.
-#include "gpu.h"
-#include "matrix.h"
-#include "num.h"
+#include "act.cuh"
 
 namespace
 {
 
 constexpr int WARPS = 4;
 
-__device__ inline float above(float a, float b)
-{
-    return a > b ? a : b;
-}
-
 __device__ inline float4 load4(const float *x, int k, int cols)
 {
     return k < cols ? *reinterpret_cast<const float4 *>(x + k) : make_float4(0, 0, 0, 0);
-}
-
-__device__ inline float top4(float4 v)
-{
-    float a = above(above(v.x, 0.0f - v.x), above(v.y, 0.0f - v.y));
-
-    return above(a, above(above(v.z, 0.0f - v.z), above(v.w, 0.0f - v.w)));
-}
-
-// Four values as bytes of a word, and their sum.
-__device__ inline uint32_t four(float4 v, float scale, int &sum)
-{
-    int q0 = (int8_t)num_bits(v.x * scale + NUM_ROUND),
-        q1 = (int8_t)num_bits(v.y * scale + NUM_ROUND);
-    int q2 = (int8_t)num_bits(v.z * scale + NUM_ROUND),
-        q3 = (int8_t)num_bits(v.w * scale + NUM_ROUND);
-
-    sum = q0 + q1 + q2 + q3;
-    return (q0 & 255) | (q1 & 255) << 8 | (q2 & 255) << 16 | (uint32_t)q3 << 24;
-}
-
-// Where the word of values k .. k + 3 goes.
-__device__ inline size_t q_at(int k, int n, int token)
-{
-    return (((size_t)(k / 64) * n + token) * 4 + k % 16 / 4) * 16 + k % 64 / 32 * 8 +
-           k % 32 / 16 * 4;
-}
-
-// Sums of 16 and of 32 values, whose lanes are neighbours.
-__device__ inline void sums(const struct cuda_act &a, int k, int token, int sum)
-{
-    int lane = threadIdx.x % 32;
-
-    sum += __shfl_xor_sync(~0u, sum, 1);
-    sum += __shfl_xor_sync(~0u, sum, 2);
-    int wide = sum + __shfl_xor_sync(~0u, sum, 4);
-    if (k >= a.cols)
-        return;
-    if (lane % 4 == 0)
-        const_cast<int16_t *>(a.s16)[((size_t)(k / 256) * a.ld + token) * 16 + k % 256 / 16] =
-            (int16_t)sum;
-    if (lane % 8 == 0)
-        const_cast<int16_t *>(a.s32)[((size_t)(k / 256) * a.ld + token) * 8 + k % 256 / 32] =
-            (int16_t)wide;
 }
 
 // A warp for 128 values in blocks of 32, which are eight lanes each.
@@ -114,25 +63,6 @@ __global__ void __launch_bounds__(32 * WARPS) quantize_256(struct cuda_act a, co
     if (k < a.cols && lane == 0)
         const_cast<float *>(a.d)[(size_t)(k / 256) * a.ld + token] =
             max > 0.0f ? max / 127.0f : 0.0f;
-}
-
-__device__ inline uint16_t half_bits(float x, bool bf16)
-{
-    if (bf16) {
-        __nv_bfloat16_raw r = __float2bfloat16_rn(x);
-        return r.x;
-    }
-    __half_raw r = __float2half_rn(x);
-    return r.x;
-}
-
-// Where the word of values k and k + 1 goes.
-__device__ inline uint32_t *h_at(const struct cuda_act &a, int k, int token)
-{
-    size_t at =
-        (((size_t)(k / 32) * a.ld + token) * 4 + k % 8 / 2) * 16 + k % 32 / 16 * 8 + k % 16 / 8 * 4;
-
-    return reinterpret_cast<uint32_t *>(const_cast<uint8_t *>(a.h) + at);
 }
 
 // A thread for two values.

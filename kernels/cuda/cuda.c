@@ -1,7 +1,8 @@
-/* cuda.c - the CUDA backend: memory, weights, and the table of ops.
+/* cuda.c - the CUDA backend: memory, and the table of ops.
  *
- * Everything is queued on one stream; weights arrive on others (load.c), and the first step waits
- * for them. An op only queues kernels, so that a step may be recorded as a graph (step.c). */
+ * Everything is queued on one stream; weights (weight.c) arrive on others (load.c), and the first
+ * step waits for them. An op only queues kernels, so that a step may be recorded as a graph
+ * (step.c). */
 #include "device.h"
 #include "tensor.h"
 
@@ -63,6 +64,7 @@ static void cuda_free(struct backend *b, void *p_d, size_t bytes)
     struct cuda *c = cuda_of(b);
 
     (void)bytes;
+    cuda_flush(c, NULL);
     cuda_graphs_drop(c);
     cudaStreamSynchronize(c->stream);
     cudaFree(p_d);
@@ -72,6 +74,7 @@ static int cuda_upload(struct backend *b, void *dst_d, const void *src, size_t b
 {
     struct cuda *c = cuda_of(b);
 
+    cuda_flush(c, NULL);
     if (!cuda_ok(c, cudaMemcpyAsync(dst_d, src, bytes, cudaMemcpyHostToDevice, c->stream),
                  "upload") ||
         !cuda_ok(c, cudaStreamSynchronize(c->stream), "upload"))
@@ -85,6 +88,7 @@ static int cuda_download(struct backend *b, void *dst, const void *src_d, size_t
 {
     struct cuda *c = cuda_of(b);
 
+    cuda_flush(c, NULL);
     for (size_t at = 0; at < bytes;) {
         size_t n = bytes - at < PINNED ? bytes - at : PINNED;
 
@@ -104,119 +108,8 @@ static void cuda_sync(struct backend *b)
 {
     struct cuda *c = cuda_of(b);
 
+    cuda_flush(c, NULL);
     cuda_ok(c, cudaStreamSynchronize(c->stream), "wait");
-}
-
-/* ---- weights ---- */
-
-/* Parts from i on that lie in one matrix: of one type, each but the last of whole panels. */
-static int run_of(const struct weight *w, int i)
-{
-    int n = 1;
-
-    while (i + n < w->n_parts && w->part[i + n].type == w->part[i].type &&
-           w->part[i + n - 1].rows % MATRIX_ROWS == 0 && !w->part[i + n].bias == !w->part[i].bias)
-        n++;
-    return n;
-}
-
-static size_t up(size_t bytes)
-{
-    return (bytes + 255) / 256 * 256;
-}
-
-/* Memory for `rows` rows, and where each plane is. */
-static int place(struct cuda *c, struct cuda_rows *r, bool bias, struct err *e)
-{
-    struct matrix_planes p = matrix_planes(r->m.type, r->m.cols);
-    size_t n = ((size_t)r->m.rows + MATRIX_ROWS - 1) / MATRIX_ROWS, at = 0;
-    const uint8_t **plane[4] = {&r->m.low, &r->m.high, &r->m.scale, &r->m.min};
-    size_t bytes[4] = {n * p.low, n * p.high, n * p.scale, n * p.min};
-    size_t all = up(bytes[0]) + up(bytes[1]) + up(bytes[2]) + up(bytes[3]);
-    cudaError_t rc = cudaMalloc(&r->memory, all + (bias ? (size_t)r->m.rows * 4 : 0));
-
-    if (rc != cudaSuccess)
-        return err_set(e, ERR_MEM, "GPU %d: no memory for weights of %zu bytes: %s", c->device, all,
-                       cudaGetErrorString(rc));
-    for (int i = 0; i < 4; at += up(bytes[i++]))
-        *plane[i] = (uint8_t *)r->memory + at;
-    if (bias)
-        r->m.bias = (const float *)(const void *)((uint8_t *)r->memory + at);
-    return 0;
-}
-
-/* Parts [i, i + n) of w into one matrix. */
-static struct cuda_rows *upload(struct cuda *c, const struct weight *w, int i, int n, struct err *e)
-{
-    const struct weight_part *p = &w->part[i];
-    struct cuda_rows *r = calloc(1, sizeof(*r));
-    int first = 0;
-
-    if (!r) {
-        err_set(e, ERR_MEM, "no memory");
-        return NULL;
-    }
-    *r = (struct cuda_rows){.next = c->rows, .host = p->host, .parts = n};
-    c->rows = r; // freed with the backend, also when what follows fails
-    r->m = (struct cuda_matrix){.type = (int)p->type, .cols = w->cols};
-    for (int k = 0; k < n; k++)
-        r->m.rows += p[k].rows;
-    if (place(c, r, p->bias != NULL, e))
-        return NULL;
-    for (int k = 0; k < n; first += p[k++].rows) {
-        if (cuda_load(c, &r->m, p[k].host, tensor_row_bytes(p->type, w->cols), first, p[k].rows, e))
-            return NULL;
-        if (p->bias && cuda_upload(&c->b, (void *)(uintptr_t)(r->m.bias + first), p[k].bias,
-                                   (size_t)p[k].rows * sizeof(float), e))
-            return NULL;
-    }
-    return r;
-}
-
-/* The same rows, if they are there already. */
-static struct cuda_rows *find(const struct cuda *c, const struct weight *w, int i, int n)
-{
-    int rows = 0;
-
-    for (int k = i; k < i + n; k++)
-        rows += w->part[k].rows;
-    for (struct cuda_rows *r = c->rows; r; r = r->next)
-        if (r->host == w->part[i].host && r->parts == n && r->m.rows == rows &&
-            r->m.cols == w->cols && r->m.type == (int)w->part[i].type && !w->part[i].bias &&
-            !r->m.bias)
-            return r;
-    return NULL;
-}
-
-static int cuda_weight(struct backend *b, struct weight *w, struct err *e)
-{
-    struct cuda *c = cuda_of(b);
-    int rows = 0;
-
-    for (int i = 0; i < w->n_parts; rows += w->part[i++].rows) {
-        int block = tensor_block(w->part[i].type);
-        const char *name = tensor_type_name(w->part[i].type);
-
-        if (!matrix_format((int)w->part[i].type).block)
-            return err_set(e, ERR_ARG, "weights of type %s are not supported on a GPU",
-                           name ? name : "unknown");
-        if (w->cols < 1 || w->cols % block)
-            return err_set(e, ERR_ARG, "rows of %d values: not a multiple of %s's block of %d",
-                           w->cols, name, block);
-    }
-    if (rows != w->rows)
-        return err_set(e, ERR_ARG, "%d rows in parts of %d rows", w->rows, rows);
-    for (int i = 0, n; i < w->n_parts; i += n) {
-        struct cuda_rows *r;
-
-        n = run_of(w, i);
-        r = find(c, w, i, n);
-        if (!r && !(r = upload(c, w, i, n, e)))
-            return -1;
-        for (int k = i; k < i + n; k++)
-            w->part[k].w_d = k == i ? r : NULL;
-    }
-    return 0;
 }
 
 /* ---- ops ---- */
@@ -280,6 +173,42 @@ static bool idle(const struct cuda *c, int n)
     return c->failed.code != ERR_NONE || c->broken || n < 1;
 }
 
+void cuda_flush(struct cuda *c, const struct cuda_act *a)
+{
+    struct cuda_waiting w = c->waiting;
+
+    c->waiting.kind = CUDA_NOTHING;
+    if (w.kind == CUDA_NORM)
+        cuda_norm(w.y, w.x, &w.norm, w.n, w.dim, w.add, a, c->stream);
+    else if (w.kind == CUDA_GLU)
+        cuda_glu(w.y, w.x, w.n, w.dim, w.gated, w.act, a, c->stream);
+}
+
+/* What waits is queued; is there anything to do behind it? */
+static bool ready(struct cuda *c, int n)
+{
+    cuda_flush(c, NULL);
+    return !idle(c, n);
+}
+
+/* w waits, if it is of few tokens. */
+static void wait(struct cuda *c, struct cuda_waiting w)
+{
+    if (!ready(c, w.n))
+        return;
+    c->waiting = w;
+    if (w.n > CUDA_GRAPH_TOKENS)
+        cuda_flush(c, NULL);
+}
+
+/* Can what waits leave x as activations? */
+static bool fuses(const struct cuda *c, int type, int block, const float *x, int n, int cols)
+{
+    return c->waiting.kind != CUDA_NOTHING && c->waiting.y == x && c->waiting.n == n &&
+           c->waiting.dim == cols && cols <= CUDA_FUSED && type != T_F16 &&
+           cols % (block == 256 ? 256 : 64) == 0;
+}
+
 /* x as activations for a type, once an op; act[k].n 0: not there yet. */
 static const struct cuda_act *prepare(struct cuda *c, struct cuda_act act[3], int type,
                                       const float *x, int n, int cols)
@@ -292,6 +221,11 @@ static const struct cuda_act *prepare(struct cuda *c, struct cuda_act act[3], in
     if (!cuda_grow(c, &c->act[k], cuda_act_bytes(n, cols, block)))
         return NULL;
     act[k] = cuda_act_place(c->act[k].p, n, cols, block);
+    if (fuses(c, type, block, x, n, cols)) {
+        cuda_flush(c, &act[k]);
+        return &act[k];
+    }
+    cuda_flush(c, NULL);
     if (block == 1)
         cuda_act_half(&act[k], x, type, c->stream);
     else
@@ -317,6 +251,7 @@ static void multiply(struct cuda *c, float *y, const struct weight *w, const flo
         m.row0 = row;
         if (m.type != T_F32 && !(a = prepare(c, act, m.type, x, n, w->cols)))
             return;
+        cuda_flush(c, NULL);
         if (m.type == T_F32) {
             cuda_linear_float(y, w->rows, add, &m, x, n, c->stream);
         } else if (m.type == T_F16 || m.type == T_BF16) {
@@ -352,28 +287,28 @@ static void embed(struct backend *b, float *y_d, const struct weight *w,
     struct cuda *c = cuda_of(b);
     const struct cuda_rows *r = w->part[0].w_d, *p = positions ? positions->part[0].w_d : NULL;
 
-    if (!idle(c, s->n))
+    if (ready(c, s->n))
         cuda_embed(y_d, &r->m, p ? &p->m : NULL, scale, &c->now, c->stream);
 }
 
 static void norm(struct backend *b, float *y_d, const float *x_d, const struct norm_weight *w,
                  int n, int dim)
 {
-    struct cuda *c = cuda_of(b);
-    struct cuda_norm v = norm_of(w);
-
-    if (!idle(c, n))
-        cuda_norm(y_d, x_d, &v, n, dim, false, c->stream);
+    wait(cuda_of(b),
+         (struct cuda_waiting){
+             .kind = CUDA_NORM, .y = y_d, .x = x_d, .norm = norm_of(w), .n = n, .dim = dim});
 }
 
 static void norm_add(struct backend *b, float *y_d, const float *x_d, const struct norm_weight *w,
                      int n, int dim)
 {
-    struct cuda *c = cuda_of(b);
-    struct cuda_norm v = norm_of(w);
-
-    if (!idle(c, n))
-        cuda_norm(y_d, x_d, &v, n, dim, true, c->stream);
+    wait(cuda_of(b), (struct cuda_waiting){.kind = CUDA_NORM,
+                                           .y = y_d,
+                                           .x = x_d,
+                                           .norm = norm_of(w),
+                                           .n = n,
+                                           .dim = dim,
+                                           .add = true});
 }
 
 static void rope_kv(struct backend *b, float *qkv_d, const struct attn_shape *a,
@@ -383,7 +318,7 @@ static void rope_kv(struct backend *b, float *qkv_d, const struct attn_shape *a,
     struct cuda_attn v = attn_of(c, a);
     struct cuda_kv k = kv_of(kv);
 
-    if (!idle(c, s->n))
+    if (ready(c, s->n))
         cuda_rope_kv(qkv_d, &v, &k, layer, &c->now, c->stream);
 }
 
@@ -394,24 +329,27 @@ static void attn(struct backend *b, float *y_d, const float *qkv_d, const struct
     struct cuda_attn v = attn_of(c, a);
     struct cuda_kv k = kv_of(kv);
 
-    if (idle(c, s->n) || !cuda_grow(c, &c->attn, cuda_attn_bytes(&v, s->n, c->now.n_ranges)))
+    if (!ready(c, s->n) || !cuda_grow(c, &c->attn, cuda_attn_bytes(&v, s->n, c->now.n_ranges)))
         return;
     cuda_attn(y_d, qkv_d, &v, &k, layer, &c->now, c->attn.p, c->stream);
 }
 
 static void glu(struct backend *b, float *y_d, const float *gu_d, const struct ffn_shape *f, int n)
 {
-    struct cuda *c = cuda_of(b);
-
-    if (!idle(c, n))
-        cuda_glu(y_d, gu_d, n, f->dim, f->gated, (int)f->act, c->stream);
+    wait(cuda_of(b), (struct cuda_waiting){.kind = CUDA_GLU,
+                                           .y = y_d,
+                                           .x = gu_d,
+                                           .n = n,
+                                           .dim = f->dim,
+                                           .gated = f->gated,
+                                           .act = (int)f->act});
 }
 
 static void gather(struct backend *b, float *y_d, const float *x_d, const struct step *s, int dim)
 {
     struct cuda *c = cuda_of(b);
 
-    if (!idle(c, s->n_out))
+    if (ready(c, s->n_out))
         cuda_gather(y_d, x_d, &c->now, dim, c->stream);
 }
 
@@ -419,7 +357,7 @@ static void softcap(struct backend *b, float *x_d, float cap, int n, int dim)
 {
     struct cuda *c = cuda_of(b);
 
-    if (!idle(c, n))
+    if (ready(c, n))
         cuda_softcap(x_d, cap, (size_t)n * (size_t)dim, c->stream);
 }
 
@@ -428,7 +366,7 @@ static void copy(struct backend *b, const struct kv_pages *kv, int dst, int src)
     struct cuda *c = cuda_of(b);
     struct cuda_kv k = kv_of(kv);
 
-    if (!idle(c, 1))
+    if (ready(c, 1))
         cuda_copy_page(&k, dst, src, c->stream);
 }
 

@@ -57,12 +57,15 @@ struct cuda_kv {
     int n_layers, n_pages, n_kv_heads, head_dim;
 };
 
-/* norm.cu */
+/* norm.cu, glu.cu. a, or NULL: where y goes as activations of a product as well, matrix.h; then dim
+ * is a multiple of 64, and of a's block, and at most CUDA_FUSED. */
+struct cuda_act;
+enum { CUDA_FUSED = 16384 };
 void cuda_norm(float *y, const float *x, const struct cuda_norm *w, int n, int dim, bool add,
-               cudaStream_t s);
-/* glu.cu */
+               const struct cuda_act *a, cudaStream_t s);
 enum { CUDA_SILU, CUDA_GELU, CUDA_RELU2, CUDA_GELU_ERF }; // enum ffn_act
-void cuda_glu(float *y, const float *gu, int n, int dim, int gated, int act, cudaStream_t s);
+void cuda_glu(float *y, const float *gu, int n, int dim, int gated, int act,
+              const struct cuda_act *a, cudaStream_t s);
 void cuda_softcap(float *x, float cap, size_t n, cudaStream_t s);
 /* rope.cu */
 void cuda_rope_kv(float *qkv, const struct cuda_attn *a, const struct cuda_kv *kv, int layer,

@@ -42,6 +42,17 @@ struct cuda_table {
     void *p;
 };
 
+/* A norm or nonlinearity of few tokens waits for the op behind it: a product takes its values as
+ * activations at once. */
+struct cuda_waiting {
+    enum { CUDA_NOTHING, CUDA_NORM, CUDA_GLU } kind;
+    float *y;
+    const float *x;
+    struct cuda_norm norm;
+    int n, dim, gated, act;
+    bool add;
+};
+
 struct cuda {
     struct backend b; // first
     int device, sms;
@@ -56,6 +67,7 @@ struct cuda {
     cudaEvent_t staged_free;
     int tokens, table; // capacities: tokens; entries of the page table
     struct cuda_step now;
+    struct cuda_waiting waiting;
     void *pinned; // staging of downloads
     struct cuda_graph graph[CUDA_GRAPHS];
     int n_graphs;
@@ -73,6 +85,12 @@ static inline struct cuda *cuda_of(struct backend *b)
 bool cuda_ok(struct cuda *c, cudaError_t rc, const char *what);
 /* At least `bytes` at b; contents undefined. False, and sticky, when memory is out. */
 bool cuda_grow(struct cuda *c, struct cuda_buf *b, size_t bytes);
+
+/* Queue what waits, into activations as well if a is not NULL. */
+void cuda_flush(struct cuda *c, const struct cuda_act *a);
+
+/* weight.c */
+int cuda_weight(struct backend *b, struct weight *w, struct err *e);
 
 /* step.c: the bracket, and recorded steps. */
 int cuda_step_begin(struct backend *b, const struct step *s, struct err *e);

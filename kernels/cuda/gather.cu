@@ -8,6 +8,7 @@ namespace
 __global__ void __launch_bounds__(256)
     gather_kernel(float *y, const float *x, const int32_t *out, int dim)
 {
+    previous_done();
     const float *row = x + (size_t)out[blockIdx.x] * (size_t)dim;
 
     y += (size_t)blockIdx.x * (size_t)dim;
@@ -28,5 +29,5 @@ __global__ void __launch_bounds__(256)
 void cuda_gather(float *y, const float *x, const struct cuda_step *st, int dim, cudaStream_t s)
 {
     if (st->n_out > 0)
-        LAUNCH(gather_kernel, (unsigned)st->n_out, 256u, 0, s, y, x, st->out, dim);
+        LAUNCH_EARLY(gather_kernel, (unsigned)st->n_out, 256u, 0, s, y, x, st->out, dim);
 }

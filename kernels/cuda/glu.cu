@@ -1,10 +1,8 @@
 /* glu.cu - nonlinearities: the feed-forward's (Shazeer 2020), and soft caps (Gemma Team 2024).
  *
  * A thread computes four values where rows allow 16-byte accesses, with the functions of num.h,
- * which are those of the CPU. */
-#include "cuda.h"
-#include "gpu.h"
-#include "num.h"
+ * which are those of the CPU. In front of a product it may leave them as activations as well. */
+#include "act.cuh"
 
 namespace
 {
@@ -22,21 +20,34 @@ template <int ACT> __device__ inline float glu_act(float x)
     return num_gelu_erf(x);
 }
 
-/* N values of a row a thread: 1 or 4. */
-template <int ACT, int N>
+template <int ACT>
 __global__ void __launch_bounds__(GLU_THREADS)
-    glu_kernel(float *y, const float *gu, int dim, int gated)
+    glu_any_kernel(float *y, const float *gu, int dim, int gated)
 {
-    int i = (int)(blockIdx.x * blockDim.x + threadIdx.x) * N;
+    int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     size_t row = blockIdx.y;
     const float *gate = gu + row * (size_t)dim * (gated ? 2 : 1);
 
-    if (i >= dim)
-        return;
-    y += row * (size_t)dim;
-    if (N == 4) {
-        float4 g = *reinterpret_cast<const float4 *>(gate + i), u = {1.0f, 1.0f, 1.0f, 1.0f};
+    previous_done();
+    if (i < dim)
+        y[row * (size_t)dim + i] =
+            gated ? glu_act<ACT>(gate[i]) * gate[dim + i] : glu_act<ACT>(gate[i]);
+}
 
+/* Four values of a row a thread. */
+template <int ACT>
+__global__ void __launch_bounds__(GLU_THREADS)
+    glu_vec_kernel(float *y, const float *gu, int dim, int gated, struct cuda_act a)
+{
+    SHARED(float, tops, [GLU_THREADS / 32]);
+    int i = (int)(blockIdx.x * blockDim.x + threadIdx.x) * 4;
+    size_t row = blockIdx.y;
+    const float *gate = gu + row * (size_t)dim * (gated ? 2 : 1);
+    float4 g = {0.0f, 0.0f, 0.0f, 0.0f}, u = {1.0f, 1.0f, 1.0f, 1.0f};
+
+    previous_done();
+    if (i < dim) {
+        g = *reinterpret_cast<const float4 *>(gate + i);
         if (gated)
             u = *reinterpret_cast<const float4 *>(gate + dim + i);
         g.x = glu_act<ACT>(g.x);
@@ -45,48 +56,49 @@ __global__ void __launch_bounds__(GLU_THREADS)
         g.w = glu_act<ACT>(g.w);
         if (gated)
             g = {g.x * u.x, g.y * u.y, g.z * u.z, g.w * u.w};
-        *reinterpret_cast<float4 *>(y + i) = g;
-    } else {
-        float g = glu_act<ACT>(gate[i]);
-
-        y[i] = gated ? g * gate[dim + i] : g;
+        *reinterpret_cast<float4 *>(y + row * (size_t)dim + i) = g;
     }
+    act_four(a, (int)row, i, g, tops);
 }
 
 template <int ACT>
-void glu_launch(float *y, const float *gu, int n, int dim, int gated, cudaStream_t s)
+void glu_launch(float *y, const float *gu, int n, int dim, int gated, const struct cuda_act *a,
+                cudaStream_t s)
 {
     int per = dim % 4 ? GLU_THREADS : 4 * GLU_THREADS;
     dim3 grid((unsigned)((dim + per - 1) / per), (unsigned)n);
 
     if (dim % 4)
-        LAUNCH((glu_kernel<ACT, 1>), grid, (unsigned)GLU_THREADS, 0, s, y, gu, dim, gated);
+        LAUNCH_EARLY(glu_any_kernel<ACT>, grid, (unsigned)GLU_THREADS, 0, s, y, gu, dim, gated);
     else
-        LAUNCH((glu_kernel<ACT, 4>), grid, (unsigned)GLU_THREADS, 0, s, y, gu, dim, gated);
+        LAUNCH_EARLY(glu_vec_kernel<ACT>, grid, (unsigned)GLU_THREADS, 0, s, y, gu, dim, gated,
+                     a ? *a : cuda_act());
 }
 
 __global__ void __launch_bounds__(GLU_THREADS) softcap_kernel(float *x, float cap, size_t n)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
 
+    previous_done();
     if (i < n)
         x[i] = num_tanh(x[i] * (1.0f / cap)) * cap;
 }
 
 } // namespace
 
-void cuda_glu(float *y, const float *gu, int n, int dim, int gated, int act, cudaStream_t s)
+void cuda_glu(float *y, const float *gu, int n, int dim, int gated, int act,
+              const struct cuda_act *a, cudaStream_t s)
 {
     if (n < 1)
         return;
     if (act == CUDA_SILU)
-        glu_launch<CUDA_SILU>(y, gu, n, dim, gated, s);
+        glu_launch<CUDA_SILU>(y, gu, n, dim, gated, a, s);
     else if (act == CUDA_GELU)
-        glu_launch<CUDA_GELU>(y, gu, n, dim, gated, s);
+        glu_launch<CUDA_GELU>(y, gu, n, dim, gated, a, s);
     else if (act == CUDA_RELU2)
-        glu_launch<CUDA_RELU2>(y, gu, n, dim, gated, s);
+        glu_launch<CUDA_RELU2>(y, gu, n, dim, gated, a, s);
     else
-        glu_launch<CUDA_GELU_ERF>(y, gu, n, dim, gated, s);
+        glu_launch<CUDA_GELU_ERF>(y, gu, n, dim, gated, a, s);
 }
 
 void cuda_softcap(float *x, float cap, size_t n, cudaStream_t s)
@@ -94,5 +106,5 @@ void cuda_softcap(float *x, float cap, size_t n, cudaStream_t s)
     unsigned blocks = (unsigned)((n + GLU_THREADS - 1) / GLU_THREADS);
 
     if (blocks)
-        LAUNCH(softcap_kernel, blocks, (unsigned)GLU_THREADS, 0, s, x, cap, n);
+        LAUNCH_EARLY(softcap_kernel, blocks, (unsigned)GLU_THREADS, 0, s, x, cap, n);
 }

@@ -2,7 +2,9 @@
  *
  * Zhang & Sennrich 2019, eq. 4; Ba et al. 2016, eq. 3. The sums are sixteen chains of dim / 16
  * multiply-adds, as on the CPU: one warp walks them over the row in shared memory while the
- * other threads, which loaded it, wait with their values and weights in registers. */
+ * other threads, which loaded it, wait with their values and weights in registers. A norm in front
+ * of a product may leave its values as activations as well. */
+#include "act.cuh"
 #include "norm.cuh"
 
 namespace
@@ -10,11 +12,12 @@ namespace
 
 enum { NORM_VECS = 4, NORM_THREADS = 1024 }; // rows up to 4 * NORM_VECS * NORM_THREADS
 
-__device__ inline void norm_store(float *y, const float *b, int i, float v, bool add)
+/* A norm's value with its bias, and with what is in y. */
+__device__ inline float norm_sum(const float *y, const float *b, int i, float v, bool add)
 {
     if (b)
         v = v + b[i];
-    y[i] = add ? y[i] + v : v;
+    return add ? y[i] + v : v;
 }
 
 __device__ inline norm_sums norm_block_sums(const float *row, const struct cuda_norm &w, int dim)
@@ -36,8 +39,10 @@ __device__ inline norm_sums norm_block_sums(const float *row, const struct cuda_
 
 /* Rows of a multiple of four values, at most NORM_VECS vectors a thread. */
 __global__ void __launch_bounds__(NORM_THREADS)
-    norm_vec_kernel(float *y, const float *x, struct cuda_norm w, int dim, bool add)
+    norm_vec_kernel(float *y, const float *x, struct cuda_norm w, int dim, bool add,
+                    struct cuda_act a)
 {
+    SHARED(float, tops, [NORM_THREADS / 32]);
     DYN_SHARED(float, row);
     float4 *row4 = reinterpret_cast<float4 *>(row);
     const float4 *x4 = reinterpret_cast<const float4 *>(x + (size_t)blockIdx.x * (size_t)dim);
@@ -50,10 +55,16 @@ __global__ void __launch_bounds__(NORM_THREADS)
     for (int k = 0; k < NORM_VECS; k++) {
         int i = (int)(threadIdx.x + (unsigned)k * blockDim.x);
 
-        if (4 * i < dim) {
-            v[k] = x4[i];
+        if (4 * i < dim)
             g[k] = w4[i];
-        }
+    }
+    previous_done();
+#pragma unroll
+    for (int k = 0; k < NORM_VECS; k++) {
+        int i = (int)(threadIdx.x + (unsigned)k * blockDim.x);
+
+        if (4 * i < dim)
+            v[k] = x4[i];
     }
 #pragma unroll
     for (int k = 0; k < NORM_VECS; k++) {
@@ -66,22 +77,18 @@ __global__ void __launch_bounds__(NORM_THREADS)
 #pragma unroll
     for (int k = 0; k < NORM_VECS; k++) {
         int i = 4 * (int)(threadIdx.x + (unsigned)k * blockDim.x);
-        float4 t;
+        float4 t = make_float4(0, 0, 0, 0);
 
-        if (i >= dim)
-            continue;
-        t.x = norm_value(v[k].x, s, g[k].x);
-        t.y = norm_value(v[k].y, s, g[k].y);
-        t.z = norm_value(v[k].z, s, g[k].z);
-        t.w = norm_value(v[k].w, s, g[k].w);
-        if (!w.b && !add) {
+        if (k * 4 * (int)blockDim.x >= dim)
+            break;
+        if (i < dim) {
+            t.x = norm_sum(y, w.b, i, norm_value(v[k].x, s, g[k].x), add);
+            t.y = norm_sum(y, w.b, i + 1, norm_value(v[k].y, s, g[k].y), add);
+            t.z = norm_sum(y, w.b, i + 2, norm_value(v[k].z, s, g[k].z), add);
+            t.w = norm_sum(y, w.b, i + 3, norm_value(v[k].w, s, g[k].w), add);
             *reinterpret_cast<float4 *>(y + i) = t;
-            continue;
         }
-        norm_store(y, w.b, i, t.x, add);
-        norm_store(y, w.b, i + 1, t.y, add);
-        norm_store(y, w.b, i + 2, t.z, add);
-        norm_store(y, w.b, i + 3, t.w, add);
+        act_four(a, (int)blockIdx.x, i, t, tops);
     }
 }
 
@@ -92,27 +99,29 @@ __global__ void __launch_bounds__(256)
     DYN_SHARED(float, row);
     norm_sums s;
 
+    previous_done();
     x += (size_t)blockIdx.x * (size_t)dim;
     y += (size_t)blockIdx.x * (size_t)dim;
     for (int i = (int)threadIdx.x; i < dim; i += (int)blockDim.x)
         row[i] = x[i];
     s = norm_block_sums(row, w, dim);
     for (int i = (int)threadIdx.x; i < dim; i += (int)blockDim.x)
-        norm_store(y, w.b, i, norm_value(row[i], s, w.w[i]), add);
+        y[i] = norm_sum(y, w.b, i, norm_value(row[i], s, w.w[i]), add);
 }
 
 } // namespace
 
 void cuda_norm(float *y, const float *x, const struct cuda_norm *w, int n, int dim, bool add,
-               cudaStream_t s)
+               const struct cuda_act *a, cudaStream_t s)
 {
     size_t bytes = (size_t)dim * sizeof(float);
-    int threads = (dim + 128 * NORM_VECS - 1) / (128 * NORM_VECS) * 32;
+    int threads = (dim + 256 * NORM_VECS - 1) / (256 * NORM_VECS) * 64;
 
     if (n < 1)
         return;
     if (dim % 4 == 0 && threads <= NORM_THREADS)
-        LAUNCH(norm_vec_kernel, (unsigned)n, (unsigned)threads, bytes, s, y, x, *w, dim, add);
+        LAUNCH_EARLY(norm_vec_kernel, (unsigned)n, (unsigned)threads, bytes, s, y, x, *w, dim, add,
+                     a ? *a : cuda_act());
     else
-        LAUNCH(norm_any_kernel, (unsigned)n, 256u, bytes, s, y, x, *w, dim, add);
+        LAUNCH_EARLY(norm_any_kernel, (unsigned)n, 256u, bytes, s, y, x, *w, dim, add);
 }

@@ -161,6 +161,7 @@ int cuda_step_end(struct backend *b, struct err *e)
     struct cuda *c = cuda_of(b);
     cudaGraph_t graph = NULL;
 
+    cuda_flush(c, NULL);
     if (c->recording) {
         c->recording = false;
         if (!cuda_ok(c, cudaStreamEndCapture(c->stream, &graph), "record") ||

@@ -31,7 +31,6 @@ struct mirror {
     struct backend *in, *host;
     struct mirror_weight *weights;
     struct mirror_table *tables;
-    void *so;
     bool failed;
 };
 
@@ -453,8 +452,6 @@ static inline void mirror_close(struct backend *b)
         next = t->next;
         free(t);
     }
-    if (m->so)
-        dlclose(m->so);
     free(m);
 }
 
@@ -486,30 +483,36 @@ static const struct backend_ops mirror_ops = {
     .close = mirror_close,
 };
 
-/* The device of a shared object, with a CPU backend for ops on host memory; or NULL. */
-static inline struct backend *mirror_open(const char *so, struct backend *host)
+/* The device itself. */
+static inline struct backend *mirror_device(const char *so)
 {
     struct backend_cuda o = {.version = BACKEND_CUDA_VERSION};
-    struct backend *(*open)(const struct backend_cuda *, struct err *) = NULL;
-    struct mirror *m = mem_zero(1, sizeof(*m));
+    struct backend *(*open)(const struct backend_cuda *, struct err *) = NULL, *b = NULL;
+    void *h = dlopen(so, RTLD_NOW | RTLD_LOCAL), *f = h ? dlsym(h, "llm_cuda_open") : NULL;
     struct err e = {0};
-    void *f;
 
-    m->so = dlopen(so, RTLD_NOW | RTLD_LOCAL);
-    f = m->so ? dlsym(m->so, "llm_cuda_open") : NULL;
     if (!f) {
         printf("# %s\n", dlerror());
-        free(m);
         return NULL;
     }
     memcpy(&open, &f, sizeof(f));
-    m->in = open(&o, &e);
-    if (!m->in) {
+    b = open(&o, &e);
+    if (!b)
         printf("# %s: %s\n", so, e.msg);
-        free(m);
+    return b;
+}
+
+/* The same with host pointers, and a CPU backend for ops on host memory; or NULL. */
+static inline struct backend *mirror_open(const char *so, struct backend *host)
+{
+    struct backend *in = mirror_device(so);
+    struct mirror *m;
+
+    if (!in)
         return NULL;
-    }
+    m = mem_zero(1, sizeof(*m));
     m->b.ops = &mirror_ops;
+    m->in = in;
     m->host = host;
     return &m->b;
 }

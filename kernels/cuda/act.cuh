@@ -1,0 +1,119 @@
+// act.cuh - four neighbouring values of a token into activations, as act.cu and the kernels before
+// a product do it.
+#pragma once
+#include "gpu.h"
+#include "matrix.h"
+#include "num.h"
+
+namespace
+{
+
+__device__ inline float above(float a, float b)
+{
+    return a > b ? a : b;
+}
+
+__device__ inline float top4(float4 v)
+{
+    float a = above(above(v.x, 0.0f - v.x), above(v.y, 0.0f - v.y));
+
+    return above(a, above(above(v.z, 0.0f - v.z), above(v.w, 0.0f - v.w)));
+}
+
+// Four values as bytes of a word, and their sum.
+__device__ inline uint32_t four(float4 v, float scale, int &sum)
+{
+    int q0 = (int8_t)num_bits(v.x * scale + NUM_ROUND),
+        q1 = (int8_t)num_bits(v.y * scale + NUM_ROUND);
+    int q2 = (int8_t)num_bits(v.z * scale + NUM_ROUND),
+        q3 = (int8_t)num_bits(v.w * scale + NUM_ROUND);
+
+    sum = q0 + q1 + q2 + q3;
+    return (q0 & 255) | (q1 & 255) << 8 | (q2 & 255) << 16 | (uint32_t)q3 << 24;
+}
+
+// Where the word of values k .. k + 3 goes.
+__device__ inline size_t q_at(int k, int n, int token)
+{
+    return (((size_t)(k / 64) * n + token) * 4 + k % 16 / 4) * 16 + k % 64 / 32 * 8 +
+           k % 32 / 16 * 4;
+}
+
+// Sums of 16 and of 32 values, whose lanes are neighbours.
+__device__ inline void sums(const struct cuda_act &a, int k, int token, int sum)
+{
+    int lane = threadIdx.x % 32;
+
+    sum += __shfl_xor_sync(~0u, sum, 1);
+    sum += __shfl_xor_sync(~0u, sum, 2);
+    int wide = sum + __shfl_xor_sync(~0u, sum, 4);
+    if (k >= a.cols)
+        return;
+    if (lane % 4 == 0)
+        const_cast<int16_t *>(a.s16)[((size_t)(k / 256) * a.ld + token) * 16 + k % 256 / 16] =
+            (int16_t)sum;
+    if (lane % 8 == 0)
+        const_cast<int16_t *>(a.s32)[((size_t)(k / 256) * a.ld + token) * 8 + k % 256 / 32] =
+            (int16_t)wide;
+}
+
+__device__ inline uint16_t half_bits(float x, bool bf16)
+{
+    if (bf16) {
+        __nv_bfloat16_raw r = __float2bfloat16_rn(x);
+        return r.x;
+    }
+    __half_raw r = __float2half_rn(x);
+    return r.x;
+}
+
+// Where the word of values k and k + 1 goes.
+__device__ inline uint32_t *h_at(const struct cuda_act &a, int k, int token)
+{
+    size_t at =
+        (((size_t)(k / 32) * a.ld + token) * 4 + k % 8 / 2) * 16 + k % 32 / 16 * 8 + k % 16 / 8 * 4;
+
+    return reinterpret_cast<uint32_t *>(const_cast<uint8_t *>(a.h) + at);
+}
+
+// Values k .. k + 3 of a token, k = 4 threadIdx.x past a multiple of 256 (of 64, in blocks of 32),
+// by all threads of a block of whole pairs of warps; beyond the row v is 0. tops: a float for each
+// warp, in shared memory. a.block 0: nowhere.
+__device__ inline void act_four(const struct cuda_act &a, int token, int k, float4 v, float *tops)
+{
+    const int warp = threadIdx.x / 32;
+    float max = top4(v);
+    int sum;
+
+    if (a.block == 0)
+        return;
+    if (a.block == 1) { // BF16
+        if (k == 0)
+            const_cast<float *>(a.scale)[token] = 1.0f;
+        if (k >= a.cols)
+            return;
+        *h_at(a, k, token) = half_bits(v.x, true) | (uint32_t)half_bits(v.y, true) << 16;
+        *h_at(a, k + 2, token) = half_bits(v.z, true) | (uint32_t)half_bits(v.w, true) << 16;
+        return;
+    }
+    for (int o = 1; o < (a.block == 32 ? 8 : 32); o *= 2)
+        max = above(max, __shfl_xor_sync(~0u, max, o));
+    if (a.block == 256) {
+        __syncthreads();
+        if (threadIdx.x % 32 == 0)
+            tops[warp] = max;
+        __syncthreads();
+        max = above(tops[warp], tops[warp ^ 1]);
+    }
+    max = max >= 1e-30f ? max : 0.0f;
+    const uint32_t q = four(v, max > 0.0f ? 127.0f / max : 0.0f, sum);
+    sums(a, k, token, sum);
+    if (k >= a.cols)
+        return;
+    *reinterpret_cast<uint32_t *>(const_cast<int8_t *>(a.q) + q_at(k, a.ld, token)) = q;
+    if (k % a.block == 0)
+        const_cast<float *>(a.d)[(size_t)(k / a.block) * a.ld + token] =
+            max > 0.0f ? max / 127.0f : 0.0f;
+}
+
+} // namespace
