@@ -158,7 +158,7 @@ __device__ inline void tile_scores(float (&s)[P::ROWS][4], const tile_shared &sh
 #pragma unroll
     for (int i = 0; i < 4 * P::ROWS; i++)
         s[i / 4][i % 4] = 0.0f;
-#pragma unroll 2
+#pragma unroll 8
     for (int d = 0; d < dim; d += 4) {
         const float *q = sh.q + tile_at(stride, d);
         float x[P::ROWS][4], y[4];
@@ -191,8 +191,9 @@ __device__ inline void tile_sees(const tile_shared &sh, const tile_job &j, const
     *to = *to > *from ? *to : *from;
 }
 
-/* Scores become exponentials, in shared memory; m, l and o follow. */
-template <class P>
+/* Scores become exponentials, in shared memory; m, l and o follow. EDGE: a row has those of keys
+ * that it sees. */
+template <class P, bool EDGE>
 __device__ inline void tile_softmax(tile_rows<P> *r, const float (&s)[P::ROWS][4],
                                     const tile_shared &sh, const tile_job &j, const tile_run &run,
                                     int start, const attn_args &a)
@@ -213,16 +214,18 @@ __device__ inline void tile_softmax(tile_rows<P> *r, const float (&s)[P::ROWS][4
     __syncwarp();
 #pragma unroll
     for (int i = 0; i < P::ROWS; i++) {
-        float x[4], top = -INFINITY, by;
-        int from, to;
+        float x[4], top = -INFINITY;
+        int from = 0, to = CUDA_PAGE;
 
-        tile_sees<P>(sh, j, run, i, start, &from, &to);
+        if (EDGE)
+            tile_sees<P>(sh, j, run, i, start, &from, &to);
 #pragma unroll
         for (int k = 0; k < 4; k++) {
             int key = tile_lane() + 16 * k;
 
             x[k] = sh.p[tile_at(CUDA_PAGE, key) + P::STEP * i * CUDA_PAGE];
-            x[k] = key >= from && key < to ? x[k] : -INFINITY;
+            if (EDGE)
+                x[k] = key >= from && key < to ? x[k] : -INFINITY;
             top = top > x[k] ? top : x[k];
         }
         for (int k = 8; k; k /= 2) {
@@ -230,18 +233,21 @@ __device__ inline void tile_softmax(tile_rows<P> *r, const float (&s)[P::ROWS][4
 
             top = top > other ? top : other;
         }
-        by = top > r->m[i] ? num_exp(r->m[i] - top) : 1.0f;
-        r->m[i] = top > r->m[i] ? top : r->m[i];
-        r->l[i] *= by;
+        if (top > r->m[i]) { // ever seldomer
+            float by = num_exp(r->m[i] - top);
+
+            r->m[i] = top;
+            r->l[i] *= by;
 #pragma unroll
-        for (int k = 0; k < 4 * P::NV; k++)
-            r->o[i][k] *= by;
+            for (int k = 0; k < 4 * P::NV; k++)
+                r->o[i][k] *= by;
+        }
 #pragma unroll
         for (int k = 0; k < 4; k++) {
             float e = num_exp(x[k] - r->m[i]);
 
             sh.p[tile_at(CUDA_PAGE, tile_lane() + 16 * k) + P::STEP * i * CUDA_PAGE] = e;
-            if (from < to)
+            if (!EDGE || from < to)
                 r->l[i] = r->l[i] + e;
         }
         if (i % 2)
@@ -381,19 +387,24 @@ __device__ inline void tile_walk(const attn_args &a, const tile_shared &sh, cons
     tile_early<T, P>(&v, at, dim);
     for (int k = begin; k <= end; k++) {
         int start = k * CUDA_PAGE;
+        bool whole;
 
         tile_copy<T, P>(sh.key, &v, at, dim);
         __syncthreads(); // keys are there, and the page before is done
         tile_early<T, P>(&v, at + values, dim);
         tile_scores<P>(s, sh, P::DIM > 0 ? (P::DIM + 31) / 32 * 32 : j.stride, dim);
-        tile_softmax<P>(&r, s, sh, j, run, start, a);
+        whole = start >= run.all_first && start + CUDA_PAGE - 1 <= run.all_last;
+        if (whole)
+            tile_softmax<P, false>(&r, s, sh, j, run, start, a);
+        else
+            tile_softmax<P, true>(&r, s, sh, j, run, start, a);
         tile_copy<T, P>(sh.value, &v, at + values, dim);
         __syncthreads(); // values are there, and keys are not needed any more
         if (k < end) {
             at = a.kv + kv_at(run.table[k + 1], j.kv_head, 0, a.n_kv_heads, dim) * T::BYTES;
             tile_early<T, P>(&v, at, dim);
         }
-        if (start >= run.all_first && start + CUDA_PAGE - 1 <= run.all_last)
+        if (whole)
             tile_values<P, false>(&r, sh, j, run, start, dim);
         else
             tile_values<P, true>(&r, sh, j, run, start, dim);
