@@ -109,6 +109,15 @@ struct backend_ops {
     int (*download)(struct backend *b, void *dst, const void *src_d, size_t bytes, struct err *e);
     int (*weight)(struct backend *b, struct weight *w, struct err *e);
     void (*sync)(struct backend *b);
+    /* For plans, before anything is allocated; NULL where memory is the host's and weights stay in
+     * their files. Bytes that may still be taken, -1 when not known; what weight() will take; what
+     * ops take besides for steps of n tokens that see `positions`, with rows of `cols` at most. */
+    int64_t (*available)(struct backend *b);
+    size_t (*weight_bytes)(const struct backend *b, const struct weight *w);
+    size_t (*work_bytes)(const struct backend *b, const struct attn_shape *a, int n, int positions,
+                         int cols);
+    /* What it computes with, one line. */
+    void (*describe)(const struct backend *b, char *out, size_t size);
     /* All layers of page src of the cache into page dst, before the next step. */
     void (*copy)(struct backend *b, const struct kv_pages *kv, int dst, int src);
     /* bracket: step_begin answers STEP_RUN, STEP_REPLAY (skip the ops) or -1 */
@@ -150,7 +159,8 @@ struct backend_ops {
 
     /* A row of n logits in host memory, in blocks of BACKEND_ROW, the last of which may be
      * shorter; outside the bracket, and done when they return.
-     * max (blocks) = the largest of each; NaN counts as -infinity. */
+     * max (blocks) = the largest of each; NaN counts as -infinity. These four are the CPU's alone,
+     * NULL on other devices. */
     void (*row_max)(struct backend *b, float *max, const float *x, int n);
     /* e (n) = exp(x / temp - shift); sum (blocks) = their sums, as 16 strided sums and a tree. */
     void (*row_exp)(struct backend *b, float *e, float *sum, const float *x, int n, float temp,

@@ -1,6 +1,8 @@
 /* cli.c - the part of main() that all commands share. */
 #include "cli.h"
 
+#include "file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -9,13 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *const cli_devices[] = {"auto", "cpu", "cuda", NULL};
 const char *const cli_repack[] = {"auto", "always", "never", NULL};
 const char *const cli_isas[] = {"auto", "scalar", "avx2", "avxvnni", "avx512", "avx512vnni", NULL};
 const char *const cli_progress_when[] = {"auto", "always", "never", NULL};
 
 const struct cli_model cli_model_default = {
-    .batch = 32, .batch_tokens = 256, .timeout = 600, .retries = 5};
+    .device = "auto", .batch = 32, .batch_tokens = 256, .timeout = 600, .retries = 5};
 const char *const cli_early[] = {"no", "yes", "never", NULL};
 const struct cli_beam cli_beam_default = {.beams = 1, .groups = 1, .length_penalty = 1.0f};
 const char *const cli_dry_breakers[4] = {"\n", ":", "\"", "*"};
@@ -323,23 +324,6 @@ void cli_fingerprint(const struct cli *c, const struct hash128 *model, const cha
 char *cli_data(const char *name, struct err *e)
 {
     static const char *const base[] = {"../examples", "../share/llmutils", NULL};
-    char exe[4096];
-    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-    struct buf b = {0};
 
-    exe[n > 0 ? n : 0] = 0;
-    if (strrchr(exe, '/'))
-        *strrchr(exe, '/') = 0;
-    for (int i = 0; base[i]; i++) {
-        buf_reset(&b);
-        buf_fmt(&b, "%s/%s/%s", exe, base[i], name);
-        if (!access(b.p, R_OK))
-            return b.p;
-    }
-    err_set(
-        e, ERR_IO,
-        "cannot find '%s' beside the program (looked in %s/../examples and %s/../share/llmutils)",
-        name, exe, exe);
-    buf_free(&b);
-    return NULL;
+    return file_beside(base, name, e);
 }

@@ -19,14 +19,13 @@
 
 enum { CLI_OK = 0, CLI_FAIL = 1, CLI_USAGE = 2, CLI_STOPPED = 75 };
 
-extern const char *const cli_devices[]; // "auto", "cpu", "cuda"; NULL-terminated
-extern const char *const cli_isas[];    // in the order of enum backend_isa
-extern const char *const cli_repack[];  // in the order of enum plan_repack
+extern const char *const cli_isas[];   // in the order of enum backend_isa
+extern const char *const cli_repack[]; // in the order of enum plan_repack
 extern const char *const cli_progress_when[];
 
 struct cli_model {
     const char *path;   // .gguf file, HF directory, or a server's address
-    int device;         // index into cli_devices
+    const char *device; // see device_parse
     int threads;        // 0 = as many as this process may use
     int ctx;            // positions a sequence may have; 0 = the model's, at most 4096
     int batch;          // records in flight
@@ -85,7 +84,7 @@ extern const struct cli_notes cli_notes_default;
 
 // clang-format off
 #define CLI_ENGINE(p) \
-    OPT_ENUM('d', "device", &(p)->device, cli_devices, "name", "auto, cpu or cuda"), \
+    OPT_STR('d', "device", &(p)->device, "name", "cpu, cuda, cuda:n for the nth GPU (from 0), or auto: a GPU if there is one"), \
     OPT_INT('j', "threads", &(p)->threads, "n", 0, 1024, "CPU threads, 0 for as many as may be used"), \
     OPT_INT(0, "ctx", &(p)->ctx, "n", 0, 1 << 24, "positions of a sequence, 0 for the model's up to 4096"), \
     OPT_INT(0, "batch", &(p)->batch, "n", 1, 1024, "records in flight"), \

@@ -7,12 +7,10 @@
 #include "engine.h"
 
 #include "answer.h"
-#include "forward.h"
 #include "hidden.h"
 #include "kv.h"
 #include "mem.h"
-#include "plan.h"
-#include "ram.h"
+#include "runner.h"
 #include "sched.h"
 #include "search.h"
 
@@ -24,7 +22,7 @@
 
 /* Batches that are submitted at most: unfinished, and in all. Results wait for one that was
  * submitted before them and takes longer, while others take their places in the steps. */
-enum { CTX_DEFAULT = 4096, UNFINISHED = 2, SUBMITTED = 64 };
+enum { UNFINISHED = 2, SUBMITTED = 64 };
 
 struct job {
     struct engine_request r;
@@ -47,15 +45,11 @@ struct job {
 
 struct engine {
     struct engine_opt o;
-    struct backend *backend;
-    struct model *model;
-    struct kv kv;
-    struct act act;
+    struct runner run;
+    const struct model *model; // its
+    int ctx;
     struct sched sched;
-    struct plan plan;
     struct sample_work work;
-    int width;          // of a row of the results: vocab, or dim of hidden states
-    float *copy;        // (rows, width) of these; NULL when the device's can be read
     struct job **job;   // (n_jobs) in the order of submission; done ones wait for poll
     int n_jobs, n_left; // of them, unfinished
     size_t cap_jobs;
@@ -73,10 +67,10 @@ static void job_free(struct engine *en, struct job *j)
 {
     if (!j)
         return;
-    sched_free(&j->seq, &en->kv);
+    sched_free(&j->seq, &en->run.kv);
     grammar_leave(&j->grammar);
     answer_free(&j->answer);
-    search_close(&j->search, &en->kv);
+    search_close(&j->search, &en->run.kv);
     free(j->logprob);
     free(j->top);
     free(j->p);
@@ -84,57 +78,36 @@ static void job_free(struct engine *en, struct job *j)
     free(j);
 }
 
-static int make(struct engine *en, struct err *e)
-{
-    const struct engine_opt *o = &en->o;
-    const struct model *m = en->model;
-
-    if (o->ctx > m->ctx)
-        return err_set(e, ERR_ARG, "--ctx %d is more than the model's %d positions", o->ctx,
-                       m->ctx);
-    if (m->whole && !o->hidden)
-        return err_set(e, ERR_ARG, "%s: an encoder only makes vectors", m->path);
-    assert(o->beams <= o->batch && !(o->hidden && o->beams > 1));
-    if (!en->o.ctx)
-        en->o.ctx = m->ctx < CTX_DEFAULT ? m->ctx : CTX_DEFAULT;
-    if (m->whole && o->batch_tokens < o->ctx) // a text is computed in one step
-        en->o.batch_tokens = o->ctx;
-    en->o.rows = o->hidden ? o->batch_tokens : o->rows > o->batch ? o->rows : o->batch;
-    en->plan = (struct plan){.ctx = o->ctx,
-                             .batch = o->batch,
-                             .batch_tokens = o->batch_tokens,
-                             .rows = o->hidden ? 0 : o->rows,
-                             .beams = o->beams,
-                             .kv_bytes = o->kv_bytes,
-                             .repack = o->repack,
-                             .available = ram_available("")};
-    if (plan_make(&en->plan, m, e) || kv_open(&en->kv, m, en->backend, en->plan.pages, e) ||
-        forward_open(&en->act, m, en->backend, o->batch_tokens, en->plan.rows, e))
-        return -1;
-    backend_cpu_repack(en->backend, en->plan.twice);
-    if (!o->no_cache && !m->whole)
-        kv_cache(&en->kv);
-    sched_open(&en->sched, &en->kv, o->batch_tokens, o->batch, o->rows);
-    en->sched.build.whole = m->whole;
-    en->width = o->hidden ? m->dim : m->vocab;
-    if (!en->backend->host)
-        en->copy = mem_zero((size_t)o->rows * (size_t)en->width, sizeof(*en->copy));
-    en->count.pages = en->plan.pages;
-    return 0;
-}
-
 struct engine *engine_open(const struct engine_opt *o, const char *path, struct err *e)
 {
     struct engine *en = mem_zero(1, sizeof(*en));
+    const struct runner_opt ro = {
+        .device = o->device,
+        .threads = o->threads,
+        .isa = o->isa,
+        .ctx = o->ctx,
+        .batch_tokens = o->batch_tokens,
+        .batch = o->batch,
+        .rows = o->rows,
+        .beams = o->beams,
+        .kv_bytes = o->kv_bytes,
+        .hidden = o->hidden,
+        .repack = o->repack,
+    };
 
     en->o = *o;
-    en->backend = backend_cpu_open(o->threads, o->isa, e);
-    en->work.rank.backend = en->backend;
-    en->model = en->backend ? model_open(path, en->backend, e) : NULL;
-    if (!en->model || make(en, e)) {
-        engine_close(en);
+    if (runner_open(&en->run, &ro, path, e)) {
+        free(en);
         return NULL;
     }
+    en->model = en->run.model;
+    en->ctx = en->run.o.ctx;
+    en->work.rank.backend = en->run.host;
+    if (!o->no_cache && !en->model->whole)
+        kv_cache(&en->run.kv);
+    sched_open(&en->sched, &en->run.kv, en->run.o.batch_tokens, o->batch, en->run.o.rows);
+    en->sched.build.whole = en->model->whole;
+    en->count.pages = en->run.plan.pages;
     return en;
 }
 
@@ -146,14 +119,9 @@ void engine_close(struct engine *en)
         job_free(en, en->job[i]);
     job_free(en, en->polled);
     free(en->job);
-    free(en->copy);
     sample_free(&en->work);
     sched_close(&en->sched);
-    if (en->model)
-        forward_close(&en->act, en->backend);
-    kv_close(&en->kv);
-    model_close(en->model);
-    backend_close(en->backend);
+    runner_close(&en->run);
     free(en);
 }
 
@@ -164,12 +132,12 @@ const struct model *engine_model(const struct engine *en)
 
 int engine_ctx(const struct engine *en)
 {
-    return en->o.ctx;
+    return en->ctx;
 }
 
 size_t engine_cache_bytes(const struct engine *en)
 {
-    return en->kv.bytes;
+    return en->run.kv.bytes;
 }
 
 const struct engine_counts *engine_counts(const struct engine *en)
@@ -179,14 +147,7 @@ const struct engine_counts *engine_counts(const struct engine *en)
 
 void engine_describe(const struct engine *en, struct buf *out)
 {
-    const struct model *m = en->model;
-
-    buf_fmt(out, "%s: %.1f M parameters, %d layers, dim %d, %d heads (%d kv), vocabulary %d\n",
-            m->arch, (double)m->n_params / 1e6, m->n_layers, m->dim, m->attn.n_heads,
-            m->attn.n_kv_heads, m->vocab);
-    buf_fmt(out, "cpu: %s, %d threads\n", backend_cpu_isa(en->backend),
-            backend_cpu_threads(en->backend));
-    plan_print(&en->plan, out);
+    runner_describe(&en->run, out);
 }
 
 bool engine_room(const struct engine *en)
@@ -215,13 +176,13 @@ static int check(const struct engine *en, const struct engine_request *r, struct
         return err_set(e, ERR_ARG, "%d beams are more than %d", r->beam.beams, en->o.beams);
     for (int i = 0; i < r->n_slots; i++)
         need += r->slot[i].n_then + (i > 0);
-    if (en->o.hidden && r->n_token > en->o.ctx)
+    if (en->o.hidden && r->n_token > en->ctx)
         return err_set(e, ERR_ARG, "the text has %d tokens, more than a context of %d", r->n_token,
-                       en->o.ctx);
-    if (r->n_token + need > en->o.ctx)
+                       en->ctx);
+    if (r->n_token + need > en->ctx)
         return err_set(e, ERR_ARG, "the %s %d tokens and leaves no room in a context of %d",
                        r->n_given ? "prompt with the output has" : "prompt has", r->n_token,
-                       en->o.ctx);
+                       en->ctx);
     return 0;
 }
 
@@ -233,7 +194,7 @@ static void push(struct job *j, int32_t id)
 static void open_search(struct engine *en, struct job *j, const int32_t *token)
 {
     const struct engine_request *r = &j->r;
-    int room = en->o.ctx - r->n_token;
+    int room = en->ctx - r->n_token;
     struct search_opt o = {
         .beam = r->beam,
         .sample = &r->sample,
@@ -301,7 +262,7 @@ static void finish(struct engine *en, struct job *j, enum engine_finish how)
     en->n_left--;
     j->finish = how;
     answer_end(&j->answer, !j->r.grammar); // part of a character that it allows is not broken
-    kv_release(&en->kv, &j->seq.kv);
+    kv_release(&en->run.kv, &j->seq.kv);
 }
 
 /* Of the i-th token of the output. */
@@ -350,7 +311,7 @@ static void generate(struct engine *en, struct job *j, const float *logit)
         stopped = answer_add(&j->answer, tok, id, &stop);
     if ((!j->r.ignore_eos && end) || stopped)
         finish(en, j, ENGINE_STOP);
-    else if (n_out(j) >= j->r.max_tokens || j->seq.n >= en->o.ctx)
+    else if (n_out(j) >= j->r.max_tokens || j->seq.n >= en->ctx)
         finish(en, j, ENGINE_LENGTH);
 }
 
@@ -416,7 +377,7 @@ static void read_search(struct engine *en, struct job *j, const float *logit)
         en->count.generated++;
         any = true;
     }
-    if (any && search_go(&j->search, &en->kv)) {
+    if (any && search_go(&j->search, &en->run.kv)) {
         j->done = true;
         en->n_left--;
     }
@@ -425,7 +386,7 @@ static void read_search(struct engine *en, struct job *j, const float *logit)
 /* What a step's logits, or hidden states, mean to a job. */
 static void read_rows(struct engine *en, struct job *j, const float *logit)
 {
-    const float *row = logit + (size_t)j->seq.row * (size_t)en->width;
+    const float *row = logit + (size_t)j->seq.row * (size_t)en->run.width;
 
     if (searches(j))
         read_search(en, j, logit);
@@ -463,20 +424,6 @@ static void count(struct engine *en)
     n->preemptions = c->preemptions;
     n->peak_pages = c->peak_pages;
     n->unused = c->page_seconds > 0 ? c->unused_seconds / c->page_seconds : 0;
-}
-
-/* Compute a step. Returns its logits (or hidden states), or NULL. */
-static const float *compute(struct engine *en, const struct step *s, struct err *e)
-{
-    struct backend *b = en->backend;
-    const float *out_d = en->o.hidden ? en->act.h_d : en->act.logits_d;
-    size_t bytes = (size_t)s->n_out * (size_t)en->width * sizeof(float);
-
-    if (forward(en->model, b, &en->kv.pages, &en->act, s, e))
-        return NULL;
-    if (!en->copy)
-        return out_d;
-    return b->ops->download(b, en->copy, out_d, bytes, e) ? NULL : en->copy;
 }
 
 /* The jobs that are worked on, the oldest, and their sequences: batch of these at most, a search
@@ -517,7 +464,7 @@ int engine_step(struct engine *en, struct err *e)
     s = n ? sched_step(&en->sched, seq, n_seq) : NULL;
     assert(s || !n);
     if (s)
-        logit = compute(en, s, e);
+        logit = runner_step(&en->run, s, e);
     for (int i = 0; logit && i < n; i++)
         read_rows(en, job[i], logit);
     if (logit) {
@@ -534,7 +481,7 @@ static void take_best(struct engine *en, struct job *j, struct engine_result *ou
 {
     const struct beam_hyp *h;
 
-    sched_free(&j->seq, &en->kv);
+    sched_free(&j->seq, &en->run.kv);
     answer_free(&j->answer);
     j->answer = (struct answer){0};
     h = search_best(&j->search, j->n_polled, &j->seq, &j->answer);

@@ -12,6 +12,7 @@
 #include "backend.h"
 #include "beam.h"
 #include "buf.h"
+#include "device.h"
 #include "err.h"
 #include "grammar.h"
 #include "hash.h"
@@ -33,6 +34,7 @@ struct engine_opt {
     bool hidden;       // requests are answered with hidden states; nothing is generated
     bool no_cache;     // compute every prompt whole, also what was computed before
     enum plan_repack repack;
+    struct device device;
     int threads; // 0: as many as this process may use
     enum backend_isa isa;
     bool ordered; // engine_poll gives results in the order of submission

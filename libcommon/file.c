@@ -259,3 +259,27 @@ void file_abandon(struct file_out *o)
     free(o->path);
     *o = (struct file_out){0};
 }
+
+char *file_beside(const char *const *dir, const char *name, struct err *e)
+{
+    char exe[4096], tried[sizeof(e->msg)] = "";
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    size_t used = 0;
+
+    exe[n > 0 ? n : 0] = 0;
+    if (strrchr(exe, '/'))
+        *strrchr(exe, '/') = 0;
+    for (int i = 0; dir[i]; i++) {
+        char *at = file_join(exe, dir[i]), *path = file_join(at, name);
+
+        if (used < sizeof(tried))
+            used +=
+                (size_t)snprintf(tried + used, sizeof(tried) - used, "%s%s", i ? " and " : "", at);
+        free(at);
+        if (!access(path, R_OK))
+            return path;
+        free(path);
+    }
+    err_set(e, ERR_IO, "cannot find '%s' beside the program (looked in %s)", name, tried);
+    return NULL;
+}

@@ -44,6 +44,11 @@ int file_pad(struct file_out *o, uint64_t multiple, struct err *e); // zeros up 
 int file_commit(struct file_out *o, struct err *e);                 // also abandons on failure
 void file_abandon(struct file_out *o);                              // NULL-safe, idempotent
 
+/* A file that belongs to the program: DIR/name for the first of these folders, from the one of the
+ * executable on, that has it. NULL with e set when none has, naming what was tried; caller frees.
+ */
+char *file_beside(const char *const *dir, const char *name, struct err *e); // dir: NULL-terminated
+
 int file_is_dir(const char *path);
 /* dir + "/" + name; caller frees. */
 char *file_join(const char *dir, const char *name);

@@ -25,7 +25,6 @@ struct model_file {
 struct load {
     struct model *m;
     struct model_file *f;
-    size_t n_norm; // floats of norm_d in use
 };
 
 /* ---- where parts go ---- */
@@ -110,17 +109,17 @@ static float *floats(struct load *l, const struct source_part *p, struct err *e)
     return w;
 }
 
-static int bind_norm(struct load *l, const struct source_part *p, struct err *e)
+/* The next norm goes to `at` of the device. */
+static int place_norm(struct load *l, const struct source_part *p, float *at, struct err *e)
 {
     const struct hparam *h = &l->f->s.h;
     struct backend *b = l->m->backend;
     struct norm_weight *w = norm_of(l->m, p->what->slot, p->layer);
     size_t n = (size_t)p->t->shape[0];
-    float *host = floats(l, p, e), *at = l->f->norm_d + l->n_norm;
+    float *host = floats(l, p, e);
 
     if (!host)
         return -1;
-    l->n_norm += n;
     w->kind = h->norm;
     w->eps = h->eps;
     if (p->what->bias)
@@ -190,55 +189,80 @@ static int bind_part(struct load *l, const struct source_part *p, struct err *e)
 {
     if (p->what->slot == ARCH_CLASS)
         return bind_class(l, p, e);
-    return is_norm(p->what->slot) ? bind_norm(l, p, e) : bind_matrix(l, p, e);
+    if (is_norm(p->what->slot)) // until the model is placed
+        l->f->norm_bytes += (size_t)p->t->shape[0] * sizeof(float);
+    return is_norm(p->what->slot) ? 0 : bind_matrix(l, p, e);
 }
 
-static int to_backend(struct load *l, struct weight *w, const char *what, int layer, struct err *e)
+/* Each matrix once. */
+static int each_weight(struct model *m, int (*f)(void *, struct weight *, const char *, int),
+                       void *ctx)
 {
-    struct backend *b = l->m->backend;
-
-    if (!w->n_parts || !b->ops->weight(b, w, e))
-        return 0;
-    if (layer < 0)
-        return err_wrap(e, "%s", what);
-    return err_wrap(e, "layer %d, %s", layer, what);
-}
-
-static int all_to_backend(struct load *l, struct err *e)
-{
-    struct model *m = l->m;
-
-    m->no_head = m->n_labels && !m->head.n_parts;
-    if (!m->head.n_parts)
-        m->head = m->embed; // tied
-    if (to_backend(l, &m->embed, "embedding", -1, e) || to_backend(l, &m->head, "head", -1, e) ||
-        to_backend(l, &m->positions, "positions", -1, e))
+    if (f(ctx, &m->embed, "embedding", -1) || f(ctx, &m->head, "head", -1) ||
+        f(ctx, &m->positions, "positions", -1))
         return -1;
     for (int i = 0; i < m->n_layers; i++) {
         struct layer *w = &m->layer[i];
 
-        if (to_backend(l, &w->qkv, "attention's q, k and v", i, e) ||
-            to_backend(l, &w->o, "attention's output", i, e) ||
-            to_backend(l, &w->gate_up, "feed-forward's gate and up", i, e) ||
-            to_backend(l, &w->down, "feed-forward's down", i, e))
+        if (f(ctx, &w->qkv, "attention's q, k and v", i) ||
+            f(ctx, &w->o, "attention's output", i) ||
+            f(ctx, &w->gate_up, "feed-forward's gate and up", i) ||
+            f(ctx, &w->down, "feed-forward's down", i))
             return -1;
     }
     return 0;
 }
 
-/* Room for all norms. */
-static int make_norms(struct load *l, struct err *e)
+struct placing {
+    struct model *m;
+    const struct backend *b;
+    struct err *e;
+    uint64_t bytes;
+};
+
+static int place_weight(void *ctx, struct weight *w, const char *what, int layer)
+{
+    struct placing *p = ctx;
+    struct backend *b = p->m->backend;
+
+    if (!w->n_parts || !b->ops->weight(b, w, p->e))
+        return 0;
+    if (layer < 0)
+        return err_wrap(p->e, "%s", what);
+    return err_wrap(p->e, "layer %d, %s", layer, what);
+}
+
+static int add_bytes(void *ctx, struct weight *w, const char *what, int layer)
+{
+    struct placing *p = ctx;
+    bool tied = w == &p->m->head && w->part[0].host == p->m->embed.part[0].host;
+
+    (void)what;
+    (void)layer;
+    if (w->n_parts && !tied)
+        p->bytes += p->b->ops->weight_bytes(p->b, w);
+    return 0;
+}
+
+static int place_norms(struct load *l, struct err *e)
 {
     struct backend *b = l->m->backend;
     const struct source *s = &l->f->s;
+    float *at;
     void *norm;
 
-    for (int i = 0; i < s->n_parts; i++)
-        if (is_norm(s->part[i].what->slot))
-            l->f->norm_bytes += (size_t)s->part[i].t->shape[0] * sizeof(float);
     if (b->ops->alloc(b, l->f->norm_bytes, &norm, e))
         return -1;
-    l->f->norm_d = norm;
+    at = l->f->norm_d = norm;
+    for (int i = 0; i < s->n_parts; i++) {
+        const struct source_part *p = &s->part[i];
+
+        if (!is_norm(p->what->slot))
+            continue;
+        if (place_norm(l, p, at, e))
+            return -1;
+        at += p->t->shape[0];
+    }
     return 0;
 }
 
@@ -311,8 +335,6 @@ static int bind(struct load *l, struct err *e)
     const struct source *s = &l->f->s;
 
     set_shapes(l);
-    if (make_norms(l, e))
-        return -1;
     for (int i = 0; i < s->n_parts; i++) {
         const struct source_part *p = &s->part[i];
 
@@ -323,9 +345,10 @@ static int bind(struct load *l, struct err *e)
             return -1;
         l->m->n_params += tensor_rows(p->t) * tensor_cols(p->t);
     }
-    if (s->h.whole && join_positions(l, e))
-        return -1;
-    return all_to_backend(l, e);
+    l->m->no_head = l->m->n_labels && !l->m->head.n_parts;
+    if (!l->m->head.n_parts)
+        l->m->head = l->m->embed; // tied
+    return s->h.whole ? join_positions(l, e) : 0;
 }
 
 /* ---- identity ---- */
@@ -395,19 +418,48 @@ static int load(struct load *l, struct err *e)
     return bind(l, e) ? err_wrap(e, "%s", m->path) : 0;
 }
 
-struct model *model_open(const char *path, struct backend *b, struct err *e)
+struct model *model_read(const char *path, struct err *e)
 {
     struct model *m = mem_zero(1, sizeof(*m));
     struct load l = {.m = m, .f = mem_zero(1, sizeof(*l.f))};
 
     m->file = l.f;
-    m->backend = b;
     m->path = mem_dup(path, strlen(path));
     if (load(&l, e)) {
         model_close(m);
         return NULL;
     }
     identify(&l);
+    return m;
+}
+
+int model_place(struct model *m, struct backend *b, struct err *e)
+{
+    struct load l = {.m = m, .f = m->file};
+    struct placing p = {.m = m, .b = b, .e = e};
+
+    m->backend = b;
+    if (place_norms(&l, e) || each_weight(m, place_weight, &p))
+        return err_wrap(e, "%s", m->path);
+    return 0;
+}
+
+uint64_t model_place_bytes(const struct model *m, const struct backend *b)
+{
+    struct placing p = {.m = (struct model *)(uintptr_t)m, .b = b, .bytes = m->file->norm_bytes};
+
+    each_weight(p.m, add_bytes, &p);
+    return p.bytes;
+}
+
+struct model *model_open(const char *path, struct backend *b, struct err *e)
+{
+    struct model *m = model_read(path, e);
+
+    if (m && model_place(m, b, e)) {
+        model_close(m);
+        return NULL;
+    }
     return m;
 }
 

@@ -53,13 +53,17 @@ struct model {
     uint64_t copy_bytes;     // of matrices that had to be transposed
     struct hash128 hash;     // of the header, and of the ends of every tensor
     struct model_file *file; // what keeps the weights mapped
-    struct backend *backend; // borrowed
+    struct backend *backend; // borrowed; NULL until it is placed
 };
 
-/* Open a .gguf file or an HF directory and hand its weights to the backend,
- * which must outlive the model. Every hyperparameter is checked before anything
+/* Open a .gguf file or an HF directory. Every hyperparameter is checked before anything
  * is allocated from it; errors name the field, the value and the limit. */
-struct model *model_open(const char *path, struct backend *b, struct err *e);
+struct model *model_read(const char *path, struct err *e);
+/* Hand its weights to the backend, which must outlive the model. */
+int model_place(struct model *m, struct backend *b, struct err *e);
+/* Bytes of the backend's memory that this will take. */
+uint64_t model_place_bytes(const struct model *m, const struct backend *b);
+struct model *model_open(const char *path, struct backend *b, struct err *e); // both
 void model_close(struct model *m);
 
 #endif

@@ -10,7 +10,7 @@ static double mib(uint64_t bytes)
 }
 
 /* Pages that nobody asked for by a number: as many as all sequences at their longest need, but
- * half of what is left stays free for others, as long as one request fits. */
+ * half of what is left (of a GPU, an eighth) stays free for others, as long as one request fits. */
 static int64_t pages_of(const struct plan *p, int64_t each, int64_t least, uint64_t page)
 {
     uint64_t rest = p->weights + p->scratch, most;
@@ -18,9 +18,19 @@ static int64_t pages_of(const struct plan *p, int64_t each, int64_t least, uint6
     if (p->available < 0)
         return each * p->batch;
     rest = (uint64_t)p->available > rest ? (uint64_t)p->available - rest : 0;
-    most = rest / 2 / page;
+    most = (p->device ? rest - rest / 8 : rest / 2) / page;
     most = most > (uint64_t)least ? most : (uint64_t)least;
     return most < (uint64_t)(each * p->batch) ? (int64_t)most : each * p->batch;
+}
+
+/* Weights in the device's layout, and what its ops work in. */
+static void on_device(struct plan *p, const struct model *m)
+{
+    const struct backend_ops *op = p->device->ops;
+    int q = m->attn.n_heads * m->attn.head_dim, cols = m->dim > m->ffn.dim ? m->dim : m->ffn.dim;
+
+    p->weights = model_place_bytes(m, p->device);
+    p->scratch += op->work_bytes(p->device, &m->attn, p->batch_tokens, p->ctx, q > cols ? q : cols);
 }
 
 int plan_make(struct plan *p, const struct model *m, struct err *e)
@@ -31,6 +41,8 @@ int plan_make(struct plan *p, const struct model *m, struct err *e)
 
     p->weights = m->file_bytes + m->copy_bytes;
     p->scratch = forward_bytes(m, p->batch_tokens, p->rows);
+    if (p->device)
+        on_device(p, m);
     pages = p->kv_bytes ? (int64_t)(p->kv_bytes / page) : pages_of(p, each, least, page);
     if (pages < least)
         return err_set(e, ERR_ARG,
@@ -44,23 +56,27 @@ int plan_make(struct plan *p, const struct model *m, struct err *e)
     all = p->weights + p->cache + p->scratch;
     if (p->available >= 0 && all > (uint64_t)p->available)
         return err_set(e, ERR_MEM,
-                       "not enough memory: %.1f MiB (weights %.1f, cache %.1f, scratch %.1f) are "
+                       "not enough memory%s: %.1f MiB (weights %.1f, cache %.1f, scratch %.1f) are "
                        "needed, %.1f MiB are available; see --kv-memory, --ctx, --batch and "
                        "--batch-tokens",
-                       mib(all), mib(p->weights), mib(p->cache), mib(p->scratch),
-                       mib((uint64_t)p->available));
-    p->twice = p->repack == PLAN_ALWAYS || (p->repack == PLAN_AUTO && p->available >= 0 &&
-                                            all + p->weights <= (uint64_t)p->available);
+                       p->device ? " on the GPU" : "", mib(all), mib(p->weights), mib(p->cache),
+                       mib(p->scratch), mib((uint64_t)p->available));
+    p->twice =
+        !p->device && (p->repack == PLAN_ALWAYS || (p->repack == PLAN_AUTO && p->available >= 0 &&
+                                                    all + p->weights <= (uint64_t)p->available));
     return 0;
 }
 
 void plan_print(const struct plan *p, struct buf *out)
 {
     buf_fmt(out,
-            "memory: weights %.1f MiB (mapped%s), cache up to %.1f MiB (%lld positions), scratch "
+            "memory: weights %.1f MiB (%s), cache up to %.1f MiB (%lld positions), scratch "
             "%.1f MiB",
-            mib(p->weights), p->twice ? ", quantized ones repacked" : "", mib(p->cache),
-            (long long)p->pages * BACKEND_PAGE, mib(p->scratch));
+            mib(p->weights),
+            p->device  ? "on the GPU"
+            : p->twice ? "mapped, quantized ones repacked"
+                       : "mapped",
+            mib(p->cache), (long long)p->pages * BACKEND_PAGE, mib(p->scratch));
     if (p->available >= 0)
         buf_fmt(out, "; %.1f MiB available", mib((uint64_t)p->available));
 }

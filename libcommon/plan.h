@@ -1,7 +1,7 @@
 /* plan.h - the memory of a run, before anything large is touched.
  *
- * Weights are the model's file, mapped; the cache is a pool of pages; scratch is
- * what a step works in. */
+ * Weights are the model's file, mapped, or what a device makes of them; the cache is a pool of
+ * pages; scratch is what a step works in. */
 #ifndef PLAN_H
 #define PLAN_H
 
@@ -22,6 +22,7 @@ struct plan {
                                   // at most half of what is left, and at least beams sequences
     enum plan_repack repack;      // given
     int64_t available;            // given: -1 when not known
+    const struct backend *device; // given: whose memory it is, or NULL: the host's
     int pages;                    // of the cache
     uint64_t weights, cache, scratch;
     bool twice; // repack, as wished or because there is room for the file as well

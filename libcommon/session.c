@@ -33,7 +33,7 @@ static int check_server(const struct cli_model *o, struct err *e)
     const struct {
         const char *name;
         bool given;
-    } ours[] = {{"device", o->device != d->device},
+    } ours[] = {{"device", strcmp(o->device, d->device) != 0},
                 {"threads", o->threads != d->threads},
                 {"ctx", o->ctx != d->ctx},
                 {"batch-tokens", o->batch_tokens != d->batch_tokens},
@@ -103,8 +103,8 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
     if (o->api_key_file || o->model_name)
         return err_set(e, ERR_ARG, "--%s: -m is not the address of a server",
                        o->api_key_file ? "api-key-file" : "model-name");
-    if (!strcmp(cli_devices[o->device], "cuda"))
-        return err_set(e, ERR_ARG, "--device cuda: this build has no CUDA backend");
+    if (device_parse(o->device, &eo.device, e))
+        return -1;
     eo.hidden = eo.hidden || o->reward;
     s->en = engine_open(&eo, o->path, e);
     if (!s->en)

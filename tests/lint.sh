@@ -37,8 +37,10 @@ find kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' | while read -r f; 
 		esac
 	done
 done
-x=$(grep -lE '\<(asm|__CUDACC__|__CUDA_ARCH__)\>' kernels/cuda/* tests/emu/*.cu | grep -v '/gpu\.h$' || :)
-[ -z "$x" ] || fail "$x: asm or __CUDACC__ outside of kernels/cuda/gpu.h"
+x=$(grep -lw asm kernels/cuda/* tests/emu/*.cu | grep -v '/gpu\.h$' || :)
+[ -z "$x" ] || fail "$x: asm outside of kernels/cuda/gpu.h"
+x=$(grep -lE '\<__CUDA(CC|_ARCH)__\>' kernels/cuda/*.cu* tests/emu/*.cu || :)
+[ -z "$x" ] || fail "$x: asks which compiler it is, which kernels/cuda/gpu.h does"
 ! grep -l '#include ".*kernels' cmd/*.c || fail "a command includes a kernel header"
 # 3. Exported names carry the module's name; no mutable globals; nothing below cli exits or prints.
 for o in "$build"/libcommon/*.o; do

@@ -7,6 +7,7 @@
 #include <cpuid.h>
 #endif
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -248,6 +249,11 @@ static void cpu_close(struct backend *b)
     free(c);
 }
 
+static void cpu_describe(const struct backend *b, char *out, size_t size)
+{
+    snprintf(out, size, "cpu: %s, %d threads", backend_cpu_isa(b), backend_cpu_threads(b));
+}
+
 static const struct backend_ops cpu_ops = {
     .name = "cpu",
     .alloc = cpu_alloc,
@@ -256,6 +262,7 @@ static const struct backend_ops cpu_ops = {
     .download = cpu_copy,
     .weight = cpu_weight,
     .sync = cpu_sync,
+    .describe = cpu_describe,
     .copy = cpu_copy_page,
     .step_begin = cpu_step_begin,
     .step_end = cpu_step_end,

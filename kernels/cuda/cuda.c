@@ -406,6 +406,10 @@ static const struct backend_ops ops = {
     .download = cuda_download,
     .weight = cuda_weight,
     .sync = cuda_sync,
+    .available = cuda_available,
+    .weight_bytes = cuda_weight_bytes,
+    .work_bytes = cuda_work_bytes,
+    .describe = cuda_describe,
     .copy = copy,
     .step_begin = cuda_step_begin,
     .step_end = cuda_step_end,
@@ -459,6 +463,7 @@ static int open_device(struct cuda *c, int device, struct err *e)
         return err_set(e, ERR_ARG, "%s has compute capability %d.%d: 8.0 or more is needed", p.name,
                        p.major, p.minor);
     c->sms = p.multiProcessorCount;
+    memcpy(c->name, p.name, sizeof(c->name) - 1);
     if (!cuda_ok(c, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "stream") ||
         !cuda_ok(c, cudaMallocHost(&c->pinned, PINNED), "pinned memory"))
         return failed(c, e);

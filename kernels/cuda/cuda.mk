@@ -22,13 +22,15 @@ NVFLAGS    = -O3 -std=c++17 -fmad=false -prec-div=true -prec-sqrt=true -ftz=fals
              -Xcompiler -fPIC,-fvisibility=hidden,-fno-exceptions,-fno-threadsafe-statics,-ffp-contract=off \
              -Xcompiler -Wall,-Wextra,-iquote,libcommon,-iquote,kernels/cuda
 
+comma := ,
+
 ifneq ($(CUDA_INC),)
-CUDA_SO := $(if $(SAN),,$(if $(CUDA_C),$B/llm-cuda.so))
-EMU_SO  := $(if $(CUDA_C),$B/llm-cuda-emu.so)
+CUDA_SO := $(if $(SAN),,$B/llm-cuda.so)
 # plain: as fast as it goes; san, race: see tests/emu/emu.h. A build with sanitizers is checked already.
 EMU_VARIANTS := plain $(if $(SAN),,san race)
 EMU_TESTS := $(basename $(notdir $(wildcard tests/emu/*_test.c)))
-EMU_PROGRAMS := $(foreach v,$(EMU_VARIANTS),$(EMU_TESTS:%=$B/emu/$v/%))
+EMU_PROGRAMS := $(foreach v,$(EMU_VARIANTS),$(EMU_TESTS:%=$B/emu/$v/%) $B/emu/$v/bugs)
+EMU_SO := $B/llm-cuda-emu.so $(patsubst %,$B/emu/%/llm-cuda-emu.so,$(filter-out plain,$(EMU_VARIANTS)))
 else
 $(if $(filter 0,$(CUDA)),,$(info no nvcc: the CUDA backend and its tests are left out))
 endif
@@ -53,12 +55,13 @@ $B/llm-cuda.so: $(CUDA_OBJ) $(CUDA_PIC) kernels/cuda/llm-cuda.map
 	$(call say,LD)$(CC) -shared -o $@ $(CUDA_OBJ) $(CUDA_PIC) $(CUDA_LIBS) -Wl,--version-script=kernels/cuda/llm-cuda.map \
 	  -Wl,--exclude-libs,ALL -Wl,--gc-sections -Wl,-z,defs -s
 
-# ---- the tests of launchers on a device
-$B/gpu/kernels.a: $(CUDA_OBJ) $B/tests/emu/words.o
+# ---- tests on a device: without the libraries that the commands need
+$B/gpu/words_test: $B/tests/emu/words_test.o $B/tests/emu/words.o $B/ops.a
 	$Qmkdir -p $(@D)
-	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
-$B/gpu/%_test: $B/tests/emu/%_test.o $B/gpu/kernels.a $B/ops.a
 	$(call say,LD)$(CC) -o $@ $^ $(CUDA_LIBS) -lm
+$B/gpu/%_test: $B/tests/ops/%_test.o $B/ops.a
+	$Qmkdir -p $(@D)
+	$(call say,LD)$(CC) -o $@ $^ -ldl -lm -lpthread
 
 # ---- the same for the host
 EMU_FMA   := $(if $(shell grep -m1 -wo fma /proc/cpuinfo 2>/dev/null),-mfma)
@@ -75,7 +78,7 @@ EMU_san_link    = $(EMU_CHECKS)
 EMU_race        = -O1
 EMU_race_kernel = -fsanitize=thread
 EMU_race_emu    = -O2 -DEMU_RACE_CHECK
-EMU_race_link   = -no-pie
+EMU_race_link   =
 
 EMU_FILES = $(wildcard tests/emu/emu*.cpp)
 define emu_variant
@@ -90,10 +93,12 @@ $B/emu/$1/%.o: %.c Makefile kernels/cuda/cuda.mk
 	$$(call say,CC)$$(EMU_CC) $$(EMU_$1) -MMD -MP -c -o $$@ $$<
 $B/emu/$1/emu.a: $$(patsubst %.cpp,$B/emu/$1/%.o,$(if $(filter race,$1),$(EMU_FILES),$(filter-out %_race.cpp,$(EMU_FILES))))
 	$$(call say,AR)rm -f $$@ && $$(AR) rcs $$@ $$^
-$B/emu/$1/kernels.a: $(CUDA_CU:%.cu=$B/emu/$1/%.o) $(CUDA_C:%.c=$B/emu/$1/%.o) $B/emu/$1/tests/emu/words.o
-	$$(call say,AR)rm -f $$@ && $$(AR) rcs $$@ $$^
-$B/emu/$1/%_test: $B/emu/$1/tests/emu/%_test.o $B/emu/$1/kernels.a $B/emu/$1/emu.a $B/ops.a
+$B/emu/$1/%_test: $B/emu/$1/tests/emu/%_test.o $B/emu/$1/tests/emu/words.o $B/emu/$1/emu.a $B/ops.a
 	$$(call say,LD)$$(CXX) $$(EMU_$1_link) -o $$@ $$^ -ldl -lm -lpthread
+$B/$(if $(filter plain,$1),,emu/$1/)llm-cuda-emu.so: $(CUDA_CU:%.cu=$B/emu/$1/%.o) $(CUDA_C:%.c=$B/emu/$1/%.o) $B/emu/$1/emu.a $(CUDA_PIC) \
+		kernels/cuda/llm-cuda.map
+	$$(call say,LD)$$(CXX) -shared $$(EMU_$1_link) -o $$@ $$(filter-out %.map,$$^) -Wl,--version-script=kernels/cuda/llm-cuda.map \
+	  -Wl,--gc-sections $(if $(SAN)$(filter san,$1),,-Wl$(comma)-z$(comma)defs) -lpthread
 $B/emu/$1/bugs: $B/emu/$1/tests/emu/bugs.o $B/emu/$1/emu.a
 	$$(call say,LD)$$(CXX) $$(EMU_$1_link) -o $$@ $$^ -ldl -lm -lpthread
 endef
@@ -103,13 +108,12 @@ $(foreach v,$(EMU_VARIANTS),$(eval $(call emu_variant,$v)))
 OPS_OBJ = $(patsubst %.c,$B/%.o,$(wildcard kernels/cpu/*.c) $(CUDA_NEEDS))
 $B/ops.a: $(OPS_OBJ)
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
-EMU_SO_OBJ = $(CUDA_CU:%.cu=$B/emu/plain/%.o) $(CUDA_C:%.c=$B/emu/plain/%.o) $B/emu/plain/emu.a
-$B/llm-cuda-emu.so: $(EMU_SO_OBJ) $(CUDA_PIC) kernels/cuda/llm-cuda.map
-	$(call say,LD)$(CXX) -shared $(EMU_plain_link) -o $@ $(EMU_SO_OBJ) $(CUDA_PIC) -Wl,--version-script=kernels/cuda/llm-cuda.map \
-	  -Wl,--gc-sections -lpthread
 
 # ---- how fast the ops are on a device: JSON lines on standard output
 GPU_BENCH := $(patsubst tests/emu/%.cu,$B/gpu/%,$(wildcard tests/emu/*_bench.cu))
+$B/gpu/kernels.a: $(CUDA_OBJ)
+	$Qmkdir -p $(@D)
+	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 $B/gpu/%_bench: $B/tests/emu/%_bench.o $B/gpu/kernels.a
 	$(call say,LD)$(CC) -o $@ $^ $(CUDA_LIBS) -lm
 gpu-bench: $(GPU_BENCH)

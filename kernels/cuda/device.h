@@ -56,6 +56,7 @@ struct cuda_waiting {
 struct cuda {
     struct backend b; // first
     int device, sms;
+    char name[64];
     cudaStream_t stream;
     struct err failed; // sticky, reported by step_end
     struct cuda_rows *rows;
@@ -97,6 +98,13 @@ int cuda_step_begin(struct backend *b, const struct step *s, struct err *e);
 int cuda_step_end(struct backend *b, struct err *e);
 void cuda_graphs_drop(struct cuda *c);
 void cuda_step_close(struct cuda *c);
+
+/* plan.c */
+int64_t cuda_available(struct backend *b);
+size_t cuda_weight_bytes(const struct backend *b, const struct weight *w);
+size_t cuda_work_bytes(const struct backend *b, const struct attn_shape *a, int n, int positions,
+                       int cols);
+void cuda_describe(const struct backend *b, char *out, size_t size);
 
 /* load.c: rows of files into panels, while the caller goes on. cuda_load_wait: all of them. */
 int cuda_load(struct cuda *c, const struct cuda_matrix *m, const void *host, size_t row_bytes,

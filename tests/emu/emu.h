@@ -7,8 +7,8 @@
 //
 // Environment: EMU_SEED=n runs threads in a random order in which one warp runs far ahead;
 // EMU_DEFER=1 runs the work of streams as late as it may; EMU_RACE=1 looks for races (in a build
-// with EMU_RACE_CHECK); EMU_MEMORY=bytes is the device's;
-// EMU_OPEN=1 leaves device memory open to the host, which is faster with much of it.
+// with EMU_RACE_CHECK); EMU_CLOSED=1 ends the program when the host touches device memory;
+// EMU_MEMORY=bytes is the device's.
 #pragma once
 
 #include <algorithm>

@@ -1,9 +1,9 @@
 // emu_cudart.cpp - the CUDA runtime, as far as a host program uses it.
 //
-// Device memory is an address range of its own that only kernels and copies may touch: elsewhere
-// it is mapped without access. Fresh memory holds NaNs. Streams do their work at once or, with
-// EMU_DEFER, as late as CUDA could: when some call waits for it. A graph is a list of calls.
-// Any thread may call; one at a time does.
+// Device memory is an address range of its own. With EMU_CLOSED only kernels and copies may touch
+// it: elsewhere it is mapped without access, which takes its time. Fresh memory holds NaNs. Streams
+// do their work at once or, with EMU_DEFER, as late as CUDA could: when some call waits for it. A
+// graph is a list of calls. Any thread may call; one at a time does.
 #include "emu_in.h"
 
 #include <deque>
@@ -22,7 +22,8 @@ constexpr size_t ROUND = 256, RED = 256; // of allocations: multiple, and bytes 
 static std::recursive_mutex lock;
 static char *arena;
 static size_t arena_top, in_use;
-static int depth; // of open ranges
+static bool closed; // EMU_CLOSED
+static int depth;   // of open ranges
 struct Block {
     size_t room, size;
 };
@@ -56,8 +57,9 @@ static void setup()
     struct sigaction sa = {};
     stack_t ss = {};
 
-    arena =
-        (char *)mmap(nullptr, ARENA, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    closed = getenv("EMU_CLOSED") != nullptr;
+    arena = (char *)mmap(nullptr, ARENA, closed ? PROT_NONE : PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (arena == MAP_FAILED)
         die({"cudaMalloc", 0}, "no address space for device memory");
     ss.ss_sp = alternate;
@@ -68,18 +70,9 @@ static void setup()
     sigaction(SIGSEGV, &sa, nullptr);
 }
 
-static size_t open_top; // up to here memory was opened last
-
 static void protect(int how)
 {
-    static const char *stays = getenv("EMU_OPEN");
-
-    if (stays)
-        how = PROT_READ | PROT_WRITE;
-    if (stays && open_top == arena_top)
-        return;
-    open_top = arena_top;
-    if (arena_top && mprotect(arena, (arena_top + 4095) / 4096 * 4096, how))
+    if (closed && arena_top && mprotect(arena, (arena_top + 4095) / 4096 * 4096, how))
         die({"mprotect", 0}, "no memory");
 }
 

@@ -15,6 +15,16 @@ namespace emu
 // thread WARP + w: several readers, of warp w; MANY: of several warps
 enum { WARP = 0x8000, MANY = 0xffff, REPORTS = 4 };
 
+// Of the program or shared object that this is in; addresses of code are said from its beginning
+// on, as addr2line -i -e FILE wants them.
+extern const char image_begin[] __asm__("__ehdr_start") __attribute__((visibility("hidden")));
+extern const char image_end[] __asm__("_end") __attribute__((visibility("hidden")));
+
+static size_t code(const void *pc)
+{
+    return (size_t)((const char *)pc - image_begin);
+}
+
 struct Access {
     uint32_t launch, block, epoch;
     uint16_t thread, warp_epoch;
@@ -119,10 +129,10 @@ static void report(const char *what, Cell *c, bool write, const void *p, bool sh
         atexit(finish); // whatever the program's own status
     fflush(stdout);
     fprintf(stderr,
-            "emu: RACE on %s memory %p: block (%u,%u,%u) thread %u %s at pc %p; before it, block "
-            "%u thread %d at pc %p\n",
-            shared ? "shared" : "global", p, bid.x, bid.y, bid.z, cur->lin, what, pc, a.block - 1,
-            a.thread & WARP ? -1 : a.thread, a.pc);
+            "emu: RACE on %s memory %p: block (%u,%u,%u) thread %u %s at 0x%zx; before it, block "
+            "%u thread %d at 0x%zx\n",
+            shared ? "shared" : "global", p, bid.x, bid.y, bid.z, cur->lin, what, code(pc),
+            a.block - 1, a.thread & WARP ? -1 : a.thread, code(a.pc));
     c->w.launch = c->r.launch = 0;
     if (++reports >= REPORTS)
         _Exit(EXIT_RACE);
@@ -131,14 +141,13 @@ static void report(const char *what, Cell *c, bool write, const void *p, bool sh
 // Memory that is neither shared nor the device's: a thread's own, constants, or a mistake.
 static void check_other(const void *p, bool write, const void *pc)
 {
-    extern const char image_begin[] __asm__("__executable_start"), image_end[] __asm__("_end");
     const char *q = (const char *)p;
 
     if ((q >= image_begin && q < image_end) || is_stack_or_arg(p))
         return;
     fflush(stdout);
-    fprintf(stderr, "emu: a kernel %s memory of the host, or none, %p, at pc %p\n",
-            write ? "writes" : "reads", p, pc);
+    fprintf(stderr, "emu: a kernel %s memory of the host, or none, %p, at 0x%zx\n",
+            write ? "writes" : "reads", p, code(pc));
     _Exit(EXIT_RACE);
 }
 
