@@ -289,11 +289,11 @@ void rows(int n, double read)
     fill(p, (size_t)copies * x * 4, CUDA_KV_F32);
     fill(y, (size_t)n * FFN * 4, CUDA_KV_F32);
     us = timed(20, [&](int i, cudaStream_t s) {
-        cuda_norm(y + DIM, p + (size_t)(i % copies) * x, &norm, n, DIM, false, s);
+        cuda_norm(y + DIM, p + (size_t)(i % copies) * x, &norm, n, DIM, false, nullptr, s);
     });
     small("norm", n, us, 2.0 * n * DIM * 4, read);
     us = timed(20, [&](int i, cudaStream_t s) {
-        cuda_glu(y, p + (size_t)(i % copies) * x, n, FFN, 1, CUDA_SILU, s);
+        cuda_glu(y, p + (size_t)(i % copies) * x, n, FFN, 1, CUDA_SILU, nullptr, s);
     });
     small("glu", n, us, 3.0 * n * FFN * 4, read);
     TRY(cudaFree(p));
