@@ -233,7 +233,7 @@ static const struct cuda_act *prepare(struct cuda *c, struct cuda_act act[3], in
     return &act[k];
 }
 
-enum { FEW = 64 }; // tokens up to which few.cu is faster than many.cu
+enum { FEW = 8 }; // tokens of a pass of few.cu
 
 static void multiply(struct cuda *c, float *y, const struct weight *w, const float *x, int n,
                      bool add)
@@ -260,8 +260,10 @@ static void multiply(struct cuda *c, float *y, const struct weight *w, const flo
             if (part && !cuda_grow(c, &c->part, part))
                 return;
             cuda_linear_half(y, w->rows, add, &m, a, c->part.p, c->part.bytes, c->sms, c->stream);
+        } else if (n == 1) {
+            cuda_linear_one(y, add, &m, a, c->stream);
         } else if (n > FEW) {
-            cuda_linear_many(y, w->rows, add, &m, a, c->stream);
+            cuda_linear_many(y, w->rows, add, &m, a, c->sms, c->stream);
         } else if (a->block == 256) {
             cuda_linear_few_k(y, w->rows, add, &m, a, c->stream);
         } else {

@@ -1,4 +1,4 @@
-// few_k.cu - y = W x for up to 32 tokens a pass, quantized weights in blocks of 256 (Q2_K to Q6_K).
+// few_k.cu - y = W x for two to eight tokens, quantized weights in blocks of 256 (Q2_K to Q6_K).
 //
 // As few.cu; here a warp takes whole blocks and adds up their groups, each times its integer
 // scale (and the minima times the activations' sums), so that a block leaves one or two integers
@@ -8,7 +8,7 @@
 namespace
 {
 
-constexpr int SUPERS = LINEAR_WARPS; // of a phase: one for each warp
+constexpr int COLS = 8, SUPERS = LINEAR_WARPS; // tokens; blocks of a phase: one for each warp
 
 // Sums of a block of 256 for eight tokens: s and, with minima, t, at rows lane / 4 and 8 on,
 // tokens 2 (lane % 4) and 1 on.
@@ -93,14 +93,13 @@ __device__ inline void group_sums(int16_t x[256 / GROUP], const struct cuda_act 
     }
 }
 
-template <int LOW, int HIGH, int GROUP, bool MIN, int COLS>
-__global__ void __launch_bounds__(32 * LINEAR_WARPS, COLS > 8 ? 1 : 2)
+template <int LOW, int HIGH, int GROUP, bool MIN>
+__global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
     few_k(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a)
 {
-    constexpr int CHAINS = COLS * 16 > 256 ? COLS * 16 / 256 : 1, SIZE = SUPERS * 16 * COLS;
+    constexpr int SIZE = SUPERS * 16 * COLS;
     DYN_SHARED(int, shared); // two of: sums, sums of minima, d and m
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, panel = blockIdx.x,
-              col0 = blockIdx.y * COLS;
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, panel = blockIdx.x;
     const int supers = m.cols / 256, size = SIZE * (MIN ? 2 : 1) + SUPERS * 16, g = lane / 4,
               t = lane % 4;
     const uint8_t *low = m.low + (size_t)panel * supers * 512 * LOW,
@@ -109,7 +108,7 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, COLS > 8 ? 1 : 2)
     const uint32_t *scale =
         reinterpret_cast<const uint32_t *>(m.scale) + (size_t)panel * supers * 16;
     const int row = threadIdx.x / COLS, col = threadIdx.x % COLS;
-    float acc[CHAINS] = {};
+    float acc = 0.0f;
     Super<LOW, HIGH> next;
 
     if (warp < supers)
@@ -126,75 +125,46 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, COLS > 8 ? 1 : 2)
                 dm[warp * 16 + lane] = scale[super * 16 + lane];
             if (super + SUPERS < supers)
                 next.load(low, high, group, super + SUPERS, lane);
-#pragma unroll
-            for (int c0 = 0; c0 < COLS; c0 += 8) {
-                Sums<LOW, HIGH, GROUP, MIN> out;
-                int16_t x0[256 / GROUP], x1[256 / GROUP];
-                int mine = col0 + c0 + g;
+            Sums<LOW, HIGH, GROUP, MIN> out;
+            int16_t x0[256 / GROUP], x1[256 / GROUP];
 
-                group_sums<GROUP>(x0, a, super, col0 + c0 + 2 * t);
-                group_sums<GROUP>(x1, a, super, col0 + c0 + 2 * t + 1);
-                out.block(w,
-                          mine < a.ld ? a.q + (((size_t)super * 4 * a.ld + mine) * 4 + t) * 16
-                                      : nullptr,
-                          (size_t)a.ld * 64, x0, x1);
+            group_sums<GROUP>(x0, a, super, 2 * t);
+            group_sums<GROUP>(x1, a, super, 2 * t + 1);
+            out.block(w, g < a.ld ? a.q + (((size_t)super * 4 * a.ld + g) * 4 + t) * 16 : nullptr,
+                      (size_t)a.ld * 64, x0, x1);
 #pragma unroll
-                for (int i = 0; i < 4; i++) {
-                    int at = (warp * 16 + g + i / 2 * 8) * COLS + c0 + 2 * t + i % 2;
-                    if (COLS > 1 || (t == 0 && i % 2 == 0)) {
-                        sum[at] = out.s[i];
-                        if (MIN)
-                            least[at] = out.t[i];
-                    }
-                }
+            for (int i = 0; i < 4; i++) {
+                const int at = (warp * 16 + g + i / 2 * 8) * COLS + 2 * t + i % 2;
+
+                sum[at] = out.s[i];
+                if (MIN)
+                    least[at] = out.t[i];
             }
         }
         __syncthreads();
-        if (threadIdx.x < 16 * COLS && col0 + col < a.n)
-            for (int b = 0; b < min(SUPERS, supers - super0); b++) {
-                float dx = a.d[(size_t)(super0 + b) * a.ld + col0 + col];
-#pragma unroll
-                for (int k = 0; k < CHAINS; k++) {
-                    int r = row + k * (256 / COLS), at = (b * 16 + r) * COLS + col;
-                    uint32_t w = dm[b * 16 + r];
-                    acc[k] = fmaf((float)sum[at], half_to_float((uint16_t)w) * dx, acc[k]);
-                    if (MIN)
-                        acc[k] = fmaf((float)least[at], -half_to_float((uint16_t)(w >> 16)) * dx,
-                                      acc[k]);
-                }
-            }
+        for (int b = 0; row < 16 && col < a.n && b < min(SUPERS, supers - super0); b++) {
+            const float dx = a.d[(size_t)(super0 + b) * a.ld + col];
+            const int at = (b * 16 + row) * COLS + col;
+            const uint32_t w = dm[b * 16 + row];
+
+            acc = fmaf((float)sum[at], half_to_float((uint16_t)w) * dx, acc);
+            if (MIN)
+                acc = fmaf((float)least[at], -half_to_float((uint16_t)(w >> 16)) * dx, acc);
+        }
     }
-    if (threadIdx.x >= 16 * COLS || col0 + col >= a.n)
-        return;
-    for (int k = 0; k < CHAINS; k++) {
-        int r = panel * 16 + row + k * (256 / COLS);
-        if (r < m.rows)
-            put(y + (size_t)(col0 + col) * ldy + m.row0 + r, m.bias ? acc[k] + m.bias[r] : acc[k],
-                add);
-    }
+    const int r = panel * 16 + row;
+    if (row < 16 && col < a.n && r < m.rows)
+        put(y + (size_t)col * ldy + m.row0 + r, m.bias ? acc + m.bias[r] : acc, add);
 }
 
-template <int LOW, int HIGH, int GROUP, bool MIN, int COLS>
+template <int LOW, int HIGH, int GROUP, bool MIN>
 void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
             cudaStream_t s)
 {
     size_t bytes = (size_t)(SUPERS * 16 * COLS * (MIN ? 2 : 1) + SUPERS * 16) * 4;
-    dim3 grid((unsigned)(m->rows + 15) / 16, (unsigned)(a->n + COLS - 1) / COLS);
 
-    LAUNCH_EARLY((few_k<LOW, HIGH, GROUP, MIN, COLS>), grid, 32 * LINEAR_WARPS, 2 * bytes, s, y,
-                 ldy, add, *m, *a);
-}
-
-template <int LOW, int HIGH, int GROUP, bool MIN>
-void columns(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-             cudaStream_t s)
-{
-    if (a->n == 1)
-        launch<LOW, HIGH, GROUP, MIN, 1>(y, ldy, add, m, a, s);
-    else if (a->n <= 8)
-        launch<LOW, HIGH, GROUP, MIN, 8>(y, ldy, add, m, a, s);
-    else
-        launch<LOW, HIGH, GROUP, MIN, 32>(y, ldy, add, m, a, s);
+    LAUNCH_EARLY((few_k<LOW, HIGH, GROUP, MIN>), (unsigned)(m->rows + 15) / 16, 32 * LINEAR_WARPS,
+                 2 * bytes, s, y, ldy, add, *m, *a);
 }
 
 } // namespace
@@ -205,13 +175,13 @@ void cuda_linear_few_k(float *y, int ldy, bool add, const struct cuda_matrix *m,
     struct matrix_format f = matrix_format(m->type);
 
     if (f.low == 2 && f.high)
-        columns<2, 1, 16, false>(y, ldy, add, m, a, s);
+        launch<2, 1, 16, false>(y, ldy, add, m, a, s);
     else if (f.low == 2)
-        columns<2, 0, 16, true>(y, ldy, add, m, a, s);
+        launch<2, 0, 16, true>(y, ldy, add, m, a, s);
     else if (f.high == 2)
-        columns<4, 2, 16, false>(y, ldy, add, m, a, s);
+        launch<4, 2, 16, false>(y, ldy, add, m, a, s);
     else if (f.high)
-        columns<4, 1, 32, true>(y, ldy, add, m, a, s);
+        launch<4, 1, 32, true>(y, ldy, add, m, a, s);
     else
-        columns<4, 0, 32, true>(y, ldy, add, m, a, s);
+        launch<4, 0, 32, true>(y, ldy, add, m, a, s);
 }

@@ -1,15 +1,16 @@
 // many.cu - y = W x for many tokens, quantized weights.
 //
-// A block is 128 rows, a panel a warp, by 64 tokens, whose activations pass through shared memory
-// in a ring of stages (cp.async). Weights go from their planes into fragments of signed bytes, once
-// for the 64 tokens. Integer sums of a block of K (mma.sync m16n8k32) are added to the outputs,
-// which stay in registers, by one fma, in order: the bytes are those of few.cu and few_k.cu.
+// A block is 128 rows (32 where these would be too few blocks), a panel a warp, by 64 tokens (32
+// for no more), whose activations pass through shared memory in a ring of stages (cp.async).
+// Weights go from their planes into fragments of signed bytes, once for the 64 tokens. Integer sums
+// of a block of K (mma.sync m16n8k32) are added to the outputs, which stay in registers, by one
+// fma, in order: the bytes are those of few.cu and few_k.cu.
 #include "linear.cuh"
 
 namespace
 {
 
-constexpr int COLS = 64, TILES = COLS / 8, STAGES = 3;
+constexpr int STAGES = 3;
 
 // Bytes less zero, each in -128..127; zero < 128 and the bytes are below 128.
 __device__ inline uint32_t less(uint32_t w, uint32_t zero)
@@ -17,11 +18,12 @@ __device__ inline uint32_t less(uint32_t w, uint32_t zero)
     return ((w | 0x80808080u) - zero * 0x01010101u) ^ 0x80808080u;
 }
 
-// Tiles [tile, tile + n) of the activations of 64 tokens into a stage.
+// Tiles [tile, tile + n) of the activations of COLS tokens into a stage, by WARPS warps.
+template <int COLS, int WARPS>
 __device__ inline void stage_in(uint8_t *to, const struct cuda_act &a, int tile, int n, int tiles,
                                 int col0)
 {
-    for (int i = threadIdx.x; i < n * COLS * 4; i += 32 * LINEAR_WARPS) {
+    for (int i = threadIdx.x; i < n * COLS * 4; i += 32 * WARPS) {
         int at = tile + i / (COLS * 4), col = col0 + i / 4 % COLS;
         bool there = at < tiles && col < a.ld;
         size_t from = there ? (((size_t)at * a.ld + col) * 4 + i % 4) * 16 : 0;
@@ -70,27 +72,32 @@ __device__ inline void join_magic(float acc[4], const int dot[4], const float d[
 }
 
 constexpr int STEP = 2; // tiles of a stage: activations (STEP, COLS, 64), d (2 STEP, COLS)
-constexpr int STAGE_BYTES = STEP * COLS * 64 + 2 * STEP * COLS * 4;
-
-// The tokens' scales of the blocks of 32 of a stage.
-__device__ inline void scales_in(float *to, const struct cuda_act &a, int tile, int col0)
+__host__ __device__ constexpr int stage_bytes(int cols)
 {
-    const int i = threadIdx.x, at = tile * 2 + i / (COLS / 4), col = col0 + i % (COLS / 4) * 4;
-
-    if (i >= 2 * STEP * COLS / 4)
-        return;
-    const bool there = at * 32 < a.cols && col < a.ld;
-    cp_async16(to + i * 4, a.d + (there ? (size_t)at * a.ld + col : 0), there);
+    return STEP * cols * 64 + 2 * STEP * cols * 4;
 }
 
-template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN>
-__global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
+// The tokens' scales of the blocks of 32 of a stage.
+template <int COLS, int WARPS>
+__device__ inline void scales_in(float *to, const struct cuda_act &a, int tile, int col0)
+{
+    for (int i = threadIdx.x; i < 2 * STEP * COLS / 4; i += 32 * WARPS) {
+        const int at = tile * 2 + i / (COLS / 4), col = col0 + i % (COLS / 4) * 4;
+        const bool there = at * 32 < a.cols && col < a.ld;
+
+        cp_async16(to + i * 4, a.d + (there ? (size_t)at * a.ld + col : 0), there);
+    }
+}
+
+template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN, int COLS, int WARPS>
+__global__ void __launch_bounds__(32 * WARPS, 16 / WARPS)
     many(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a)
 {
-    constexpr int PER = 64 / BLOCK, ZERO = LOW == 8 || LEVELS || MIN ? 0 : HIGH ? 16 : 8;
+    constexpr int TILES = COLS / 8, PER = 64 / BLOCK;
+    constexpr int ZERO = LOW == 8 || LEVELS || MIN ? 0 : HIGH ? 16 : 8;
     DYN_SHARED(uint8_t, shared);
     const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    const int panel = blockIdx.x * LINEAR_WARPS + threadIdx.x / 32;
+    const int panel = blockIdx.x * WARPS + threadIdx.x / 32;
     const int col0 = blockIdx.y * COLS, tiles = (m.cols + 63) / 64;
     const bool there = panel < (m.rows + 15) / 16;
     const uint8_t *low = m.low + (size_t)panel * tiles * 128 * LOW;
@@ -103,23 +110,23 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
         next.load(low, high, 0, lane);
     previous_done();
     for (int i = 0; i < STAGES - 1; i++) {
-        uint8_t *to = shared + i * STAGE_BYTES;
-        scales_in(reinterpret_cast<float *>(to + STEP * COLS * 64), a, i * STEP, col0);
-        stage_in(to, a, i * STEP, STEP, tiles, col0);
+        uint8_t *to = shared + i * stage_bytes(COLS);
+        scales_in<COLS, WARPS>(reinterpret_cast<float *>(to + STEP * COLS * 64), a, i * STEP, col0);
+        stage_in<COLS, WARPS>(to, a, i * STEP, STEP, tiles, col0);
     }
     for (int tile0 = 0, stage = 0; tile0 < tiles; tile0 += STEP, stage = (stage + 1) % STAGES) {
-        uint8_t *to = shared + (stage + STAGES - 1) % STAGES * STAGE_BYTES;
+        uint8_t *to = shared + (stage + STAGES - 1) % STAGES * stage_bytes(COLS);
 
         cp_async_wait<STAGES - 2>();
         __syncthreads();
-        scales_in(reinterpret_cast<float *>(to + STEP * COLS * 64), a, tile0 + (STAGES - 1) * STEP,
-                  col0);
-        stage_in(to, a, tile0 + (STAGES - 1) * STEP, STEP, tiles, col0);
+        scales_in<COLS, WARPS>(reinterpret_cast<float *>(to + STEP * COLS * 64), a,
+                               tile0 + (STAGES - 1) * STEP, col0);
+        stage_in<COLS, WARPS>(to, a, tile0 + (STAGES - 1) * STEP, STEP, tiles, col0);
 #pragma unroll 1
         for (int u = 0; there && u < STEP && tile0 + u < tiles; u++) {
             const int tile = tile0 + u;
             const Tile<LOW, HIGH> w = next;
-            const uint8_t *from = shared + stage * STAGE_BYTES;
+            const uint8_t *from = shared + stage * stage_bytes(COLS);
             const uint8_t *x = from + u * COLS * 64 + lane * 16;
             const float *dx =
                 reinterpret_cast<const float *>(from + STEP * COLS * 64) + u * 2 * COLS + 2 * t;
@@ -181,14 +188,14 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
                  col0 + 8 * c + 2 * t);
 }
 
-template <int LOW, int HIGH, int GROUP, bool MIN>
-__global__ void __launch_bounds__(32 * LINEAR_WARPS, 1)
+template <int LOW, int HIGH, int GROUP, bool MIN, int COLS, int WARPS>
+__global__ void __launch_bounds__(32 * WARPS, 8 / WARPS)
     many_k(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a)
 {
-    constexpr int ZERO = LOW == 2 && HIGH ? 4 : HIGH == 2 ? 32 : 0;
+    constexpr int TILES = COLS / 8, ZERO = LOW == 2 && HIGH ? 4 : HIGH == 2 ? 32 : 0;
     DYN_SHARED(uint8_t, shared);
     const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4,
-              panel = blockIdx.x * LINEAR_WARPS + threadIdx.x / 32;
+              panel = blockIdx.x * WARPS + threadIdx.x / 32;
     const int col0 = blockIdx.y * COLS, supers = m.cols / 256;
     const bool there = panel < (m.rows + 15) / 16;
     const uint8_t *low = m.low + (size_t)panel * supers * 512 * LOW,
@@ -203,12 +210,12 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 1)
         next.load(low, high, group, 0, lane);
     previous_done();
     for (int i = 0; i < STAGES - 1; i++)
-        stage_in(shared + i * COLS * 256, a, i * 4, 4, supers * 4, col0);
+        stage_in<COLS, WARPS>(shared + i * COLS * 256, a, i * 4, 4, supers * 4, col0);
     for (int super = 0, stage = 0; super < supers; super++, stage = (stage + 1) % STAGES) {
         cp_async_wait<STAGES - 2>();
         __syncthreads();
-        stage_in(shared + (stage + STAGES - 1) % STAGES * COLS * 256, a, (super + STAGES - 1) * 4,
-                 4, supers * 4, col0);
+        stage_in<COLS, WARPS>(shared + (stage + STAGES - 1) % STAGES * COLS * 256, a,
+                              (super + STAGES - 1) * 4, 4, supers * 4, col0);
         if (!there)
             continue;
         Super<LOW, HIGH> w = next;
@@ -277,54 +284,86 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 1)
                  col0 + 8 * c + 2 * t);
 }
 
-dim3 grid_of(const struct cuda_matrix *m, const struct cuda_act *a)
+template <int COLS, int WARPS> dim3 grid_of(const struct cuda_matrix *m, const struct cuda_act *a)
 {
-    return dim3((unsigned)((m->rows + 15) / 16 + LINEAR_WARPS - 1) / LINEAR_WARPS,
+    return dim3((unsigned)((m->rows + 15) / 16 + WARPS - 1) / WARPS,
                 (unsigned)(a->n + COLS - 1) / COLS);
+}
+
+// Are blocks of eight warps too few for the GPU?
+bool small(const struct cuda_matrix *m, const struct cuda_act *a, int sms)
+{
+    const dim3 grid = grid_of<64, LINEAR_WARPS>(m, a);
+
+    return (int)(grid.x * grid.y) < 2 * sms;
+}
+
+template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN, int COLS, int WARPS>
+void launch_of(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
+               cudaStream_t s)
+{
+    LAUNCH_EARLY((many<LOW, HIGH, LEVELS, BLOCK, MIN, COLS, WARPS>), (grid_of<COLS, WARPS>(m, a)),
+                 32 * WARPS, STAGES * stage_bytes(COLS), s, y, ldy, add, *m, *a);
 }
 
 template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN>
 void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-            cudaStream_t s)
+            int sms, cudaStream_t s)
 {
-    LAUNCH_EARLY((many<LOW, HIGH, LEVELS, BLOCK, MIN>), grid_of(m, a), 32 * LINEAR_WARPS,
-                 STAGES * STAGE_BYTES, s, y, ldy, add, *m, *a);
+    if (a->n <= 32)
+        launch_of<LOW, HIGH, LEVELS, BLOCK, MIN, 32, 2>(y, ldy, add, m, a, s);
+    else if (small(m, a, sms))
+        launch_of<LOW, HIGH, LEVELS, BLOCK, MIN, 64, 2>(y, ldy, add, m, a, s);
+    else
+        launch_of<LOW, HIGH, LEVELS, BLOCK, MIN, 64, LINEAR_WARPS>(y, ldy, add, m, a, s);
+}
+
+template <int LOW, int HIGH, int GROUP, bool MIN, int COLS, int WARPS>
+void launch_k_of(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
+                 cudaStream_t s)
+{
+    LAUNCH_EARLY((many_k<LOW, HIGH, GROUP, MIN, COLS, WARPS>), (grid_of<COLS, WARPS>(m, a)),
+                 32 * WARPS, STAGES * COLS * 256, s, y, ldy, add, *m, *a);
 }
 
 template <int LOW, int HIGH, int GROUP, bool MIN>
 void launch_k(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-              cudaStream_t s)
+              int sms, cudaStream_t s)
 {
-    LAUNCH_EARLY((many_k<LOW, HIGH, GROUP, MIN>), grid_of(m, a), 32 * LINEAR_WARPS,
-                 STAGES * COLS * 256, s, y, ldy, add, *m, *a);
+    if (a->n <= 32)
+        launch_k_of<LOW, HIGH, GROUP, MIN, 32, 2>(y, ldy, add, m, a, s);
+    else if (small(m, a, sms))
+        launch_k_of<LOW, HIGH, GROUP, MIN, 64, 2>(y, ldy, add, m, a, s);
+    else
+        launch_k_of<LOW, HIGH, GROUP, MIN, 64, LINEAR_WARPS>(y, ldy, add, m, a, s);
 }
 
 } // namespace
 
 void cuda_linear_many(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                      const struct cuda_act *a, cudaStream_t s)
+                      const struct cuda_act *a, int sms, cudaStream_t s)
 {
     struct matrix_format f = matrix_format(m->type);
 
     if (f.block == 256 && f.low == 2)
-        f.high ? launch_k<2, 1, 16, false>(y, ldy, add, m, a, s)
-               : launch_k<2, 0, 16, true>(y, ldy, add, m, a, s);
+        f.high ? launch_k<2, 1, 16, false>(y, ldy, add, m, a, sms, s)
+               : launch_k<2, 0, 16, true>(y, ldy, add, m, a, sms, s);
     else if (f.block == 256 && f.high != 1)
-        f.high ? launch_k<4, 2, 16, false>(y, ldy, add, m, a, s)
-               : launch_k<4, 0, 32, true>(y, ldy, add, m, a, s);
+        f.high ? launch_k<4, 2, 16, false>(y, ldy, add, m, a, sms, s)
+               : launch_k<4, 0, 32, true>(y, ldy, add, m, a, sms, s);
     else if (f.block == 256)
-        launch_k<4, 1, 32, true>(y, ldy, add, m, a, s);
+        launch_k<4, 1, 32, true>(y, ldy, add, m, a, sms, s);
     else if (f.low == 8)
-        launch<8, 0, 0, 32, false>(y, ldy, add, m, a, s);
+        launch<8, 0, 0, 32, false>(y, ldy, add, m, a, sms, s);
     else if (f.levels == 1)
-        launch<4, 0, 1, 32, false>(y, ldy, add, m, a, s);
+        launch<4, 0, 1, 32, false>(y, ldy, add, m, a, sms, s);
     else if (f.levels == 2)
-        f.block == 16 ? launch<4, 0, 2, 16, false>(y, ldy, add, m, a, s)
-                      : launch<4, 0, 2, 32, false>(y, ldy, add, m, a, s);
+        f.block == 16 ? launch<4, 0, 2, 16, false>(y, ldy, add, m, a, sms, s)
+                      : launch<4, 0, 2, 32, false>(y, ldy, add, m, a, sms, s);
     else if (f.high)
-        f.min ? launch<4, 1, 0, 32, true>(y, ldy, add, m, a, s)
-              : launch<4, 1, 0, 32, false>(y, ldy, add, m, a, s);
+        f.min ? launch<4, 1, 0, 32, true>(y, ldy, add, m, a, sms, s)
+              : launch<4, 1, 0, 32, false>(y, ldy, add, m, a, sms, s);
     else
-        f.min ? launch<4, 0, 0, 32, true>(y, ldy, add, m, a, s)
-              : launch<4, 0, 0, 32, false>(y, ldy, add, m, a, s);
+        f.min ? launch<4, 0, 0, 32, true>(y, ldy, add, m, a, sms, s)
+              : launch<4, 0, 0, 32, false>(y, ldy, add, m, a, sms, s);
 }

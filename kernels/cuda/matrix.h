@@ -158,14 +158,16 @@ size_t cuda_act_bytes(int n, int cols, int block);
 /* Where the arrays of `bytes` at p are. */
 struct cuda_act cuda_act_place(void *p, int n, int cols, int block);
 /* y (n, ldy) = or += m x + bias, by the kernels of a kind of types; a holds x. What they give does
- * not depend on n: few and few_k are for up to some 32 tokens, many for more. part: of
+ * not depend on n: one is for one token, few and few_k for up to eight, many for more. part: of
  * cuda_linear_part_bytes; with less, or for a GPU of few multiprocessors, it is not needed. */
+void cuda_linear_one(float *y, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
+                     cudaStream_t s);
 void cuda_linear_few(float *y, int ldy, bool add, const struct cuda_matrix *m,
                      const struct cuda_act *a, cudaStream_t s);
 void cuda_linear_few_k(float *y, int ldy, bool add, const struct cuda_matrix *m,
                        const struct cuda_act *a, cudaStream_t s);
 void cuda_linear_many(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                      const struct cuda_act *a, cudaStream_t s);
+                      const struct cuda_act *a, int sms, cudaStream_t s);
 void cuda_linear_half(float *y, int ldy, bool add, const struct cuda_matrix *m,
                       const struct cuda_act *a, void *part, size_t part_bytes, int sms,
                       cudaStream_t s);
