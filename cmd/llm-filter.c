@@ -26,7 +26,7 @@ struct filter {
     struct thread_pool *pool;
     struct judge_desk **desk; // (n_desks) one a thread
     int threads, n_desks;
-    struct judge_case *cases; // (BATCH_RECORDS)
+    struct judge_case *cases; // (BATCH_ITEMS)
     struct source {
         char *name; // meta.source of what is kept
         int64_t n;
@@ -83,7 +83,7 @@ static int finish(void *with, struct record *r, int item, struct err *e)
     const struct trial_reason *v = &c->why;
     struct err why;
 
-    if (item + AHEAD < BATCH_RECORDS)
+    if (item % BATCH_RECORDS + AHEAD < BATCH_RECORDS)
         judge_soon(g->judge, c + AHEAD);
     judge_among(g->judge, r, c);
     switch (c->says) {
@@ -122,7 +122,7 @@ static int open_desks(struct filter *g, struct err *e)
     g->pool = thread_open(judge_is_parallel(g->judge) ? g->threads : 1, e);
     if (!g->pool)
         return -1;
-    g->cases = mem_zero(BATCH_RECORDS, sizeof(*g->cases));
+    g->cases = mem_zero(BATCH_ITEMS, sizeof(*g->cases));
     g->n_desks = thread_count(g->pool);
     g->desk = mem_zero((size_t)g->n_desks, sizeof(struct judge_desk *));
     for (int i = 0; i < g->n_desks; i++)
@@ -259,7 +259,7 @@ static int release(struct filter *g, struct err *e)
     for (int i = 0; i < g->n_desks; i++)
         judge_desk_close(g->desk[i]);
     free(g->desk);
-    for (int i = 0; g->cases && i < BATCH_RECORDS; i++)
+    for (int i = 0; g->cases && i < BATCH_ITEMS; i++)
         judge_case_free(&g->cases[i]);
     free(g->cases);
     thread_close(g->pool);

@@ -18,14 +18,25 @@ struct item {
     bool taken; // a record to work on
 };
 
-struct batch {
-    struct stream *s;
-    struct thread_pool *pool;
+/* A batch from its lines to the last of its records. */
+struct half {
     struct item item[BATCH_RECORDS];
     int n;
     struct buf text; // of the lines
+};
+
+/* While one half is finished, the other is worked on. */
+struct batch {
+    struct stream *s;
+    struct thread_pool *pool;
+    struct half half[2];
+    int now;      // the half that is read and worked on
+    bool pending; // the other is worked on and not finished
     batch_work work;
+    batch_finish finish;
     void *with;
+    int rc; // of finishing
+    struct err *e;
 };
 
 struct batch *batch_open(struct stream *s, struct thread_pool *pool)
@@ -41,31 +52,56 @@ void batch_close(struct batch *b)
 {
     if (!b)
         return;
-    buf_free(&b->text);
+    buf_free(&b->half[0].text);
+    buf_free(&b->half[1].text);
     free(b);
 }
 
-/* Read lines, waiting for the first only; what stream_line said last. */
-static int read_lines(struct batch *b, struct err *e)
+/* ---- finishing ---- */
+
+/* The records of the half that is not read into, in order; after an error they are only let go. */
+static void finish_other(struct batch *b)
+{
+    struct half *h = &b->half[!b->now];
+
+    for (int i = 0; b->pending && i < h->n; i++) {
+        if (!h->item[i].taken)
+            continue;
+        if (!b->rc)
+            b->rc = b->finish(b->with, &h->item[i].r, !b->now * BATCH_RECORDS + i, b->e);
+        record_reset(&h->item[i].r);
+    }
+    b->pending = false;
+}
+
+/* ---- reading ---- */
+
+/* Read lines, waiting for the first only, and not before all else is finished; what stream_line
+ * said last. */
+static int read_lines(struct batch *b, struct half *h, struct err *e)
 {
     int rc = 1;
 
-    b->n = 0;
-    buf_reset(&b->text);
-    if (b->text.cap > 2 * BATCH_BYTES) // a long line is over
-        buf_free(&b->text);
-    while (b->n < BATCH_RECORDS && b->text.n < BATCH_BYTES) {
-        struct item *x = &b->item[b->n];
+    h->n = 0;
+    buf_reset(&h->text);
+    if (h->text.cap > 2 * BATCH_BYTES) // a long line is over
+        buf_free(&h->text);
+    while (h->n < BATCH_RECORDS && h->text.n < BATCH_BYTES) {
+        struct item *x = &h->item[h->n];
 
-        rc = stream_line(b->s, &x->line, !b->n, e);
+        rc = stream_line(b->s, &x->line, !h->n && !b->pending, e);
+        if (rc == 2 && !h->n && b->pending) {
+            finish_other(b);
+            continue;
+        }
         if (rc != 1)
             break;
-        x->at = b->text.n;
-        buf_add(&b->text, x->line.p, x->line.n);
-        b->n++;
+        x->at = h->text.n;
+        buf_add(&h->text, x->line.p, x->line.n);
+        h->n++;
     }
-    for (int i = 0; i < b->n; i++)
-        b->item[i].line.p = b->text.p + b->item[i].at;
+    for (int i = 0; i < h->n; i++)
+        h->item[i].line.p = h->text.p + h->item[i].at;
     return rc;
 }
 
@@ -75,27 +111,18 @@ static void make(void *ctx, int64_t begin, int64_t end, int worker)
 
     (void)worker;
     for (int64_t i = begin; i < end; i++) {
-        struct item *x = &b->item[i];
+        struct item *x = &b->half[b->now].item[i];
 
         x->made = stream_make(b->s, &x->line, &x->r, &x->why);
     }
 }
 
-static void work(void *ctx, int64_t begin, int64_t end, int worker)
-{
-    struct batch *b = ctx;
-
-    for (int64_t i = begin; i < end; i++)
-        if (b->item[i].taken)
-            b->work(b->with, &b->item[i].r, (int)i, worker);
-}
-
-static int accept_all(struct batch *b, struct err *e)
+static int accept_all(struct batch *b, struct half *h, struct err *e)
 {
     int rc = 0;
 
-    for (int i = 0; i < b->n; i++) {
-        struct item *x = &b->item[i];
+    for (int i = 0; i < h->n; i++) {
+        struct item *x = &h->item[i];
 
         x->taken = false;
         if (rc < 0) {
@@ -109,27 +136,43 @@ static int accept_all(struct batch *b, struct err *e)
     return rc < 0 ? -1 : 0;
 }
 
+/* ---- working ---- */
+
+/* The first chunk, of which the rest is empty, finishes the batch before; the others work on this
+ * one's records. */
+static void work(void *ctx, int64_t begin, int64_t end, int worker)
+{
+    struct batch *b = ctx;
+    struct half *h = &b->half[b->now];
+
+    if (!begin)
+        finish_other(b);
+    for (int64_t i = begin > GRAIN ? begin - GRAIN : 0; i < end - GRAIN; i++)
+        if (h->item[i].taken)
+            b->work(b->with, &h->item[i].r, b->now * BATCH_RECORDS + (int)i, worker);
+}
+
 int batch_run(struct batch *b, batch_work fn, batch_finish finish, void *with, struct err *e)
 {
+    struct half *h = &b->half[b->now];
     struct err later;
-    int more = read_lines(b, &later), rc;
+    int more;
 
     b->work = fn;
+    b->finish = finish;
     b->with = with;
-    thread_run(b->pool, make, b, b->n, GRAIN);
-    rc = accept_all(b, e);
-    if (!rc)
-        thread_run(b->pool, work, b, b->n, GRAIN);
-    for (int i = 0; i < b->n; i++) {
-        struct item *x = &b->item[i];
-
-        if (!x->taken)
-            continue;
-        if (!rc)
-            rc = finish(with, &x->r, i, e);
-        record_reset(&x->r);
-    }
-    if (rc)
+    b->rc = 0;
+    b->e = e;
+    more = read_lines(b, h, &later);
+    thread_run(b->pool, make, b, h->n, GRAIN);
+    if (!b->rc && accept_all(b, h, &later))
+        more = -1;
+    thread_run(b->pool, work, b, GRAIN + h->n, GRAIN);
+    b->now = !b->now;
+    b->pending = true;
+    if (more != 1 || b->rc) // nothing may come for long
+        finish_other(b);
+    if (b->rc)
         return -1;
     if (more < 0)
         *e = later;
