@@ -1,4 +1,4 @@
-# llmutils - see README.md.  make [check|demo|deps|lint|format|install|clean] [V=1] [SAN=address,undefined] [CUDA=0] [DEPS=0]
+# llmutils - see README.md.  make [check|gpu-check|gpu-bench|demo|deps|lint|format|install|clean] [V=1] [SAN=address,undefined] [CUDA=0] [DEPS=0]
 VERSION := 0.1.0
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin

@@ -59,9 +59,19 @@ $B/llm-cuda.so: $(CUDA_OBJ) $(CUDA_PIC) kernels/cuda/llm-cuda.map
 $B/gpu/words_test: $B/tests/emu/words_test.o $B/tests/emu/words.o $B/ops.a
 	$Qmkdir -p $(@D)
 	$(call say,LD)$(CC) -o $@ $^ $(CUDA_LIBS) -lm
+GPU_TESTS = $B/gpu/words_test $(patsubst tests/ops/%.c,$B/gpu/%,$(wildcard tests/ops/*_test.c))
 $B/gpu/%_test: $B/tests/ops/%_test.o $B/ops.a
 	$Qmkdir -p $(@D)
 	$(call say,LD)$(CC) -o $@ $^ -ldl -lm -lpthread
+
+# Needs a GPU, nvcc and a C compiler, nothing else. RESULTS: where a record of it is kept.
+GPU_ARCH = $(shell nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -n 1 | tr -d .)
+RESULTS ?= examples/bench/results
+.PHONY: gpu-tests gpu-check
+gpu-tests: $B/llm-cuda.so $(GPU_TESTS)
+gpu-check:
+	$Q$(MAKE) $(JOBS) --no-print-directory B=build-gpu CUDA_ARCH=$(or $(GPU_ARCH),90) gpu-tests
+	$Qsh tests/gpu-check.sh build-gpu $(RESULTS)
 
 # ---- the same for the host
 EMU_FMA   := $(if $(shell grep -m1 -wo fma /proc/cpuinfo 2>/dev/null),-mfma)

@@ -237,6 +237,8 @@ static void check(struct ops *o, const struct plan *p, const int *chunks, int n_
     size_t all;
     int bad = 0, wide;
 
+    if (ops_skip(o))
+        return;
     scene_open(o, &c, p);
     wide = c.a.n_heads * c.a.head_dim;
     all = (size_t)wide * (size_t)(c.longest * SEQS);

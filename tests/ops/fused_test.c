@@ -123,8 +123,9 @@ int main(void)
 
     ops_open(&o);
     for (int i = 0; i < 6 && o.n > 1; i++) {
-        struct backend *b = o.device ? mirror_device(getenv("LLM_TEST_DEVICE"))
-                                     : backend_cpu_open(2, ISA_AUTO, NULL);
+        struct backend *b = ops_skip(&o) ? NULL
+                            : o.device   ? mirror_device(getenv("LLM_TEST_DEVICE"))
+                                         : backend_cpu_open(2, ISA_AUTO, NULL);
 
         if (b)
             test_type(&o, b, types[i]); // its program is its own: of one backend

@@ -1,7 +1,8 @@
 /* ops.h - what the tests of the ops share: random data, the backends that must agree, comparison.
  *
  * With LLM_TEST_DEVICE=llm-cuda.so in the environment the device must agree with the oracle,
- * without it all that this CPU has. */
+ * without it all that this CPU has. With LLM_TEST_PART=I/N only every Nth case is tried, where
+ * the checks of memory and races make each slow. */
 #ifndef OPS_H
 #define OPS_H
 
@@ -22,6 +23,7 @@ struct ops {
     struct backend *b[OPS_BACKENDS]; // the first is scalar, one thread: the oracle
     int n;
     uint64_t random;
+    int at, part, parts; // cases so far; which are tried
     bool device; // the last one sums half floats on its tensor cores, in an order of its own
 };
 
@@ -32,7 +34,9 @@ static inline void ops_open(struct ops *o)
     const char *so = getenv("LLM_TEST_DEVICE");
     struct err e;
 
-    *o = (struct ops){.random = 1};
+    *o = (struct ops){.random = 1, .parts = 1};
+    if (getenv("LLM_TEST_PART"))
+        sscanf(getenv("LLM_TEST_PART"), "%d/%d", &o->part, &o->parts);
     if (so) {
         o->b[0] = backend_cpu_open(1, ISA_SCALAR, &e);
         o->b[1] = mirror_open(so, o->b[0]);
@@ -54,6 +58,12 @@ static inline void ops_open(struct ops *o)
                 backend_cpu_repack(o->b[o->n], true);
             o->n += o->b[o->n] != NULL;
         }
+}
+
+/* Whether the next case is left out. */
+static inline bool ops_skip(struct ops *o)
+{
+    return o->at++ % o->parts != o->part % o->parts;
 }
 
 static inline void ops_close(struct ops *o)
