@@ -59,7 +59,9 @@ $B/llm-cuda.so: $(CUDA_OBJ) $(CUDA_PIC) kernels/cuda/llm-cuda.map
 $B/gpu/words_test: $B/tests/emu/words_test.o $B/tests/emu/words.o $B/ops.a
 	$Qmkdir -p $(@D)
 	$(call say,LD)$(CC) -o $@ $^ $(CUDA_LIBS) -lm
-GPU_TESTS = $B/gpu/words_test $(patsubst tests/ops/%.c,$B/gpu/%,$(wildcard tests/ops/*_test.c))
+$B/gpu/cache_test: $B/tests/emu/cache_test.o $B/gpu/kernels.a $B/ops.a
+	$(call say,LD)$(CC) -o $@ $^ $(CUDA_LIBS) -lm
+GPU_TESTS = $B/gpu/words_test $B/gpu/cache_test $(patsubst tests/ops/%.c,$B/gpu/%,$(wildcard tests/ops/*_test.c))
 $B/gpu/%_test: $B/tests/ops/%_test.o $B/ops.a
 	$Qmkdir -p $(@D)
 	$(call say,LD)$(CC) -o $@ $^ -ldl -lm -lpthread
@@ -103,7 +105,9 @@ $B/emu/$1/%.o: %.c Makefile kernels/cuda/cuda.mk
 	$$(call say,CC)$$(EMU_CC) $$(EMU_$1) -MMD -MP -c -o $$@ $$<
 $B/emu/$1/emu.a: $$(patsubst %.cpp,$B/emu/$1/%.o,$(if $(filter race,$1),$(EMU_FILES),$(filter-out %_race.cpp,$(EMU_FILES))))
 	$$(call say,AR)rm -f $$@ && $$(AR) rcs $$@ $$^
-$B/emu/$1/%_test: $B/emu/$1/tests/emu/%_test.o $B/emu/$1/tests/emu/words.o $B/emu/$1/emu.a $B/ops.a
+$B/emu/$1/kernels.a: $(CUDA_CU:%.cu=$B/emu/$1/%.o) $B/emu/$1/tests/emu/words.o
+	$$(call say,AR)rm -f $$@ && $$(AR) rcs $$@ $$^
+$B/emu/$1/%_test: $B/emu/$1/tests/emu/%_test.o $B/emu/$1/kernels.a $B/emu/$1/emu.a $B/ops.a
 	$$(call say,LD)$$(CXX) $$(EMU_$1_link) -o $$@ $$^ -ldl -lm -lpthread
 $B/$(if $(filter plain,$1),,emu/$1/)llm-cuda-emu.so: $(CUDA_CU:%.cu=$B/emu/$1/%.o) $(CUDA_C:%.c=$B/emu/$1/%.o) $B/emu/$1/emu.a $(CUDA_PIC) \
 		kernels/cuda/llm-cuda.map
@@ -119,19 +123,12 @@ OPS_OBJ = $(patsubst %.c,$B/%.o,$(wildcard kernels/cpu/*.c) $(CUDA_NEEDS))
 $B/ops.a: $(OPS_OBJ)
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 
-# ---- how fast a device is: kernels by themselves, and the transformer in real shapes
-GPU_BENCH := $(patsubst tests/emu/%.cu,$B/gpu/%,$(wildcard tests/emu/*_bench.cu)) $B/gpu/gpu_bench
+# ---- how fast the ops are on a device: JSON lines on standard output
+GPU_BENCH := $(patsubst tests/emu/%.cu,$B/gpu/%,$(wildcard tests/emu/*_bench.cu))
 $B/gpu/kernels.a: $(CUDA_OBJ)
 	$Qmkdir -p $(@D)
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
-$B/gpu/gpu_bench: $B/tests/ops/gpu_bench.o $B/libcommon/forward.o $B/ops.a
-	$Qmkdir -p $(@D)
-	$(call say,LD)$(CC) -o $@ $^ -ldl -lm -lpthread
 $B/gpu/%_bench: $B/tests/emu/%_bench.o $B/gpu/kernels.a
 	$(call say,LD)$(CC) -o $@ $^ $(CUDA_LIBS) -lm
-.PHONY: gpu-bench-programs
-gpu-bench-programs: $B/llm-cuda.so $(GPU_BENCH)
-# Needs what gpu-check needs; MODELS and TYPES narrow it.
-gpu-bench:
-	$Q$(MAKE) $(JOBS) --no-print-directory B=build-gpu CUDA_ARCH=$(or $(GPU_ARCH),90) gpu-bench-programs
-	$Qsh tests/gpu-bench.sh build-gpu $(RESULTS) "$(MODELS)" "$(TYPES)"
+gpu-bench: $(GPU_BENCH)
+	$Qfor p in $^; do $$p || exit 1; done

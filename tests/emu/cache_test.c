@@ -1,0 +1,292 @@
+/* cache_test.c - the append to the cache and attention over it, for each type of its values and
+ * each plan of the kernels, against the CPU over a cache of the same values: the same bytes. */
+#include "cuda.h"
+#include "gpu_test.h"
+#include "quant.h"
+
+enum { LAYERS = 2, MOST_TOKENS = 64, MOST_SEQS = 4 };
+
+/* Tokens at positions first .. first + n - 1 of a sequence; with `last` they all see it. */
+struct seq {
+    int first, n, last;
+};
+
+struct shape {
+    int heads, kv_heads, head_dim, rope_dims, apart, window;
+    float softcap;
+    bool norms;
+    int ranges; // more than there are
+};
+
+/* A step with its cache, twice. */
+struct both {
+    struct step s;
+    struct attn_shape a;
+    struct kv_pages kv;
+    float *qkv, *y, *inv_freq, *weights;
+    int32_t *pos, *seq, *last, *page;
+    size_t n_qkv, n_y, n_kv;
+    struct cuda_step st;
+    struct cuda_attn ca;
+    struct cuda_kv ckv;
+    void *qkv_d, *y_d, *inv_freq_d, *weights_d, *part_d;
+};
+
+static const size_t value_bytes[] = {4, 2, 2, 1};
+
+/* The value of an E4M3; all but its NaN. */
+static float e4m3(int b)
+{
+    int e = b >> 3 & 15;
+    float x = e ? ldexpf(1.0f + (float)(b & 7) / 8.0f, e - 7) : ldexpf((float)(b & 7), -9);
+
+    return b & 128 ? -x : x;
+}
+
+/* The nearest of them, of two the even one; at most 448. */
+static int to_e4m3(float x)
+{
+    float a = fabsf(x) < 448.0f ? fabsf(x) : 448.0f;
+    int e, b;
+
+    frexpf(a, &e);
+    e = a == 0.0f || e - 1 < -6 ? -6 : e - 1;
+    b = (int)rintf(ldexpf(a, 3 - e)) + (e + 6) * 8;
+    return signbit(x) ? b | 128 : b;
+}
+
+static void pack(uint8_t *to, const float *x, size_t n, int type)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint16_t h = type == CUDA_KV_F16 ? quant_to_f16(x[i]) : quant_to_bf16(x[i]);
+
+        if (type == CUDA_KV_F32)
+            memcpy(to + 4 * i, x + i, 4);
+        else if (type == CUDA_KV_FP8)
+            to[i] = (uint8_t)to_e4m3(x[i]);
+        else
+            memcpy(to + 2 * i, &h, 2);
+    }
+}
+
+static void unpack(float *x, const uint8_t *from, size_t n, int type)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint16_t h;
+
+        memcpy(&h, from + (type == CUDA_KV_FP8 ? i : 2 * i), type == CUDA_KV_FP8 ? 1 : 2);
+        if (type == CUDA_KV_F32)
+            memcpy(x + i, from + 4 * i, 4);
+        else if (type == CUDA_KV_FP8)
+            x[i] = e4m3(from[i]);
+        else
+            x[i] = type == CUDA_KV_F16 ? quant_f16(h) : quant_bf16(h);
+    }
+}
+
+/* The cache's values as the type has them, in the CPU's memory. */
+static uint8_t *rounded(struct both *t, int type)
+{
+    uint8_t *p = mem_new(t->n_kv * 4 + 4);
+
+    pack(p, t->kv.data_d, t->n_kv, type);
+    unpack(t->kv.data_d, p, t->n_kv, type);
+    return p;
+}
+
+static void open_step(struct ops *o, struct both *t, const struct shape *h, const struct seq *q)
+{
+    int n = 0, n_seq = 0, pages = 1, total, most = 0;
+
+    t->pos = mem_new(MOST_TOKENS * 4);
+    t->seq = mem_new(MOST_TOKENS * 4);
+    t->last = mem_new(MOST_TOKENS * 4);
+    for (; n_seq < MOST_SEQS && q[n_seq].n; n_seq++)
+        for (int i = 0; i < q[n_seq].n; i++, n++) {
+            t->pos[n] = q[n_seq].first + i;
+            t->seq[n] = n_seq;
+            t->last[n] = q[n_seq].last ? q[n_seq].last : t->pos[n];
+            most = t->last[n] > most ? t->last[n] : most;
+        }
+    pages = most / BACKEND_PAGE + 1;
+    total = n_seq * pages + 3;
+    t->page = mem_new((size_t)(n_seq * pages) * 4);
+    for (int i = 0; i < n_seq * pages; i++) // 7 and the number have no divisor in common, or few
+        t->page[i] = (int)((int64_t)i * (total % 7 ? 7 : 11) % total);
+    t->s = (struct step){.n = n,
+                         .n_seq = n_seq,
+                         .max_pages = pages,
+                         .token = t->seq,
+                         .pos = t->pos,
+                         .seq = t->seq,
+                         .page = t->page,
+                         .last = t->last};
+    t->kv = (struct kv_pages){NULL, LAYERS, total, h->kv_heads, h->head_dim};
+    t->n_kv = (size_t)LAYERS * (size_t)total * (size_t)h->kv_heads * 2 * BACKEND_PAGE *
+              (size_t)h->head_dim;
+    t->kv.data_d = ops_floats(o, t->n_kv);
+    t->st = (struct cuda_step){.n = n,
+                               .n_seq = n_seq,
+                               .max_pages = pages,
+                               .n_ranges = most / CUDA_RANGE + 1 + h->ranges,
+                               .token = gpu_put(t->seq, (size_t)n * 4),
+                               .pos = gpu_put(t->pos, (size_t)n * 4),
+                               .seq = gpu_put(t->seq, (size_t)n * 4),
+                               .page = gpu_put(t->page, (size_t)(n_seq * pages) * 4),
+                               .last = gpu_put(t->last, (size_t)n * 4)};
+}
+
+static void open_both(struct ops *o, struct both *t, const struct shape *h, const struct seq *q,
+                      int type)
+{
+    size_t dim = (size_t)h->head_dim;
+    float scale = 1.0f / sqrtf((float)h->head_dim);
+    uint8_t *packed;
+
+    *t = (struct both){0};
+    open_step(o, t, h, q);
+    t->n_qkv = (size_t)t->s.n * (size_t)(h->heads + 2 * h->kv_heads) * dim;
+    t->n_y = (size_t)t->s.n * (size_t)h->heads * dim;
+    t->qkv = ops_floats(o, t->n_qkv);
+    for (size_t i = 0; i < t->n_qkv; i++)
+        t->qkv[i] *= 4.0f;
+    t->y = ops_floats(o, t->n_y);
+    t->weights = ops_floats(o, dim);
+    t->inv_freq = ops_floats(o, dim);
+    for (size_t i = 0; i < dim; i++)
+        t->inv_freq[i] = fabsf(t->inv_freq[i]);
+    packed = rounded(t, type);
+    t->a =
+        (struct attn_shape){h->heads, h->kv_heads, h->head_dim, h->rope_dims, h->apart, t->inv_freq,
+                            scale,    h->softcap,  h->window,   {0},          {0}};
+    t->qkv_d = gpu_put(t->qkv, t->n_qkv * 4);
+    t->y_d = gpu_put(t->y, t->n_y * 4);
+    t->weights_d = gpu_put(t->weights, dim * 4);
+    t->inv_freq_d = gpu_put(t->inv_freq, dim * 4);
+    t->ca =
+        (struct cuda_attn){h->heads, h->kv_heads, h->head_dim,   h->rope_dims, h->apart, h->window,
+                           scale,    h->softcap,  t->inv_freq_d, {0},          {0}};
+    if (h->norms) {
+        t->a.q_norm = t->a.k_norm = (struct norm_weight){NORM_RMS, 1e-6f, t->weights, NULL};
+        t->ca.q_norm = t->ca.k_norm = (struct cuda_norm){CUDA_NORM_RMS, 1e-6f, t->weights_d, NULL};
+    }
+    t->ckv = (struct cuda_kv){gpu_put(packed, t->n_kv * value_bytes[type]),
+                              type,
+                              LAYERS,
+                              t->kv.n_pages,
+                              h->kv_heads,
+                              h->head_dim};
+    t->part_d = gpu_alloc(cuda_attn_bytes(&t->ca, t->s.n, t->st.n_ranges));
+    free(packed);
+}
+
+static void close_both(struct both *t)
+{
+    const void *d[] = {t->qkv_d,    t->y_d,    t->weights_d, t->inv_freq_d, t->part_d, t->ckv.data,
+                       t->st.token, t->st.pos, t->st.seq,    t->st.page,    t->st.last};
+    void *p[] = {t->qkv, t->y,    t->weights, t->inv_freq, t->pos,
+                 t->seq, t->last, t->page,    t->kv.data_d};
+
+    for (size_t i = 0; i < sizeof(d) / sizeof(*d); i++)
+        gpu_free(d[i]);
+    for (size_t i = 0; i < sizeof(p) / sizeof(*p); i++)
+        free(p[i]);
+}
+
+static void check_floats(const void *d, const float *want, size_t n)
+{
+    float *got = mem_new(n * 4);
+
+    gpu_get(got, d, n * 4);
+    CHECK(ops_differs(got, want, n) < 0);
+    free(got);
+}
+
+/* The whole cache, as floats. */
+static void check_cache(struct both *t, int type)
+{
+    uint8_t *p = mem_new(t->n_kv * 4);
+    float *got = mem_new(t->n_kv * 4);
+
+    gpu_get(p, t->ckv.data, t->n_kv * value_bytes[type]);
+    unpack(got, p, t->n_kv, type);
+    CHECK(ops_differs(got, t->kv.data_d, t->n_kv) < 0);
+    free(got);
+    free(p);
+}
+
+static void test(struct ops *o, const char *name, const struct shape *h, const struct seq *q)
+{
+    struct backend *b = o->b[0];
+
+    TEST(name);
+    for (int type = 0; type < CUDA_KV_TYPES; type++) {
+        struct both t;
+
+        open_both(o, &t, h, q, type);
+        cuda_rope_kv(t.qkv_d, &t.ca, &t.ckv, 1, &t.st, NULL);
+        cuda_attn(t.y_d, t.qkv_d, &t.ca, &t.ckv, 1, &t.st, t.part_d, NULL);
+        ops_begin(b, &t.s);
+        b->ops->rope_kv(b, t.qkv, &t.a, &t.kv, 1, &t.s);
+        free(rounded(&t, type));
+        b->ops->attn(b, t.y, t.qkv, &t.a, &t.kv, 1, &t.s);
+        ops_end(b);
+        check_floats(t.qkv_d, t.qkv, t.n_qkv);
+        check_cache(&t, type);
+        check_floats(t.y_d, t.y, t.n_y);
+        cuda_copy_page(&t.ckv, 1, 0, NULL);
+        b->ops->copy(b, &t.kv, 1, 0);
+        check_cache(&t, type);
+        close_both(&t);
+    }
+}
+
+int main(void)
+{
+    struct ops o = {.random = 1};
+    struct err e;
+    int rc = gpu_begin();
+
+    if (rc)
+        return rc;
+    o.b[0] = backend_cpu_open(1, ISA_SCALAR, &e);
+    o.n = 1;
+    // heads, KV heads, head_dim, rope_dims, apart, window, softcap, norms, ranges
+    test(&o, "few tokens: a query a block", &(struct shape){8, 2, 128, 128, 1, 0, 0, 0, 1},
+         (struct seq[]){{700, 1, 0}, {5, 1, 0}, {63, 1, 0}, {0}});
+    test(&o, "four heads a block", &(struct shape){8, 2, 128, 128, 1, 0, 0, 0, 60},
+         (struct seq[]){{700, 1, 0}, {63, 1, 0}, {64, 1, 0}, {0}});
+    test(&o, "three heads, a soft cap", &(struct shape){6, 2, 128, 64, 0, 0, 20, 0, 100},
+         (struct seq[]){{575, 1, 0}, {511, 1, 0}, {0}});
+    test(&o, "eight heads, a window", &(struct shape){16, 2, 128, 128, 1, 300, 0, 0, 50},
+         (struct seq[]){{700, 1, 0}, {515, 1, 0}, {20, 1, 0}, {0}});
+    test(&o, "a head a block", &(struct shape){4, 4, 128, 128, 1, 0, 0, 1, 150},
+         (struct seq[]){{530, 1, 0}, {515, 1, 0}, {0}});
+    test(&o, "64: few", &(struct shape){4, 2, 64, 64, 1, 0, 0, 0, 0},
+         (struct seq[]){{530, 1, 0}, {0}});
+    test(&o, "64: four heads", &(struct shape){8, 2, 64, 64, 1, 0, 0, 0, 80},
+         (struct seq[]){{530, 1, 0}, {63, 1, 0}, {0}});
+    test(&o, "64: seven heads, a window", &(struct shape){14, 2, 64, 64, 1, 70, 0, 0, 50},
+         (struct seq[]){{600, 1, 0}, {515, 1, 0}, {0}});
+    test(&o, "64: a head", &(struct shape){4, 4, 64, 64, 1, 0, 0, 0, 200},
+         (struct seq[]){{515, 1, 0}, {7, 1, 0}, {0}});
+    test(&o, "80 dimensions", &(struct shape){10, 2, 80, 40, 0, 0, 0, 1, 0},
+         (struct seq[]){{516, 1, 0}, {9, 3, 0}, {0}});
+    test(&o, "13 dimensions", &(struct shape){3, 1, 13, 12, 0, 0, 0, 0, 0},
+         (struct seq[]){{516, 1, 0}, {9, 9, 0}, {0}});
+    test(&o, "a prompt among single tokens", &(struct shape){8, 2, 128, 128, 1, 0, 0, 0, 0},
+         (struct seq[]){{70, 1, 0}, {500, 20, 0}, {13, 1, 0}, {0}});
+    test(&o, "prompts, all of it seen", &(struct shape){6, 2, 64, 32, 1, 0, 30, 0, 0},
+         (struct seq[]){{0, 21, 20}, {0, 15, 14}, {500, 24, 523}, {0}});
+    test(&o, "a prompt of 256 dimensions", &(struct shape){9, 1, 256, 256, 1, 40, 0, 0, 0},
+         (struct seq[]){{505, 12, 0}, {600, 1, 0}, {0}});
+    test(&o, "a prompt of 20 dimensions", &(struct shape){2, 1, 20, 20, 1, 0, 0, 1, 0},
+         (struct seq[]){{60, 40, 0}, {0}});
+    test(&o, "single tokens without room for parts",
+         &(struct shape){64, 16, 128, 128, 1, 0, 0, 0, 1400},
+         (struct seq[]){{530, 1, 0}, {5, 1, 0}, {513, 1, 0}, {0}});
+    test(&o, "a prompt without room for parts", &(struct shape){8, 2, 64, 64, 1, 0, 0, 0, 3300},
+         (struct seq[]){{500, 20, 0}, {0}});
+    backend_close(o.b[0]);
+    return test_end();
+}
