@@ -40,7 +40,9 @@ struct merge {
     struct id *id; // (n_id)
     struct line *line;
     size_t n_id, cap_id, n_line, cap_line;
-    uint32_t *place; // (cap) open addressing: id + 1
+    struct place {
+        uint32_t id, tag; // id + 1, 0: free; of its key
+    } * place;            // (cap) open addressing, at most two thirds used
     size_t cap;
     uint32_t *order; // (n_order) ids of the input
     size_t n_order, cap_order;
@@ -87,37 +89,38 @@ const struct merge_counts *merge_counts(const struct merge *m)
 
 /* ---- ids ---- */
 
-static uint32_t *find(const struct merge *m, struct hash128 key)
+static struct place *find(const struct merge *m, struct hash128 key)
 {
     size_t i = key.hi & (m->cap - 1);
 
-    while (m->place[i]) {
-        const struct id *x = &m->id[m->place[i] - 1];
+    for (; m->place[i].id; i = (i + 1) & (m->cap - 1)) {
+        const struct id *x = &m->id[m->place[i].id - 1];
 
-        if (x->key.lo == key.lo && x->key.hi == key.hi)
+        if (m->place[i].tag == (uint32_t)key.lo && x->key.lo == key.lo && x->key.hi == key.hi)
             break;
-        i = (i + 1) & (m->cap - 1);
     }
     return &m->place[i];
 }
 
 static uint32_t id_of(const struct merge *m, struct hash128 key)
 {
-    return m->cap && *find(m, key) ? *find(m, key) - 1 : NONE;
+    uint32_t id = m->cap ? find(m, key)->id : 0;
+
+    return id ? id - 1 : NONE;
 }
 
 static uint32_t id_add(struct merge *m, struct hash128 key)
 {
-    if (8 * (m->n_id + 1) > 7 * m->cap) {
+    if (3 * (m->n_id + 1) > 2 * m->cap) {
         free(m->place);
         m->cap = m->cap ? 2 * m->cap : 64;
         m->place = mem_zero(m->cap, sizeof(*m->place));
         for (size_t i = 0; i < m->n_id; i++)
-            *find(m, m->id[i].key) = (uint32_t)i + 1;
+            *find(m, m->id[i].key) = (struct place){(uint32_t)i + 1, (uint32_t)m->id[i].key.lo};
     }
     mem_grow(&m->id, &m->cap_id, m->n_id + 1, sizeof(*m->id));
     m->id[m->n_id] = (struct id){key, NONE, NONE, NONE, NONE, false, false, false, 0};
-    *find(m, key) = (uint32_t)m->n_id + 1;
+    *find(m, key) = (struct place){(uint32_t)m->n_id + 1, (uint32_t)key.lo};
     return (uint32_t)m->n_id++;
 }
 

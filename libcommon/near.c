@@ -172,7 +172,6 @@ static int open_table(const struct near *x, struct grow *g, struct buf *path, st
         return 0;
     }
     buf_fmt(path, "%s/table.new", x->at.dir);
-    unlink(path->p); // of a run that was killed
     return grow_open(g, path->p, e);
 }
 
@@ -244,6 +243,10 @@ static int open_files(struct near *x, const char *dir, struct err *e)
         if (!rc && !i && dir && flock(file[0]->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
             rc = err_set(e, ERR_ARG, "'%s' is in use by another process", dir);
     }
+    buf_reset(&path);
+    buf_fmt(&path, "%s/table.new", dir ? dir : "");
+    if (dir && !rc)
+        unlink(path.p); // of a run that was killed while it made one
     buf_free(&path);
     return rc;
 }

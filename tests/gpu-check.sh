@@ -1,7 +1,7 @@
 #!/bin/sh
 # gpu-check.sh BUILD RESULTS - the tests that need a GPU: every instruction's fragments, every op
 # against the scalar CPU's bytes, steps that are replayed; then parts of these under
-# compute-sanitizer, where there is one. The last line is "N passed, N failed"; a record of the run
+# compute-sanitizer, where there is one (SANITIZE=0: not). The last line is "N passed, N failed"; a record of the run
 # is added to RESULTS/gpu-check.jsonl. Status 2 without a GPU.
 set -u
 cd "$(dirname "$0")/.." || exit 2
@@ -49,6 +49,7 @@ for t in ops linear attn fused; do
 	count "$t" $?
 done
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null || :)
+[ "${SANITIZE-1}" != 0 ] || sanitizer=
 if [ -n "$sanitizer" ]; then
 	for tool in memcheck racecheck; do
 		checked $tool words 0/1

@@ -123,12 +123,19 @@ OPS_OBJ = $(patsubst %.c,$B/%.o,$(wildcard kernels/cpu/*.c) $(CUDA_NEEDS))
 $B/ops.a: $(OPS_OBJ)
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
 
-# ---- how fast the ops are on a device: JSON lines on standard output
-GPU_BENCH := $(patsubst tests/emu/%.cu,$B/gpu/%,$(wildcard tests/emu/*_bench.cu))
+# ---- how fast a device is: kernels by themselves, and the transformer in real shapes
+GPU_BENCH := $(patsubst tests/emu/%.cu,$B/gpu/%,$(wildcard tests/emu/*_bench.cu)) $B/gpu/gpu_bench
 $B/gpu/kernels.a: $(CUDA_OBJ)
 	$Qmkdir -p $(@D)
 	$(call say,AR)rm -f $@ && $(AR) rcs $@ $^
+$B/gpu/gpu_bench: $B/tests/ops/gpu_bench.o $B/libcommon/forward.o $B/ops.a
+	$Qmkdir -p $(@D)
+	$(call say,LD)$(CC) -o $@ $^ -ldl -lm -lpthread
 $B/gpu/%_bench: $B/tests/emu/%_bench.o $B/gpu/kernels.a
 	$(call say,LD)$(CC) -o $@ $^ $(CUDA_LIBS) -lm
-gpu-bench: $(GPU_BENCH)
-	$Qfor p in $^; do $$p || exit 1; done
+.PHONY: gpu-bench-programs
+gpu-bench-programs: $B/llm-cuda.so $(GPU_BENCH)
+# Needs what gpu-check needs; MODELS and TYPES narrow it.
+gpu-bench:
+	$Q$(MAKE) $(JOBS) --no-print-directory B=build-gpu CUDA_ARCH=$(or $(GPU_ARCH),90) gpu-bench-programs
+	$Qsh tests/gpu-bench.sh build-gpu $(RESULTS) "$(MODELS)" "$(TYPES)"

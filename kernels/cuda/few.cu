@@ -97,11 +97,14 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
     const int row = threadIdx.x / COLS, col = threadIdx.x % COLS;
     float acc = 0.0f;
     Tile<LOW, HIGH> ring[P::AHEAD];
+    Scales<LEVELS, BLOCK, MIN> scale[P::AHEAD];
 
 #pragma unroll
     for (int u = 0; u < P::AHEAD; u++)
-        if (u * LINEAR_WARPS + warp < tiles)
+        if (u * LINEAR_WARPS + warp < tiles) {
             ring[u].load(low, high, u * LINEAR_WARPS + warp, lane);
+            scale[u].load(m, scales + (size_t)(u * LINEAR_WARPS + warp) * P::PER * 16, lane);
+        }
     previous_done();
     for (int tile0 = 0, phase = 0; tile0 < tiles; tile0 += P::TILES, phase ^= 1) {
         int *sum = shared + phase * P::SIZE;
@@ -115,15 +118,16 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
 
             if (tile >= tiles)
                 break;
-            for (int s = lane; s < P::PER * 16; s += 32) {
-                const size_t at = scales + (size_t)tile * P::PER * 16 + s;
-
-                d[in * P::PER * 16 + s] = scale_at<LEVELS, BLOCK>(m.scale, at);
+#pragma unroll
+            for (int i = 0; i < P::PER / 2; i++) {
+                d[in * P::PER * 16 + i * 32 + lane] = scale_of<LEVELS, BLOCK>(scale[u].d[i]);
                 if (MIN)
-                    mn[in * P::PER * 16 + s] = scale_at<0, 32>(m.min, at);
+                    mn[in * P::PER * 16 + i * 32 + lane] = scale_of<0, 32>(scale[u].min[i]);
             }
-            if (tile + P::TILES < tiles)
+            if (tile + P::TILES < tiles) {
                 ring[u].load(low, high, tile + P::TILES, lane);
+                scale[u].load(m, scales + (size_t)(tile + P::TILES) * P::PER * 16, lane);
+            }
             tile_sums<LOW, HIGH, LEVELS, BLOCK>(sum + in * P::PER * 16 * COLS, w, a, tile, lane);
         }
         __syncthreads();

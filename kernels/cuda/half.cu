@@ -38,6 +38,7 @@ template <bool BF16>
 __global__ void __launch_bounds__(32 * WARPS, 3)
     half_few(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a)
 {
+    const int warps = blockDim.x / 32;
     constexpr int AHEAD = 4; // k32 steps in registers
     DYN_SHARED(float, part); // (segments, 16, 8)
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
@@ -54,9 +55,9 @@ __global__ void __launch_bounds__(32 * WARPS, 3)
             if (warp * (SEGMENT / 32) + u < steps)
                 ring[u][h] = load_once(w + (size_t)(warp * (SEGMENT / 32) + u) * 1024 + h * 512);
     previous_done();
-    for (int s = warp; s < segments; s += WARPS) {
+    for (int s = warp; s < segments; s += warps) {
         const int first = s * (SEGMENT / 32), end = min(first + SEGMENT / 32, steps);
-        const int then = first + WARPS * (SEGMENT / 32); // the warp's next segment
+        const int then = first + warps * (SEGMENT / 32); // the warp's next segment
         float acc[4] = {0.0f, 0.0f, 0.0f, 0.0f};
 
         for (int k0 = first; k0 < end; k0 += AHEAD)
@@ -217,7 +218,11 @@ void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const stru
     const size_t bytes = STAGES * STEP * COLS * 64;
 
     if (a->n <= 8) {
-        LAUNCH_EARLY(half_few<BF16>, (unsigned)panels, 32 * WARPS, (size_t)segments * 512, s, y,
+        int warps = WARPS; // at least 4: as many threads as outputs
+
+        while (warps > 4 && (segments + warps - 2) / (warps - 1) == (segments + warps - 1) / warps)
+            warps--;
+        LAUNCH_EARLY(half_few<BF16>, (unsigned)panels, 32 * warps, (size_t)segments * 512, s, y,
                      ldy, add, *m, *a);
         return;
     }

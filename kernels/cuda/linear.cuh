@@ -111,15 +111,40 @@ __device__ inline float e4m3(int d)
     return num_float((uint32_t)(exponent + 119) << 23 | (uint32_t)fraction << 20);
 }
 
-// The scale at index i of a plane, of blocks up to 32.
+// The scale at index i of a plane, of blocks up to 32: as it lies there, and what it means.
+template <int LEVELS, int BLOCK> __device__ inline uint32_t scale_raw(const uint8_t *p, size_t i)
+{
+    return BLOCK == 16 || LEVELS == 2 ? p[i] : reinterpret_cast<const uint16_t *>(p)[i];
+}
+
+template <int LEVELS, int BLOCK> __device__ inline float scale_of(uint32_t raw)
+{
+    return BLOCK == 16   ? e4m3((int)raw)
+           : LEVELS == 2 ? e8m0((int)raw)
+                         : half_to_float((uint16_t)raw);
+}
+
 template <int LEVELS, int BLOCK> __device__ inline float scale_at(const uint8_t *p, size_t i)
 {
-    if (BLOCK == 16)
-        return e4m3(p[i]);
-    if (LEVELS == 2)
-        return e8m0(p[i]);
-    return half_to_float(reinterpret_cast<const uint16_t *>(p)[i]);
+    return scale_of<LEVELS, BLOCK>(scale_raw<LEVELS, BLOCK>(p, i));
 }
+
+// The scales of a tile, spread over the lanes: loaded with its values, long before they are needed.
+template <int LEVELS, int BLOCK, bool MIN> struct Scales {
+    static constexpr int EACH = 32 / BLOCK; // of a lane
+    uint32_t d[EACH], min[MIN ? EACH : 1];
+
+    // at: of the tile's first scale.
+    __device__ inline void load(const struct cuda_matrix &m, size_t at, int lane)
+    {
+#pragma unroll
+        for (int i = 0; i < EACH; i++) {
+            d[i] = scale_raw<LEVELS, BLOCK>(m.scale, at + i * 32 + lane);
+            if (MIN)
+                min[i] = scale_raw<0, 32>(m.min, at + i * 32 + lane);
+        }
+    }
+};
 
 __device__ inline void put(float *y, float v, bool add)
 {

@@ -89,6 +89,22 @@ __device__ inline void scales_in(float *to, const struct cuda_act &a, int tile, 
     }
 }
 
+// The scales of a tile for rows lane / 4 and 8 on.
+template <int LEVELS, int BLOCK, bool MIN> struct Pairs {
+    static constexpr int PER = 64 / BLOCK;
+    uint32_t d[PER][2], min[MIN ? PER : 1][2];
+
+    __device__ inline void load(const struct cuda_matrix &m, unsigned at)
+    {
+#pragma unroll
+        for (int i = 0; i < 2 * PER; i++) {
+            d[i / 2][i % 2] = scale_raw<LEVELS, BLOCK>(m.scale, at + i * 8);
+            if (MIN)
+                min[i / 2][i % 2] = scale_raw<0, 32>(m.min, at + i * 8);
+        }
+    }
+};
+
 template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN, int COLS, int WARPS>
 __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS)
     many(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a)
@@ -104,10 +120,14 @@ __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS)
     const uint8_t *high = m.high + (size_t)panel * tiles * 128 * HIGH;
     const uint4 table = levels_of(LEVELS);
     float acc[TILES][4] = {};
+    const unsigned scales = (unsigned)panel * tiles * PER * 16 + g;
     Tile<LOW, HIGH> next;
+    Pairs<LEVELS, BLOCK, MIN> next_d;
 
-    if (there)
+    if (there) {
         next.load(low, high, 0, lane);
+        next_d.load(m, scales);
+    }
     previous_done();
     for (int i = 0; i < STAGES - 1; i++) {
         uint8_t *to = shared + i * stage_bytes(COLS);
@@ -130,10 +150,12 @@ __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS)
             const uint8_t *x = from + u * COLS * 64 + lane * 16;
             const float *dx =
                 reinterpret_cast<const float *>(from + STEP * COLS * 64) + u * 2 * COLS + 2 * t;
-            const unsigned scale = ((unsigned)panel * tiles + tile) * PER * 16 + g;
+            const Pairs<LEVELS, BLOCK, MIN> scale = next_d;
 
-            if (tile + 1 < tiles)
+            if (tile + 1 < tiles) {
                 next.load(low, high, tile + 1, lane);
+                next_d.load(m, scales + (tile + 1) * PER * 16);
+            }
 #pragma unroll
             for (int i = 0; i < 2; i++) {
                 uint32_t r[4];
@@ -149,12 +171,12 @@ __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS)
 #pragma unroll
                 for (int h = 0; h < 32 / BLOCK; h++) {
                     const int b = i * (32 / BLOCK) + h;
-                    const float d[2] = {scale_at<LEVELS, BLOCK>(m.scale, scale + b * 16),
-                                        scale_at<LEVELS, BLOCK>(m.scale, scale + b * 16 + 8)};
+                    const float d[2] = {scale_of<LEVELS, BLOCK>(scale.d[b][0]),
+                                        scale_of<LEVELS, BLOCK>(scale.d[b][1])};
                     float l[2] = {0.0f, 0.0f};
                     if (MIN) {
-                        l[0] = scale_at<0, 32>(m.min, scale + b * 16);
-                        l[1] = scale_at<0, 32>(m.min, scale + b * 16 + 8);
+                        l[0] = scale_of<0, 32>(scale.min[b][0]);
+                        l[1] = scale_of<0, 32>(scale.min[b][1]);
                     }
 #pragma unroll
                     for (int c = 0; c < TILES; c++) {

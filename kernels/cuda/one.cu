@@ -24,7 +24,7 @@ template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN> struct One {
 // A tile's parts of sums, and its scales.
 template <class P, int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN>
 __device__ inline void produce(typename P::Room *room, const Tile<LOW, HIGH> &w,
-                               const struct cuda_matrix &m, const struct cuda_act &a, size_t scales,
+                               const Scales<LEVELS, BLOCK, MIN> &scale, const struct cuda_act &a,
                                int tile, int in, int lane)
 {
     const uint4 table = levels_of(LEVELS);
@@ -32,12 +32,11 @@ __device__ inline void produce(typename P::Room *room, const Tile<LOW, HIGH> &w,
     const uint4 x = *reinterpret_cast<const uint4 *>(a.q + ((size_t)tile * a.ld * 4 + t) * 16);
     int *part = reinterpret_cast<int *>(room->part + in * P::PER * 16) + g * 4 + t;
 
-    for (int s = lane; s < P::PER * 16; s += 32) {
-        const size_t at = scales + (size_t)tile * P::PER * 16 + s;
-
-        room->value[in * P::PER * 16 + s].y = scale_at<LEVELS, BLOCK>(m.scale, at);
+#pragma unroll
+    for (int i = 0; i < P::PER / 2; i++) {
+        room->value[in * P::PER * 16 + i * 32 + lane].y = scale_of<LEVELS, BLOCK>(scale.d[i]);
         if (MIN)
-            room->least[in * P::PER * 16 + s].y = scale_at<0, 32>(m.min, at);
+            room->least[in * P::PER * 16 + i * 32 + lane].y = scale_of<0, 32>(scale.min[i]);
     }
 #pragma unroll
     for (int i = 0; i < 2; i++) {
@@ -86,11 +85,14 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, LOW == 8 ? 3 : 4)
     const size_t scales = (size_t)panel * tiles * P::PER * 16;
     float acc = 0.0f;
     Tile<LOW, HIGH> ring[P::AHEAD];
+    Scales<LEVELS, BLOCK, MIN> scale[P::AHEAD];
 
 #pragma unroll
     for (int u = 0; u < P::AHEAD; u++)
-        if (u * LINEAR_WARPS + warp < tiles)
+        if (u * LINEAR_WARPS + warp < tiles) {
             ring[u].load(low, high, u * LINEAR_WARPS + warp, lane);
+            scale[u].load(m, scales + (size_t)(u * LINEAR_WARPS + warp) * P::PER * 16, lane);
+        }
     previous_done();
     for (int tile0 = 0, phase = 0; tile0 < tiles; tile0 += P::TILES, phase ^= 1) {
         typename P::Room *room = rooms + phase;
@@ -100,12 +102,15 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, LOW == 8 ? 3 : 4)
         for (int u = 0; u < P::AHEAD; u++) {
             const int in = u * LINEAR_WARPS + warp, tile = tile0 + in;
             const Tile<LOW, HIGH> w = ring[u];
+            const Scales<LEVELS, BLOCK, MIN> d = scale[u];
 
             if (tile >= tiles)
                 break;
-            if (tile + P::TILES < tiles)
+            if (tile + P::TILES < tiles) {
                 ring[u].load(low, high, tile + P::TILES, lane);
-            produce<P, LOW, HIGH, LEVELS, BLOCK, MIN>(room, w, m, a, scales, tile, in, lane);
+                scale[u].load(m, scales + (size_t)(tile + P::TILES) * P::PER * 16, lane);
+            }
+            produce<P, LOW, HIGH, LEVELS, BLOCK, MIN>(room, w, d, a, tile, in, lane);
         }
         __syncthreads();
         settle<P, BLOCK, MIN>(room, a, first, n);

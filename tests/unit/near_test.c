@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { TEXTS = 600, WORDS = 40 };
 
@@ -231,6 +232,8 @@ static void test_files(const char *dir)
 {
     struct err e;
     struct near *x = open_index(0.9, dir, &e), *y;
+    char path[100];
+    FILE *f;
 
     TEST("an index in files: its own texts, locks, other thresholds");
     CHECK(!meet(x, "one two three four", "a", 7) && !meet(x, "five six seven eight", "b", 7));
@@ -256,6 +259,11 @@ static void test_files(const char *dir)
     for (int i = 0; i < 1 << 13; i++)
         change(dir, "table", i, 0);
     CHECK((x = open_index(0.9, dir, &e)) && meet(x, "five six seven eight", "q", 7));
+    near_close(x, &e);
+    TEST("killed while a larger table was made");
+    snprintf(path, sizeof(path), "%s/table.new", dir);
+    CHECK((f = fopen(path, "w")) && fputs("half", f) >= 0 && !fclose(f));
+    CHECK((x = open_index(0.9, dir, &e)) && access(path, F_OK));
     near_close(x, &e);
     TEST("files that were tampered with");
     for (int i = 0; i < 400; i++) {
