@@ -105,12 +105,68 @@ template <int LEVELS, int BLOCK, bool MIN> struct Pairs {
     }
 };
 
+// A tile's products with COLS tokens, whose activations (lane's first at x) and scales (at dx, of
+// tokens 2 (lane % 4) on) are in shared memory. half: only its first 32 values are there.
+template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN, int COLS>
+__device__ inline void tile_add(float acc[COLS / 8][4], const Tile<LOW, HIGH> &w,
+                                const Pairs<LEVELS, BLOCK, MIN> &scale, const uint8_t *x,
+                                const float *dx, const struct cuda_act &a, int tile, int col0,
+                                bool half)
+{
+    constexpr int ZERO = LOW == 8 || LEVELS || MIN ? 0 : HIGH ? 16 : 8;
+    const uint4 table = levels_of(LEVELS);
+    uint32_t r[2][4];
+
+#pragma unroll
+    for (int k = 0; k < 8; k++) {
+        r[k / 4][k % 4] = w.template reg<LEVELS>(table, k / 4, k % 4);
+        if (ZERO)
+            r[k / 4][k % 4] = less(r[k / 4][k % 4], ZERO);
+    }
+#pragma unroll
+    for (int c = 0; c < COLS / 8; c++) {
+        const uint4 q = *reinterpret_cast<const uint4 *>(x + c * 512);
+
+        if (c == COLS / 16)
+            __syncwarp(); // so much at a time fits into registers
+#pragma unroll
+        for (int i = 0; i < 2; i++) {
+            const uint32_t v[2] = {word_of(q, 2 * i), word_of(q, 2 * i + 1)};
+            const float2 by = *reinterpret_cast<const float2 *>(dx + i * COLS + 8 * c);
+
+            if (i && half)
+                break;
+#pragma unroll
+            for (int h = 0; h < 32 / BLOCK; h++) {
+                const int b = i * (32 / BLOCK) + h;
+                const float d[2] = {scale_of<LEVELS, BLOCK>(scale.d[b][0]),
+                                    scale_of<LEVELS, BLOCK>(scale.d[b][1])};
+                int dot[4] = {MAGIC, MAGIC, MAGIC, MAGIC};
+
+                if (BLOCK == 16)
+                    mma_s8_k16(dot, r[i] + 2 * h, v[h]);
+                else
+                    mma_s8(dot, r[i], v);
+                join_magic(acc[c], dot, d, by);
+            }
+            if (MIN) {
+                const int at = tile * 2 + i;
+                const int col = min(col0 + 8 * c + 2 * ((int)threadIdx.x % 4), a.ld - 2);
+                const int16_t *s = a.s32 + ((size_t)(at / 8) * a.ld + col) * 8 + at % 8;
+                const int both[4] = {s[0], s[8], s[0], s[8]};
+                const float l[2] = {scale_of<0, 32>(scale.min[i][0]),
+                                    scale_of<0, 32>(scale.min[i][1])};
+                join(acc[c], both, l, by);
+            }
+        }
+    }
+}
+
 template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN, int COLS, int WARPS>
 __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS)
     many(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a)
 {
-    constexpr int TILES = COLS / 8, PER = 64 / BLOCK;
-    constexpr int ZERO = LOW == 8 || LEVELS || MIN ? 0 : HIGH ? 16 : 8;
+    constexpr int PER = 64 / BLOCK;
     DYN_SHARED(uint8_t, shared);
     const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
     const int panel = blockIdx.x * WARPS + threadIdx.x / 32;
@@ -118,9 +174,8 @@ __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS)
     const bool there = panel < (m.rows + 15) / 16;
     const uint8_t *low = m.low + (size_t)panel * tiles * 128 * LOW;
     const uint8_t *high = m.high + (size_t)panel * tiles * 128 * HIGH;
-    const uint4 table = levels_of(LEVELS);
-    float acc[TILES][4] = {};
     const unsigned scales = (unsigned)panel * tiles * PER * 16 + g;
+    float acc[COLS / 8][4] = {};
     Tile<LOW, HIGH> next;
     Pairs<LEVELS, BLOCK, MIN> next_d;
 
@@ -135,6 +190,8 @@ __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS)
         stage_in<COLS, WARPS>(to, a, i * STEP, STEP, tiles, col0);
     }
     for (int tile0 = 0, stage = 0; tile0 < tiles; tile0 += STEP, stage = (stage + 1) % STAGES) {
+        const uint8_t *from = shared + stage * stage_bytes(COLS);
+        const float *dx = reinterpret_cast<const float *>(from + STEP * COLS * 64) + 2 * t;
         uint8_t *to = shared + (stage + STAGES - 1) % STAGES * stage_bytes(COLS);
 
         cp_async_wait<STAGES - 2>();
@@ -146,86 +203,99 @@ __global__ void __launch_bounds__(32 * WARPS, 16 / WARPS)
         for (int u = 0; there && u < STEP && tile0 + u < tiles; u++) {
             const int tile = tile0 + u;
             const Tile<LOW, HIGH> w = next;
-            const uint8_t *from = shared + stage * stage_bytes(COLS);
-            const uint8_t *x = from + u * COLS * 64 + lane * 16;
-            const float *dx =
-                reinterpret_cast<const float *>(from + STEP * COLS * 64) + u * 2 * COLS + 2 * t;
             const Pairs<LEVELS, BLOCK, MIN> scale = next_d;
 
             if (tile + 1 < tiles) {
                 next.load(low, high, tile + 1, lane);
                 next_d.load(m, scales + (tile + 1) * PER * 16);
             }
-#pragma unroll
-            for (int i = 0; i < 2; i++) {
-                uint32_t r[4];
-
-                if (i && tile * 64 + 32 >= m.cols)
-                    break; // the second half of the last tile is not there
-#pragma unroll
-                for (int k = 0; k < 4; k++) {
-                    r[k] = w.template reg<LEVELS>(table, i, k);
-                    if (ZERO)
-                        r[k] = less(r[k], ZERO);
-                }
-#pragma unroll
-                for (int h = 0; h < 32 / BLOCK; h++) {
-                    const int b = i * (32 / BLOCK) + h;
-                    const float d[2] = {scale_of<LEVELS, BLOCK>(scale.d[b][0]),
-                                        scale_of<LEVELS, BLOCK>(scale.d[b][1])};
-                    float l[2] = {0.0f, 0.0f};
-                    if (MIN) {
-                        l[0] = scale_of<0, 32>(scale.min[b][0]);
-                        l[1] = scale_of<0, 32>(scale.min[b][1]);
-                    }
-#pragma unroll
-                    for (int c = 0; c < TILES; c++) {
-                        const uint2 q = *reinterpret_cast<const uint2 *>(x + c * 512 + i * 8);
-                        const uint32_t v[2] = {q.x, q.y};
-                        const float2 by = *reinterpret_cast<const float2 *>(dx + i * COLS + 8 * c);
-                        int dot[4] = {MAGIC, MAGIC, MAGIC, MAGIC};
-
-                        if (c == TILES / 2)
-                            __syncwarp(); // so much at a time fits into registers
-                        if (BLOCK == 16)
-                            mma_s8_k16(dot, r + 2 * h, v[h]);
-                        else
-                            mma_s8(dot, r, v);
-                        join_magic(acc[c], dot, d, by);
-                        if (MIN) {
-                            const int at = tile * 2 + i, col = min(col0 + 8 * c + 2 * t, a.ld - 2);
-                            const int16_t *s = a.s32 + ((size_t)(at / 8) * a.ld + col) * 8 + at % 8;
-                            const int both[4] = {s[0], s[8], s[0], s[8]};
-                            join(acc[c], both, l, by);
-                        }
-                    }
-                }
-            }
+            tile_add<LOW, HIGH, LEVELS, BLOCK, MIN, COLS>(
+                acc, w, scale, from + u * COLS * 64 + lane * 16, dx + u * 2 * COLS, a, tile, col0,
+                tile * 64 + 32 >= m.cols);
         }
     }
     cp_async_wait<0>();
 #pragma unroll
-    for (int c = 0; c < TILES; c++)
+    for (int c = 0; c < COLS / 8; c++)
         put_tile(y, ldy, add, m, a.n, acc[c], there ? panel * 16 + g : m.rows,
                  col0 + 8 * c + 2 * t);
+}
+
+// Integer sums of a block of 256 with COLS tokens, whose activations are in shared memory.
+template <int LOW, int HIGH, int GROUP, int COLS>
+__device__ inline void super_sums(int sum[COLS / 8][4], const Super<LOW, HIGH> &w, const uint8_t *x)
+{
+    constexpr int ZERO = LOW == 2 && HIGH ? 4 : HIGH == 2 ? 32 : 0;
+
+#pragma unroll
+    for (int tile = 0; tile < 4; tile++) {
+        uint32_t r[2][4];
+#pragma unroll
+        for (int k = 0; k < 8; k++) {
+            r[k / 4][k % 4] = w.reg(2 * tile + k / 4, k % 4);
+            if (ZERO)
+                r[k / 4][k % 4] = less(r[k / 4][k % 4], ZERO);
+        }
+#pragma unroll
+        for (int c = 0; c < COLS / 8; c++) {
+            const uint4 q = *reinterpret_cast<const uint4 *>(x + tile * COLS * 64 + c * 512);
+#pragma unroll
+            for (int k = 0; k < 64 / GROUP; k++) {
+                const int half = k * GROUP / 32, part = k % (32 / GROUP), i = tile * 64 / GROUP + k;
+                const int u = w.byte(0, i), v = w.byte(1, i);
+                const int s0 = LOW == 2 && !HIGH ? u & 15 : GROUP == 32 ? u : (int)(int8_t)u;
+                const int s1 = LOW == 2 && !HIGH ? v & 15 : GROUP == 32 ? v : (int)(int8_t)v;
+                const uint32_t p[2] = {word_of(q, 2 * half), word_of(q, 2 * half + 1)};
+                int dot[4] = {0, 0, 0, 0};
+
+                if (GROUP == 16)
+                    mma_s8_k16(dot, r[half] + 2 * part, p[part]);
+                else
+                    mma_s8(dot, r[half], p);
+                sum[c][0] += s0 * dot[0];
+                sum[c][1] += s0 * dot[1];
+                sum[c][2] += s1 * dot[2];
+                sum[c][3] += s1 * dot[3];
+            }
+        }
+    }
+}
+
+// Minima times the activations' sums of tokens col and col + 1 in block `super`.
+template <int LOW, int HIGH, int GROUP>
+__device__ inline void super_least(int least[4], const Super<LOW, HIGH> &w,
+                                   const struct cuda_act &a, int super, int col)
+{
+    constexpr int N = 256 / GROUP;
+    const int16_t *s = (GROUP == 32 ? a.s32 : a.s16) + ((size_t)super * a.ld + col) * N;
+
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        const int m0 = GROUP == 32 ? w.byte(0, i + 8) : w.byte(0, i) >> 4;
+        const int m1 = GROUP == 32 ? w.byte(1, i + 8) : w.byte(1, i) >> 4;
+
+        least[0] += m0 * s[i];
+        least[1] += m0 * s[i + N];
+        least[2] += m1 * s[i];
+        least[3] += m1 * s[i + N];
+    }
 }
 
 template <int LOW, int HIGH, int GROUP, bool MIN, int COLS, int WARPS>
 __global__ void __launch_bounds__(32 * WARPS, 8 / WARPS)
     many_k(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a)
 {
-    constexpr int TILES = COLS / 8, ZERO = LOW == 2 && HIGH ? 4 : HIGH == 2 ? 32 : 0;
     DYN_SHARED(uint8_t, shared);
-    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4,
-              panel = blockIdx.x * WARPS + threadIdx.x / 32;
+    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    const int panel = blockIdx.x * WARPS + threadIdx.x / 32;
     const int col0 = blockIdx.y * COLS, supers = m.cols / 256;
     const bool there = panel < (m.rows + 15) / 16;
-    const uint8_t *low = m.low + (size_t)panel * supers * 512 * LOW,
-                  *high = m.high + (size_t)panel * supers * 512 * HIGH;
+    const uint8_t *low = m.low + (size_t)panel * supers * 512 * LOW;
+    const uint8_t *high = m.high + (size_t)panel * supers * 512 * HIGH;
     const uint8_t *group = m.min + (size_t)panel * supers * 256;
     const uint32_t *scale =
         reinterpret_cast<const uint32_t *>(m.scale) + (size_t)panel * supers * 16;
-    float acc[TILES][4] = {};
+    float acc[COLS / 8][4] = {};
     Super<LOW, HIGH> next;
 
     if (there)
@@ -240,68 +310,32 @@ __global__ void __launch_bounds__(32 * WARPS, 8 / WARPS)
                               (super + STAGES - 1) * 4, 4, supers * 4, col0);
         if (!there)
             continue;
-        Super<LOW, HIGH> w = next;
-        const uint8_t *x = shared + stage * COLS * 256 + lane * 16;
-        int sum[TILES][4] = {};
+        const Super<LOW, HIGH> w = next;
+        const uint32_t w0 = scale[super * 16 + g], w1 = scale[super * 16 + g + 8];
+        int sum[COLS / 8][4] = {};
 
         if (super + 1 < supers)
             next.load(low, high, group, super + 1, lane);
-#pragma unroll
-        for (int b = 0; b < 8; b++) {
-            uint32_t r[4];
-#pragma unroll
-            for (int k = 0; k < 4; k++)
-                r[k] = ZERO ? less(w.reg(b, k), ZERO) : w.reg(b, k);
-#pragma unroll
-            for (int h = 0; h < 32 / GROUP; h++) {
-                const int i = b * (32 / GROUP) + h, u = w.byte(0, i), v = w.byte(1, i);
-                const int s0 = LOW == 2 && !HIGH ? u & 15 : GROUP == 32 ? u : (int)(int8_t)u;
-                const int s1 = LOW == 2 && !HIGH ? v & 15 : GROUP == 32 ? v : (int)(int8_t)v;
-#pragma unroll
-                for (int c = 0; c < TILES; c++) {
-                    const uint2 q = *reinterpret_cast<const uint2 *>(x + b / 2 * COLS * 64 +
-                                                                     c * 512 + b % 2 * 8);
-                    const uint32_t p[2] = {q.x, q.y};
-                    int dot[4] = {0, 0, 0, 0};
-                    if (GROUP == 16)
-                        mma_s8_k16(dot, r + 2 * h, p[h]);
-                    else
-                        mma_s8(dot, r, p);
-                    sum[c][0] += s0 * dot[0];
-                    sum[c][1] += s0 * dot[1];
-                    sum[c][2] += s1 * dot[2];
-                    sum[c][3] += s1 * dot[3];
-                }
-            }
-        }
-        const uint32_t w0 = scale[super * 16 + g], w1 = scale[super * 16 + g + 8];
+        super_sums<LOW, HIGH, GROUP, COLS>(sum, w, shared + stage * COLS * 256 + lane * 16);
         const float d[2] = {half_to_float((uint16_t)w0), half_to_float((uint16_t)w1)};
         const float l[2] = {-half_to_float((uint16_t)(w0 >> 16)),
                             -half_to_float((uint16_t)(w1 >> 16))};
 #pragma unroll
-        for (int c = 0; c < TILES; c++) {
+        for (int c = 0; c < COLS / 8; c++) {
             const int col = min(col0 + 8 * c + 2 * t, a.ld - 2); // beyond, anything
             const float2 dx = *reinterpret_cast<const float2 *>(a.d + (size_t)super * a.ld + col);
+            int least[4] = {0, 0, 0, 0};
+
             join(acc[c], sum[c], d, dx);
             if (!MIN)
                 continue;
-            const int16_t *s = GROUP == 32 ? a.s32 : a.s16;
-            int least[4] = {0, 0, 0, 0};
-            s += ((size_t)super * a.ld + col) * (256 / GROUP);
-            for (int i = 0; i < 256 / GROUP; i++) {
-                const int m0 = GROUP == 32 ? w.byte(0, i + 8) : w.byte(0, i) >> 4;
-                const int m1 = GROUP == 32 ? w.byte(1, i + 8) : w.byte(1, i) >> 4;
-                least[0] += m0 * s[i];
-                least[1] += m0 * s[i + 256 / GROUP];
-                least[2] += m1 * s[i];
-                least[3] += m1 * s[i + 256 / GROUP];
-            }
+            super_least<LOW, HIGH, GROUP>(least, w, a, super, col);
             join(acc[c], least, l, dx);
         }
     }
     cp_async_wait<0>();
 #pragma unroll
-    for (int c = 0; c < TILES; c++)
+    for (int c = 0; c < COLS / 8; c++)
         put_tile(y, ldy, add, m, a.n, acc[c], there ? panel * 16 + g : m.rows,
                  col0 + 8 * c + 2 * t);
 }
