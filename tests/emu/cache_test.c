@@ -136,6 +136,28 @@ static void open_step(struct ops *o, struct both *t, const struct shape *h, cons
                                .last = gpu_put(t->last, (size_t)n * 4)};
 }
 
+/* What no token of the step sees of its sequence's pages becomes NaN: it must not matter. */
+static void spoil(struct both *t)
+{
+    size_t dim = (size_t)t->kv.head_dim, head = 2 * BACKEND_PAGE * dim;
+
+    for (int i = 0; i < t->s.n; i++) // the last token of a sequence sees most
+        for (int at = t->last[i] + 1; i + 1 == t->s.n || t->seq[i + 1] != t->seq[i]; at++) {
+            if (at >= t->s.max_pages * BACKEND_PAGE)
+                break;
+            for (int h = 0; h < t->kv.n_kv_heads; h++) {
+                size_t page = (size_t)t->page[t->seq[i] * t->s.max_pages + at / BACKEND_PAGE];
+                size_t slot = (size_t)(at % BACKEND_PAGE);
+                float *key =
+                    t->kv.data_d +
+                    (((size_t)t->kv.n_pages + page) * (size_t)t->kv.n_kv_heads + (size_t)h) * head;
+
+                for (size_t d = 0; d < dim; d++)
+                    key[d * BACKEND_PAGE + slot] = key[(BACKEND_PAGE + slot) * dim + d] = NAN;
+            }
+        }
+}
+
 static void open_both(struct ops *o, struct both *t, const struct shape *h, const struct seq *q,
                       int type)
 {
@@ -155,6 +177,8 @@ static void open_both(struct ops *o, struct both *t, const struct shape *h, cons
     t->inv_freq = ops_floats(o, dim);
     for (size_t i = 0; i < dim; i++)
         t->inv_freq[i] = fabsf(t->inv_freq[i]);
+    if (type != CUDA_KV_FP8)
+        spoil(t);
     packed = rounded(t, type);
     t->a =
         (struct attn_shape){h->heads, h->kv_heads, h->head_dim, h->rope_dims, h->apart, t->inv_freq,
