@@ -577,9 +577,8 @@ void cuda_attn(float *y, const float *qkv, const struct cuda_attn *a, const stru
 #define ATTN_OF(TYPE, T)    \
     if (kv->type == (TYPE)) \
         attn_range<T>(g, s);
-    if (!g.runs || st->n_seq > 1) {
-        KV_TYPES(ATTN_OF)
-    } // else all tokens are one run
+    /* for any step: one that is recorded with one sequence is replayed with others */
+    KV_TYPES(ATTN_OF)
 #undef ATTN_OF
     tile.parts = g.parts && attn_tile_blocks(a, st->n) < ATTN_TILE_FEW;
     if (g.runs)
