@@ -112,7 +112,7 @@ static void lists(const char *s, size_t n)
     struct tasks_task t = {0};
 
     for (int form = LISTING_NUMBERED; form <= LISTING_ONE; form++) {
-        int k = listing_split((enum listing_form)form, s, n, n % 12, n % 2, item);
+        int k = listing_split((enum listing_form)form, s, n, (int)(n % 12), n % 2, item);
 
         for (int i = 0; i < k; i++) {
             assert(item[i].n && item[i].text >= s && item[i].text + item[i].n <= s + n);
