@@ -9,8 +9,8 @@
  *            at once, several keys ahead
  *
  * With one warp a block, sixteen of them on a multiprocessor have 64 KiB of reads in flight and
- * read no byte twice. Where tokens and ranges are few, blocks of four warps take one query each
- * and are sooner done. */
+ * read no byte twice. Where tokens and ranges are few, what counts is how soon a block is done:
+ * then eight warps take four queries, or one, with a key or two and one dimension a thread. */
 #include "attn.cuh"
 
 namespace
@@ -26,9 +26,11 @@ template <int WARPS_, int Q_, int KEYS_, int QV_, int DIMS_, int HEAD_DIM_> stru
         DIMS = DIMS_,
         HEAD_DIM = HEAD_DIM_,
         THREADS = 32 * WARPS,
-        BLOCKS = WARPS == 4 ? 2 : 12 / WARPS, // on a multiprocessor, so registers: 255, 168
-        SCORES = CUDA_RANGE + 16,             // row of scores: two rows begin sixteen banks apart
-        AHEAD = WARPS == 4 ? 64 : 32          // registers of values that were read ahead
+        BLOCKS = WARPS == 4   ? 2
+                 : WARPS == 8 ? 1
+                              : 12 / WARPS, // on a multiprocessor, so registers: 255, 168
+        SCORES = CUDA_RANGE + 16,           // row of scores: two rows begin sixteen banks apart
+        AHEAD = WARPS >= 4 ? 64 : 32        // registers of values that were read ahead
     };
 };
 
@@ -57,7 +59,8 @@ template <class T, int Q, int KEYS>
 __device__ inline void attn_scores(float (&s)[Q][KEYS], const float *q, int stride,
                                    const unsigned char *key, int dim)
 {
-    constexpr int BYTES = KEYS * T::BYTES, AHEAD = attn_ahead<32, BYTES, 16>::N;
+    constexpr int BYTES = KEYS * T::BYTES, AHEAD = attn_ahead < 32, BYTES,
+                  Q * KEYS == 1 ? 32 : 16 > ::N;
     constexpr size_t STEP = (size_t)CUDA_PAGE * T::BYTES;
     int whole = dim - dim % AHEAD, d = 0;
     kv_raw<BYTES> k[AHEAD];
@@ -120,9 +123,12 @@ __device__ inline void attn_score_range(float *p, const float *q, int stride,
             for (int k = 0; k < P::KEYS; k++)
                 s[i][k] = seen && at + k >= b->j.lo && at + k < b->j.hi ? s[i][k] : -INFINITY;
 #pragma unroll
-            for (int k = 0; k < P::KEYS; k += 4)
-                *reinterpret_cast<float4 *>(p + i * P::SCORES + at + k) =
-                    make_float4(s[i][k], s[i][k + 1], s[i][k + 2], s[i][k + 3]);
+            for (int k = 0; k < P::KEYS; k++)
+                if (P::KEYS % 4)
+                    p[i * P::SCORES + at + k] = s[i][k];
+                else if (k % 4 == 0)
+                    *reinterpret_cast<float4 *>(p + i * P::SCORES + at + k) =
+                        make_float4(s[i][k], s[i][k + 1], s[i][k + 2], s[i][k + 3]);
         }
     }
 }
@@ -418,6 +424,7 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS) attn_range_kernel(attn_
     int dim = P::HEAD_DIM > 0 ? (int)P::HEAD_DIM : a.head_dim, stride = (dim + 3) / 4 * 4;
     float *p = q + P::Q * stride;
 
+    previous_done();
     if (!attn_begin<P>(a, b, range0))
         return; // the whole block
     attn_queries<P>(a, q, b, stride, dim);
@@ -451,6 +458,7 @@ __global__ void __launch_bounds__(128) attn_join_kernel(attn_args a, bool runs)
     int head = (int)blockIdx.x, t = (int)blockIdx.y, lane = (int)threadIdx.x % 32;
     int first = attn_first(a, t) / CUDA_RANGE, last = a.st.last[t] / CUDA_RANGE;
 
+    previous_done();
     if (a.runs && !runs && attn_in_run(a.st, t))
         return; // it has no parts
     for (int d0 = 0; d0 < a.head_dim; d0 += 128) {
@@ -499,19 +507,23 @@ template <class T, class P> void attn_range_launch(const attn_args &a, cudaStrea
               (unsigned)a.st.n);
 
     for (int i = 0; i < (a.parts ? 1 : a.st.n_ranges); i++)
-        LAUNCH((attn_range_kernel<T, P>), grid, (unsigned)P::THREADS, bytes, s, a, i);
+        LAUNCH_EARLY((attn_range_kernel<T, P>), grid, (unsigned)P::THREADS, bytes, s, a, i);
 }
 
-/* Blocks of one query that are few enough to be taken all at once. */
-enum { ATTN_FEW = 1024 };
+/* Blocks that are few enough to be taken all at once: two for each multiprocessor of a large GPU.
+ */
+enum { ATTN_FEW = 264 };
 
 template <class T, int DIM, int DIMS> void attn_range_of(const attn_args &a, cudaStream_t s)
 {
     constexpr int KEYS = T::BYTES == 4 ? 4 : 8;
     int group = a.n_heads / a.n_kv_heads;
+    int64_t ranges = (int64_t)a.st.n * (a.parts ? a.st.n_ranges : 1);
 
-    if ((int64_t)a.st.n * a.n_heads * (a.parts ? a.st.n_ranges : 1) <= ATTN_FEW)
-        attn_range_launch<T, attn_plan<4, 1, 4, 1, DIM == 64 ? 1 : DIM / 128, DIM>>(a, s);
+    if (ranges * a.n_heads <= ATTN_FEW)
+        attn_range_launch<T, attn_plan<8, 1, 1, 1, 1, DIM>>(a, s);
+    else if (group > 1 && ranges * a.n_kv_heads * ((group + 3) / 4) <= 2 * ATTN_FEW)
+        attn_range_launch<T, attn_plan<8, 4, 2, 4, 1, DIM>>(a, s);
     else if (group == 1)
         attn_range_launch<T, attn_plan<1, 1, KEYS, 1, DIMS, DIM>>(a, s);
     else if (group <= 4)
@@ -584,6 +596,6 @@ void cuda_attn(float *y, const float *qkv, const struct cuda_attn *a, const stru
     if (g.runs)
         attn_tile(&tile, kv->type, s);
     if (g.parts)
-        LAUNCH(attn_join_kernel, dim3((unsigned)a->n_heads, (unsigned)st->n), 128u, 0, s, g,
-               tile.parts);
+        LAUNCH_EARLY(attn_join_kernel, dim3((unsigned)a->n_heads, (unsigned)st->n), 128u, 0, s, g,
+                     tile.parts);
 }

@@ -472,6 +472,7 @@ __global__ void __launch_bounds__(P::THREADS, P::NV == 4 ? 1 : 2) attn_tile_kern
     tile_shared sh = {q, key, value, value + CUDA_PAGE * dim, seq, first, last};
     tile_run run;
 
+    previous_done();
     if (tid == 0)
         tile_begin(a, job, stride);
     __syncthreads();
@@ -513,7 +514,7 @@ template <class T, class P> void tile_launch(const attn_args &a, cudaStream_t s)
     dim3 grid((unsigned)(a.parts ? a.st.n_ranges : 1), (unsigned)(a.n_kv_heads * splits),
               (unsigned)((a.st.n + tokens - 1) / tokens));
 
-    LAUNCH((attn_tile_kernel<T, P>), grid, (unsigned)P::THREADS, bytes, s, a);
+    LAUNCH_EARLY((attn_tile_kernel<T, P>), grid, (unsigned)P::THREADS, bytes, s, a);
 }
 
 template <class T> void tile_of(const attn_args &a, cudaStream_t s)

@@ -86,6 +86,7 @@ __global__ void __launch_bounds__(32 * ROPE_WARPS)
 
     for (int i = (int)(threadIdx.y * 32 + threadIdx.x); i < half; i += 32 * ROPE_WARPS)
         num_sincos((float)pos * a.inv_freq[i], &sh[half + i], &sh[i]);
+    previous_done(); // positions and pages are there since before the step
     __syncthreads();
     for (int i = (int)threadIdx.y; i < ROPE_HEADS; i += ROPE_WARPS) {
         int h = (int)blockIdx.y * ROPE_HEADS + i;
@@ -104,8 +105,8 @@ void rope_launch(float *qkv, const struct cuda_attn *a, const struct cuda_kv *kv
     size_t bytes = ((size_t)a->rope_dims + (size_t)ROPE_WARPS * (size_t)a->head_dim) * 4;
     dim3 grid((unsigned)st->n, (unsigned)((heads + ROPE_HEADS - 1) / ROPE_HEADS));
 
-    LAUNCH((rope_kernel<T>), grid, dim3(32, ROPE_WARPS), bytes, s, qkv, *a,
-           reinterpret_cast<typename T::value *>(kv_layer(kv, layer)), *st);
+    LAUNCH_EARLY((rope_kernel<T>), grid, dim3(32, ROPE_WARPS), bytes, s, qkv, *a,
+                 reinterpret_cast<typename T::value *>(kv_layer(kv, layer)), *st);
 }
 
 /* The pages' layers are `stride` vectors apart. */
