@@ -18,7 +18,7 @@ gpu=$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/nu
 name=${gpu%%,*}
 mkdir -p "$results"
 out=$results/$(date -u +%Y-%m-%d)-$(echo "$name" | sed 's/^NVIDIA //; s/ .*//' | tr '[:upper:]' '[:lower:]')
-commit=$(git describe --always --dirty 2>/dev/null || echo unknown)
+commit=${COMMIT:-$(git describe --always --dirty 2>/dev/null || echo unknown)}
 printf '{"bench":"run","date":"%s","gpu":"%s","driver":"%s","commit":"%s"}\n' \
 	"$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$name" "${gpu##*, }" "$commit" >"$out.jsonl"
 for p in "$build"/gpu/*_bench; do

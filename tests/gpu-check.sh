@@ -63,7 +63,7 @@ else
 fi
 
 gpu=$(nvidia-smi --query-gpu=name,driver_version --format=csv,noheader 2>/dev/null | head -n 1)
-commit=$(git describe --always --dirty 2>/dev/null || echo unknown)
+commit=${COMMIT:-$(git describe --always --dirty 2>/dev/null || echo unknown)}
 mkdir -p "$results"
 printf '{"date":"%s","gpu":"%s","driver":"%s","commit":"%s","sanitizer":%s,"passed":%d,"failed":%d,"seconds":%d}\n' \
 	"$(date -u +%Y-%m-%dT%H:%M:%SZ)" "${gpu%%,*}" "${gpu##*, }" "$commit" \

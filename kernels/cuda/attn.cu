@@ -8,7 +8,7 @@
  *   values   a thread has DIMS neighbouring dimensions and QV queries, and reads values of a key
  *            at once, several keys ahead
  *
- * With one warp a block, sixteen of them on a multiprocessor have 64 KiB of reads in flight and
+ * With one warp a block, twelve of them on a multiprocessor have 48 KiB of reads in flight and
  * read no byte twice. Where tokens and ranges are few, what counts is how soon a block is done:
  * then eight warps take four queries, or one, with a key or two and one dimension a thread. */
 #include "attn.cuh"

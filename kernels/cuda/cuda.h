@@ -25,7 +25,7 @@ enum {
 };
 
 /* struct step in device memory, at addresses that stay. Counts are of the bucket that a graph was
- * recorded for: tokens past the step's own repeat the last one's inputs and write nowhere. */
+ * recorded for: n and n_out are exact, n_ranges and max_pages at least what is needed. */
 struct cuda_step {
     int n, n_out, n_seq, max_pages;
     int n_ranges; // at least (the largest last) / CUDA_RANGE + 1
