@@ -510,9 +510,7 @@ template <class T, class P> void attn_range_launch(const attn_args &a, cudaStrea
         LAUNCH_EARLY((attn_range_kernel<T, P>), grid, (unsigned)P::THREADS, bytes, s, a, i);
 }
 
-/* Blocks that are few enough to be taken all at once: two for each multiprocessor of a large GPU.
- */
-enum { ATTN_FEW = 264 };
+enum { ATTN_FEW = 264 }; // blocks: two for each multiprocessor of a large GPU
 
 template <class T, int DIM, int DIMS> void attn_range_of(const attn_args &a, cudaStream_t s)
 {
