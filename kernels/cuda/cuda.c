@@ -209,11 +209,13 @@ static bool fuses(const struct cuda *c, int type, int block, const float *x, int
            cols % (block == 256 ? 256 : 64) == 0;
 }
 
-/* x as activations for a type, once an op; act[k].n 0: not there yet. */
-static const struct cuda_act *prepare(struct cuda *c, struct cuda_act act[3], int type,
+/* x as activations for a type, once an op and kind; act[k].n 0: not there yet. */
+static const struct cuda_act *prepare(struct cuda *c, struct cuda_act act[4], int type,
                                       const float *x, int n, int cols)
 {
-    int block = matrix_format(type).block, k = block == 1 ? 2 : block == 256;
+    int block = matrix_format(type).block, k = type == T_F16    ? 2
+                                               : type == T_BF16 ? 3
+                                                                : block == 256;
 
     if (act[k].n)
         return &act[k];
@@ -238,7 +240,7 @@ enum { FEW = 8 }; // tokens of a pass of few.cu
 static void multiply(struct cuda *c, float *y, const struct weight *w, const float *x, int n,
                      bool add)
 {
-    struct cuda_act act[3] = {0};
+    struct cuda_act act[4] = {0};
 
     for (int i = 0, row = 0; i < w->n_parts && !idle(c, n); row += w->part[i++].rows) {
         struct cuda_rows *r = w->part[i].w_d;
@@ -391,7 +393,7 @@ static void cuda_close(struct backend *b)
         cudaFree(t->p);
         free(t);
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         cudaFree(c->act[i].p);
     cudaFree(c->part.p);
     cudaFree(c->attn.p);

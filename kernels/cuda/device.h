@@ -62,7 +62,7 @@ struct cuda {
     struct cuda_rows *rows;
     struct cuda_table *tables;
     struct cuda_loader *loader;         // NULL: nothing is on its way
-    struct cuda_buf act[3], part, attn; // activations in blocks of 32, of 256, half floats
+    struct cuda_buf act[4], part, attn; // activations in blocks of 32, of 256, as F16, as BF16
     struct cuda_buf step;               // arrays of the step, each with room for `tokens`
     int32_t *staged;                    // the same in pinned host memory
     cudaEvent_t staged_free;
