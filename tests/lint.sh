@@ -76,7 +76,7 @@ fi
 # 7. Shell and man pages.
 if command -v shellcheck >/dev/null; then
 	# shellcheck disable=SC2046
-	shellcheck -S warning .ci/run tests/*.sh $(find examples -name '*.sh') || fail shellcheck
+	shellcheck -S warning .ci/run tests/*.sh tests/emu/*.sh $(find examples -name '*.sh') || fail shellcheck
 fi
 if command -v mandoc >/dev/null; then
 	for p in "$build"/man/*.1 man/*.[57]; do

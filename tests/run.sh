@@ -33,6 +33,8 @@ program() {
 for t in tests/unit/*_test.c tests/ops/*_test.c; do
 	program "$build" "$t"
 done
+sh tests/emu/check.sh "$build" >"$out" 2>&1
+count tests/emu $?
 for t in tests/fuzz/*_fuzz.c; do
 	program "$fuzz" "$t"
 done

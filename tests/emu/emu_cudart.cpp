@@ -150,6 +150,8 @@ static void check_range(const void *p, size_t n, const char *what)
 
 static void copy(void *d, const void *s, size_t n)
 {
+    if (!n)
+        return;
     check_range(d, n, "cudaMemcpy");
     check_range(s, n, "cudaMemcpy");
     device_memory(true);

@@ -1,0 +1,81 @@
+bats_require_minimum_version 1.5.0
+
+# Which device computes: one clear line when it cannot, and the CPU when any will do.
+
+setup() {
+    TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
+    cd "$BATS_TEST_TMPDIR" || return 1
+    echo '{"prompt":"Once"}' >in.jsonl
+}
+
+gen() {
+    "${BIN:-llm-generate}" -m "$TINY" -n 4 -t 0 "$@" in.jsonl
+}
+
+@test "no shared object of the CUDA backend: said so; auto takes the CPU" {
+    mkdir bin
+    cp "$BUILD/llm-generate" bin
+    BIN=bin/llm-generate
+    run -2 --separate-stderr gen -d cuda
+    [ -z "$output" ]
+    [ "${#stderr_lines[@]}" = 1 ]
+    [[ "$stderr" == *"--device cuda: this build has no CUDA backend: cannot find 'llm-cuda.so'"* ]]
+    gen -d cpu >cpu.jsonl
+    gen 2>err >auto.jsonl
+    cmp cpu.jsonl auto.jsonl
+    [ ! -s err ]
+    run -0 --separate-stderr gen -d auto -v
+    [[ "$stderr" == *"no GPU: this build has no CUDA backend"* ]]
+}
+
+@test "a shared object that is none, or of something else" {
+    mkdir -p bin lib/llmutils
+    cp "$BUILD/llm-generate" bin
+    BIN=bin/llm-generate
+    echo text >lib/llmutils/llm-cuda.so
+    run -2 --separate-stderr gen -d cuda
+    [ "${#stderr_lines[@]}" = 1 ]
+    [[ "$stderr" == *"--device cuda: "*"llm-cuda.so: "* ]]
+    cp "$(ldd "$BUILD/llm-generate" | awk '/libm\.so/ {print $3}')" lib/llmutils/llm-cuda.so
+    run -2 --separate-stderr gen -d cuda
+    [[ "$stderr" == *"llm-cuda.so: not a CUDA backend" ]]
+}
+
+@test "no driver or no GPU: one line" {
+    [ -e "$BUILD/llm-cuda.so" ] || skip "the CUDA backend is left out of this build"
+    ! nvidia-smi >nvidia.txt 2>&1 || skip "there is a GPU"
+    run -2 --separate-stderr gen -d cuda:1
+    [ -z "$output" ]
+    [ "${#stderr_lines[@]}" = 1 ]
+    [[ "$stderr" == "llm-generate: --device cuda: no "* ]]
+    run -0 --separate-stderr gen
+    [ -z "$stderr" ]
+}
+
+@test "--kv-type that the device cannot hold" {
+    run -2 --separate-stderr gen -d cpu --kv-type f16
+    [[ "$stderr" == "llm-generate: --kv-type: only f32 on this device (cpu)" ]]
+    run -0 gen -d cpu --kv-type f32
+}
+
+@test "a device that is none" {
+    for d in gpu cuda: cuda:x cuda:-1 cuda:1x cuda:99999999999 ""; do
+        run -2 --separate-stderr gen -d "$d"
+        [[ "$stderr" == *"--device '$d': not auto, cpu, cuda or cuda:N"* ]]
+    done
+}
+
+@test "the CUDA backend needs nothing but libc" {
+    [ -e "$BUILD/llm-cuda.so" ] || skip "the CUDA backend is left out of this build"
+    run -0 bash -c "readelf -d '$BUILD/llm-cuda.so' | grep NEEDED | grep -v 'libc\.so\|ld-linux'"  || [ "$status" = 1 ]
+    [ -z "$output" ]
+    [ "$(nm -D --defined-only "$BUILD/llm-cuda.so" | awk '{print $3}')" = llm_cuda_open ]
+    run ldd "$BUILD/llm-generate"
+    [[ "$output" != *cuda* ]]
+}
+
+@test "what ptxas says of the kernels: no warning, no spill" {
+    [ -e "$BUILD/llm-cuda.so" ] || skip "the CUDA backend is left out of this build"
+    run grep -E "warning|[1-9][0-9]* bytes spill" "$BUILD"/kernels/cuda/*.log
+    [ -z "$output" ]
+}

@@ -1,0 +1,101 @@
+bats_require_minimum_version 1.5.0
+
+# The CUDA backend under the real engine, its kernels run by the CPU (-d emu): the bytes of the CPU's
+# backend for quantized weights, and of itself for half floats, whatever the batch and the chunks.
+
+setup_file() {
+    [ -e "$BUILD/llm-cuda-emu.so" ] || skip "the CUDA backend is left out of this build"
+    export TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
+    cd "$BATS_FILE_TMPDIR" || return 1
+    awk 'BEGIN {
+        for (i = 0; i < 9; i++) {
+            s = ""
+            for (k = 0; k < 1 + i * i; k++) s = s (k ? " " : "") (k % 3 ? "plum" : "fox")
+            printf "{\"n\":%d,\"instruction\":\"Reverse the list.\",\"input\":\"%s\"}\n", i, s
+        }
+    }' >in.jsonl
+    llm-convert -q --type q8_0 -o q8_0.gguf "$TINY"
+    for type in q4_0 q4_k q6_k nvfp4; do
+        llm-bench make -q --synthetic nano --type $type --write $type.gguf >made.json
+    done
+}
+
+# gen MODEL OPTION...
+gen() {
+    llm-generate -m "$1" -n 8 -t 0.8 --seed 5 --logprobs 3 --chat-template none "${@:2}" in.jsonl
+}
+
+# same MODEL: -d emu gives what -d cpu gives.
+same() {
+    cd "$BATS_FILE_TMPDIR" || return 1
+    gen "$1" -d cpu >cpu.jsonl
+    [ "$(wc -l <cpu.jsonl)" = 9 ]
+    gen "$1" -d emu --batch 7 >emu.jsonl
+    cmp cpu.jsonl emu.jsonl
+}
+
+@test "q8_0: the CPU's bytes in any batch and chunk" {
+    same q8_0.gguf
+    gen q8_0.gguf -d emu --batch 1 --batch-tokens 64 --no-prefix-cache >emu.jsonl
+    cmp cpu.jsonl emu.jsonl
+    gen q8_0.gguf -d emu --batch 9 --batch-tokens 9 >emu.jsonl
+    cmp cpu.jsonl emu.jsonl
+}
+
+@test "blocks of 32, of 256 and of 16: the CPU's bytes" {
+    for type in q4_0 q4_k q6_k nvfp4; do
+        same $type.gguf
+    done
+}
+
+@test "work of streams as late as may be, device memory closed to the host: the same bytes" {
+    cd "$BATS_FILE_TMPDIR"
+    gen q8_0.gguf -d cpu >cpu.jsonl
+    EMU_DEFER=1 EMU_CLOSED=1 gen q8_0.gguf -d emu --batch 4 >emu.jsonl
+    cmp cpu.jsonl emu.jsonl
+}
+
+@test "half floats: the same bytes in any batch and chunk" {
+    cd "$BATS_FILE_TMPDIR"
+    gen "$TINY" -d emu --batch 1 >one.jsonl
+    gen "$TINY" -d emu --batch 7 --batch-tokens 100 >emu.jsonl
+    cmp one.jsonl emu.jsonl
+    gen "$TINY" -d emu --batch 9 --batch-tokens 9 --no-prefix-cache >emu.jsonl
+    cmp one.jsonl emu.jsonl
+}
+
+@test "vectors and beams: the CPU's bytes" {
+    cd "$BATS_FILE_TMPDIR"
+    for d in cpu emu; do
+        llm-embed -m q8_0.gguf -d $d in.jsonl >embed.$d
+        gen q8_0.gguf -d $d --beams 3 -t 0 --logprobs 0 >beam.$d
+    done
+    cmp embed.cpu embed.emu
+    cmp beam.cpu beam.emu
+}
+
+@test "keys and values of half and of fp8: the same bytes in any batch and chunk, near those of f32" {
+    cd "$BATS_FILE_TMPDIR"
+    gen q8_0.gguf -d cpu -t 0 >f32.jsonl
+    for type in f32 f16 bf16 fp8; do
+        gen q8_0.gguf -d emu -t 0 --kv-type $type --batch 1 --no-prefix-cache >one.jsonl
+        gen q8_0.gguf -d emu -t 0 --kv-type $type --batch 7 --batch-tokens 33 >emu.jsonl
+        cmp one.jsonl emu.jsonl
+        jq -c '[.output, .logprobs[0].logprob]' one.jsonl >$type.out
+        # of the first token, in nats
+        paste -d '\n' f32.jsonl one.jsonl | jq -s -c '[range(0; length; 2) as $i | .[$i:$i + 2] | map(.logprobs[0].logprob) | .[0] - .[1] | fabs] | max' >$type.off
+    done
+    cmp f32.jsonl <(gen q8_0.gguf -d emu -t 0 --kv-type f32)
+    [ "$(jq -s '.[0] == 0 and .[1] > 0 and .[1] < 0.05 and .[2] < 0.2 and .[3] > .[1] and .[3] < 1' f32.off f16.off bf16.off fp8.off)" = true ]
+}
+
+@test "-v names the device, and its memory is planned" {
+    cd "$BATS_FILE_TMPDIR"
+    run -0 --separate-stderr gen q8_0.gguf -d emu -v
+    [[ "$stderr" == *"cuda: GPU 0, emulated device"* ]]
+    [[ "$stderr" == *"(on the GPU)"* ]]
+    EMU_MEMORY=4000000 run -2 --separate-stderr gen q8_0.gguf -d emu
+    [ -z "$output" ]
+    [[ "$stderr" == "llm-generate: not enough memory on the GPU: "*" are needed, 3.8 MiB are available;"* ]]
+    [ "${#stderr_lines[@]}" = 1 ]
+}
