@@ -362,7 +362,7 @@ static int latency_pass(struct bench *g, bool counts, double *prefill, double *d
 /* A value of a spread as a part of the machine's rate, which was measured right after it. */
 static void add_parts(struct bench *g, const struct backend_rates *r, double prefill, double decode)
 {
-    struct cost c = cost_of(engine_model(g->ses.en));
+    struct cost c = cost_of(engine_model(g->ses.en), (enum kv_type)g->model.kv_type);
     double depth = g->lengths.input + g->lengths.output / 2.0;
     double bytes = (double)c.weight_bytes + g->work.n * depth * (double)c.cache_bytes;
     double ops = 2 * ((double)c.layer_products + (double)c.head_products / g->lengths.input);
@@ -382,7 +382,9 @@ static void put_latency(struct bench *g)
     put_num(g, "start_s", g->start_s);
     if (g->of_peak.n)
         put_str(g, "prefill_peak",
-                cost_of(engine_model(g->ses.en)).floats ? "float_gop_s" : "int8_gop_s");
+                cost_of(engine_model(g->ses.en), (enum kv_type)g->model.kv_type).floats
+                    ? "float_gop_s"
+                    : "int8_gop_s");
     buf_char(&b, '{');
     put_spread(g, &b, "first_token_s", &g->first);
     put_spread(g, &b, "prefill_tok_s", &g->prefill);

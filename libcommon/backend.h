@@ -69,12 +69,17 @@ struct ffn_shape {
     } act;
 };
 
-/* The pages of a cache: (n_layers, n_pages, n_kv_heads, 2, PAGE * head_dim) f32: at 0 of the
+/* What keys and values are kept as; rounded to nearest even, FP8 (e4m3) to the largest where they
+ * are above it. They are read as floats again, so that attention's arithmetic is the same. */
+enum kv_type { KV_F32, KV_F16, KV_BF16, KV_FP8, KV_TYPES };
+
+/* The pages of a cache: (n_layers, n_pages, n_kv_heads, 2, PAGE * head_dim) of a type: at 0 of the
  * fourth dimension the keys (already rotated), on the CPU as (head_dim, PAGE) so that they are
  * lanes of a vector; at 1 the values, as (PAGE, head_dim). Only rope_kv and attn look inside. */
 struct kv_pages {
-    float *data_d;
+    void *data_d;
     int n_layers, n_pages, n_kv_heads, head_dim;
+    enum kv_type type;
 };
 
 /* One forward step: n tokens of any mix of sequences (prefill chunks, decode
@@ -102,6 +107,7 @@ struct backend;
 
 struct backend_ops {
     const char *name;
+    unsigned kv_types; // bit t: pages may be of enum kv_type t
     /* memory; alloc is zeroed and, on the CPU, not resident before it is touched */
     int (*alloc)(struct backend *b, size_t bytes, void **out_d, struct err *e);
     void (*free)(struct backend *b, void *p_d, size_t bytes);
@@ -200,7 +206,7 @@ int backend_cpu_threads(const struct backend *b);
 /* A GPU: what llm-cuda.so is asked for, by its function
  * struct backend *llm_cuda_open(const struct backend_cuda *o, struct err *e);
  * ERR_ARG when there is no such GPU, or no driver for it. */
-enum { BACKEND_CUDA_VERSION = 1 }; // of this header
+enum { BACKEND_CUDA_VERSION = 2 }; // of this header
 struct backend_cuda {
     int version;
     int device;

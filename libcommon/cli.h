@@ -19,8 +19,9 @@
 
 enum { CLI_OK = 0, CLI_FAIL = 1, CLI_USAGE = 2, CLI_STOPPED = 75 };
 
-extern const char *const cli_isas[];   // in the order of enum backend_isa
-extern const char *const cli_repack[]; // in the order of enum plan_repack
+extern const char *const cli_isas[];     // in the order of enum backend_isa
+extern const char *const cli_kv_types[]; // in the order of enum kv_type
+extern const char *const cli_repack[];   // in the order of enum plan_repack
 extern const char *const cli_progress_when[];
 
 struct cli_model {
@@ -33,6 +34,7 @@ struct cli_model {
     bool hidden;        // no option: hidden states are asked for, and no chat template
     int batch_tokens;   // tokens computed in one step
     uint64_t kv_memory; // bytes of the KV cache; 0 = what batch and ctx need
+    int kv_type;        // index into cli_kv_types
     bool no_prefix_cache;
     int repack;                // index into cli_repack
     int isa;                   // index into cli_isas
@@ -90,6 +92,7 @@ extern const struct cli_notes cli_notes_default;
     OPT_INT(0, "batch", &(p)->batch, "n", 1, 1024, "records in flight"), \
     OPT_INT(0, "batch-tokens", &(p)->batch_tokens, "n", 1, 8192, "tokens computed in one step, prompts in chunks"), \
     OPT_SIZE(0, "kv-memory", &(p)->kv_memory, "size", "memory of the KV cache, such as 2G, instead of what --batch and --ctx need"), \
+    OPT_ENUM(0, "kv-type", &(p)->kv_type, cli_kv_types, "type", "what keys and values are kept as: f32 or, on a GPU, f16, bf16 or fp8"), \
     OPT_FLAG(0, "no-prefix-cache", &(p)->no_prefix_cache, "compute beginnings of prompts again that were computed before"), \
     OPT_ENUM(0, "repack", &(p)->repack, cli_repack, "when", "lay quantized weights out anew for this CPU: auto, when memory holds them twice; always or never"), \
     OPT_ENUM(0, "isa", &(p)->isa, cli_isas, "name", "instruction set of the CPU kernels: auto, scalar, avx2, avxvnni, avx512 or avx512vnni")

@@ -15,9 +15,9 @@ static void add(struct cost *c, const struct weight *w, int64_t *products, int64
     }
 }
 
-struct cost cost_of(const struct model *m)
+struct cost cost_of(const struct model *m, enum kv_type type)
 {
-    struct cost c = {.cache_bytes = kv_page_bytes(m) / BACKEND_PAGE};
+    struct cost c = {.cache_bytes = kv_page_bytes(m, type) / BACKEND_PAGE};
     int64_t floats = 0;
 
     for (int i = 0; i < m->n_layers; i++) {

@@ -16,6 +16,6 @@ struct cost {
     bool floats;            // most weights are floats, not blocks of integers
 };
 
-struct cost cost_of(const struct model *m);
+struct cost cost_of(const struct model *m, enum kv_type type); // of the cache
 
 #endif

@@ -92,6 +92,7 @@ struct engine *engine_open(const struct engine_opt *o, const char *path, struct 
         .beams = o->beams,
         .kv_bytes = o->kv_bytes,
         .hidden = o->hidden,
+        .kv_type = o->kv_type,
         .repack = o->repack,
     };
 
@@ -128,6 +129,14 @@ void engine_close(struct engine *en)
 const struct model *engine_model(const struct engine *en)
 {
     return en->model;
+}
+
+struct hash128 engine_hash(const struct engine *en)
+{
+    const char *name = en->run.backend->ops->name;
+    bool same = en->run.backend == en->run.host || !model_halves(en->model);
+
+    return same ? en->model->hash : hash_add(en->model->hash, name, strlen(name));
 }
 
 int engine_ctx(const struct engine *en)

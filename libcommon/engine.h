@@ -33,6 +33,7 @@ struct engine_opt {
     uint64_t kv_bytes; // memory of the cache; 0: see plan.h
     bool hidden;       // requests are answered with hidden states; nothing is generated
     bool no_cache;     // compute every prompt whole, also what was computed before
+    enum kv_type kv_type;
     enum plan_repack repack;
     struct device device;
     int threads; // 0: as many as this process may use
@@ -114,6 +115,9 @@ struct engine *engine_open(const struct engine_opt *o, const char *path, struct 
 void engine_close(struct engine *en);
 
 const struct model *engine_model(const struct engine *en);
+/* The model's hash; on a device whose sums of half floats differ from the CPU's, of a model that
+ * has such, another one: what stands for the model in a run's fingerprint. */
+struct hash128 engine_hash(const struct engine *en);
 int engine_ctx(const struct engine *en);
 size_t engine_cache_bytes(const struct engine *en); // of the whole pool, resident or not
 /* What it runs on and the memory plan, one line each, for -v. */

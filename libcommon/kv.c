@@ -8,10 +8,12 @@
 #include <string.h>
 
 /* Checked when the model was opened: layers, heads and head_dim are small. */
-size_t kv_page_bytes(const struct model *m)
+size_t kv_page_bytes(const struct model *m, enum kv_type type)
 {
+    static const size_t bytes[KV_TYPES] = {4, 2, 2, 1};
+
     return (size_t)m->n_layers * (size_t)m->attn.n_kv_heads * 2 * BACKEND_PAGE *
-           (size_t)m->attn.head_dim * sizeof(float);
+           (size_t)m->attn.head_dim * bytes[type];
 }
 
 int64_t kv_most_pages(int window, int64_t n, int chunk)
@@ -86,19 +88,21 @@ static void drop(struct kv *kv, int p)
 
 /* ---- the pool ---- */
 
-int kv_open(struct kv *kv, const struct model *m, struct backend *b, int n_pages, struct err *e)
+int kv_open(struct kv *kv, const struct model *m, struct backend *b, enum kv_type type, int n_pages,
+            struct err *e)
 {
+    size_t page = kv_page_bytes(m, type);
     void *p;
 
     *kv = (struct kv){.backend = b, .window = m->window, .first = -1, .last = -1};
-    if (n_pages < 1 || !mem_mul(kv_page_bytes(m), (size_t)n_pages, &kv->bytes))
-        return err_set(e, ERR_ARG, "%d pages of %zu bytes: not a possible cache", n_pages,
-                       kv_page_bytes(m));
+    if (n_pages < 1 || !mem_mul(page, (size_t)n_pages, &kv->bytes))
+        return err_set(e, ERR_ARG, "%d pages of %zu bytes: not a possible cache", n_pages, page);
     if (b->ops->alloc(b, kv->bytes, &p, e)) {
         *kv = (struct kv){0};
         return err_wrap(e, "cache of %d pages", n_pages);
     }
-    kv->pages = (struct kv_pages){p, m->n_layers, n_pages, m->attn.n_kv_heads, m->attn.head_dim};
+    kv->pages =
+        (struct kv_pages){p, m->n_layers, n_pages, m->attn.n_kv_heads, m->attn.head_dim, type};
     kv->page = mem_zero((size_t)n_pages, sizeof(*kv->page));
     for (int i = n_pages - 1; i >= 0; i--)
         put_free(kv, i, false);

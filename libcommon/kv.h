@@ -50,11 +50,12 @@ struct kv_seq {
 };
 
 /* Bytes of one page, all layers. */
-size_t kv_page_bytes(const struct model *m);
+size_t kv_page_bytes(const struct model *m, enum kv_type type);
 /* Pages that a sequence of n positions holds at most at once, when chunks of at most `chunk` are
  * reserved after kv_leave. */
 int64_t kv_most_pages(int window, int64_t n, int chunk);
-int kv_open(struct kv *kv, const struct model *m, struct backend *b, int n_pages, struct err *e);
+int kv_open(struct kv *kv, const struct model *m, struct backend *b, enum kv_type type, int n_pages,
+            struct err *e);
 /* From now on keep what free pages hold; without it kv_match and kv_note do nothing. */
 void kv_cache(struct kv *kv);
 void kv_close(struct kv *kv);

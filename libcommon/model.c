@@ -452,6 +452,22 @@ uint64_t model_place_bytes(const struct model *m, const struct backend *b)
     return p.bytes;
 }
 
+static int is_half(void *ctx, struct weight *w, const char *what, int layer)
+{
+    (void)ctx;
+    (void)what;
+    (void)layer;
+    for (int i = 0; i < w->n_parts; i++)
+        if (w->part[i].type == T_F16 || w->part[i].type == T_BF16)
+            return -1;
+    return 0;
+}
+
+bool model_halves(const struct model *m)
+{
+    return each_weight((struct model *)(uintptr_t)m, is_half, NULL) != 0;
+}
+
 struct model *model_open(const char *path, struct backend *b, struct err *e)
 {
     struct model *m = model_read(path, e);

@@ -63,6 +63,9 @@ struct model *model_read(const char *path, struct err *e);
 int model_place(struct model *m, struct backend *b, struct err *e);
 /* Bytes of the backend's memory that this will take. */
 uint64_t model_place_bytes(const struct model *m, const struct backend *b);
+/* Whether a matrix is of half floats (F16, BF16), whose sums a GPU rounds in an order of its own.
+ */
+bool model_halves(const struct model *m);
 struct model *model_open(const char *path, struct backend *b, struct err *e); // both
 void model_close(struct model *m);
 

@@ -35,7 +35,7 @@ static void on_device(struct plan *p, const struct model *m)
 
 int plan_make(struct plan *p, const struct model *m, struct err *e)
 {
-    uint64_t page = kv_page_bytes(m), all;
+    uint64_t page = kv_page_bytes(m, p->kv_type), all;
     int64_t each = kv_most_pages(m->window, p->ctx, p->batch_tokens), pages;
     int64_t least = each * (p->beams > 1 ? p->beams : 1);
 

@@ -21,6 +21,7 @@ struct plan {
     uint64_t kv_bytes;            // given: of the cache; 0: batch sequences of ctx positions, but
                                   // at most half of what is left, and at least beams sequences
     enum plan_repack repack;      // given
+    enum kv_type kv_type;         // given
     int64_t available;            // given: -1 when not known
     const struct backend *device; // given: whose memory it is, or NULL: the host's
     int pages;                    // of the cache

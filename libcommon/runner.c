@@ -24,6 +24,9 @@ static int open_backends(struct runner *r, struct err *e)
     }
     if (!r->backend)
         r->backend = r->host;
+    if (!(r->backend->ops->kv_types >> r->o.kv_type & 1))
+        return err_set(e, ERR_ARG, "--kv-type: only f32 on this device (%s)",
+                       r->backend->ops->name);
     return 0;
 }
 
@@ -58,6 +61,7 @@ static int make_plan(struct runner *r, struct err *e)
                             .beams = o->beams,
                             .kv_bytes = o->kv_bytes,
                             .repack = o->repack,
+                            .kv_type = o->kv_type,
                             .device = r->backend == r->host ? NULL : r->backend};
     r->plan.available = r->plan.device ? r->backend->ops->available(r->backend) : ram_available("");
     return plan_make(&r->plan, r->model, e);
@@ -68,7 +72,7 @@ static int make(struct runner *r, struct err *e)
     struct backend *b = r->backend;
 
     if (make_plan(r, e) || model_place(r->model, b, e) ||
-        kv_open(&r->kv, r->model, b, r->plan.pages, e) ||
+        kv_open(&r->kv, r->model, b, r->o.kv_type, r->plan.pages, e) ||
         forward_open(&r->act, r->model, b, r->o.batch_tokens, r->plan.rows, e))
         return -1;
     if (b == r->host)

@@ -25,6 +25,7 @@ struct runner_opt {
     int batch, rows, beams;
     uint64_t kv_bytes;
     bool hidden; // hidden states instead of logits
+    enum kv_type kv_type;
     enum plan_repack repack;
 };
 

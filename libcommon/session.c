@@ -39,6 +39,7 @@ static int check_server(const struct cli_model *o, struct err *e)
                 {"batch-tokens", o->batch_tokens != d->batch_tokens},
                 {"kv-memory", o->kv_memory != d->kv_memory},
                 {"no-prefix-cache", o->no_prefix_cache},
+                {"kv-type", o->kv_type != d->kv_type},
                 {"repack", o->repack != d->repack},
                 {"isa", o->isa != d->isa}};
 
@@ -88,6 +89,7 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
         .hidden = o->hidden,
         .kv_bytes = o->kv_memory,
         .no_cache = o->no_prefix_cache,
+        .kv_type = (enum kv_type)o->kv_type,
         .repack = (enum plan_repack)o->repack,
         .threads = o->threads,
         .isa = (enum backend_isa)o->isa,
@@ -488,8 +490,7 @@ void session_stats(const struct session *s, struct buf *out)
 
 struct hash128 session_hash(const struct session *s)
 {
-    return s->remote ? hash_bytes(session_model(s), strlen(session_model(s)))
-                     : engine_model(s->en)->hash;
+    return s->remote ? hash_bytes(session_model(s), strlen(session_model(s))) : engine_hash(s->en);
 }
 
 struct stream *session_stream(struct session *s, const struct cli *c, const struct stream_opt *io,

@@ -256,6 +256,7 @@ static void cpu_describe(const struct backend *b, char *out, size_t size)
 
 static const struct backend_ops cpu_ops = {
     .name = "cpu",
+    .kv_types = 1u << KV_F32,
     .alloc = cpu_alloc,
     .free = cpu_free,
     .upload = cpu_copy,

@@ -219,7 +219,7 @@ static inline float *cpu_page(const struct kv_pages *kv, int layer, int page, in
 {
     size_t at = ((size_t)layer * (size_t)kv->n_pages + (size_t)page) * (size_t)kv->n_kv_heads;
 
-    return kv->data_d +
+    return (float *)kv->data_d +
            ((at + (size_t)head) * 2 + (size_t)which) * BACKEND_PAGE * (size_t)kv->head_dim;
 }
 

@@ -162,9 +162,13 @@ static struct cuda_attn attn_of(struct cuda *c, const struct attn_shape *a)
     };
 }
 
+_Static_assert((int)KV_F32 == CUDA_KV_F32 && (int)KV_F16 == CUDA_KV_F16 &&
+                   (int)KV_BF16 == CUDA_KV_BF16 && (int)KV_FP8 == CUDA_KV_FP8,
+               "the kernels' types are in the same order");
+
 static struct cuda_kv kv_of(const struct kv_pages *kv)
 {
-    return (struct cuda_kv){kv->data_d,  CUDA_KV_F32,    kv->n_layers,
+    return (struct cuda_kv){kv->data_d,  (int)kv->type,  kv->n_layers,
                             kv->n_pages, kv->n_kv_heads, kv->head_dim};
 }
 
@@ -404,6 +408,7 @@ static void cuda_close(struct backend *b)
 
 static const struct backend_ops ops = {
     .name = "cuda",
+    .kv_types = (1u << CUDA_KV_TYPES) - 1,
     .alloc = cuda_alloc,
     .free = cuda_free,
     .upload = cuda_upload,

@@ -121,7 +121,7 @@ static void open_step(struct ops *o, struct both *t, const struct shape *h, cons
                          .seq = t->seq,
                          .page = t->page,
                          .last = t->last};
-    t->kv = (struct kv_pages){NULL, LAYERS, total, h->kv_heads, h->head_dim};
+    t->kv = (struct kv_pages){NULL, LAYERS, total, h->kv_heads, h->head_dim, KV_F32};
     t->n_kv = (size_t)LAYERS * (size_t)total * (size_t)h->kv_heads * 2 * BACKEND_PAGE *
               (size_t)h->head_dim;
     t->kv.data_d = ops_floats(o, t->n_kv);
@@ -149,7 +149,7 @@ static void spoil(struct both *t)
                 size_t page = (size_t)t->page[t->seq[i] * t->s.max_pages + at / BACKEND_PAGE];
                 size_t slot = (size_t)(at % BACKEND_PAGE);
                 float *key =
-                    t->kv.data_d +
+                    (float *)t->kv.data_d +
                     (((size_t)t->kv.n_pages + page) * (size_t)t->kv.n_kv_heads + (size_t)h) * head;
 
                 for (size_t d = 0; d < dim; d++)

@@ -18,7 +18,7 @@ static void run(struct model *m, struct backend *b)
     struct kv kv;
     struct err e;
 
-    if (kv_open(&kv, m, b, 1, &e))
+    if (kv_open(&kv, m, b, KV_F32, 1, &e))
         abort();
     if (!forward_open(&a, m, b, 2, 1, &e)) {
         step_init(&sb, 2, 1, 1);

@@ -75,7 +75,8 @@ static void scene_open(struct ops *o, struct scene *c, const struct plan *p)
     for (int i = 0; i < c->row * p->longest * SEQS; i++)
         c->qkv[i] *= 3.0f;
     c->kv_floats = (size_t)LAYERS * PAGES * 2 * BACKEND_PAGE * (size_t)(c->a.n_kv_heads * dim);
-    c->kv = (struct kv_pages){mem_zero(c->kv_floats, 4), LAYERS, PAGES, c->a.n_kv_heads, dim};
+    c->kv =
+        (struct kv_pages){mem_zero(c->kv_floats, 4), LAYERS, PAGES, c->a.n_kv_heads, dim, KV_F32};
     shuffle(o, c->page, PAGES);
     c->from = p->shared * BACKEND_PAGE;
     c->whole = p->whole;
@@ -114,7 +115,7 @@ static void scene_run(struct scene *c, struct backend *b, int chunk, int layer, 
     float *out = mem_new((size_t)(wide * SEQS * c->longest) * sizeof(*out));
 
     for (size_t i = 0; i < c->kv_floats; i++)
-        c->kv.data_d[i] = NAN; // nobody may read what was not written
+        ((float *)c->kv.data_d)[i] = NAN; // nobody may read what was not written
     while (left) {
         struct step s = {.n_seq = SEQS, .max_pages = c->max_pages, .pos = pos, .seq = seq};
 
@@ -214,7 +215,7 @@ static int exact_pages(const struct scene *c, int layer)
             for (int h = 0; h < c->a.n_kv_heads; h++) {
                 size_t page = (size_t)c->page[q * c->max_pages + pos / BACKEND_PAGE];
                 const float *k =
-                    c->kv.data_d +
+                    (const float *)c->kv.data_d +
                     (((size_t)layer * PAGES + page) * (size_t)c->a.n_kv_heads + (size_t)h) * 2 *
                         BACKEND_PAGE * (size_t)dim;
                 const float *v = k + (BACKEND_PAGE + pos % BACKEND_PAGE) * dim;

@@ -166,7 +166,7 @@ static void bench(struct ops *o, struct backend *b, enum tensor_type t, int laye
     model_make(o, &m, b, t, layers, &bytes);
     macs =
         (double)(bytes / tensor_row_bytes(t, 256)) * 256 - (double)VOCAB * DIM; // of a prompt token
-    if (kv_open(&kv, &m, b, 32, &e) || forward_open(&a, &m, b, PROMPT, 1, &e))
+    if (kv_open(&kv, &m, b, KV_F32, 32, &e) || forward_open(&a, &m, b, PROMPT, 1, &e))
         printf("%s\n", e.msg);
     step_init(&sb, PROMPT, 1, 1);
     printf("%-6s %5.0f MB ", tensor_type_name(t), (double)bytes / 1e6);

@@ -34,7 +34,7 @@ static void likeliest(const struct search *s, const int32_t *token, int n, struc
     struct err e;
     int rc;
 
-    rc = kv_open(&kv, s->m, s->b, 2, &e) || forward_open(&a, s->m, s->b, n, 1, &e);
+    rc = kv_open(&kv, s->m, s->b, KV_F32, 2, &e) || forward_open(&a, s->m, s->b, n, 1, &e);
     step_init(&sb, n, 1, 1);
     rc = rc || kv_reserve(&kv, &seq, n);
     step_add(&sb, &seq, token, n, 0, 1);

@@ -26,7 +26,7 @@ static struct cost cost_of_type(const char *path, const char *type)
     if (b && !synth_write(find(synth_shapes, "nano"), find(synth_types, type), 1, path, true, &e))
         m = model_open(path, b, &e);
     if (m)
-        c = cost_of(m);
+        c = cost_of(m, KV_F32);
     model_close(m);
     backend_close(b);
     return c;

@@ -70,7 +70,7 @@ static void reference(enum hidden_pool pool, float *out)
         struct step_build sb;
         struct act a;
 
-        CHECK(!kv_open(&kv, m, b, 4, &e) && !forward_open(&a, m, b, n, 0, &e));
+        CHECK(!kv_open(&kv, m, b, KV_F32, 4, &e) && !forward_open(&a, m, b, n, 0, &e));
         step_init(&sb, n, n, 1);
         CHECK(!kv_reserve(&kv, &s, n));
         step_add(&sb, &s, token, n, 0, n);

@@ -36,9 +36,9 @@ static void test_pages(struct backend *b)
     struct err e;
 
     TEST("reserve, cut and release");
-    CHECK(kv_page_bytes(&m) == FLOATS * 4);
-    CHECK(!kv_open(&kv, &m, b, PAGES, &e));
-    CHECK(kv.bytes == PAGES * kv_page_bytes(&m) && kv.n_free == PAGES);
+    CHECK(kv_page_bytes(&m, KV_F32) == FLOATS * 4);
+    CHECK(!kv_open(&kv, &m, b, KV_F32, PAGES, &e));
+    CHECK(kv.bytes == PAGES * kv_page_bytes(&m, KV_F32) && kv.n_free == PAGES);
     CHECK(!kv_reserve(&kv, &s[0], 64) && s[0].n_pages == 1 && s[0].page[0] == 0);
     s[0].len = 64;
     CHECK(!kv_reserve(&kv, &s[0], 1) && s[0].n_pages == 2 && s[0].page[1] == 1);
@@ -67,7 +67,7 @@ static float *place(const struct kv *kv, int page, int pos)
 {
     size_t layer = (size_t)FLOATS / 3, at = 2 * PAGES * layer + (size_t)page * layer;
 
-    return kv->pages.data_d + at + layer - (size_t)(64 - pos) * 8 + 7;
+    return (float *)kv->pages.data_d + at + layer - (size_t)(64 - pos) * 8 + 7;
 }
 
 static void test_fork(struct backend *b)
@@ -78,7 +78,7 @@ static void test_fork(struct backend *b)
     struct err e;
 
     TEST("fork shares pages; the first to write copies the partly filled one");
-    CHECK(!kv_open(&kv, &m, b, PAGES, &e));
+    CHECK(!kv_open(&kv, &m, b, KV_F32, PAGES, &e));
     CHECK(!kv_reserve(&kv, &s[0], 100));
     s[0].len = 100;
     *place(&kv, s[0].page[1], 35) = 7;
@@ -145,7 +145,7 @@ static void test_match(struct backend *b)
     struct err e;
 
     TEST("a sequence takes over what another one computed");
-    CHECK(!kv_open(&kv, &m, b, PAGES, &e));
+    CHECK(!kv_open(&kv, &m, b, KV_F32, PAGES, &e));
     kv_cache(&kv);
     tokens(t[0], 300, -1);
     tokens(t[1], 300, 100);
@@ -190,7 +190,7 @@ static void test_last(struct backend *b)
     struct err e;
 
     TEST("no page for a copy: what is written over is not found again");
-    CHECK(!kv_open(&kv, &m, b, PAGES, &e));
+    CHECK(!kv_open(&kv, &m, b, KV_F32, PAGES, &e));
     kv_cache(&kv);
     tokens(t, 300, -1);
     tokens(u, 300, 90);
@@ -219,7 +219,7 @@ static void test_rewrite(struct backend *b)
     struct err e;
 
     TEST("a full page that is cut and written again");
-    CHECK(!kv_open(&kv, &m, b, PAGES, &e));
+    CHECK(!kv_open(&kv, &m, b, KV_F32, PAGES, &e));
     kv_cache(&kv);
     tokens(t, 300, -1);
     tokens(u, 300, 50);
@@ -255,7 +255,7 @@ static void test_window(struct backend *b)
     CHECK(kv_most_pages(0, 640, 64) == 10 && kv_most_pages(70, 640, 1) == 3);
     CHECK(kv_most_pages(70, 640, 200) == 6 && kv_most_pages(70, 65, 200) == 2);
     m.window = 70;
-    CHECK(!kv_open(&kv, &m, b, PAGES, &e));
+    CHECK(!kv_open(&kv, &m, b, KV_F32, PAGES, &e));
     kv_cache(&kv);
     tokens(t, 640, -1);
     for (int len = 0; len < 640; len++) {
@@ -293,11 +293,11 @@ static void test_refused(struct backend *b)
     struct err e;
 
     TEST("caches that cannot be");
-    CHECK(kv_open(&kv, &m, b, 0, &e) < 0 && e.code == ERR_ARG);
+    CHECK(kv_open(&kv, &m, b, KV_F32, 0, &e) < 0 && e.code == ERR_ARG);
     m.n_layers = 1 << 10;
     m.attn.n_kv_heads = 1 << 12;
     m.attn.head_dim = 1 << 12;
-    CHECK(kv_open(&kv, &m, b, INT32_MAX, &e) < 0 && strstr(e.msg, "pages"));
+    CHECK(kv_open(&kv, &m, b, KV_F32, INT32_MAX, &e) < 0 && strstr(e.msg, "pages"));
     kv_close(&kv); // still safe
 }
 

@@ -76,7 +76,7 @@ static int run(struct model *m, struct backend *b, const struct golden *g, int c
     struct act a;
     int rc = 0;
 
-    if (kv_open(&kv, m, b, 4, e))
+    if (kv_open(&kv, m, b, KV_F32, 4, e))
         return -1;
     if (forward_open(&a, m, b, chunk, chunk, e)) {
         kv_close(&kv);

@@ -13,7 +13,7 @@ static void begin(struct backend *b, int pages, int budget, bool cache)
     struct model m = {.n_layers = 1, .attn = {.n_kv_heads = 1, .head_dim = 4}};
     struct err e;
 
-    CHECK(!kv_open(&kv, &m, b, pages, &e));
+    CHECK(!kv_open(&kv, &m, b, KV_F32, pages, &e));
     if (cache)
         kv_cache(&kv);
     sched_open(&s, &kv, budget, 4, 4);

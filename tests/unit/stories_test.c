@@ -42,7 +42,8 @@ static int continue_text(struct model *m, struct backend *b, struct buf *out, st
     int n;
 
     if (tok_encode(m->tok, prompt, strlen(prompt), TOK_BOS, &ids, e) ||
-        kv_open(&kv, m, b, LENGTH / BACKEND_PAGE + 1, e) || forward_open(&a, m, b, LENGTH, 1, e))
+        kv_open(&kv, m, b, KV_F32, LENGTH / BACKEND_PAGE + 1, e) ||
+        forward_open(&a, m, b, LENGTH, 1, e))
         return -1;
     step_init(&sb, LENGTH, 1, 1);
     mem_grow(&ids.id, &ids.cap, LENGTH + 1, sizeof(*ids.id));
