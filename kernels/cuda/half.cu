@@ -109,7 +109,7 @@ __device__ inline void stage_in(uint8_t *to, const struct cuda_act &a, int step,
 
 // PANELS of a warp; part NULL: all segments are this block's. Else (segments, n, rows of panels).
 template <bool BF16, int PANELS>
-__global__ void __launch_bounds__(32 * WARPS, PANELS == 1 ? 2 : 1)
+__global__ void __launch_bounds__(32 * WARPS, PANELS == 1 && GPU_HOPPER ? 2 : 1)
     half_many(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, float *part,
               int turn)
 {

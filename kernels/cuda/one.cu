@@ -73,7 +73,7 @@ __device__ inline void settle(typename P::Room *room, const struct cuda_act &a, 
 }
 
 template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN>
-__global__ void __launch_bounds__(32 * LINEAR_WARPS, LOW == 8 ? 3 : 4)
+__global__ void __launch_bounds__(32 * LINEAR_WARPS, LOW == 8 || (HIGH && MIN) ? 3 : 4)
     one(float *y, bool add, struct cuda_matrix m, struct cuda_act a)
 {
     using P = One<LOW, HIGH, LEVELS, BLOCK, MIN>;
