@@ -28,5 +28,5 @@ read_gb_s=$(sed -n 's/.*"read_gb_s":\([0-9.]*\).*/\1/p' "$out.jsonl" | head -n 1
 "$build/gpu/gpu_bench" "$build/llm-cuda.so" "${read_gb_s:-0}" "$models" "$types" >>"$out.jsonl"
 
 # {"a":"x","b":1} as "x 1" with names in front of numbers; lists of ops a line each.
-sed 's/^{"bench":"//; s/}$//; s/","[a-z_0-9]*":"/ /g; s/",/,/; s/"//g; s/,/  /g; s/:/ /g' "$out.jsonl" >"$out.txt"
+sed 's/^{"bench":"//; s/}$//; s/","[a-z_0-9]*":"/ /g; s/":/ /g; s/",/,/g; s/"//g; s/,/  /g' "$out.jsonl" >"$out.txt"
 cat "$out.txt"

@@ -251,7 +251,7 @@ static void cache_make(struct bench *c)
     void *d;
     struct err e;
 
-    c->kv = (struct kv_pages){NULL, s->layers, pages, s->kv_heads, s->dim / s->heads};
+    c->kv = (struct kv_pages){NULL, s->layers, pages, s->kv_heads, s->dim / s->heads, KV_F32};
     bytes = (size_t)s->layers * (size_t)pages * (size_t)s->kv_heads * 2 * BACKEND_PAGE *
             (size_t)(s->dim / s->heads) * sizeof(float);
     if (c->b->ops->alloc(c->b, bytes, &d, &e))
@@ -360,21 +360,19 @@ static void ops_time(struct bench *c, int seqs, int n, int pos)
 static void bench(const struct shape *s, enum tensor_type t, struct backend *b, double read_gb_s)
 {
     struct bench c = {.b = b, .shape = s, .type = t, .read_gb_s = read_gb_s};
-    double start = seconds(), loaded;
+    double start = seconds();
     struct err e;
 
     model_make(&c);
     cache_make(&c);
     if (forward_open(&c.a, &c.m, b, PROMPT, SEQS, &e))
         stop(&e);
-    loaded = seconds();
     step_run(&c, 1, 1, 0);
     b->ops->sync(b);
     printf("{\"bench\":\"load\",\"model\":\"%s\",\"type\":\"%s\",\"bytes\":%zu,\"s\":%.3f,"
            "\"gb_s\":%.2f}\n",
            s->name, tensor_type_name(t), c.body + c.head, seconds() - start,
            (double)(c.body + c.head) / (seconds() - start) / 1e9);
-    (void)loaded;
     decode(&c, 1, 128);
     decode(&c, 8, 1024);
     decode(&c, 32, 1024);
