@@ -69,7 +69,7 @@ gen() {
     [ -e "$BUILD/llm-cuda.so" ] || skip "the CUDA backend is left out of this build"
     run -0 bash -c "readelf -d '$BUILD/llm-cuda.so' | grep NEEDED | grep -v 'libc\.so\|ld-linux'"  || [ "$status" = 1 ]
     [ -z "$output" ]
-    [ "$(nm -D --defined-only "$BUILD/llm-cuda.so" | awk '{print $3}')" = llm_cuda_open ]
+    [ "$(nm -D --defined-only "$BUILD/llm-cuda.so" | awk '{print $3}' | sort | tr '\n' ' ')" = "llm_cuda_fuse llm_cuda_open " ]
     run ldd "$BUILD/llm-generate"
     [[ "$output" != *cuda* ]]
 }

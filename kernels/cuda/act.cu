@@ -114,55 +114,16 @@ __global__ void __launch_bounds__(256) halve(struct cuda_act a, const float *x)
     }
 }
 
-size_t up(size_t x)
-{
-    return (x + 255) / 256 * 256;
-}
-
-// Bytes of the arrays of n tokens: q or h; d or scale; s16; s32.
-struct Sizes {
-    size_t ld, values, scales, s16, s32;
-
-    Sizes(int n, int cols, int block)
-    {
-        size_t wide = ((size_t)cols + 255) / 256;
-        ld = n == 1 ? 1 : ((size_t)n + 7) / 8 * 8;
-        values = up(ld * (((size_t)cols + 63) / 64 * 64) * (block == 1 ? 2 : 1));
-        scales = up(ld * 4 * (block == 1 ? 1 : (size_t)cols / block));
-        s16 = block == 1 ? 0 : up(ld * wide * 32);
-        s32 = block == 1 ? 0 : up(ld * wide * 16);
-    }
-};
-
 } // namespace
 
 size_t cuda_act_bytes(int n, int cols, int block)
 {
-    Sizes z(n, cols, block);
-
-    return z.values + z.scales + z.s16 + z.s32;
+    return act_sizes(act_ld(n), cols, block).all;
 }
 
 struct cuda_act cuda_act_place(void *p, int n, int cols, int block)
 {
-    Sizes z(n, cols, block);
-    struct cuda_act a = {};
-    uint8_t *at = static_cast<uint8_t *>(p);
-
-    a.n = n;
-    a.ld = (int)z.ld;
-    a.cols = cols;
-    a.block = block;
-    if (block == 1) {
-        a.h = at;
-        a.scale = reinterpret_cast<float *>(at + z.values);
-        return a;
-    }
-    a.q = reinterpret_cast<int8_t *>(at);
-    a.d = reinterpret_cast<float *>(at + z.values);
-    a.s16 = reinterpret_cast<int16_t *>(at + z.values + z.scales);
-    a.s32 = reinterpret_cast<int16_t *>(at + z.values + z.scales + z.s16);
-    return a;
+    return act_place(p, n, act_ld(n), cols, block);
 }
 
 void cuda_act_quantize(const struct cuda_act *a, const float *x, cudaStream_t s)

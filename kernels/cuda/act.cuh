@@ -8,6 +8,54 @@
 namespace
 {
 
+__host__ __device__ inline size_t act_up(size_t x)
+{
+    return (x + 255) / 256 * 256;
+}
+
+// Bytes of the arrays of ld columns: q or h; d or scale; s16; s32.
+struct act_sizes {
+    size_t values, scales, s16, s32, all;
+
+    __host__ __device__ inline act_sizes(int ld, int cols, int block)
+    {
+        const size_t columns = (size_t)ld, wide = ((size_t)cols + 255) / 256;
+        values = act_up(columns * (((size_t)cols + 63) / 64 * 64) * (block == 1 ? 2 : 1));
+        scales = act_up(columns * 4 * (block == 1 ? 1 : (size_t)cols / (size_t)block));
+        s16 = block == 1 ? 0 : act_up(columns * wide * 32);
+        s32 = block == 1 ? 0 : act_up(columns * wide * 16);
+        all = values + scales + s16 + s32;
+    }
+};
+
+// Columns of arrays in device memory.
+__host__ __device__ inline int act_ld(int n)
+{
+    return n == 1 ? 1 : (n + 7) / 8 * 8;
+}
+
+__host__ __device__ inline struct cuda_act act_place(void *p, int n, int ld, int cols, int block)
+{
+    const act_sizes z(ld, cols, block);
+    struct cuda_act a = {};
+    uint8_t *at = static_cast<uint8_t *>(p);
+
+    a.n = n;
+    a.ld = ld;
+    a.cols = cols;
+    a.block = block;
+    if (block == 1) {
+        a.h = at;
+        a.scale = reinterpret_cast<float *>(at + z.values);
+        return a;
+    }
+    a.q = reinterpret_cast<int8_t *>(at);
+    a.d = reinterpret_cast<float *>(at + z.values);
+    a.s16 = reinterpret_cast<int16_t *>(at + z.values + z.scales);
+    a.s32 = reinterpret_cast<int16_t *>(at + z.values + z.scales + z.s16);
+    return a;
+}
+
 __device__ inline float above(float a, float b)
 {
     return a > b ? a : b;

@@ -172,121 +172,18 @@ static struct cuda_kv kv_of(const struct kv_pages *kv)
                             kv->n_pages, kv->n_kv_heads, kv->head_dim};
 }
 
-static bool idle(const struct cuda *c, int n)
-{
-    return c->failed.code != ERR_NONE || c->broken || n < 1;
-}
-
-void cuda_flush(struct cuda *c, const struct cuda_act *a)
-{
-    struct cuda_waiting w = c->waiting;
-
-    c->waiting.kind = CUDA_NOTHING;
-    if (w.kind == CUDA_NORM)
-        cuda_norm(w.y, w.x, &w.norm, w.n, w.dim, w.add, a, c->stream);
-    else if (w.kind == CUDA_GLU)
-        cuda_glu(w.y, w.x, w.n, w.dim, w.gated, w.act, a, c->stream);
-}
-
-/* What waits is queued; is there anything to do behind it? */
-static bool ready(struct cuda *c, int n)
-{
-    cuda_flush(c, NULL);
-    return !idle(c, n);
-}
-
-/* w waits, if it is of few tokens. */
-static void wait(struct cuda *c, struct cuda_waiting w)
-{
-    if (!ready(c, w.n))
-        return;
-    c->waiting = w;
-    if (w.n > CUDA_GRAPH_TOKENS)
-        cuda_flush(c, NULL);
-}
-
-/* Can what waits leave x as activations? */
-static bool fuses(const struct cuda *c, int type, int block, const float *x, int n, int cols)
-{
-    return c->waiting.kind != CUDA_NOTHING && c->waiting.y == x && c->waiting.n == n &&
-           c->waiting.dim == cols && cols <= CUDA_FUSED && type != T_F16 &&
-           cols % (block == 256 ? 256 : 64) == 0;
-}
-
-/* x as activations for a type, once an op and kind; act[k].n 0: not there yet. */
-static const struct cuda_act *prepare(struct cuda *c, struct cuda_act act[4], int type,
-                                      const float *x, int n, int cols)
-{
-    int block = matrix_format(type).block, k = type == T_F16    ? 2
-                                               : type == T_BF16 ? 3
-                                                                : block == 256;
-
-    if (act[k].n)
-        return &act[k];
-    block = block == 16 ? 32 : block;
-    if (!cuda_grow(c, &c->act[k], cuda_act_bytes(n, cols, block)))
-        return NULL;
-    act[k] = cuda_act_place(c->act[k].p, n, cols, block);
-    if (fuses(c, type, block, x, n, cols)) {
-        cuda_flush(c, &act[k]);
-        return &act[k];
-    }
-    cuda_flush(c, NULL);
-    if (block == 1)
-        cuda_act_half(&act[k], x, type, c->stream);
-    else
-        cuda_act_quantize(&act[k], x, c->stream);
-    return &act[k];
-}
-
-enum { FEW = 8 }; // tokens of a pass of few.cu
-
-static void multiply(struct cuda *c, float *y, const struct weight *w, const float *x, int n,
-                     bool add)
-{
-    struct cuda_act act[4] = {0};
-
-    for (int i = 0, row = 0; i < w->n_parts && !idle(c, n); row += w->part[i++].rows) {
-        struct cuda_rows *r = w->part[i].w_d;
-        const struct cuda_act *a = NULL;
-        struct cuda_matrix m;
-
-        if (!r)
-            continue;
-        m = r->m;
-        m.row0 = row;
-        if (m.type != T_F32 && !(a = prepare(c, act, m.type, x, n, w->cols)))
-            return;
-        cuda_flush(c, NULL);
-        if (m.type == T_F32) {
-            cuda_linear_float(y, w->rows, add, &m, x, n, c->stream);
-        } else if (m.type == T_F16 || m.type == T_BF16) {
-            size_t part = n > 8 && n <= 64 ? cuda_linear_part_bytes(&m, n) : 0;
-
-            if (part && !cuda_grow(c, &c->part, part))
-                return;
-            cuda_linear_half(y, w->rows, add, &m, a, c->part.p, c->part.bytes, c->sms, c->stream);
-        } else if (n == 1) {
-            cuda_linear_one(y, add, &m, a, c->stream);
-        } else if (n > FEW) {
-            cuda_linear_many(y, w->rows, add, &m, a, c->sms, c->stream);
-        } else if (a->block == 256) {
-            cuda_linear_few_k(y, w->rows, add, &m, a, c->stream);
-        } else {
-            cuda_linear_few(y, w->rows, add, &m, a, c->stream);
-        }
-    }
-}
-
 static void linear(struct backend *b, float *y_d, const struct weight *w, const float *x_d, int n)
 {
-    multiply(cuda_of(b), y_d, w, x_d, n, false);
+    cuda_push(cuda_of(b),
+              &(struct cuda_op){.kind = CUDA_LINEAR, .y = y_d, .x = x_d, .w = *w, .n = n});
 }
 
 static void linear_add(struct backend *b, float *y_d, const struct weight *w, const float *x_d,
                        int n)
 {
-    multiply(cuda_of(b), y_d, w, x_d, n, true);
+    cuda_push(
+        cuda_of(b),
+        &(struct cuda_op){.kind = CUDA_LINEAR, .y = y_d, .x = x_d, .w = *w, .n = n, .add = true});
 }
 
 static void embed(struct backend *b, float *y_d, const struct weight *w,
@@ -295,39 +192,42 @@ static void embed(struct backend *b, float *y_d, const struct weight *w,
     struct cuda *c = cuda_of(b);
     const struct cuda_rows *r = w->part[0].w_d, *p = positions ? positions->part[0].w_d : NULL;
 
-    if (ready(c, s->n))
+    if (cuda_ready(c, s->n))
         cuda_embed(y_d, &r->m, p ? &p->m : NULL, scale, &c->now, c->stream);
 }
 
 static void norm(struct backend *b, float *y_d, const float *x_d, const struct norm_weight *w,
                  int n, int dim)
 {
-    wait(cuda_of(b),
-         (struct cuda_waiting){
-             .kind = CUDA_NORM, .y = y_d, .x = x_d, .norm = norm_of(w), .n = n, .dim = dim});
+    cuda_push(cuda_of(b),
+              &(struct cuda_op){
+                  .kind = CUDA_NORM, .y = y_d, .x = x_d, .norm = norm_of(w), .n = n, .dim = dim});
 }
 
 static void norm_add(struct backend *b, float *y_d, const float *x_d, const struct norm_weight *w,
                      int n, int dim)
 {
-    wait(cuda_of(b), (struct cuda_waiting){.kind = CUDA_NORM,
-                                           .y = y_d,
-                                           .x = x_d,
-                                           .norm = norm_of(w),
-                                           .n = n,
-                                           .dim = dim,
-                                           .add = true});
+    cuda_push(cuda_of(b), &(struct cuda_op){.kind = CUDA_NORM,
+                                            .y = y_d,
+                                            .x = x_d,
+                                            .norm = norm_of(w),
+                                            .n = n,
+                                            .dim = dim,
+                                            .add = true});
 }
 
 static void rope_kv(struct backend *b, float *qkv_d, const struct attn_shape *a,
                     const struct kv_pages *kv, int layer, const struct step *s)
 {
     struct cuda *c = cuda_of(b);
-    struct cuda_attn v = attn_of(c, a);
-    struct cuda_kv k = kv_of(kv);
 
-    if (ready(c, s->n))
-        cuda_rope_kv(qkv_d, &v, &k, layer, &c->now, c->stream);
+    cuda_push(c, &(struct cuda_op){.kind = CUDA_ROPE,
+                                   .y = qkv_d,
+                                   .x = qkv_d,
+                                   .n = s->n,
+                                   .attn = attn_of(c, a),
+                                   .kv = kv_of(kv),
+                                   .layer = layer});
 }
 
 static void attn(struct backend *b, float *y_d, const float *qkv_d, const struct attn_shape *a,
@@ -337,27 +237,27 @@ static void attn(struct backend *b, float *y_d, const float *qkv_d, const struct
     struct cuda_attn v = attn_of(c, a);
     struct cuda_kv k = kv_of(kv);
 
-    if (!ready(c, s->n) || !cuda_grow(c, &c->attn, cuda_attn_bytes(&v, s->n, c->now.n_ranges)))
+    if (!cuda_ready(c, s->n) || !cuda_grow(c, &c->attn, cuda_attn_bytes(&v, s->n, c->now.n_ranges)))
         return;
     cuda_attn(y_d, qkv_d, &v, &k, layer, &c->now, c->attn.p, c->stream);
 }
 
 static void glu(struct backend *b, float *y_d, const float *gu_d, const struct ffn_shape *f, int n)
 {
-    wait(cuda_of(b), (struct cuda_waiting){.kind = CUDA_GLU,
-                                           .y = y_d,
-                                           .x = gu_d,
-                                           .n = n,
-                                           .dim = f->dim,
-                                           .gated = f->gated,
-                                           .act = (int)f->act});
+    cuda_push(cuda_of(b), &(struct cuda_op){.kind = CUDA_GLU,
+                                            .y = y_d,
+                                            .x = gu_d,
+                                            .n = n,
+                                            .dim = f->dim,
+                                            .gated = f->gated,
+                                            .act = (int)f->act});
 }
 
 static void gather(struct backend *b, float *y_d, const float *x_d, const struct step *s, int dim)
 {
     struct cuda *c = cuda_of(b);
 
-    if (ready(c, s->n_out))
+    if (cuda_ready(c, s->n_out))
         cuda_gather(y_d, x_d, &c->now, dim, c->stream);
 }
 
@@ -365,7 +265,7 @@ static void softcap(struct backend *b, float *x_d, float cap, int n, int dim)
 {
     struct cuda *c = cuda_of(b);
 
-    if (ready(c, n))
+    if (cuda_ready(c, n))
         cuda_softcap(x_d, cap, (size_t)n * (size_t)dim, c->stream);
 }
 
@@ -374,7 +274,7 @@ static void copy(struct backend *b, const struct kv_pages *kv, int dst, int src)
     struct cuda *c = cuda_of(b);
     struct cuda_kv k = kv_of(kv);
 
-    if (ready(c, 1))
+    if (cuda_ready(c, 1))
         cuda_copy_page(&k, dst, src, c->stream);
 }
 
@@ -397,7 +297,7 @@ static void cuda_close(struct backend *b)
         cudaFree(t->p);
         free(t);
     }
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < CUDA_ACTS; i++)
         cudaFree(c->act[i].p);
     cudaFree(c->part.p);
     cudaFree(c->attn.p);
@@ -496,6 +396,7 @@ struct backend *llm_cuda_open(const struct backend_cuda *o, struct err *e)
         return NULL;
     }
     c->b.ops = &ops;
+    c->most = -1;
     if (open_device(c, o->device, e)) {
         free(c);
         return NULL;

@@ -42,16 +42,28 @@ struct cuda_table {
     void *p;
 };
 
-/* A norm or nonlinearity of few tokens waits for the op behind it: a product takes its values as
- * activations at once. */
-struct cuda_waiting {
-    enum { CUDA_NOTHING, CUDA_NORM, CUDA_GLU } kind;
+/* Activations of an op by what they are for: blocks of 32, of 256, F16, BF16; and BF16 that a
+ * product leaves for the next one. */
+enum { CUDA_ACT_32, CUDA_ACT_256, CUDA_ACT_F16, CUDA_ACT_BF16, CUDA_ACT_NEXT, CUDA_ACTS };
+
+/* An op; of few tokens some wait for the op behind them, which may be done in the same kernel
+ * (queue.c). */
+struct cuda_op {
+    enum { CUDA_NORM, CUDA_LINEAR, CUDA_GLU, CUDA_ROPE } kind;
     float *y;
     const float *x;
-    struct cuda_norm norm;
-    int n, dim, gated, act;
+    int n, dim;
     bool add;
+    struct cuda_norm norm;
+    int gated, act;
+    struct weight w;
+    bool head; // of a product: each block makes its activations; else acts are there
+    struct cuda_act acts[CUDA_ACTS];
+    struct cuda_attn attn;
+    struct cuda_kv kv;
+    int layer;
 };
+enum { CUDA_OPS = 3 }; // that wait: norm, product, nonlinearity
 
 struct cuda {
     struct backend b; // first
@@ -61,14 +73,16 @@ struct cuda {
     struct err failed; // sticky, reported by step_end
     struct cuda_rows *rows;
     struct cuda_table *tables;
-    struct cuda_loader *loader;         // NULL: nothing is on its way
-    struct cuda_buf act[4], part, attn; // activations in blocks of 32, of 256, as F16, as BF16
-    struct cuda_buf step;               // arrays of the step, each with room for `tokens`
-    int32_t *staged;                    // the same in pinned host memory
+    struct cuda_loader *loader; // NULL: nothing is on its way
+    struct cuda_buf act[CUDA_ACTS], part, attn;
+    struct cuda_buf step; // arrays of the step, each with room for `tokens`
+    int32_t *staged;      // the same in pinned host memory
     cudaEvent_t staged_free;
     int tokens, table; // capacities: tokens; entries of the page table
     struct cuda_step now;
-    struct cuda_waiting waiting;
+    struct cuda_op op[CUDA_OPS]; // that wait
+    int n_ops;
+    int most;     // tokens of what is done in one kernel; -1: as queue.c's table says
     void *pinned; // staging of downloads
     struct cuda_graph graph[CUDA_GRAPHS];
     int n_graphs;
@@ -87,8 +101,11 @@ bool cuda_ok(struct cuda *c, cudaError_t rc, const char *what);
 /* At least `bytes` at b; contents undefined. False, and sticky, when memory is out. */
 bool cuda_grow(struct cuda *c, struct cuda_buf *b, size_t bytes);
 
-/* Queue what waits, into activations as well if a is not NULL. */
+/* queue.c. cuda_push: op, once its inputs are there; cuda_flush: queue what waits, whose result is
+ * left as activations as well if a is not NULL; cuda_ready: that, and is there anything to do? */
+void cuda_push(struct cuda *c, const struct cuda_op *op);
 void cuda_flush(struct cuda *c, const struct cuda_act *a);
+bool cuda_ready(struct cuda *c, int n);
 
 /* weight.c */
 int cuda_weight(struct backend *b, struct weight *w, struct err *e);

@@ -1,29 +1,18 @@
-// half.cu - y = W x with F16 and BF16 weights, on tensor cores (mma.sync m16n8k16).
+// half.cu - y = W x with F16 and BF16 weights, on tensor cores (mma.sync m16n8k16), for more than
+// eight tokens; half_few.cu is for fewer.
 //
-// K is cut into segments of 512 from its start. A segment is summed by one warp from 0, 16 values
-// a step in ascending order; the sums of segments are then added in ascending order. That is the
-// same for any number of tokens and any grid, and so are the bytes, on one kind of GPU.
+// K is cut into segments of 512 from its start. A segment is summed from 0, 16 values a step in
+// ascending order; the sums of segments are then added in ascending order. That is the same for any
+// number of tokens and any grid, and so are the bytes, on one kind of GPU.
 //
-// Up to eight tokens: a block is a panel of 16 rows, its eight warps take the segments, weights are
-// read once, 16 bytes a lane. More tokens: a block is 128 rows by 64 tokens, whose activations pass
-// through shared memory; where that makes too few blocks, each takes some segments and a second
-// kernel adds them up.
+// A block is 128 rows by 64 tokens, whose activations pass through shared memory; where that makes
+// too few blocks, each takes some segments and a second kernel adds them up.
 #include "linear.cuh"
 
 namespace
 {
 
-constexpr int SEGMENT = 512, WARPS = LINEAR_WARPS;
-
-template <bool BF16> __device__ inline void mma(float d[4], uint4 a, uint32_t b0, uint32_t b1)
-{
-    const uint32_t r[4] = {a.x, a.y, a.z, a.w}, b[2] = {b0, b1};
-
-    if (BF16)
-        mma_bf16(d, r, b);
-    else
-        mma_f16(d, r, b);
-}
+constexpr int SEGMENT = HALF_SEGMENT, WARPS = LINEAR_WARPS;
 
 __device__ inline void put_half(float *y, int ldy, bool add, const struct cuda_matrix &m,
                                 const struct cuda_act &a, float v, int row, int col)
@@ -32,65 +21,6 @@ __device__ inline void put_half(float *y, int ldy, bool add, const struct cuda_m
         return;
     v = v * a.scale[col];
     put(y + (size_t)col * ldy + m.row0 + row, m.bias ? v + m.bias[row] : v, add);
-}
-
-template <bool BF16>
-__global__ void __launch_bounds__(32 * WARPS, 3)
-    half_few(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a)
-{
-    const int warps = blockDim.x / 32;
-    constexpr int AHEAD = 4; // k32 steps in registers
-    DYN_SHARED(float, part); // (segments, 16, 8)
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    const int steps = (m.cols + 63) / 64 * 2,
-              segments = (m.cols + SEGMENT - 1) / SEGMENT; // steps of 32
-    const uint8_t *w = m.low + (size_t)blockIdx.x * steps * 1024 + lane * 16;
-    const uint8_t *x = a.h + ((size_t)g * 4 + t) * 16;
-
-    uint4 ring[AHEAD][2];
-
-#pragma unroll
-    for (int u = 0; u < AHEAD; u++)
-        for (int h = 0; h < 2; h++)
-            if (warp * (SEGMENT / 32) + u < steps)
-                ring[u][h] = load_once(w + (size_t)(warp * (SEGMENT / 32) + u) * 1024 + h * 512);
-    previous_done();
-    for (int s = warp; s < segments; s += warps) {
-        const int first = s * (SEGMENT / 32), end = min(first + SEGMENT / 32, steps);
-        const int then = first + warps * (SEGMENT / 32); // the warp's next segment
-        float acc[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-
-        for (int k0 = first; k0 < end; k0 += AHEAD)
-#pragma unroll
-            for (int u = 0; u < AHEAD; u++) {
-                const int k = k0 + u;
-                if (k >= end)
-                    break;
-                const uint4 w0 = ring[u][0], w1 = ring[u][1];
-                uint4 v = make_uint4(0, 0, 0, 0);
-
-                if (g < a.ld)
-                    v = *reinterpret_cast<const uint4 *>(x + (size_t)k * a.ld * 64);
-                const int ahead = k + AHEAD < end ? k + AHEAD : then + k + AHEAD - end;
-                if (ahead < steps)
-                    for (int h = 0; h < 2; h++)
-                        ring[u][h] = load_once(w + (size_t)ahead * 1024 + h * 512);
-                mma<BF16>(acc, w0, v.x, v.y);
-                mma<BF16>(acc, w1, v.z, v.w);
-            }
-        float *to = part + s * 128 + 2 * t;
-        to[g * 8] = acc[0];
-        to[g * 8 + 1] = acc[1];
-        to[g * 8 + 64] = acc[2];
-        to[g * 8 + 65] = acc[3];
-    }
-    __syncthreads();
-    if (threadIdx.x >= 128)
-        return;
-    float sum = part[threadIdx.x];
-    for (int s = 1; s < segments; s++)
-        sum += part[s * 128 + threadIdx.x];
-    put_half(y, ldy, add, m, a, sum, blockIdx.x * 16 + threadIdx.x / 8, threadIdx.x % 8);
 }
 
 constexpr int COLS = 64, TILES = COLS / 8, STAGES = 4, STEP = 2; // STEP: k32 steps of a stage
@@ -156,8 +86,8 @@ __global__ void __launch_bounds__(32 * WARPS, PANELS == 1 && GPU_HOPPER ? 2 : 1)
                 const uint4 b = *reinterpret_cast<const uint4 *>(x + c * 512);
 #pragma unroll
                 for (int p = 0; p < PANELS; p++) {
-                    mma<BF16>(acc[p][c], v[p][0], b.x, b.y);
-                    mma<BF16>(acc[p][c], v[p][1], b.z, b.w);
+                    half_mma<BF16>(acc[p][c], v[p][0], b.x, b.y);
+                    half_mma<BF16>(acc[p][c], v[p][1], b.z, b.w);
                 }
             }
         }
@@ -217,15 +147,6 @@ void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const stru
     const int segments = (m->cols + SEGMENT - 1) / SEGMENT, panels = (m->rows + 15) / 16;
     const size_t bytes = STAGES * STEP * COLS * 64;
 
-    if (a->n <= 8) {
-        int warps = WARPS; // at least 4: as many threads as outputs
-
-        while (warps > 4 && (segments + warps - 2) / (warps - 1) == (segments + warps - 1) / warps)
-            warps--;
-        LAUNCH_EARLY(half_few<BF16>, (unsigned)panels, 32 * warps, (size_t)segments * 512, s, y,
-                     ldy, add, *m, *a);
-        return;
-    }
     dim3 grid((unsigned)(panels + WARPS - 1) / WARPS, (unsigned)(a->n + COLS - 1) / COLS, 1);
     if ((int)(grid.x * grid.y) < sms && segments > 1 &&
         part_bytes >= cuda_linear_part_bytes(m, a->n)) {

@@ -8,6 +8,7 @@ namespace
 {
 
 constexpr int LINEAR_WARPS = 8;
+constexpr int HALF_SEGMENT = 512; // values of K that are summed by themselves: half.cu
 
 // IQ4_NL's levels, and twice the values of E2M1, as bytes of four words. libcommon/quant.c.
 __device__ inline uint4 levels_of(int levels)
@@ -145,6 +146,16 @@ template <int LEVELS, int BLOCK, bool MIN> struct Scales {
         }
     }
 };
+
+template <bool BF16> __device__ inline void half_mma(float d[4], uint4 a, uint32_t b0, uint32_t b1)
+{
+    const uint32_t r[4] = {a.x, a.y, a.z, a.w}, b[2] = {b0, b1};
+
+    if (BF16)
+        mma_bf16(d, r, b);
+    else
+        mma_f16(d, r, b);
+}
 
 __device__ inline void put(float *y, float v, bool add)
 {

@@ -60,6 +60,30 @@ struct cuda_act {
     const float *scale;
 };
 
+/* What a product of few tokens does ahead of its sums, in the same kernel (fuse.cuh): its
+ * activations are there (a), or each block makes them of rows of floats or of their norm. */
+enum { CUDA_HEAD_NONE, CUDA_HEAD_ROWS, CUDA_HEAD_NORM };
+struct cuda_head {
+    int kind;
+    const float *x; // (n, cols)
+    float *y;       // (n, cols): where a norm's values go as well; or NULL
+    struct cuda_norm norm;
+};
+
+/* And behind them: a nonlinearity of pairs of its rows, or positions for heads and the append to
+ * the cache; y has what the product alone gives, or heads that are rotated. */
+enum { CUDA_TAIL_NONE, CUDA_TAIL_GLU, CUDA_TAIL_ROPE };
+struct cuda_tail {
+    int kind;
+    float *glu; // (n, rows / 2)
+    int act;
+    struct cuda_act a; // BF16: where these go as activations; block 0: nowhere
+    struct cuda_attn attn;
+    struct cuda_kv kv;
+    int layer;
+    struct cuda_step st;
+};
+
 #ifdef __CUDACC__
 #define MATRIX_FN static __host__ __device__ inline
 #else
@@ -168,6 +192,11 @@ void cuda_linear_few_k(float *y, int ldy, bool add, const struct cuda_matrix *m,
                        const struct cuda_act *a, cudaStream_t s);
 void cuda_linear_many(float *y, int ldy, bool add, const struct cuda_matrix *m,
                       const struct cuda_act *a, int sms, cudaStream_t s);
+/* n at most 8; head and tail as above, of zeros where there is none. a: without arrays if each
+ * block makes it (cuda_head). Behind gate and up m is both of them; with positions, whole heads. */
+void cuda_linear_half_few(float *y, int ldy, bool add, const struct cuda_matrix *m,
+                          const struct cuda_act *a, const struct cuda_head *head,
+                          const struct cuda_tail *tail, int sms, cudaStream_t s);
 void cuda_linear_half(float *y, int ldy, bool add, const struct cuda_matrix *m,
                       const struct cuda_act *a, void *part, size_t part_bytes, int sms,
                       cudaStream_t s);

@@ -5,8 +5,9 @@
  * Tokens a second of decode with 1 to 64 sequences and of prompts, beside the rate at which memory
  * was read (read_gb_s) and what a step must read: weights once, keys and values of the positions
  * before it. Times are of steps as the engine takes them, replayed where they are recorded,
- * without sampling; medians of several runs of several steps. Each op by itself: all layers' of one
- * kind in a row, in one recorded step. Needs no other library. */
+ * without sampling; medians of several runs of several steps; those of few sequences also with each
+ * op a kernel ("fused":0) and with all that the kernels can do together (8). Each op by itself: all
+ * layers' of one kind in a row, in one recorded step. Needs no other library. */
 #include "forward.h"
 #include "mem.h"
 #include "quant.h"
@@ -38,8 +39,9 @@ struct bench {
     const struct shape *shape;
     enum tensor_type type;
     double read_gb_s;
-    size_t body, head; // bytes of weights that a step reads
-    uint8_t *block;    // random blocks, of which each matrix takes some
+    void (*fuse)(struct backend *, int); // the device's llm_cuda_fuse
+    size_t body, head;                   // bytes of weights that a step reads
+    uint8_t *block;                      // random blocks, of which each matrix takes some
     size_t block_bytes, at;
     int32_t *page;
     int max_pages;
@@ -229,6 +231,26 @@ static void decode(struct bench *c, int seqs, int pos)
     fflush(stdout);
 }
 
+/* The same steps with and without ops that are done together. */
+static void fused(struct bench *c)
+{
+    static const int seqs[] = {1, 2, 4, 8}, most[] = {0, 8};
+    double t[3];
+
+    for (int i = 0; i < 4 && c->fuse; i++)
+        for (int k = 0; k < 2; k++) {
+            c->fuse(c->b, most[k]);
+            measure(c, seqs[i], 1, 128, t);
+            printf("{\"bench\":\"fused\",\"model\":\"%s\",\"type\":\"%s\",\"batch\":%d,\"ctx\":128,"
+                   "\"fused\":%d,\"us\":%.1f,\"us_min\":%.1f,\"us_max\":%.1f}\n",
+                   c->shape->name, tensor_type_name(c->type), seqs[i], most[k], t[0] * 1e6,
+                   t[1] * 1e6, t[2] * 1e6);
+            fflush(stdout);
+        }
+    if (c->fuse)
+        c->fuse(c->b, -1);
+}
+
 static void prompt(struct bench *c, int n)
 {
     const struct shape *s = c->shape;
@@ -357,9 +379,10 @@ static void ops_time(struct bench *c, int seqs, int n, int pos)
 }
 
 /* One model in one type: in a backend of its own, which takes its memory along when it closes. */
-static void bench(const struct shape *s, enum tensor_type t, struct backend *b, double read_gb_s)
+static void bench(const struct shape *s, enum tensor_type t, struct backend *b, double read_gb_s,
+                  void (*fuse)(struct backend *, int))
 {
-    struct bench c = {.b = b, .shape = s, .type = t, .read_gb_s = read_gb_s};
+    struct bench c = {.b = b, .shape = s, .type = t, .read_gb_s = read_gb_s, .fuse = fuse};
     double start = seconds();
     struct err e;
 
@@ -377,6 +400,7 @@ static void bench(const struct shape *s, enum tensor_type t, struct backend *b, 
     decode(&c, 8, 1024);
     decode(&c, 32, 1024);
     decode(&c, 64, 1024);
+    fused(&c);
     ops_time(&c, 1, 1, 128);
     ops_time(&c, 8, 1, 1024);
     ops_time(&c, 64, 1, 1024);
@@ -399,6 +423,7 @@ int main(int argc, char **argv)
     double read_gb_s = argc > 2 ? atof(argv[2]) : 0;
     struct backend_cuda o = {.version = BACKEND_CUDA_VERSION};
     struct backend *(*open)(const struct backend_cuda *, struct err *) = NULL;
+    void (*fuse)(struct backend *, int) = NULL;
     void *so = argc > 1 ? dlopen(argv[1], RTLD_NOW) : NULL;
     void *f = so ? dlsym(so, "llm_cuda_open") : NULL;
     struct err e;
@@ -409,6 +434,8 @@ int main(int argc, char **argv)
         return 2;
     }
     memcpy(&open, &f, sizeof(f));
+    f = dlsym(so, "llm_cuda_fuse");
+    memcpy(&fuse, &f, sizeof(f));
     for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++)
         for (size_t k = 0; k < sizeof(types) / sizeof(*types); k++) {
             struct backend *b;
@@ -419,7 +446,7 @@ int main(int argc, char **argv)
             b = open(&o, &e);
             if (!b)
                 stop(&e);
-            bench(&shapes[i], types[k], b, read_gb_s);
+            bench(&shapes[i], types[k], b, read_gb_s, fuse);
             backend_close(b);
         }
     return 0;

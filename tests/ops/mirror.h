@@ -502,6 +502,17 @@ static inline struct backend *mirror_device(const char *so)
     return b;
 }
 
+/* Ops of a device's steps of at most so many tokens are done together; -1: as it would. */
+static inline void mirror_fuse(const char *so, struct backend *device, int most)
+{
+    void (*fuse)(struct backend *, int) = NULL;
+    void *h = dlopen(so, RTLD_NOW | RTLD_LOCAL), *f = h ? dlsym(h, "llm_cuda_fuse") : NULL;
+
+    memcpy(&fuse, &f, sizeof(f));
+    if (fuse)
+        fuse(device, most);
+}
+
 /* The same with host pointers, and a CPU backend for ops on host memory; or NULL. */
 static inline struct backend *mirror_open(const char *so, struct backend *host)
 {

@@ -1,0 +1,332 @@
+/* queue.c - products, and ops that wait for those behind them.
+ *
+ * Of few tokens, what an op computes is soon read by the next one, and what counts is how many
+ * kernels there are. So some wait: a norm, a product, then its nonlinearity or its positions; as
+ * soon as an op comes that does not belong there, all that wait are queued, as few kernels. Every
+ * op's result is written, whether anybody reads it or not. */
+#include "device.h"
+#include "tensor.h"
+
+#include <string.h>
+
+/* What is done in one kernel, up to so many tokens; no byte depends on it. Each has been checked
+ * under emulation and none has been timed: the numbers are a guess, to be settled by gpu_bench,
+ * which runs the same step with and without. What a block does again grows with the tokens, so
+ * heads are for few of them; tails cost no more than what they stand for. */
+enum fuse { NORM_HALF, ROWS_HALF, GLU_HALF, ROPE_HALF, FUSES };
+static const struct {
+    const char *what;
+    int most;
+} fuse[FUSES] = {
+    [NORM_HALF] = {"norm, then a product of half floats", 2},
+    [ROWS_HALF] = {"activations, then a product of half floats", 2},
+    [GLU_HALF] = {"a product of half floats, then the nonlinearity", 8},
+    [ROPE_HALF] = {"a product of half floats, then positions and append", 8},
+};
+
+__attribute__((visibility("default"))) void llm_cuda_fuse(struct backend *b, int most);
+
+/* For measurements and tests: up to so many tokens; 0: nothing; -1: as the table says. */
+void llm_cuda_fuse(struct backend *b, int most)
+{
+    cuda_flush(cuda_of(b), NULL);
+    cuda_graphs_drop(cuda_of(b));
+    cuda_of(b)->most = most;
+}
+
+enum { FEW = 8, HEAD_BYTES = 48 << 10 }; // tokens of the kernels for few; shared memory of a head
+
+static bool fused(const struct cuda *c, enum fuse f, int n)
+{
+    return n <= (c->most < 0 ? fuse[f].most : c->most);
+}
+
+static bool half(int type)
+{
+    return type == T_F16 || type == T_BF16;
+}
+
+static bool idle(const struct cuda *c, int n)
+{
+    return c->failed.code != ERR_NONE || c->broken || n < 1;
+}
+
+bool cuda_ready(struct cuda *c, int n)
+{
+    cuda_flush(c, NULL);
+    return !idle(c, n);
+}
+
+/* ---- activations ---- */
+
+/* Can what waits leave x as activations of a type? A norm or a nonlinearity by itself can, and one
+ * behind a product for BF16. */
+static bool leaves(const struct cuda *c, int type, const float *x, int n, int cols)
+{
+    const struct cuda_op *last = c->n_ops ? &c->op[c->n_ops - 1] : NULL;
+
+    if (!last || last->y != x || last->n != n || last->dim != cols || type == T_F16 ||
+        cols % (matrix_format(type).block == 256 ? 256 : 64))
+        return false;
+    if (c->n_ops > 1)
+        return last->kind == CUDA_GLU && type == T_BF16;
+    return (last->kind == CUDA_NORM || last->kind == CUDA_GLU) && cols <= CUDA_FUSED;
+}
+
+/* x as activations for a type, once an op and kind; acts[k].n 0: not there yet. */
+static const struct cuda_act *prepare(struct cuda *c, struct cuda_act acts[CUDA_ACTS], int type,
+                                      const float *x, int n, int cols)
+{
+    int block = matrix_format(type).block, k = type == T_F16 ? CUDA_ACT_F16
+                                               : type == T_BF16
+                                                   ? CUDA_ACT_BF16
+                                                   : (block == 256 ? CUDA_ACT_256 : CUDA_ACT_32);
+
+    if (k == CUDA_ACT_BF16 && c->n_ops > 1 && leaves(c, type, x, n, cols))
+        k = CUDA_ACT_NEXT; // that product may be reading the other one
+    if (acts[CUDA_ACT_NEXT].n && k == CUDA_ACT_BF16)
+        k = CUDA_ACT_NEXT;
+    if (acts[k].n)
+        return &acts[k];
+    block = block == 16 ? 32 : block;
+    if (!cuda_grow(c, &c->act[k], cuda_act_bytes(n, cols, block)))
+        return NULL;
+    acts[k] = cuda_act_place(c->act[k].p, n, cols, block);
+    if (leaves(c, type, x, n, cols)) {
+        cuda_flush(c, &acts[k]);
+        return &acts[k];
+    }
+    cuda_flush(c, NULL);
+    if (block == 1)
+        cuda_act_half(&acts[k], x, type, c->stream);
+    else
+        cuda_act_quantize(&acts[k], x, c->stream);
+    return &acts[k];
+}
+
+/* ---- products ---- */
+
+static bool all_half(const struct weight *w)
+{
+    for (int i = 0; i < w->n_parts; i++)
+        if (w->part[i].w_d && !half(((const struct cuda_rows *)w->part[i].w_d)->m.type))
+            return false;
+    return true;
+}
+
+/* Do (n, dim) values at a and (n, of) at b touch? */
+static bool touch(const float *a, int dim, const float *b, int of, int n)
+{
+    uintptr_t p = (uintptr_t)a, q = (uintptr_t)b;
+
+    return p < q + (size_t)n * (size_t)of * sizeof(float) &&
+           q < p + (size_t)n * (size_t)dim * sizeof(float);
+}
+
+/* May the blocks of product p make its activations? norm: of the norm that waits. */
+static bool head_fits(const struct cuda *c, const struct cuda_op *p, const struct cuda_op *norm)
+{
+    const int cols = p->w.cols;
+
+    if (p->n > FEW || cols % MATRIX_TILE || !all_half(&p->w) ||
+        !fused(c, norm ? NORM_HALF : ROWS_HALF, p->n))
+        return false;
+    if (norm &&
+        (norm->kind != CUDA_NORM || norm->add || norm->y == norm->x || norm->y != p->x ||
+         norm->n != p->n || norm->dim != cols || touch(norm->x, cols, p->y, p->w.rows, p->n) ||
+         touch(norm->y, cols, p->y, p->w.rows, p->n)))
+        return false;
+    return cuda_act_bytes(p->n, cols, 1) +
+               (norm ? (size_t)(p->n + 1) * (size_t)cols * sizeof(float) : 0) <=
+           HEAD_BYTES;
+}
+
+/* Blocks of one kernel are in no order: what some of them write behind product p no other may read
+ * or write ahead of it. A norm's values that are overwritten need not be written. */
+static bool tail_safe(const struct cuda_op *p, const struct cuda_op *norm, const struct cuda_op *op)
+{
+    if (op->kind == CUDA_ROPE)
+        return true; // its results stand where the product's do
+    if (touch(op->y, op->dim, p->y, p->w.rows, p->n))
+        return false;
+    if (norm)
+        return !touch(op->y, op->dim, norm->x, norm->dim, p->n) &&
+               (!touch(op->y, op->dim, norm->y, norm->dim, p->n) ||
+                (op->y == norm->y && op->dim >= norm->dim));
+    return !p->head || !touch(op->y, op->dim, p->x, p->w.cols, p->n);
+}
+
+/* May op stand behind the product that waits? */
+static bool tail_fits(const struct cuda *c, const struct cuda_op *op)
+{
+    const struct cuda_op *p = c->n_ops ? &c->op[c->n_ops - 1] : NULL;
+    const struct cuda_attn *a = &op->attn;
+    int rows;
+
+    if (!p || p->kind != CUDA_LINEAR || p->add || p->y != op->x || p->n != op->n || p->n > FEW ||
+        !all_half(&p->w) || !fused(c, op->kind == CUDA_GLU ? GLU_HALF : ROPE_HALF, p->n) ||
+        !tail_safe(p, c->n_ops > 1 ? &c->op[0] : NULL, op))
+        return false;
+    rows = op->kind == CUDA_GLU ? p->w.rows : a->head_dim;
+    if (op->kind == CUDA_GLU && (!op->gated || op->dim % MATRIX_ROWS || 2 * op->dim != rows))
+        return false;
+    if (op->kind == CUDA_ROPE && (a->q_norm.w || a->k_norm.w || a->head_dim % (2 * MATRIX_ROWS) ||
+                                  (a->rope_pairs_apart && a->rope_dims % (2 * MATRIX_ROWS)) ||
+                                  (a->n_heads + 2 * a->n_kv_heads) * a->head_dim != p->w.rows))
+        return false;
+    for (int i = 0, row = 0; i < p->w.n_parts; row += p->w.part[i++].rows) {
+        const struct cuda_rows *r = p->w.part[i].w_d;
+
+        if (r && (r->m.rows % rows || row % rows))
+            return false;
+    }
+    return true;
+}
+
+/* A product by one matrix of its weight, for few tokens. */
+static void multiply_few(struct cuda *c, const struct cuda_op *p, const struct cuda_matrix *m,
+                         const struct cuda_act *a, const struct cuda_head *head,
+                         const struct cuda_tail *tail)
+{
+    if (half(m->type))
+        cuda_linear_half_few(p->y, p->w.rows, p->add, m, a, head, tail, c->sms, c->stream);
+    else if (p->n == 1)
+        cuda_linear_one(p->y, p->add, m, a, c->stream);
+    else if (a->block == 256)
+        cuda_linear_few_k(p->y, p->w.rows, p->add, m, a, c->stream);
+    else
+        cuda_linear_few(p->y, p->w.rows, p->add, m, a, c->stream);
+}
+
+static void multiply_many(struct cuda *c, const struct cuda_op *p, const struct cuda_matrix *m,
+                          const struct cuda_act *a)
+{
+    if (half(m->type)) {
+        size_t part = p->n <= 64 ? cuda_linear_part_bytes(m, p->n) : 0;
+
+        if (!part || cuda_grow(c, &c->part, part))
+            cuda_linear_half(p->y, p->w.rows, p->add, m, a, c->part.p, c->part.bytes, c->sms,
+                             c->stream);
+    } else {
+        cuda_linear_many(p->y, p->w.rows, p->add, m, a, c->sms, c->stream);
+    }
+}
+
+/* Product p, with a norm ahead and an op behind it where these are not NULL. */
+static void multiply(struct cuda *c, struct cuda_op *p, const struct cuda_op *norm,
+                     const struct cuda_op *op, const struct cuda_act *out)
+{
+    struct cuda_head head = {.kind = CUDA_HEAD_NONE};
+    struct cuda_tail tail = {.kind = CUDA_TAIL_NONE};
+
+    if (p->head)
+        head = norm ? (struct cuda_head){CUDA_HEAD_NORM, norm->x, norm->y, norm->norm}
+                    : (struct cuda_head){.kind = CUDA_HEAD_ROWS, .x = p->x};
+    if (op && op->kind == CUDA_GLU)
+        tail = (struct cuda_tail){.kind = CUDA_TAIL_GLU, .glu = op->y, .act = op->act};
+    if (op && norm && op->kind == CUDA_GLU && op->y == norm->y)
+        head.y = NULL; // it is overwritten
+    if (op && op->kind == CUDA_GLU && out)
+        tail.a = *out;
+    if (op && op->kind == CUDA_ROPE)
+        tail = (struct cuda_tail){.kind = CUDA_TAIL_ROPE,
+                                  .attn = op->attn,
+                                  .kv = op->kv,
+                                  .layer = op->layer,
+                                  .st = c->now};
+    for (int i = 0, row = 0; i < p->w.n_parts && !idle(c, p->n); row += p->w.part[i++].rows) {
+        struct cuda_rows *r = p->w.part[i].w_d;
+        const struct cuda_act *a = NULL;
+        struct cuda_act own = {.n = p->n, .cols = p->w.cols};
+        struct cuda_matrix m;
+
+        if (!r)
+            continue;
+        m = r->m;
+        m.row0 = row;
+        own.block = matrix_format(m.type).block;
+        if (m.type == T_F32)
+            cuda_linear_float(p->y, p->w.rows, p->add, &m, p->x, p->n, c->stream);
+        else if (!(a = p->head ? &own : prepare(c, p->acts, m.type, p->x, p->n, p->w.cols)))
+            return;
+        else if (p->n <= FEW)
+            multiply_few(c, p, &m, a, &head, &tail);
+        else
+            multiply_many(c, p, &m, a);
+        head.y = NULL; // it is written
+    }
+}
+
+/* What waits is queued, and what product p reads is there: its activations too, unless its blocks
+ * make them. */
+static bool inputs(struct cuda *c, struct cuda_op *p)
+{
+    for (int i = 0; i < p->w.n_parts && !p->head; i++) {
+        const struct cuda_rows *r = p->w.part[i].w_d;
+
+        if (r && r->m.type != T_F32 && !prepare(c, p->acts, r->m.type, p->x, p->n, p->w.cols))
+            return false;
+    }
+    cuda_flush(c, NULL);
+    return true;
+}
+
+/* ---- the queue ---- */
+
+void cuda_flush(struct cuda *c, const struct cuda_act *a)
+{
+    struct cuda_op op[CUDA_OPS];
+    int n = c->n_ops, p = n > 1 && c->op[0].kind != CUDA_LINEAR; // of the product, if there is one
+
+    if (!n)
+        return;
+    memcpy(op, c->op, (size_t)n * sizeof(*op));
+    c->n_ops = 0;
+    if (op[p].kind == CUDA_LINEAR)
+        multiply(c, &op[p], p ? &op[0] : NULL, p + 1 < n ? &op[p + 1] : NULL, a);
+    else if (op[0].kind == CUDA_NORM)
+        cuda_norm(op[0].y, op[0].x, &op[0].norm, op[0].n, op[0].dim, op[0].add, a, c->stream);
+    else if (op[0].kind == CUDA_GLU)
+        cuda_glu(op[0].y, op[0].x, op[0].n, op[0].dim, op[0].gated, op[0].act, a, c->stream);
+    else
+        cuda_rope_kv(op[0].y, &op[0].attn, &op[0].kv, op[0].layer, &c->now, c->stream);
+}
+
+static void add(struct cuda *c, const struct cuda_op *op)
+{
+    c->op[c->n_ops++] = *op;
+    if (op->n > CUDA_GRAPH_TOKENS || op->kind == CUDA_ROPE || (op->kind == CUDA_LINEAR && op->add))
+        cuda_flush(c, NULL); // nothing is done with it
+}
+
+static void push_product(struct cuda *c, const struct cuda_op *op)
+{
+    struct cuda_op p = *op;
+
+    p.head = c->n_ops == 1 && head_fits(c, &p, &c->op[0]);
+    if (p.head) {
+        add(c, &p);
+        return;
+    }
+    p.head = head_fits(c, &p, NULL) &&
+             !(c->n_ops > 1 && leaves(c, T_BF16, p.x, p.n, p.w.cols)); // those cost nothing
+    if (!inputs(c, &p) || idle(c, p.n))
+        return;
+    add(c, &p);
+}
+
+void cuda_push(struct cuda *c, const struct cuda_op *op)
+{
+    if (idle(c, op->n)) {
+        cuda_flush(c, NULL);
+        return;
+    }
+    if (op->kind == CUDA_LINEAR) {
+        push_product(c, op);
+        return;
+    }
+    if (op->kind == CUDA_NORM || !tail_fits(c, op))
+        cuda_flush(c, NULL);
+    if (!idle(c, op->n))
+        add(c, op);
+}
