@@ -103,6 +103,33 @@ struct step {
 
 enum { STEP_RUN = 0, STEP_REPLAY = 1 };
 
+/* What is asked of a row of logits that stays on a device. */
+enum { PICK_MOST = 128, PICK_IDS = 16 };
+struct pick_ask {
+    int row;
+    int n;                // tokens wanted, the likeliest, 1 to PICK_MOST
+    float temp[2];        // temperatures of the masses that are wanted; 0: none
+    float draw;           // temperature of a draw from all tokens; 0: none
+    uint32_t key[2];      // of the draw's noise, rng.h
+    uint64_t pos;         // and its position
+    int n_ids;            // at most PICK_IDS
+    int32_t id[PICK_IDS]; // tokens whose logits are wanted
+};
+
+/* The answer. NaN and +infinity count as -infinity. */
+struct pick {
+    double mass[2];    // sum of exp(x / temp - item[0].x / temp), as of row_exp, blocks in order
+    float x[PICK_IDS]; // logits of id
+    int n;             // of item: fewer where no more are above -infinity
+    int32_t drawn;     // argmax of x / draw + Gumbel noise, the lowest of equals
+    float drawn_x;     // its logit
+    int reserved;
+    struct pick_item {
+        float x;
+        int32_t id;
+    } item[PICK_MOST]; // likeliest first, the lowest of equals first
+};
+
 struct backend;
 
 struct backend_ops {
@@ -163,6 +190,12 @@ struct backend_ops {
     /* x (n, dim) = cap * tanh(x / cap), in place. Gemma Team 2024 (Gemma 2), section 2. */
     void (*softcap)(struct backend *b, float *x_d, float cap, int n, int dim);
 
+    /* Answers to n questions about rows of `vocab` logits that a step has left at logits_d: after
+     * step_end, and done when it returns. NULL where the rows are in host memory. The values and
+     * the choices are those of rank.h and sample.h. Gumbel 1954 (a draw as an argmax). */
+    int (*pick)(struct backend *b, const float *logits_d, int vocab, const struct pick_ask *ask,
+                int n, struct pick *out, struct err *e);
+
     /* A row of n logits in host memory, in blocks of BACKEND_ROW, the last of which may be
      * shorter; outside the bracket, and done when they return.
      * max (blocks) = the largest of each; NaN counts as -infinity. These four are the CPU's alone,
@@ -206,7 +239,7 @@ int backend_cpu_threads(const struct backend *b);
 /* A GPU: what llm-cuda.so is asked for, by its function
  * struct backend *llm_cuda_open(const struct backend_cuda *o, struct err *e);
  * ERR_ARG when there is no such GPU, or no driver for it. */
-enum { BACKEND_CUDA_VERSION = 2 }; // of this header
+enum { BACKEND_CUDA_VERSION = 3 }; // of this header
 struct backend_cuda {
     int version;
     int device;

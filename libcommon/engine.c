@@ -10,6 +10,7 @@
 #include "hidden.h"
 #include "kv.h"
 #include "mem.h"
+#include "rows.h"
 #include "runner.h"
 #include "sched.h"
 #include "search.h"
@@ -49,7 +50,7 @@ struct engine {
     const struct model *model; // its
     int ctx;
     struct sched sched;
-    struct sample_work work;
+    struct rows rows;
     struct job **job;   // (n_jobs) in the order of submission; done ones wait for poll
     int n_jobs, n_left; // of them, unfinished
     size_t cap_jobs;
@@ -101,9 +102,9 @@ struct engine *engine_open(const struct engine_opt *o, const char *path, struct 
         free(en);
         return NULL;
     }
+    rows_open(&en->rows, &en->run);
     en->model = en->run.model;
     en->ctx = en->run.o.ctx;
-    en->work.rank.backend = en->run.host;
     if (!o->no_cache && !en->model->whole)
         kv_cache(&en->run.kv);
     sched_open(&en->sched, &en->run.kv, en->run.o.batch_tokens, o->batch, en->run.o.rows);
@@ -120,8 +121,8 @@ void engine_close(struct engine *en)
         job_free(en, en->job[i]);
     job_free(en, en->polled);
     free(en->job);
-    sample_free(&en->work);
     sched_close(&en->sched);
+    rows_close(&en->rows);
     runner_close(&en->run);
     free(en);
 }
@@ -274,20 +275,18 @@ static void finish(struct engine *en, struct job *j, enum engine_finish how)
     kv_release(&en->run.kv, &j->seq.kv);
 }
 
-/* Of the i-th token of the output. */
-static void note_logprobs(struct engine *en, struct job *j, const float *logit, int32_t id,
-                          size_t i)
+/* Of the i-th token of the output, behind a row. */
+static void note_logprobs(struct engine *en, struct job *j, int row, int32_t id, size_t i)
 {
     size_t n = (size_t)j->r.n_logprobs;
 
     mem_grow(&j->logprob, &j->cap_logprob, i + 1, sizeof(*j->logprob));
     mem_grow(&j->top, &j->cap_top, (i + 1) * n, sizeof(*j->top));
-    j->logprob[i] = sample_logprobs(&en->work, logit, en->model->vocab, id,
-                                    n ? j->top + i * n : NULL, j->r.n_logprobs);
+    j->logprob[i] = rows_logprobs(&en->rows, row, id, n ? j->top + i * n : NULL, j->r.n_logprobs);
 }
 
 /* The next token of a job that generates. */
-static void generate(struct engine *en, struct job *j, const float *logit)
+static void generate(struct engine *en, struct job *j)
 {
     const struct tok *tok = en->model->tok;
     const struct answer_stop stop = {j->r.stop, j->r.n_stop};
@@ -296,21 +295,17 @@ static void generate(struct engine *en, struct job *j, const float *logit)
     bool end, stopped = false;
     int32_t id;
 
-    j->seen.token = j->seq.token;
-    j->seen.n_prompt = j->r.n_token;
-    j->seen.n = j->seq.n;
     if (j->r.grammar && !(allow = grammar_mask(&j->grammar, &why))) {
         finish(en, j, why.code ? ENGINE_GRAMMAR : ENGINE_STOP);
         return;
     }
-    id = sample_draw(&en->work, &j->r.sample, &j->seen, allow, &j->noise, logit, en->model->vocab,
-                     j->seq.n);
+    id = rows_draw(&en->rows, j->seq.row, &j->r.sample, &j->seen, allow, &j->noise, j->seq.n);
     if (id < 0) {
         finish(en, j, ENGINE_FAILED);
         return;
     }
     if (j->r.n_logprobs)
-        note_logprobs(en, j, logit, id, (size_t)n_out(j));
+        note_logprobs(en, j, j->seq.row, id, (size_t)n_out(j));
     push(j, id);
     en->count.generated++;
     end = tok_is_end(tok, id) || (j->r.end_token && id == j->r.end_token);
@@ -325,10 +320,10 @@ static void generate(struct engine *en, struct job *j, const float *logit)
 }
 
 /* The next slot of a job that is read: its distribution, the likeliest choice, what follows. */
-static void read_slot(struct engine *en, struct job *j, const float *logit)
+static void read_slot(struct engine *en, struct job *j)
 {
     const struct engine_slot *s = &j->r.slot[j->at_slot++];
-    int top = sample_choice(logit, s->choice, s->n_choice, j->p + j->n_p);
+    int top = rows_choice(&en->rows, j->seq.row, s->choice, s->n_choice, j->p + j->n_p);
 
     j->n_p += s->n_choice;
     if (j->at_slot == j->r.n_slots) {
@@ -341,15 +336,14 @@ static void read_slot(struct engine *en, struct job *j, const float *logit)
 }
 
 /* The log-probabilities of tokens that are given: row i is behind token `at` + i. */
-static void read_given(struct engine *en, struct job *j, const float *logit)
+static void read_given(struct engine *en, struct job *j)
 {
     int at = j->seq.want - j->seq.n_rows;
 
     for (int i = 0; i < j->seq.n_rows; i++, at++) {
         int k = at + 1 - j->r.n_token; // of the output
 
-        note_logprobs(en, j, logit + (size_t)i * (size_t)en->model->vocab, j->seq.token[at + 1],
-                      (size_t)k);
+        note_logprobs(en, j, j->seq.row + i, j->seq.token[at + 1], (size_t)k);
         if (!isfinite(j->logprob[k])) {
             finish(en, j, ENGINE_FAILED);
             return;
@@ -373,16 +367,20 @@ static bool searches(const struct job *j)
 }
 
 /* The rows of a search: those of all its lines, in whichever step they come. */
-static void read_search(struct engine *en, struct job *j, const float *logit)
+static void read_search(struct engine *en, struct job *j)
 {
     bool any = false;
 
     for (int i = 0; i < j->search.beam.n_running; i++) {
         const struct sched_seq *q = search_seq(&j->search, i);
+        const float *row;
 
         if (!q->n_rows)
             continue;
-        search_offer(&j->search, i, &en->work, logit + (size_t)q->row * (size_t)en->model->vocab);
+        row = rows_at(&en->rows, q->row);
+        while (en->rows.failed.code == ERR_NONE &&
+               !search_offer(&j->search, i, &en->rows.work, row))
+            row = rows_fetch(&en->rows, q->row);
         en->count.generated++;
         any = true;
     }
@@ -393,22 +391,68 @@ static void read_search(struct engine *en, struct job *j, const float *logit)
 }
 
 /* What a step's logits, or hidden states, mean to a job. */
-static void read_rows(struct engine *en, struct job *j, const float *logit)
+static void read_rows(struct engine *en, struct job *j)
 {
-    const float *row = logit + (size_t)j->seq.row * (size_t)en->run.width;
-
     if (searches(j))
-        read_search(en, j, logit);
+        read_search(en, j);
     else if (!j->seq.n_rows)
         return;
     else if (en->o.hidden)
-        read_hidden(en, j, row);
+        read_hidden(en, j, rows_at(&en->rows, j->seq.row));
     else if (j->r.n_slots)
-        read_slot(en, j, row);
+        read_slot(en, j);
     else if (j->r.n_given)
-        read_given(en, j, row);
+        read_given(en, j);
     else
-        generate(en, j, row);
+        generate(en, j);
+}
+
+/* What a job will want to know of its i-th row; false: the row. */
+static bool ask_row(const struct engine *en, struct job *j, int i, struct pick_ask *ask)
+{
+    const struct engine_slot *slot = &j->r.slot[j->at_slot];
+
+    if (j->r.n_slots)
+        return sample_ask_choice(slot->choice, slot->n_choice, ask);
+    if (j->r.n_given)
+        return sample_ask_logprobs(j->seq.token[j->seq.want - j->seq.n_rows + i + 1],
+                                   j->r.n_logprobs, ask);
+    return sample_ask(&j->r.sample, &j->seen, j->r.grammar, &j->noise, en->model->vocab, j->seq.n,
+                      j->r.n_logprobs, ask);
+}
+
+/* Ask a device about the rows of a job, which the sampler sees as it is now. */
+static void ask_rows(struct engine *en, struct job *j)
+{
+    struct pick_ask *ask;
+
+    j->seen.token = j->seq.token;
+    j->seen.n_prompt = j->r.n_token;
+    j->seen.n = j->seq.n;
+    for (int i = 0; searches(j) && i < j->search.beam.n_running; i++) {
+        const struct sched_seq *q = search_seq(&j->search, i);
+
+        if (q->n_rows && (ask = rows_ask(&en->rows, q->row)) && !search_ask(&j->search, i, ask))
+            rows_want(&en->rows, q->row);
+    }
+    for (int i = 0; !searches(j) && i < j->seq.n_rows; i++)
+        if ((ask = rows_ask(&en->rows, j->seq.row + i)) && !ask_row(en, j, i, ask))
+            rows_want(&en->rows, j->seq.row + i);
+}
+
+/* Compute a step, and what its rows mean to n jobs. */
+static int compute(struct engine *en, const struct step *s, struct job **job, int n, struct err *e)
+{
+    if (rows_step(&en->rows, s, e))
+        return -1;
+    for (int i = 0; i < n; i++)
+        ask_rows(en, job[i]);
+    if (rows_go(&en->rows, e))
+        return -1;
+    for (int i = 0; i < n; i++)
+        read_rows(en, job[i]);
+    *e = en->rows.failed;
+    return e->code == ERR_NONE ? 0 : -1;
 }
 
 static double now(void)
@@ -465,24 +509,21 @@ int engine_step(struct engine *en, struct err *e)
     struct job **job = mem_new(most * sizeof(struct job *));
     struct sched_seq **seq = mem_new(most * sizeof(struct sched_seq *));
     const struct step *s;
-    const float *logit = NULL;
     double t0 = now();
-    int n, n_seq;
+    int n, n_seq, rc = 0;
 
     n = active(en, job, seq, &n_seq);
     s = n ? sched_step(&en->sched, seq, n_seq) : NULL;
     assert(s || !n);
     if (s)
-        logit = runner_step(&en->run, s, e);
-    for (int i = 0; logit && i < n; i++)
-        read_rows(en, job[i], logit);
-    if (logit) {
+        rc = compute(en, s, job, n, e);
+    if (s && !rc) {
         sched_done(&en->sched, now() - t0);
         count(en);
     }
     free(job);
     free(seq);
-    return s && !logit ? -1 : 0;
+    return rc;
 }
 
 /* The next best of a search, as the job's own tokens and text. */
@@ -531,6 +572,8 @@ int engine_poll(struct engine *en, struct engine_result *out)
 
     job_free(en, en->polled);
     en->polled = NULL;
+    if (en->rows.failed.code != ERR_NONE) // what a lost device has left may be wrong
+        return 0;
     while (i < en->n_jobs && !en->job[i]->done) {
         if (en->o.ordered)
             return 0;

@@ -119,7 +119,7 @@ bool rank_row(struct rank *r, const float *row, int n)
     r->row = row;
     r->n = n;
     r->temp = 1;
-    r->listed = r->have_e = false;
+    r->listed = r->have_e = r->lacks = false;
     r->backend->ops->row_max(r->backend, r->max, r->row, n);
     for (int i = 0; i < blocks(r); i++)
         if (r->max[i] > top)
@@ -136,10 +136,142 @@ bool rank_row(struct rank *r, const float *row, int n)
     return true;
 }
 
+/* ---- the front of a row on a device ---- */
+
+/* Of the front, those that no token outside can stand before. */
+static int certain(const struct rank *r)
+{
+    const struct rank_known *f = &r->front;
+    int n = f->n;
+
+    while (!f->whole && n > 0 && before(&f->floor, &f->item[n - 1]))
+        n--;
+    return n;
+}
+
+/* Sort it anew and leave out what is not certain. */
+static void settle(struct rank *r)
+{
+    qsort(r->front.item, (size_t)r->front.n, sizeof(r->front.item[0]), compare);
+    r->front.n = certain(r);
+}
+
+bool rank_pick(struct rank *r, const struct pick_ask *ask, const struct pick *pick, int n)
+{
+    struct rank_known *f = &r->front;
+
+    room(r, n);
+    r->row = NULL;
+    r->n = n;
+    r->temp = 1;
+    r->listed = r->have_e = r->lacks = false;
+    *f = (struct rank_known){.n = pick->n, .pick = pick, .ask = ask};
+    f->whole = pick->n < ask->n || pick->n == n;
+    for (int i = 0; i < f->n; i++)
+        f->item[i] = (struct rank_item){pick->item[i].x, pick->item[i].id};
+    if (!f->n)
+        return false;
+    f->floor = f->item[f->n - 1];
+    r->best = f->item[0];
+    return true;
+}
+
+bool rank_lowered(struct rank *r)
+{
+    struct rank_known *f = &r->front;
+    int n = 0;
+
+    for (int i = 0; i < f->n; i++)
+        if (finite_x(f->item[i].x))
+            f->item[n++] = f->item[i];
+    f->n = n;
+    f->pick = NULL;
+    settle(r);
+    r->lacks = r->lacks || (!f->n && !f->whole);
+    if (f->n)
+        r->best = f->item[0];
+    return f->n > 0;
+}
+
+/* Of different values the quotients may be equal, also of the front's last and those outside. */
+static void temper_front(struct rank *r, float temp)
+{
+    struct rank_known *f = &r->front;
+
+    for (int i = 0; i < f->n; i++)
+        f->item[i].x /= temp;
+    f->floor.x /= temp;
+    f->floor.id = temp == 1 ? f->floor.id : -1;
+    settle(r);
+    for (; f->n > 0 && f->item[f->n - 1].x == -INFINITY; f->n--)
+        f->whole = true; // what is outside is no larger
+}
+
+/* Exponentials of the front, where those of a row would be. */
+static void weigh_front(struct rank *r)
+{
+    for (int i = 0; i < r->front.n; i++)
+        r->e[r->front.item[i].id] = num_exp(r->front.item[i].x - r->best.x);
+    r->have_e = true;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct rank_item *x = a, *y = b;
+
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+/* List those of at least `floor` in the order of their ids, as gather does; all: -infinity. */
+static void gather_front(struct rank *r, float floor)
+{
+    struct rank_known *f = &r->front;
+
+    r->lacks = r->lacks || !(f->whole || f->floor.x < floor);
+    weigh_front(r);
+    r->n_items = 0;
+    for (int i = 0; i < f->n; i++)
+        if (f->item[i].x >= floor && f->item[i].x > -INFINITY)
+            r->item[r->n_items++] = f->item[i];
+    qsort(r->item, (size_t)r->n_items, sizeof(*r->item), by_id);
+    r->listed = true;
+}
+
+static double front_mass(struct rank *r)
+{
+    const struct rank_known *f = &r->front;
+
+    for (int i = 0; f->pick && i < 2; i++)
+        if (f->ask->temp[i] == r->temp)
+            return f->pick->mass[i];
+    r->lacks = true;
+    return 1;
+}
+
+float rank_logit(struct rank *r, int32_t id)
+{
+    const struct rank_known *f = &r->front;
+
+    if (r->row)
+        return r->row[id];
+    for (int i = 0; f->pick && i < f->pick->n; i++)
+        if (f->pick->item[i].id == id)
+            return f->pick->item[i].x;
+    for (int i = 0; f->pick && i < f->ask->n_ids; i++)
+        if (f->ask->id[i] == id)
+            return finite_x(f->pick->x[i]) ? f->pick->x[i] : -INFINITY;
+    if (f->pick && f->pick->drawn == id)
+        return f->pick->drawn_x;
+    r->lacks = true;
+    return -INFINITY;
+}
+
 void rank_temper(struct rank *r, float temp)
 {
     r->temp = temp;
     r->best.x /= temp;
+    if (!r->row)
+        temper_front(r, temp);
 }
 
 /* List the row's values of at least `floor`. */
@@ -147,6 +279,10 @@ static void gather(struct rank *r, float floor)
 {
     int n = 0;
 
+    if (!r->row) {
+        gather_front(r, floor);
+        return;
+    }
     for (int b = 0; b < blocks(r); b++) {
         int i = b * BACKEND_ROW, end = r->n - i < BACKEND_ROW ? r->n : i + BACKEND_ROW;
 
@@ -181,6 +317,16 @@ static float floor_of(struct rank *r, int m)
 
 void rank_front(struct rank *r, int m)
 {
+    if (!r->listed && !r->row) {
+        const struct rank_known *f = &r->front;
+
+        weigh_front(r);
+        r->n_items = m < f->n ? m : f->n;
+        r->lacks = r->lacks || (m > f->n && !f->whole);
+        memcpy(r->item, f->item, (size_t)r->n_items * sizeof(*r->item));
+        r->listed = true;
+        return;
+    }
     if (!r->listed)
         gather(r, floor_of(r, m));
     rank_sort(r->item, r->n_items, m);
@@ -233,6 +379,8 @@ double rank_mass(struct rank *r)
 {
     double all = 0;
 
+    if (!r->listed && !r->row)
+        return front_mass(r);
     if (!r->listed) {
         all = row_mass(r);
         if (isfinite(all))
@@ -355,7 +503,10 @@ void rank_reach(struct rank *r, float p)
         r->n_items = rank_cover(r, r->item, r->n_items, want);
         return;
     }
-    rank_front(r, FRONT); // a handful mostly suffices
+    if (r->row || r->front.n >= FRONT)
+        rank_front(r, FRONT); // a handful mostly suffices
+    else
+        rank_front(r, r->front.n);
     for (int i = 0; i < r->n_items; i++) {
         sum += (double)rank_exp(r, &r->item[i]);
         if (sum >= want) {
@@ -363,5 +514,7 @@ void rank_reach(struct rank *r, float p)
             return;
         }
     }
-    cover_row(r, want);
+    if (r->row)
+        cover_row(r, want);
+    r->lacks = r->lacks || !r->row;
 }

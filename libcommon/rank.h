@@ -4,7 +4,11 @@
  * those are looked into. Values are x / temp in float; their order is that of
  * the value, then of the id, so a set cut from a row is the same however it is found.
  * A row that holds NaN or +infinity is taken as if -infinity stood there, and
- * values of -infinity are as good as not there. */
+ * values of -infinity are as good as not there.
+ *
+ * Of a row that stayed on a device only its front is here, the likeliest tokens, and what else was
+ * asked for. What follows from that is the same as of the row; what does not sets `lacks`, and the
+ * row itself is needed. */
 #ifndef RANK_H
 #define RANK_H
 
@@ -19,10 +23,23 @@ struct rank_item {
     int32_t id;
 };
 
+/* What is known of tokens that are not in a front: their values are less than floor.x, or equal
+ * and their ids are above floor.id. */
+struct rank_known {
+    struct rank_item item[PICK_MOST]; // (n) in order
+    int n;
+    bool whole; // there are no more tokens
+    struct rank_item floor;
+    const struct pick *pick; // for its masses, until values change
+    const struct pick_ask *ask;
+};
+
 /* A row under work and the scratch for it. Zeroed, but for backend, is empty. */
 struct rank {
     struct backend *backend; // lent, for row_max and row_exp
-    const float *row;        // (n)
+    const float *row;        // (n); NULL: front is what is known of it
+    struct rank_known front;
+    bool lacks; // the front did not suffice: what came of it means nothing
     int n;
     float temp;
     struct rank_item best;
@@ -44,6 +61,14 @@ void rank_free(struct rank *r);
 /* Begin with a row, which is borrowed until the next one. False when it has no finite
  * number. best, the greedy choice, is set. */
 bool rank_row(struct rank *r, const float *row, int n);
+/* The same with what a device said of a row of n; both are borrowed. */
+bool rank_pick(struct rank *r, const struct pick_ask *ask, const struct pick *pick, int n);
+/* The front's values have become others, none of them larger, as those of tokens outside may have.
+ * Sets them in order again; false when none is finite. */
+bool rank_lowered(struct rank *r);
+/* The value of a token before it was divided by a temperature. */
+float rank_logit(struct rank *r, int32_t id);
+
 /* Divide by a temperature before anything is cut; best.id stays. */
 void rank_temper(struct rank *r, float temp);
 

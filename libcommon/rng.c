@@ -1,34 +1,6 @@
 /* rng.c - counter-based random numbers: f(seed, stream, position, lane). */
 #include "rng.h"
 
-#include "num.h"
-
-#include <string.h>
-
-/* Philox's multipliers, and what its key grows by each round. */
-#define MUL_0 0xD2511F53u
-#define MUL_1 0xCD9E8D57u
-#define KEY_0 0x9E3779B9u
-#define KEY_1 0xBB67AE85u
-
-void rng_philox(const uint32_t ctr[4], const uint32_t key[2], uint32_t out[4])
-{
-    uint32_t c[4] = {ctr[0], ctr[1], ctr[2], ctr[3]}, k0 = key[0], k1 = key[1];
-
-    for (int i = 0; i < 10; i++) {
-        uint64_t a = (uint64_t)MUL_0 * c[0], b = (uint64_t)MUL_1 * c[2];
-        uint32_t c1 = c[1], c3 = c[3];
-
-        c[0] = (uint32_t)(b >> 32) ^ c1 ^ k0;
-        c[1] = (uint32_t)b;
-        c[2] = (uint32_t)(a >> 32) ^ c3 ^ k1;
-        c[3] = (uint32_t)a;
-        k0 += KEY_0;
-        k1 += KEY_1;
-    }
-    memcpy(out, c, sizeof(c));
-}
-
 struct rng rng_stream(uint64_t seed, uint64_t name_hi, uint64_t name_lo)
 {
     uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)}, x[4];
@@ -37,13 +9,6 @@ struct rng rng_stream(uint64_t seed, uint64_t name_hi, uint64_t name_lo)
 
     rng_philox(ctr, key, x);
     return (struct rng){{x[0] ^ x[2], x[1] ^ x[3]}};
-}
-
-void rng_quad(const struct rng *r, uint64_t position, uint32_t quad, uint32_t out[4])
-{
-    uint32_t ctr[4] = {quad, (uint32_t)position, (uint32_t)(position >> 32), 0};
-
-    rng_philox(ctr, r->key, out);
 }
 
 /* A round waits for the one before it; those of other quads need not. */
@@ -58,9 +23,9 @@ void rng_quads(const struct rng *r, uint64_t position, const uint32_t quad[RNG_Q
         c[2][q] = (uint32_t)(position >> 32);
         c[3][q] = 0;
     }
-    for (int i = 0; i < 10; i++, k0 += KEY_0, k1 += KEY_1)
+    for (int i = 0; i < 10; i++, k0 += RNG_KEY_0, k1 += RNG_KEY_1)
         for (int q = 0; q < RNG_QUADS; q++) {
-            uint64_t a = (uint64_t)MUL_0 * c[0][q], b = (uint64_t)MUL_1 * c[2][q];
+            uint64_t a = (uint64_t)RNG_MUL_0 * c[0][q], b = (uint64_t)RNG_MUL_1 * c[2][q];
 
             c[0][q] = (uint32_t)(b >> 32) ^ c[1][q] ^ k0;
             c[1][q] = (uint32_t)b;
@@ -88,9 +53,4 @@ double rng_unit(const struct rng *r, uint64_t position, uint32_t lane)
 uint32_t rng_below(const struct rng *r, uint64_t position, uint32_t lane, uint32_t n)
 {
     return (uint32_t)((uint64_t)rng_bits(r, position, lane) * n >> 32);
-}
-
-float rng_gumbel(uint32_t bits)
-{
-    return (float)-num_log_d(-num_log_d(((double)bits + 0.5) * 0x1p-32));
 }

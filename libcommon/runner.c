@@ -106,17 +106,22 @@ void runner_close(struct runner *r)
     *r = (struct runner){0};
 }
 
-const float *runner_step(struct runner *r, const struct step *s, struct err *e)
+int runner_step(struct runner *r, const struct step *s, struct err *e)
+{
+    return forward(r->model, r->backend, &r->kv.pages, &r->act, s, e);
+}
+
+const float *runner_rows(struct runner *r, int first, int n, struct err *e)
 {
     struct backend *b = r->backend;
-    const float *out_d = r->o.hidden ? r->act.h_d : r->act.logits_d;
-    size_t bytes = (size_t)s->n_out * (size_t)r->width * sizeof(float);
+    size_t at = (size_t)first * (size_t)r->width;
+    const float *out_d = (r->o.hidden ? r->act.h_d : r->act.logits_d) + at;
 
-    if (forward(r->model, b, &r->kv.pages, &r->act, s, e))
-        return NULL;
     if (!r->copy)
         return out_d;
-    return b->ops->download(b, r->copy, out_d, bytes, e) ? NULL : r->copy;
+    if (b->ops->download(b, r->copy + at, out_d, (size_t)n * (size_t)r->width * sizeof(float), e))
+        return NULL;
+    return r->copy + at;
 }
 
 void runner_describe(const struct runner *r, struct buf *out)

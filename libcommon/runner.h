@@ -47,8 +47,10 @@ struct runner {
 int runner_open(struct runner *r, const struct runner_opt *o, const char *path, struct err *e);
 void runner_close(struct runner *r);
 
-/* Compute a step. Its rows (n_out, width) in host memory until the next one, or NULL. */
-const float *runner_step(struct runner *r, const struct step *s, struct err *e);
+/* Compute a step. */
+int runner_step(struct runner *r, const struct step *s, struct err *e);
+/* n of its rows (n_out, width) in host memory until the next step, or NULL. */
+const float *runner_rows(struct runner *r, int first, int n, struct err *e);
 
 /* What it runs on and the memory plan, one line each, for -v. */
 void runner_describe(const struct runner *r, struct buf *out);

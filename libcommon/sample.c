@@ -36,7 +36,7 @@ static void room(struct sample_work *w, int n)
     free(w->order);
     free(w->logprob);
     w->logprob = mem_new((size_t)n * sizeof(*w->logprob));
-    w->logit = mem_new((size_t)n * sizeof(*w->logit));
+    w->logit = mem_zero((size_t)n, sizeof(*w->logit));
     w->count = mem_zero((size_t)n, sizeof(*w->count));
     w->order = mem_new((size_t)n * sizeof(*w->order));
     w->cap = n;
@@ -101,14 +101,9 @@ static bool changes(const struct sample_opt *o, const struct sample_seq *seq, co
     return allow || o->n_bias || counts(o, seq) || repeats(o, seq);
 }
 
-const float *sample_adjust(struct sample_work *w, const struct sample_opt *o,
-                           const struct sample_seq *seq, const uint64_t *allow, const float *logit,
-                           int n_vocab)
+/* Biases and penalties on w->logit. */
+static void edit(struct sample_work *w, const struct sample_opt *o, const struct sample_seq *seq)
 {
-    if (!changes(o, seq, allow))
-        return logit;
-    room(w, n_vocab);
-    copy_allowed(w->logit, logit, allow, n_vocab);
     for (int i = 0; i < o->n_bias; i++)
         w->logit[o->bias[i].id] += o->bias[i].x;
     if (counts(o, seq))
@@ -118,7 +113,51 @@ const float *sample_adjust(struct sample_work *w, const struct sample_opt *o,
         for (int i = 0; i < w->dry.n_hits; i++)
             w->logit[w->dry.hit[i].id] -= w->dry.hit[i].penalty;
     }
+}
+
+const float *sample_adjust(struct sample_work *w, const struct sample_opt *o,
+                           const struct sample_seq *seq, const uint64_t *allow, const float *logit,
+                           int n_vocab)
+{
+    if (!changes(o, seq, allow))
+        return logit;
+    room(w, n_vocab);
+    copy_allowed(w->logit, logit, allow, n_vocab);
+    edit(w, o, seq);
     return w->logit;
+}
+
+/* Does no edit make a logit larger, whatever it is? Then no token outside of a front rises above
+ * its end. */
+static bool lowers(const struct sample_opt *o)
+{
+    for (int i = 0; i < o->n_bias; i++)
+        if (!(o->bias[i].x <= 0))
+            return false;
+    return o->repeat_penalty >= 1 && o->presence_penalty >= 0 && o->frequency_penalty >= 0;
+}
+
+/* The row, or what is known of it, with what changes logits. False when none is finite. */
+static bool begin(struct sample_work *w, const struct sample_opt *o, const struct sample_seq *seq,
+                  const uint64_t *allow, const float *logit, int n_vocab)
+{
+    struct rank *r = &w->rank;
+
+    if (logit)
+        return rank_row(r, sample_adjust(w, o, seq, allow, logit, n_vocab), n_vocab);
+    if (!rank_pick(r, w->ask, w->pick, n_vocab) || !changes(o, seq, allow))
+        return r->front.n > 0;
+    r->lacks = !lowers(o);
+    room(w, n_vocab);
+    for (int i = 0; i < r->front.n; i++) {
+        int32_t id = r->front.item[i].id;
+
+        w->logit[id] = !allow || allow[id / 64] >> id % 64 & 1 ? r->front.item[i].x : -INFINITY;
+    }
+    edit(w, o, seq); // of others it changes what nobody reads
+    for (int i = 0; i < r->front.n; i++)
+        r->front.item[i].x = w->logit[r->front.item[i].id];
+    return rank_lowered(r);
 }
 
 /* ---- truncation ---- */
@@ -178,8 +217,11 @@ static void cut_typical(struct sample_work *w, float p)
         w->order[i] = (struct rank_item){(float)-away, r->item[i].id};
     }
     r->n_items = rank_cover(r, w->order, r->n_items, (double)p * all);
-    for (int i = 0; i < r->n_items; i++)
-        r->item[i] = (struct rank_item){r->row[w->order[i].id] / r->temp, w->order[i].id};
+    for (int i = 0, k = 0; i < r->n_items; i++, k++) { // they stand as they stood
+        while (r->item[k].id != w->order[i].id)
+            k++;
+        r->item[i] = r->item[k];
+    }
 }
 
 /* ---- the draw ---- */
@@ -274,17 +316,17 @@ static void steer(struct rank *r, const struct sample_opt *o, struct sample_seq 
 bool sample_keep(struct sample_work *w, const struct sample_opt *o, const struct sample_seq *seq,
                  const uint64_t *allow, const float *logit, int n_vocab)
 {
-    const float *row = sample_adjust(w, o, seq, allow, logit, n_vocab);
     struct rank *r = &w->rank;
     float floor = -INFINITY;
 
-    if (!rank_row(r, row, n_vocab))
+    if (!begin(w, o, seq, allow, logit, n_vocab))
         return false;
     if (o->temp <= 0 || !(fabsf(r->best.x / o->temp) < INFINITY)) {
         rank_front(r, 1);
         return true;
     }
-    if (o->top_n_sigma > 0)
+    r->lacks = r->lacks || (o->top_n_sigma > 0 && !r->row);
+    if (o->top_n_sigma > 0 && r->row)
         floor = sigma_floor(r->row, n_vocab, o->top_n_sigma, r->best.x) / o->temp;
     rank_temper(r, o->temp);
     if (o->top_n_sigma > 0)
@@ -317,8 +359,10 @@ int32_t sample_draw(struct sample_work *w, const struct sample_opt *o, struct sa
         return -1;
     if (o->temp <= 0)
         return r->best.id;
+    if (!r->row && !r->listed && r->front.pick && r->front.ask->draw == o->temp)
+        return r->front.pick->drawn;
     won = draw(r, noise, pos);
-    if (o->mirostat_tau > 0 && seq)
+    if (o->mirostat_tau > 0 && seq && !r->lacks)
         steer(r, o, seq, won.x);
     return won.id;
 }
@@ -333,7 +377,7 @@ float sample_logprobs(struct sample_work *w, const float *logit, int n_vocab, in
 
     for (int i = 0; i < n; i++)
         top[i] = (struct sample_top){-1, -INFINITY};
-    if (!rank_row(r, logit, n_vocab))
+    if (logit ? !rank_row(r, logit, n_vocab) : !rank_pick(r, w->ask, w->pick, n_vocab))
         return -INFINITY;
     log_sum = num_log_d(rank_mass(r));
     if (n > 0)
@@ -341,7 +385,7 @@ float sample_logprobs(struct sample_work *w, const float *logit, int n_vocab, in
     for (int i = 0; i < n && i < r->n_items; i++)
         top[i] = (struct sample_top){r->item[i].id,
                                      (float)((double)(r->item[i].x - r->best.x) - log_sum)};
-    return (float)((double)(r->row[id] - r->best.x) - log_sum);
+    return id < 0 ? -INFINITY : (float)((double)(rank_logit(r, id) - r->best.x) - log_sum);
 }
 
 int sample_likeliest(struct sample_work *w, const struct sample_opt *o,
@@ -353,10 +397,14 @@ int sample_likeliest(struct sample_work *w, const struct sample_opt *o,
     int found = 0;
 
     if (!changes(o, seq, allow)) {
-        sample_logprobs(w, logit, n_vocab, 0, top, n);
+        sample_logprobs(w, logit, n_vocab, -1, top, n);
         while (found < n && top[found].id >= 0)
             found++;
         return found;
+    }
+    if (!logit) {
+        r->lacks = true;
+        return 0;
     }
     if (!rank_row(r, logit, n_vocab))
         return 0;
@@ -370,6 +418,62 @@ int sample_likeliest(struct sample_work *w, const struct sample_opt *o,
     for (int i = 0; i < r->n_items; i++)
         top[i] = (struct sample_top){r->item[i].id, r->item[i].x};
     return r->n_items;
+}
+
+/* ---- what to ask of a row on a device ---- */
+
+bool sample_ask(const struct sample_opt *o, const struct sample_seq *seq, bool masked,
+                const struct rng *r, int n_vocab, int64_t pos, int n_logprobs, struct pick_ask *ask)
+{
+    bool changed = masked || changes(o, seq, NULL);
+    bool front = o->top_k > 0 && o->top_k < n_vocab;
+    bool typical = o->typical_p > 0 && o->typical_p < 1;
+    bool mass = o->mirostat_tau > 0 || (!front && o->top_p < 1);
+
+    *ask = (struct pick_ask){.row = ask->row, .n = 1};
+    if (n_logprobs)
+        ask->temp[1] = 1;
+    ask->n = changed || (o->temp > 0 && (front || mass || o->min_p > 0)) ? PICK_MOST
+             : n_logprobs > 0                                            ? n_logprobs
+                                                                         : 1;
+    if ((changed && !lowers(o)) || n_logprobs > PICK_MOST)
+        return false;
+    if (o->temp <= 0)
+        return true;
+    if (o->top_n_sigma > 0 || (front && o->top_k > PICK_MOST))
+        return false;
+    if (mass)
+        ask->temp[0] = o->temp;
+    if (mass && o->temp == 1)
+        ask->temp[1] = 0;
+    if (mass || front || o->min_p > 0)
+        return !(mass && changed);
+    ask->draw = o->temp;
+    memcpy(ask->key, r->key, sizeof(ask->key));
+    ask->pos = (uint64_t)pos;
+    return !changed && !typical;
+}
+
+bool sample_ask_likeliest(const struct sample_opt *o, const struct sample_seq *seq, bool masked,
+                          int n, struct pick_ask *ask)
+{
+    *ask = (struct pick_ask){.row = ask->row, .n = n, .temp = {1, 0}};
+    return n > 0 && n <= PICK_MOST && !masked && !changes(o, seq, NULL);
+}
+
+bool sample_ask_logprobs(int32_t id, int n, struct pick_ask *ask)
+{
+    *ask = (struct pick_ask){
+        .row = ask->row, .n = n > 0 ? n : 1, .temp = {1, 0}, .n_ids = 1, .id = {id}};
+    return n <= PICK_MOST;
+}
+
+bool sample_ask_choice(const int32_t *choice, int n, struct pick_ask *ask)
+{
+    *ask = (struct pick_ask){.row = ask->row, .n = 1, .n_ids = n};
+    for (int i = 0; i < n && i < PICK_IDS; i++)
+        ask->id[i] = choice[i];
+    return n <= PICK_IDS;
 }
 
 int sample_choice(const float *logit, const int32_t *choice, int n, float *p)

@@ -55,8 +55,14 @@ struct sample_top {
     float logprob;
 };
 
-/* Scratch of one sampler, reused between calls. Zeroed, but for rank.backend, is empty. */
+/* Scratch of one sampler, reused between calls. Zeroed, but for rank.backend, is empty.
+ *
+ * Below, logit may be NULL for a row that stayed on a device: pick is then its answer to ask. With
+ * rank.lacks set after the call the row itself is needed, and the result means nothing; else it is
+ * what the row would have given. */
 struct sample_work {
+    const struct pick_ask *ask;
+    const struct pick *pick;
     struct rank rank;
     struct dry dry;
     float *logprob;          // (cap)
@@ -88,7 +94,8 @@ const float *sample_adjust(struct sample_work *w, const struct sample_opt *o,
                            int n_vocab);
 
 /* Log-probabilities under the plain softmax of the logits (no penalty, no temperature):
- * returned, that of `id`; top (n), the likeliest, likeliest first, ties to the lower id,
+ * returned, that of `id` (-1: of none); top (n), the likeliest, likeliest first, ties to the lower
+ * id,
  * {-1, -infinity} where there are no more. */
 float sample_logprobs(struct sample_work *w, const float *logit, int n_vocab, int32_t id,
                       struct sample_top *top, int n);
@@ -99,6 +106,18 @@ float sample_logprobs(struct sample_work *w, const float *logit, int n_vocab, in
 int sample_likeliest(struct sample_work *w, const struct sample_opt *o,
                      const struct sample_seq *seq, const uint64_t *allow, const float *logit,
                      int n_vocab, struct sample_top *top, int n);
+
+/* What sample_draw will want to know of a row, with n_logprobs (0: none) of sample_logprobs behind
+ * it. False when it will need the row itself. masked: there will be `allow`. */
+bool sample_ask(const struct sample_opt *o, const struct sample_seq *seq, bool masked,
+                const struct rng *r, int n_vocab, int64_t pos, int n_logprobs,
+                struct pick_ask *ask);
+
+/* The same of sample_likeliest's n, of sample_logprobs' for the token id, and of sample_choice. */
+bool sample_ask_likeliest(const struct sample_opt *o, const struct sample_seq *seq, bool masked,
+                          int n, struct pick_ask *ask);
+bool sample_ask_logprobs(int32_t id, int n, struct pick_ask *ask);
+bool sample_ask_choice(const int32_t *choice, int n, struct pick_ask *ask);
 
 /* Softmax over the chosen tokens' logits only: p (n). Returns the index of the largest. */
 int sample_choice(const float *logit, const int32_t *choice, int n, float *p);

@@ -53,7 +53,14 @@ struct sched_seq *search_seq(struct search *s, int i)
     return &s->line[i].seq;
 }
 
-void search_offer(struct search *s, int i, struct sample_work *w, const float *logit)
+bool search_ask(const struct search *s, int i, struct pick_ask *ask)
+{
+    const struct sample_seq seen = {s->line[i].seq.token, s->o.n_prompt, s->line[i].seq.n, 0};
+
+    return sample_ask_likeliest(s->o.sample, &seen, s->o.grammar, beam_want(&s->beam), ask);
+}
+
+bool search_offer(struct search *s, int i, struct sample_work *w, const float *logit)
 {
     struct search_line *l = &s->line[i];
     const struct sample_seq seen = {l->seq.token, s->o.n_prompt, l->seq.n, 0};
@@ -61,15 +68,18 @@ void search_offer(struct search *s, int i, struct sample_work *w, const float *l
     struct err why;
     int n = 0;
 
-    s->n_offers++;
     if (s->o.grammar && !(allow = grammar_mask(&l->grammar, &why))) {
         s->lost = s->lost || why.code != ERR_NONE;
         n = why.code == ERR_NONE ? BEAM_WHOLE : 0;
     } else {
         n = sample_likeliest(w, s->o.sample, &seen, allow, logit, s->o.n_vocab, s->top,
                              beam_want(&s->beam));
+        if (!logit && w->rank.lacks)
+            return false;
     }
+    s->n_offers++;
     beam_offer(&s->beam, i, s->top, n);
+    return true;
 }
 
 static bool ends(void *ctx, int from, int32_t id)

@@ -38,8 +38,11 @@ void search_close(struct search *s, struct kv *kv); // zeroed is closed
 /* The sequence of a line that runs. */
 struct sched_seq *search_seq(struct search *s, int i);
 
-/* The logits behind a line have come. */
-void search_offer(struct search *s, int i, struct sample_work *w, const float *logit);
+/* What will be asked of the logits behind a line; false: they are needed themselves. */
+bool search_ask(const struct search *s, int i, struct pick_ask *ask);
+/* The logits behind a line have come, or (NULL, see sample.h) what was asked of them; false: that
+ * did not suffice, and nothing has happened. */
+bool search_offer(struct search *s, int i, struct sample_work *w, const float *logit);
 /* When all lines have offered, go on: true when the search is over. */
 bool search_go(struct search *s, struct kv *kv);
 

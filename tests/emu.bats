@@ -64,6 +64,37 @@ same() {
     cmp one.jsonl emu.jsonl
 }
 
+@test "choices that the device makes: the CPU's bytes whatever the sampling" {
+    cd "$BATS_FILE_TMPDIR"
+    head -n 3 in.jsonl >few.jsonl
+    printf 'root ::= ("one" | "two") (" " [a-z]+)* "."\n' >g.gbnf
+    while read -r o; do
+        # shellcheck disable=SC2086
+        for d in cpu emu; do
+            llm-generate -m q8_0.gguf -d $d -n 6 --seed 9 --chat-template none $o few.jsonl >$d.out || [ $? = 1 ]
+        done
+        cmp cpu.out emu.out
+    done <<'EOF'
+-t 0
+-t 0 --logprobs 5 --stop e
+-t 1 -k 0 -p 1 --min-p 0
+-t 1.3 -k 0 -p 1 --min-p 0 --logprobs 1 --samples 2
+-t 0.9 -k 0 -p 0.8 --logprobs 2
+-t 3 -k 0 -p 0.99
+-t 1.5 -k 500
+-t 1 -k 30 -p 0.5 --min-p 0.1 --typical-p 0.9
+-t 1 -k 0 -p 1 --min-p 0.02
+-t 1 --mirostat-tau 3
+-t 1.2 --top-n-sigma 1 --logprobs 2
+-t 0 --repeat-penalty 1.3 --presence-penalty 0.5 --logprobs 2
+-t 1 -k 20 --repeat-penalty 0.8 --frequency-penalty 0.2
+-t 1 --dry-multiplier 0.8 --logit-bias 300:-2 --logit-bias 301:3
+-t 0.7 --grammar g.gbnf --logprobs 2
+-t 1.4 -k 0 -p 1 --min-p 0 --grammar g.gbnf
+-t 0 --beams 4
+EOF
+}
+
 @test "vectors and beams: the CPU's bytes" {
     cd "$BATS_FILE_TMPDIR"
     for d in cpu emu; do

@@ -44,7 +44,7 @@ timeout 200 "$build/gpu/cache_test" >"$out" 2>&1
 count cache $?
 LLM_TEST_DEVICE=$PWD/$build/llm-cuda.so
 export LLM_TEST_DEVICE
-for t in ops linear attn fused; do
+for t in ops linear attn fused pick; do
 	timeout 200 "$build/gpu/${t}_test" >"$out" 2>&1
 	count "$t" $?
 done
@@ -57,6 +57,7 @@ if [ -n "$sanitizer" ]; then
 		checked $tool linear 0/6
 		checked $tool attn 1/8
 		checked $tool fused 0/2
+		checked $tool pick 0/4
 	done
 else
 	echo "# no compute-sanitizer: memory and races are not checked"

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PINNED = 4 << 20 };
-
 bool cuda_ok(struct cuda *c, cudaError_t rc, const char *what)
 {
     if (rc == cudaSuccess)
@@ -90,7 +88,7 @@ static int cuda_download(struct backend *b, void *dst, const void *src_d, size_t
 
     cuda_flush(c, NULL);
     for (size_t at = 0; at < bytes;) {
-        size_t n = bytes - at < PINNED ? bytes - at : PINNED;
+        size_t n = bytes - at < CUDA_PINNED ? bytes - at : CUDA_PINNED;
 
         if (!cuda_ok(c,
                      cudaMemcpyAsync(c->pinned, (const char *)src_d + at, n, cudaMemcpyDeviceToHost,
@@ -301,6 +299,7 @@ static void cuda_close(struct backend *b)
         cudaFree(c->act[i].p);
     cudaFree(c->part.p);
     cudaFree(c->attn.p);
+    cudaFree(c->pick.p);
     cudaFreeHost(c->pinned);
     cudaStreamDestroy(c->stream);
     free(c);
@@ -332,6 +331,7 @@ static const struct backend_ops ops = {
     .glu = glu,
     .gather = gather,
     .softcap = softcap,
+    .pick = cuda_pick_rows,
     .close = cuda_close,
 };
 
@@ -374,7 +374,7 @@ static int open_device(struct cuda *c, int device, struct err *e)
     c->sms = p.multiProcessorCount;
     memcpy(c->name, p.name, sizeof(c->name) - 1);
     if (!cuda_ok(c, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "stream") ||
-        !cuda_ok(c, cudaMallocHost(&c->pinned, PINNED), "pinned memory"))
+        !cuda_ok(c, cudaMallocHost(&c->pinned, CUDA_PINNED), "pinned memory"))
         return failed(c, e);
     return 0;
 }

@@ -75,6 +75,32 @@ void cuda_copy_page(const struct cuda_kv *kv, int dst, int src, cudaStream_t s);
 size_t cuda_attn_bytes(const struct cuda_attn *a, int n, int n_ranges);
 void cuda_attn(float *y, const float *qkv, const struct cuda_attn *a, const struct cuda_kv *kv,
                int layer, const struct cuda_step *st, void *part, cudaStream_t s);
+/* pick.cu: struct pick_ask and struct pick, in device memory, n of each; sums: any asks for a mass
+ * or a draw; work: of cuda_pick_bytes */
+enum { CUDA_PICK_MOST = 128, CUDA_PICK_IDS = 16 };
+struct cuda_pick_ask {
+    int row, n;
+    float temp[2], draw;
+    uint32_t key[2];
+    uint64_t pos;
+    int n_ids;
+    int32_t id[CUDA_PICK_IDS];
+};
+struct cuda_pick {
+    double mass[2];
+    float x[CUDA_PICK_IDS];
+    int n;
+    int32_t drawn;
+    float drawn_x;
+    int reserved;
+    struct {
+        float x;
+        int32_t id;
+    } item[CUDA_PICK_MOST];
+};
+size_t cuda_pick_bytes(int vocab, int n);
+void cuda_pick(struct cuda_pick *out, const struct cuda_pick_ask *ask, int n, bool sums,
+               const float *logits, int vocab, void *work, cudaStream_t s);
 /* gather.cu */
 void cuda_gather(float *y, const float *x, const struct cuda_step *st, int dim, cudaStream_t s);
 

@@ -6,7 +6,7 @@
 #include "cuda.h"
 #include "matrix.h"
 
-enum { CUDA_GRAPHS = 48, CUDA_GRAPH_TOKENS = 64 };
+enum { CUDA_GRAPHS = 48, CUDA_GRAPH_TOKENS = 64, CUDA_PINNED = 4 << 20 };
 
 /* Device memory that is grown on demand, while nothing is recorded. */
 struct cuda_buf {
@@ -75,6 +75,7 @@ struct cuda {
     struct cuda_table *tables;
     struct cuda_loader *loader; // NULL: nothing is on its way
     struct cuda_buf act[CUDA_ACTS], part, attn;
+    struct cuda_buf pick; // questions, answers, and what they take
     struct cuda_buf step; // arrays of the step, each with room for `tokens`
     int32_t *staged;      // the same in pinned host memory
     cudaEvent_t staged_free;
@@ -83,7 +84,7 @@ struct cuda {
     struct cuda_op op[CUDA_OPS]; // that wait
     int n_ops;
     int most;     // tokens of what is done in one kernel; -1: as queue.c's table says
-    void *pinned; // staging of downloads
+    void *pinned; // (CUDA_PINNED) staging of downloads
     struct cuda_graph graph[CUDA_GRAPHS];
     int n_graphs;
     struct cuda_graph *current; // of this step: being recorded, or replayed; NULL: neither
@@ -115,6 +116,11 @@ int cuda_step_begin(struct backend *b, const struct step *s, struct err *e);
 int cuda_step_end(struct backend *b, struct err *e);
 void cuda_graphs_drop(struct cuda *c);
 void cuda_step_close(struct cuda *c);
+
+/* ask.c; what questions take: a constant */
+size_t cuda_ask_bytes(void);
+int cuda_pick_rows(struct backend *b, const float *logits_d, int vocab, const struct pick_ask *ask,
+                   int n, struct pick *out, struct err *e);
 
 /* plan.c */
 int64_t cuda_available(struct backend *b);

@@ -44,7 +44,7 @@ size_t cuda_work_bytes(const struct backend *b, const struct attn_shape *a, int 
     (void)b;
     act += cols % 256 ? 0 : cuda_act_bytes(n, cols, 256);
     act += cuda_act_bytes(n < 8 ? n : 8, cols, 1); // that products of few tokens leave
-    return act + cuda_attn_bytes(&v, n, positions / CUDA_RANGE + 1);
+    return act + cuda_attn_bytes(&v, n, positions / CUDA_RANGE + 1) + cuda_ask_bytes();
 }
 
 void cuda_describe(const struct backend *b, char *out, size_t size)

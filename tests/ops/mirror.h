@@ -399,6 +399,24 @@ static inline void mirror_attn(struct backend *b, float *y, const float *qkv,
     free(zero);
 }
 
+static inline int mirror_pick(struct backend *b, const float *logits, int vocab,
+                              const struct pick_ask *ask, int n, struct pick *out, struct err *e)
+{
+    struct mirror *m = (struct mirror *)b;
+    int rows = 0, rc;
+    size_t bytes;
+    void *d;
+
+    for (int i = 0; i < n; i++)
+        rows = ask[i].row >= rows ? ask[i].row + 1 : rows;
+    bytes = (size_t)rows * (size_t)vocab * sizeof(*logits);
+    d = mirror_up(m, logits, bytes);
+    rc = m->in->ops->pick(m->in, d, vocab, ask, n, out, e);
+    mirror_check(m, rc, e);
+    mirror_down(m, NULL, d, bytes);
+    return rc;
+}
+
 static inline void mirror_copy(struct backend *b, const struct kv_pages *kv, int dst, int src)
 {
     struct mirror *m = (struct mirror *)b;
@@ -476,6 +494,7 @@ static const struct backend_ops mirror_ops = {
     .glu = mirror_glu,
     .gather = mirror_gather,
     .softcap = mirror_softcap,
+    .pick = mirror_pick,
     .row_max = mirror_row_max,
     .row_exp = mirror_row_exp,
     .dots = mirror_dots,
