@@ -12,7 +12,7 @@
 #include <immintrin.h>
 typedef __m128i vec;
 /* For processors that have it, thirty-two at a time. */
-#define WIDE __attribute__((target("avx2")))
+#define WIDE __attribute__((target("avx2,bmi,popcnt")))
 #else
 typedef struct {
     signed char b[16];
@@ -108,6 +108,94 @@ static inline vec with(vec x, char bits)
 }
 #endif
 
+#if defined(WIDE)
+typedef __m256i wide;
+
+WIDE static inline wide wide_load(const char *s)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)s);
+}
+
+WIDE static inline unsigned wide_equal(wide x, char c)
+{
+    return (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(x, _mm256_set1_epi8(c)));
+}
+
+/* As equal, less, within. */
+WIDE static inline unsigned wide_less(wide x, int c)
+{
+    return (unsigned)_mm256_movemask_epi8(_mm256_cmpgt_epi8(_mm256_set1_epi8((char)c), x));
+}
+
+WIDE static inline unsigned wide_within(wide x, char lo, int span)
+{
+    wide y = _mm256_sub_epi8(x, _mm256_set1_epi8((char)(lo - 128)));
+
+    return (unsigned)_mm256_movemask_epi8(
+        _mm256_cmpgt_epi8(_mm256_set1_epi8((char)(span - 128)), y));
+}
+
+WIDE static inline wide wide_with(wide x, char bits)
+{
+    return _mm256_or_si256(x, _mm256_set1_epi8(bits));
+}
+
+static inline int is_wide(size_t n)
+{
+    return n >= 32 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") &&
+           __builtin_cpu_supports("bmi");
+}
+
+/* What is done thirty-two bytes x at a time, from i on: the first of a kind; how many. */
+#define WIDE_FIRST(name, kind)                       \
+    WIDE static size_t name(const char *s, size_t n) \
+    {                                                \
+        size_t i = 0;                                \
+                                                     \
+        for (; i + 32 <= n; i += 32) {               \
+            wide x = wide_load(s + i);               \
+            unsigned m = kind;                       \
+                                                     \
+            if (m)                                   \
+                return i + (size_t)__builtin_ctz(m); \
+        }                                            \
+        return i;                                    \
+    }
+#define WIDE_COUNT(name, kind)                       \
+    WIDE static size_t name(const char *s, size_t n) \
+    {                                                \
+        size_t k = 0;                                \
+                                                     \
+        for (size_t i = 0; i + 32 <= n; i += 32) {   \
+            wide x = wide_load(s + i);               \
+                                                     \
+            k += (size_t)__builtin_popcount(kind);   \
+        }                                            \
+        return k;                                    \
+    }
+WIDE_FIRST(plain_wide, wide_less(x, 0x20) | wide_equal(x, '"') | wide_equal(x, '\\'))
+WIDE_FIRST(ascii_wide, wide_less(x, 0))
+WIDE_FIRST(data_wide,
+           wide_within(x, '0', 11) | wide_equal(x, '@') | wide_equal(x, '+') | wide_equal(x, '('))
+WIDE_FIRST(stop_wide, wide_equal(x, '.') | wide_equal(x, '!') | wide_equal(x, '?'))
+WIDE_COUNT(chars_wide, wide_less(x, -64))
+WIDE_COUNT(letters_wide, wide_within(wide_with(x, 32), 'a', 26))
+#define WIDELY(f, s, n) (is_wide(n) ? f(s, n) : 0)
+#else
+#define WIDELY(f, s, n) (size_t)0
+#endif
+
+/* Bytes that were counted so. */
+static inline size_t seen(size_t n)
+{
+#if defined(WIDE)
+    return is_wide(n) ? n & ~(size_t)31 : 0;
+#else
+    (void)n;
+    return 0;
+#endif
+}
+
 /* The last bytes, behind them `fill`. */
 static inline vec tail(const char *s, size_t n, char fill)
 {
@@ -126,7 +214,7 @@ static inline unsigned not_plain(vec x)
 
 size_t scan_plain(const char *s, size_t n)
 {
-    size_t i = 0;
+    size_t i = WIDELY(plain_wide, s, n);
     unsigned m;
 
     for (; i + STEP <= n; i += STEP)
@@ -138,7 +226,7 @@ size_t scan_plain(const char *s, size_t n)
 
 size_t scan_ascii(const char *s, size_t n)
 {
-    size_t i = 0;
+    size_t i = WIDELY(ascii_wide, s, n);
     unsigned m;
 
     for (; i + STEP <= n; i += STEP)
@@ -155,7 +243,7 @@ static inline unsigned data(vec x)
 
 size_t scan_data(const char *s, size_t n)
 {
-    size_t i = 0;
+    size_t i = WIDELY(data_wide, s, n);
     unsigned m;
 
     for (; i + STEP <= n; i += STEP)
@@ -172,7 +260,7 @@ static inline unsigned stop(vec x)
 
 size_t scan_stop(const char *s, size_t n)
 {
-    size_t i = 0;
+    size_t i = WIDELY(stop_wide, s, n);
     unsigned m;
 
     for (; i + STEP <= n; i += STEP)
@@ -215,7 +303,7 @@ size_t scan_pairs(const char *s, size_t n, const char *pairs)
     size_t i = 0;
 
 #if defined(WIDE)
-    if (__builtin_cpu_supports("avx2"))
+    if (is_wide(n))
         i = pairs_wide(s, n, pairs);
 #endif
     for (; i + STEP + 1 <= n; i += STEP) {
@@ -227,26 +315,45 @@ size_t scan_pairs(const char *s, size_t n, const char *pairs)
         if (m)
             return i + (size_t)__builtin_ctz(m);
     }
-    for (; i + 2 <= n; i++)
+    if (i + 2 <= n) { // pairs hold no 0
+        vec x = tail(s + i, n - i - 1, 0), y = tail(s + i + 1, n - i - 1, 0);
+        unsigned m = 0;
+
         for (const char *p = pairs; *p; p += 2)
-            if (s[i] == p[0] && s[i + 1] == p[1])
-                return i;
+            m |= equal(x, p[0]) & equal(y, p[1]);
+        if (m)
+            return i + (size_t)__builtin_ctz(m);
+    }
     return n;
 }
 
 size_t scan_chars(const char *s, size_t n)
 {
-    size_t i = 0, k = n;
+    size_t k = n - WIDELY(chars_wide, s, n), i = seen(n);
 
     for (; i + STEP <= n; i += STEP)
         k -= ones(less(load(s + i), -64)); // 0x80 to 0xBF
     return k - ones(less(tail(s + i, n - i, 0), -64));
 }
 
+#if defined(WIDE)
+WIDE static size_t count_wide(const char *s, size_t n, char c)
+{
+    size_t k = 0;
+
+    for (size_t i = 0; i + 32 <= n; i += 32)
+        k += (size_t)__builtin_popcount(wide_equal(wide_load(s + i), c));
+    return k;
+}
+#endif
+
 size_t scan_count(const char *s, size_t n, char c)
 {
-    size_t i = 0, k = 0;
+    size_t i = seen(n), k = 0;
 
+#if defined(WIDE)
+    k = i ? count_wide(s, n, c) : 0;
+#endif
     for (; i + STEP <= n; i += STEP)
         k += ones(equal(load(s + i), c));
     for (; i < n; i++)
@@ -256,17 +363,36 @@ size_t scan_count(const char *s, size_t n, char c)
 
 size_t scan_letters(const char *s, size_t n)
 {
-    size_t i = 0, k = 0;
+    size_t k = WIDELY(letters_wide, s, n), i = seen(n);
 
     for (; i + STEP <= n; i += STEP)
         k += ones(within(with(load(s + i), 32), 'a', 26));
     return k + ones(within(with(tail(s + i, n - i, 0), 32), 'a', 26));
 }
 
+#if defined(WIDE)
+WIDE static size_t chunks_wide(const char *s, size_t n, unsigned *before)
+{
+    size_t k = 0;
+
+    for (size_t i = 0; i + 32 <= n; i += 32) {
+        unsigned m = ~wide_within(wide_load(s + i), 0, 33);
+
+        k += (size_t)__builtin_popcount(m & ~(m << 1 | *before));
+        *before = m >> 31;
+    }
+    return k;
+}
+#endif
+
 size_t scan_chunks(const char *s, size_t n)
 {
-    size_t i = 0, k = 0;
+    size_t i = seen(n), k = 0;
     unsigned before = 0;
+
+#if defined(WIDE)
+    k = i ? chunks_wide(s, n, &before) : 0;
+#endif
 
     while (i < n) {
         unsigned m = ~within(i + STEP <= n ? load(s + i) : tail(s + i, n - i, 0), 0, 33) & 0xFFFF;
@@ -278,10 +404,36 @@ size_t scan_chunks(const char *s, size_t n)
     return k;
 }
 
+#if defined(WIDE)
+WIDE static void lower_wide(char *to, const char *s, size_t n, int spaces)
+{
+    const wide a = _mm256_set1_epi8('A' - 1), z = _mm256_set1_epi8('Z' + 1),
+               up = _mm256_set1_epi8(32);
+
+    for (size_t i = 0; i + 32 <= n; i += 32) {
+        wide x = wide_load(s + i);
+
+        x = _mm256_or_si256(x, _mm256_and_si256(up, _mm256_and_si256(_mm256_cmpgt_epi8(x, a),
+                                                                     _mm256_cmpgt_epi8(z, x))));
+        if (spaces)
+            x = _mm256_blendv_epi8(
+                x, up,
+                _mm256_or_si256(_mm256_cmpeq_epi8(x, _mm256_set1_epi8('\n')),
+                                _mm256_or_si256(_mm256_cmpeq_epi8(x, _mm256_set1_epi8('\t')),
+                                                _mm256_cmpeq_epi8(x, _mm256_set1_epi8('\r')))));
+        _mm256_storeu_si256((__m256i *)(void *)(to + i), x);
+    }
+}
+#endif
+
 void scan_lower(char *to, const char *s, size_t n, int spaces)
 {
-    size_t i = 0;
+    size_t i = seen(n);
 
+#if defined(WIDE)
+    if (i)
+        lower_wide(to, s, n, spaces);
+#endif
 #if defined(__SSE2__)
     const __m128i a = _mm_set1_epi8('A' - 1), z = _mm_set1_epi8('Z' + 1), up = _mm_set1_epi8(32);
 
@@ -309,9 +461,33 @@ void scan_lower(char *to, const char *s, size_t n, int spaces)
     }
 }
 
+#if defined(WIDE)
+/* The blocks that the text fills; bits of bytes beyond ASCII that were met. */
+WIDE static uint64_t blocks_wide(struct scan *t, const char *s, size_t n)
+{
+    uint64_t any = 0;
+
+    for (size_t b = 0; b < n / 64; b++) {
+        wide x = wide_load(s + 64 * b), y = wide_load(s + 64 * b + 32);
+        uint64_t high = wide_less(x, 0) | (uint64_t)wide_less(y, 0) << 32;
+
+        t->word[b] = (wide_within(wide_with(x, 32), 'a', 26) | wide_within(x, '0', 10)) |
+                     (uint64_t)(wide_within(wide_with(y, 32), 'a', 26) | wide_within(y, '0', 10))
+                         << 32;
+        t->line[b] = (wide_within(x, 10, 4) | wide_within(x, 28, 3)) |
+                     (uint64_t)(wide_within(y, 10, 4) | wide_within(y, 28, 3)) << 32;
+        t->space[b] = (wide_within(x, 28, 5) | wide_within(x, 9, 5)) |
+                      (uint64_t)(wide_within(y, 28, 5) | wide_within(y, 9, 5)) << 32;
+        t->high[b] = high;
+        any |= high;
+    }
+    return any;
+}
+#endif
+
 void scan_text(struct scan *x, const char *s, size_t n)
 {
-    size_t blocks = n / 64 + 1;
+    size_t blocks = n / 64 + 1, first = 0;
     uint64_t any = 0;
 
     if (blocks > x->cap) {
@@ -324,7 +500,13 @@ void scan_text(struct scan *x, const char *s, size_t n)
     x->s = s;
     x->n = n;
     x->blocks = blocks;
-    for (size_t b = 0; b < blocks; b++) {
+#if defined(WIDE)
+    if (is_wide(n)) {
+        any = blocks_wide(x, s, n);
+        first = n / 64;
+    }
+#endif
+    for (size_t b = first; b < blocks; b++) {
         uint64_t word = 0, high = 0, space = 0, line = 0;
 
         for (size_t k = 0; k < 64; k += STEP) {
