@@ -450,7 +450,7 @@ bool json_is(const struct json *j, int node, enum json_type t)
 
 int json_get(const struct json *j, int obj, const char *name)
 {
-    size_t n = 0;
+    size_t n = strlen(name);
 
     if (!json_is(j, obj, JSON_OBJECT))
         return -1;
@@ -458,10 +458,9 @@ int json_get(const struct json *j, int obj, const char *name)
         const char *p = j->text + j->node[k].start;
         size_t len = j->node[k].end - j->node[k].start;
 
-        if (len && *p != *name && *p != '\\') // most keys
+        if (len < n || (len == n && memcmp(p, name, n) != 0)) // most keys
             continue;
-        n = n ? n : strlen(name);
-        if ((len == n && !memcmp(p, name, n)) || (len > n && json_str_is(j, (int)k, name)))
+        if (len == n || (memchr(p, '\\', len) && json_str_is(j, (int)k, name)))
             return (int)k + 1;
     }
     return -1;
