@@ -75,18 +75,28 @@ double fault_repetition_of(struct fault *f, const struct words_row *w)
 {
     uint64_t shift = words_shift(GRAM);
     size_t runs = w->n < GRAM ? 0 : w->n - GRAM + 1, again = 0, n = 0;
+    const struct words_row row = *w;
+    struct repeat_sieve sieve;
+    uint64_t *maybe;
 
     repeat_sieve_clear(&f->sieve, runs);
-    for (size_t i = 0; i < runs; i++)
-        repeat_sieve_add(&f->sieve, words_run(w, i, GRAM, shift));
     mem_grow(&f->maybe, &f->cap_maybe, runs + 1, sizeof(*f->maybe));
+    sieve = f->sieve;
+    maybe = f->maybe;
     for (size_t i = 0; i < runs; i++) {
-        f->maybe[n] = words_run(w, i, GRAM, shift);
-        n += repeat_sieve_hit(&f->sieve, f->maybe[n]);
+        maybe[i] = words_run(&row, i, GRAM, shift);
+        repeat_sieve_add(&sieve, maybe[i]);
     }
-    repeat_clear(&f->repeat, n);
+    for (size_t i = 0; i < runs; i++) {
+        uint64_t key = maybe[i];
+
+        maybe[n] = key;
+        n += repeat_sieve_hit(&sieve, key);
+    }
+    if (n)
+        repeat_clear(&f->repeat, n);
     for (size_t k = 0; k < n; k++)
-        again += repeat_add(&f->repeat, f->maybe[k], 0) > 0;
+        again += repeat_add(&f->repeat, maybe[k], 0) > 0;
     return runs ? (double)again / (double)runs : 0;
 }
 

@@ -11,7 +11,7 @@
 #include <emmintrin.h>
 #endif
 
-enum { WORDS_MIN = 2, PLACES = 1 << 12, WINDOW = 4, WORDS = 1024 };
+enum { WORDS_MIN = 2, PLACES = 1 << 12, WINDOW = 4, WORDS = 1024, SOME = 256 };
 
 /* Frequent function words of languages that share a script; spaces around each. */
 // clang-format off
@@ -153,6 +153,23 @@ void lang_close(struct lang *x)
     free(x);
 }
 
+/* The function words among n words, n <= SOME, are counted: a list of them first, since most words
+ * are none. */
+static void count_some(struct lang *x, const uint64_t *hash, size_t n)
+{
+    uint32_t list[SOME + 1];
+    size_t k = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        list[k] = number_of(x, hash[i]);
+        k += list[k] != 0;
+    }
+    for (size_t i = 0; i < k; i++) {
+        x->met[list[i]]++;
+        x->any[list[i] / 64] |= 1ull << list[i] % 64;
+    }
+}
+
 /* The language with most function words in the text; of equals the first in the table. */
 static const char *by_words(struct lang *x, const struct words_row *w, enum script script)
 {
@@ -161,13 +178,8 @@ static const char *by_words(struct lang *x, const struct words_row *w, enum scri
 
     memset(x->met, 0, (x->n + 1) * sizeof(*x->met));
     memset(x->any, 0, sizeof(x->any));
-    for (size_t i = 0; i < w->n; i++) {
-        uint32_t k = number_of(x, w->hash[i]);
-
-        x->met[k]++;
-        x->any[k / 64] |= 1ull << k % 64;
-    }
-    x->any[0] &= ~1ull; // no function word
+    for (size_t i = 0; i < w->n; i += SOME)
+        count_some(x, w->hash + i, w->n - i < SOME ? w->n - i : SOME);
     for (size_t b = 0; b < WORDS / 64; b++)
         for (uint64_t m = x->any[b]; m; m &= m - 1) {
             size_t k = 64 * b + (size_t)__builtin_ctzll(m);

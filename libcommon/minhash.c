@@ -124,47 +124,55 @@ void minhash_add(struct minhash_set *x, const struct words_row *w)
     x->n_hash += w->n;
 }
 
-/* Runs that stand a second time are taken out; only those that may be such meet the table. */
+/* Runs that stand a second time are taken out; only those that may be such, which the sieve knows,
+ * meet the table. */
 static void make_unique(struct minhash_set *x)
 {
+    const struct repeat_sieve sieve = x->sieve;
+    uint32_t *v = x->run;
     size_t maybe = 0, n = 0;
 
-    repeat_sieve_clear(&x->sieve, x->n);
     for (size_t i = 0; i < x->n; i++)
-        repeat_sieve_add(&x->sieve, x->run[i]);
-    for (size_t i = 0; i < x->n; i++)
-        maybe += repeat_sieve_hit(&x->sieve, x->run[i]);
+        maybe += repeat_sieve_hit(&sieve, v[i]);
     if (!maybe)
         return;
     table(x, maybe);
     for (size_t i = 0; i < x->n; i++) {
-        uint32_t run = x->run[i];
+        uint32_t run = v[i];
 
-        if (repeat_sieve_hit(&x->sieve, run)) {
+        if (repeat_sieve_hit(&sieve, run)) {
             uint64_t *p = find(x, run);
 
             if (*p)
                 continue;
             *p = 1ull << 32 | run;
         }
-        x->run[n++] = run;
+        v[n++] = run;
     }
     x->n = n;
 }
 
 void minhash_end(struct minhash_set *x, uint64_t text)
 {
-    size_t words = x->n_hash;
+    const uint64_t *hash = x->hash;
+    size_t words = x->n_hash, n = words >= MINHASH_WORDS ? words - MINHASH_WORDS + 1 : 1;
+    struct repeat_sieve sieve;
+    uint32_t *run;
 
-    x->n = words >= MINHASH_WORDS ? words - MINHASH_WORDS + 1 : 1;
+    x->n = n;
     x->whole = false;
-    mem_grow(&x->run, &x->cap, x->n, sizeof(*x->run));
+    mem_grow(&x->run, &x->cap, n, sizeof(*x->run));
+    run = x->run;
     if (words < MINHASH_WORDS) {
-        x->run[0] = words ? run_hash(x->hash, words) : (uint32_t)text;
+        run[0] = words ? run_hash(hash, words) : (uint32_t)text;
         return;
     }
-    for (size_t i = 0; i < x->n; i++)
-        x->run[i] = run_of_three(x->hash + i);
+    repeat_sieve_clear(&x->sieve, n);
+    sieve = x->sieve; // known to be changed by nobody else
+    for (size_t i = 0; i < n; i++) {
+        run[i] = run_of_three(hash + i);
+        repeat_sieve_add(&sieve, run[i]);
+    }
     make_unique(x);
 }
 

@@ -7,6 +7,7 @@
 #include "mem.h"
 #include "parts.h"
 #include "repeat.h"
+#include "runs.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -70,7 +71,7 @@ static const uint16_t marks[] = {
     0x3010, 0x3011, 0xFF05, 0xFF08, 0xFF09, 0xFF0C, 0xFF11, 0xFF1A, 0xFF1B, 0xFF5E};
 // clang-format on
 
-enum { SHORT_LINE = 30 }; // characters
+enum { SHORT_LINE = 30, FEW = 16 }; // characters; lines
 
 struct quality {
     const struct scan *t; // the text at hand
@@ -83,12 +84,21 @@ struct quality {
     struct repeat repeat;
     struct repeat_grams grams;
     struct parts lines, ends; // scratch; the lines at every kind of line end
+    struct runs spans;
+    uint64_t mark[128]; // hashes of single characters of ASCII
     struct buf text;
 };
 
 struct quality *quality_open(void)
 {
-    return mem_zero(1, sizeof(struct quality));
+    struct quality *q = mem_zero(1, sizeof(*q));
+
+    for (int i = 0; i < 128; i++) {
+        char c = (char)i;
+
+        q->mark[i] = hash_word(&c, 1, 1, 0);
+    }
+    return q;
 }
 
 void quality_close(struct quality *q)
@@ -100,6 +110,7 @@ void quality_close(struct quality *q)
     repeat_grams_free(&q->grams);
     parts_free(&q->lines);
     parts_free(&q->ends);
+    runs_free(&q->spans);
     buf_free(&q->text);
     free(q);
 }
@@ -111,7 +122,7 @@ void quality_text(struct quality *q, const struct scan *text)
     q->n = text->n;
     q->has_words = q->has_ends = q->has_lines = q->has_parts = q->has_grams = q->has_c4 =
         q->has_fineweb = false;
-    q->n_chars = scan_chars(q->s, q->n);
+    q->n_chars = text->ascii ? q->n : scan_chars(q->s, q->n);
 }
 
 static double ratio(double a, double b)
@@ -194,15 +205,14 @@ static inline uint32_t least_first(uint32_t v)
 /* The stop word that n bytes are, of which `room` can be read, as a bit, or 0. */
 static inline unsigned stop_bit(const char *p, size_t n, size_t room)
 {
+    static const uint32_t bits[8] = {0, 0, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF};
     uint32_t v = 0, w, i;
 
-    if (n < 2 || n > 4)
-        return 0;
     if (room >= 4)
         memcpy(&v, p, 4);
     else
         memcpy(&v, p, n);
-    v = least_first(v) & 0xFFFFFFFFu >> (32 - 8 * n);
+    v = least_first(v) & bits[n < 5 ? n : 5]; // 0 is none of them
     i = v * 0x6EC9D287u >> 29;
     memcpy(&w, stop_words[i], 4);
     return (unsigned)(v == least_first(w)) << i;
@@ -231,18 +241,14 @@ static void add_word(struct quality *q, struct counts *c, const char *p, size_t 
     c->stops |= stop_bit(p, n, q->n - (size_t)(p - q->s));
 }
 
-/* A word of ASCII that begins and ends with a letter or a digit. */
-static inline void add_plain(struct quality *q, struct counts *c, const char *p, size_t n)
+/* Is there a letter in a word of ASCII? */
+static inline bool has_letter(const char *p, size_t n)
 {
     size_t i = 0;
 
     while (i < n && !is_letter((unsigned char)p[i]))
         i++;
-    repeat_words_add(&q->words, hash_word(p, n, q->n - (size_t)(p - q->s), 0), n);
-    c->solid++;
-    c->solid_chars += n;
-    c->lettered += i < n;
-    c->stops |= stop_bit(p, n, q->n - (size_t)(p - q->s));
+    return i < n;
 }
 
 /* Bytes of the punctuation at the front of s[0..n) that make one word: a run of full stops or
@@ -330,47 +336,48 @@ static void add_wide(struct quality *q, struct counts *c, size_t start, size_t e
         add_chunk(q, c, q->s + start, end - start);
 }
 
-/* What stands between two spaces of ASCII. */
+/* What stands between two spaces of ASCII and is no word with at most one mark behind it. */
 static void add_span(struct quality *q, struct counts *c, size_t begin, size_t end)
+{
+    if (!q->t->ascii && scan_any(q->t->high, begin, end))
+        add_wide(q, c, begin, end);
+    else
+        add_chunk(q, c, q->s + begin, end - begin);
+}
+
+/* "word" and "word,", which most are: without a branch that could be guessed wrong. */
+static void add_spans(struct quality *q, struct counts *c)
 {
     const uint64_t *word = q->t->word;
 
-    if (!q->t->ascii && scan_any(q->t->high, begin, end)) {
-        add_wide(q, c, begin, end);
-        return;
-    }
-    if (is_in(word, begin) && end - begin > 1 && !is_in(word, end - 1) && is_in(word, end - 2)) {
-        add_plain(q, c, q->s + begin, end - begin - 1); // "word,"
-        repeat_words_add(&q->words, hash_word(q->s + end - 1, 1, q->n - end + 1, 0), 1);
-    } else if (is_in(word, begin) && is_in(word, end - 1)) {
-        add_plain(q, c, q->s + begin, end - begin);
-    } else {
-        add_chunk(q, c, q->s + begin, end - begin);
+    runs_spans(&q->spans, q->t);
+    for (size_t k = 0; k < q->spans.n; k++) {
+        size_t begin = q->spans.begin[k], end = q->spans.end[k], mark, room = q->n - begin;
+        unsigned char last = (unsigned char)q->s[end - 1];
+
+        mark = !is_in(word, end - 1);
+        if (!is_in(word, begin) || !is_in(word, end - 1 - mark) || last >= 0x80 ||
+            (!q->t->ascii && scan_any(q->t->high, begin, end))) {
+            add_span(q, c, begin, end);
+            continue;
+        }
+        end -= mark;
+        c->lettered += has_letter(q->s + begin, end - begin);
+        c->solid++;
+        c->solid_chars += end - begin;
+        c->stops |= stop_bit(q->s + begin, end - begin, room);
+        repeat_words_two(&q->words, hash_word(q->s + begin, end - begin, room, 0), end - begin,
+                         q->mark[last & 0x7F], mark);
     }
 }
 
 static void look_words(struct quality *q)
 {
-    uint64_t carry = 1; // as after a space
     struct counts c = {0};
-    size_t begin = 0;
     double words;
 
     repeat_words_clear(&q->words);
-    for (size_t b = 0; b < q->t->blocks; b++) {
-        uint64_t space = q->t->space[b], edge = space ^ (space << 1 | carry);
-
-        for (carry = space >> 63; edge; edge &= edge - 1) {
-            size_t at = 64 * b + (size_t)__builtin_ctzll(edge);
-
-            if (space >> at % 64 & 1)
-                add_span(q, &c, begin, at);
-            else
-                begin = at;
-        }
-    }
-    if (!carry)
-        add_span(q, &c, begin, q->n);
+    add_spans(q, &c);
     words = (double)q->words.n;
     q->v[QUALITY_MIN_WORDS] = q->v[QUALITY_MAX_WORDS] = (double)c.solid;
     q->v[QUALITY_MIN_MEAN] = q->v[QUALITY_MAX_MEAN] =
@@ -411,10 +418,38 @@ static void look_lines(struct quality *q)
 
 /* ---- what is repeated ---- */
 
+/* Do a look at their lengths, beginnings and ends show that no line is another's copy? */
+static bool all_differ(const struct quality *q)
+{
+    uint64_t key[FEW];
+
+    if (q->lines.n > FEW)
+        return false;
+    for (size_t i = 0; i < q->lines.n; i++) {
+        const char *p = q->lines.v[i].p;
+        size_t n = q->lines.v[i].n;
+
+        key[i] = n;
+        if (n >= 8) {
+            uint64_t a, b;
+
+            memcpy(&a, p, 8);
+            memcpy(&b, p + n - 8, 8);
+            key[i] = hash_fold(a ^ n, b ^ 0x9E3779B97F4A7C15u);
+        }
+        for (size_t k = 0; k < i; k++)
+            if (key[k] == key[i])
+                return false;
+    }
+    return true;
+}
+
 /* Lines that stood before: their number and their characters. */
 static void repeated(struct quality *q, double *number, double *chars)
 {
     *number = *chars = 0;
+    if (all_differ(q))
+        return;
     repeat_clear(&q->repeat, q->lines.n);
     for (size_t i = 0; i < q->lines.n; i++)
         if (repeat_add(&q->repeat, hash_bytes(q->lines.v[i].p, q->lines.v[i].n).lo, 0)) {

@@ -117,20 +117,31 @@ static size_t run_chars(const struct repeat_words *w, size_t i, size_t run)
 /* Pairs of words that may stand twice. */
 void repeat_grams_begin(struct repeat_grams *g, const struct repeat_words *w)
 {
-    uint64_t shift = power(2);
+    uint64_t shift = power(2), *key;
+    const struct repeat_words row = *w;
+    struct repeat_sieve sieve;
+    struct repeat_gram *again;
+    size_t n = 0;
 
     g->length = 1;
     g->n_again = 0;
     if (w->n < 2)
         return;
     repeat_sieve_clear(&g->sieve, w->n);
-    for (size_t i = 0; i + 1 < w->n; i++)
-        repeat_sieve_add(&g->sieve, run_key(w, i, 2, shift));
     mem_grow(&g->again, &g->cap, w->n, sizeof(*g->again));
-    for (size_t i = 0; i + 1 < w->n; i++) {
-        g->again[g->n_again].word = (uint32_t)i;
-        g->n_again += repeat_sieve_hit(&g->sieve, run_key(w, i, 2, shift));
+    mem_grow(&g->key, &g->cap_key, w->n, sizeof(*g->key));
+    sieve = g->sieve;
+    again = g->again;
+    key = g->key;
+    for (size_t i = 0; i + 1 < row.n; i++) {
+        key[i] = run_key(&row, i, 2, shift);
+        repeat_sieve_add(&sieve, key[i]);
     }
+    for (size_t i = 0; i + 1 < row.n; i++) {
+        again[n].word = (uint32_t)i;
+        n += repeat_sieve_hit(&sieve, key[i]);
+    }
+    g->n_again = n;
 }
 
 void repeat_grams_free(struct repeat_grams *g)
@@ -138,6 +149,7 @@ void repeat_grams_free(struct repeat_grams *g)
     repeat_sieve_free(&g->sieve);
     repeat_free(&g->table);
     free(g->again);
+    free(g->key);
     *g = (struct repeat_grams){0};
 }
 

@@ -62,6 +62,19 @@ static inline void repeat_words_add(struct repeat_words *w, uint64_t hash, size_
     s = w->sum + w->n++;
     s[1] = (struct repeat_sum){s->hash * 0x9E3779B97F4A7C15u + hash, s->chars + chars};
 }
+/* A word, and `more` = 0 or 1 single character behind it as one more. */
+static inline void repeat_words_two(struct repeat_words *w, uint64_t hash, size_t chars,
+                                    uint64_t mark, size_t more)
+{
+    struct repeat_sum *s;
+
+    if (w->n + 3 > w->cap)
+        repeat_words_room(w);
+    s = w->sum + w->n;
+    s[1] = (struct repeat_sum){s->hash * 0x9E3779B97F4A7C15u + hash, s->chars + chars};
+    s[2] = (struct repeat_sum){s[1].hash * 0x9E3779B97F4A7C15u + mark, s[1].chars + 1};
+    w->n += 1 + more;
+}
 void repeat_words_free(struct repeat_words *w);
 
 /* Runs of words by their length, ascending from 2: a run is repeated only if the two runs in it
@@ -72,7 +85,8 @@ struct repeat_grams {
     struct repeat_gram {
         uint32_t word, at; // where the run begins, ascending; its place in the table
     } * again;             // (n_again) runs of `length` words that stand twice in the text
-    size_t length, n_again, cap;
+    size_t length, n_again, cap, cap_key;
+    uint64_t *key; // (cap_key) of pairs
 };
 void repeat_grams_begin(struct repeat_grams *g, const struct repeat_words *w);
 void repeat_grams_free(struct repeat_grams *g);

@@ -20,7 +20,7 @@ struct run {
 };
 
 /* Open addressing; cap a power of two. */
-struct runs {
+struct variety_runs {
     struct run *slot;
     size_t n, cap;
 };
@@ -40,14 +40,14 @@ struct set {
 
 struct variety {
     struct set set[2];
-    struct runs runs[VARIETY_GRAMS];
+    struct variety_runs runs[VARIETY_GRAMS];
     uint64_t *word; // of the text at work
     size_t cap;
 };
 
-static void grow(struct runs *r)
+static void grow(struct variety_runs *r)
 {
-    struct runs old = *r;
+    struct variety_runs old = *r;
 
     r->cap = old.cap ? 2 * old.cap : 1024;
     r->slot = mem_zero(r->cap, sizeof(*r->slot));
@@ -63,7 +63,7 @@ static void grow(struct runs *r)
     free(old.slot);
 }
 
-static struct run *find(struct runs *r, uint64_t key)
+static struct run *find(struct variety_runs *r, uint64_t key)
 {
     size_t at;
 
@@ -167,7 +167,7 @@ static int sorted_runs(const struct text *t, int m, uint64_t *key)
 }
 
 /* Note the counts of a text's runs. */
-static void note(struct runs *r, const uint64_t *key, int n, uint32_t owner)
+static void note(struct variety_runs *r, const uint64_t *key, int n, uint32_t owner)
 {
     for (int i = 0, j; i < n; i = j) {
         struct run *x = find(r, key[i]);
@@ -187,7 +187,7 @@ static void note(struct runs *r, const uint64_t *key, int n, uint32_t owner)
 }
 
 /* Runs of a text that stand in another one, each as often as in the one that has it most. */
-static int64_t matches(struct runs *r, const uint64_t *key, int n, uint32_t owner)
+static int64_t matches(struct variety_runs *r, const uint64_t *key, int n, uint32_t owner)
 {
     int64_t sum = 0;
 
@@ -262,7 +262,7 @@ static double self_bleu(const struct set *s)
         qsort(length, k, sizeof(*length), by_int);
     key = mem_zero((size_t)longest + 1, sizeof(*key));
     for (int m = 1; m <= BLEU; m++) {
-        struct runs r = {0};
+        struct variety_runs r = {0};
 
         for (size_t i = 0; i < k; i++)
             note(&r, key, sorted_runs(&s->text[i], m, key), (uint32_t)i);

@@ -162,15 +162,10 @@ static bool may_be_mark(const char *s, size_t n)
 }
 
 /* A run of letters, digits and bytes beyond ASCII: no word goes beyond it. */
-static void add_run(struct words_row *w, const struct scan *t, size_t begin, size_t end)
+static void add_wide(struct words_row *w, const struct scan *t, size_t begin, size_t end)
 {
     size_t at = begin;
 
-    if (t->ascii || !scan_any(t->high, begin, end)) {
-        room(w, w->n + 2);
-        add(w, hash_word(t->s + begin, end - begin, t->n - begin, 0x20), begin, end);
-        return;
-    }
     while (at < end) {
         uint32_t cp;
         size_t from = at;
@@ -188,28 +183,46 @@ static void add_run(struct words_row *w, const struct scan *t, size_t begin, siz
     }
 }
 
+/* Runs first..last-1 are words of ASCII. */
+static void add_plain(struct words_row *w, const struct scan *t, size_t first, size_t last)
+{
+    const uint32_t *begin = w->runs.begin + first, *end = w->runs.end + first;
+    size_t n = last - first;
+    uint64_t *hash, *to, sum;
+
+    room(w, w->n + n + 1);
+    hash = w->hash + w->n;
+    to = w->sum + w->n;
+    sum = *to;
+    for (size_t k = 0; k < n; k++) {
+        size_t at = begin[k];
+
+        hash[k] = hash_word(t->s + at, end[k] - at, t->n - at, 0x20);
+        sum = sum * BASE + hash[k];
+        to[k + 1] = sum;
+    }
+    memcpy(w->begin + w->n, begin, n * sizeof(*begin));
+    memcpy(w->end + w->n, end, n * sizeof(*end));
+    w->n += n;
+}
+
 void words_read(struct words_row *w, const struct scan *t)
 {
-    uint64_t carry = 0;
-    size_t begin = 0;
+    const struct runs *r = &w->runs;
+    size_t done = 0;
 
+    runs_words(&w->runs, t);
     w->n = 0;
     room(w, 2);
     w->sum[0] = 0;
-    for (size_t b = 0; b < t->blocks; b++) {
-        uint64_t in = t->word[b] | t->high[b], edge = in ^ (in << 1 | carry);
-
-        for (carry = in >> 63; edge; edge &= edge - 1) {
-            size_t at = 64 * b + (size_t)__builtin_ctzll(edge);
-
-            if (in >> (at % 64) & 1)
-                begin = at;
-            else
-                add_run(w, t, begin, at);
-        }
+    for (size_t k = 0; !t->ascii && k < r->n; k++) {
+        if (!scan_any(t->high, r->begin[k], r->end[k]))
+            continue;
+        add_plain(w, t, done, k);
+        add_wide(w, t, r->begin[k], r->end[k]);
+        done = k + 1;
     }
-    if (carry) // the text is as long as its blocks
-        add_run(w, t, begin, t->n);
+    add_plain(w, t, done, r->n);
 }
 
 void words_row_free(struct words_row *w)
@@ -218,6 +231,7 @@ void words_row_free(struct words_row *w)
     free(w->sum);
     free(w->begin);
     free(w->end);
+    runs_free(&w->runs);
     buf_free(&w->one);
     *w = (struct words_row){0};
 }

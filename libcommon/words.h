@@ -8,6 +8,7 @@
 #define WORDS_H
 
 #include "buf.h"
+#include "runs.h"
 #include "scan.h"
 
 #include <stdbool.h>
@@ -25,6 +26,7 @@ struct words_row {
     uint64_t *sum;         // (n + 1) of the hashes before: words_run
     uint32_t *begin, *end; // (n) in the text, which has fewer than 4 GiB
     struct buf one;
+    struct runs runs;
 };
 void words_read(struct words_row *w, const struct scan *text);
 void words_row_free(struct words_row *w);

@@ -1,0 +1,104 @@
+/* runs.c - words of a text, and what stands between its spaces, as places out of bits. */
+#include "runs.h"
+
+#include "mem.h"
+
+#include <stdlib.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#define WIDE __attribute__((target("bmi,popcnt")))
+#endif
+
+enum { AT_ONCE = 8 };
+
+/* A block's bits: those of words, or those that are no space. */
+static inline uint64_t block(const struct scan *x, size_t b, int words)
+{
+    return words ? x->word[b] | x->high[b] : ~x->space[b];
+}
+
+#if defined(WIDE)
+/* Places of the bits set, several at a time: what is written too much is written over. */
+WIDE static inline uint32_t *places(uint32_t *to, uint64_t m, uint32_t base)
+{
+    unsigned n = (unsigned)__builtin_popcountll(m);
+
+    for (unsigned k = 0; k < n; k += AT_ONCE)
+        for (int i = 0; i < AT_ONCE; i++) {
+            to[k + (unsigned)i] = base + (uint32_t)_tzcnt_u64(m);
+            m = _blsr_u64(m);
+        }
+    return to + n;
+}
+
+WIDE static size_t runs_wide(struct runs *r, const struct scan *x, int words)
+{
+    uint32_t *begin = r->begin, *end = r->end;
+    uint64_t carry = 0;
+
+    for (size_t b = 0; b < x->blocks; b++) {
+        uint64_t in = block(x, b, words), before = in << 1 | carry;
+
+        begin = places(begin, in & ~before, (uint32_t)(64 * b));
+        end = places(end, before & ~in, (uint32_t)(64 * b));
+        carry = in >> 63;
+    }
+    return (size_t)(end - r->end);
+}
+#endif
+
+/* The last byte of the last block is behind the text, so that every run ends. */
+static size_t runs_plain(struct runs *r, const struct scan *x, int words)
+{
+    uint64_t carry = 0;
+    size_t n = 0;
+
+    for (size_t b = 0; b < x->blocks; b++) {
+        uint64_t in = block(x, b, words), edge = in ^ (in << 1 | carry);
+
+        for (carry = in >> 63; edge; edge &= edge - 1) {
+            uint32_t at = (uint32_t)(64 * b) + (uint32_t)__builtin_ctzll(edge);
+
+            if (in >> at % 64 & 1)
+                r->begin[n] = at;
+            else
+                r->end[n++] = at;
+        }
+    }
+    return n;
+}
+
+static void find(struct runs *r, const struct scan *x, int words)
+{
+    size_t most = x->n / 2 + 1 + AT_ONCE;
+
+    if (most > r->cap) {
+        r->cap = 2 * most;
+        r->begin = mem_resize(r->begin, r->cap, sizeof(*r->begin));
+        r->end = mem_resize(r->end, r->cap, sizeof(*r->end));
+    }
+#if defined(WIDE)
+    if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt")) {
+        r->n = runs_wide(r, x, words);
+        return;
+    }
+#endif
+    r->n = runs_plain(r, x, words);
+}
+
+void runs_words(struct runs *r, const struct scan *x)
+{
+    find(r, x, 1);
+}
+
+void runs_spans(struct runs *r, const struct scan *x)
+{
+    find(r, x, 0);
+}
+
+void runs_free(struct runs *r)
+{
+    free(r->begin);
+    free(r->end);
+    *r = (struct runs){0};
+}

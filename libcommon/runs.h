@@ -1,0 +1,19 @@
+/* runs.h - words of a text, and what stands between its spaces, as places out of bits. */
+#ifndef RUNS_H
+#define RUNS_H
+
+#include "scan.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Runs of bytes of a text, in order. Zeroed is empty. */
+struct runs {
+    uint32_t *begin, *end; // (n)
+    size_t n, cap;
+};
+void runs_words(struct runs *r, const struct scan *x); // of `word` and `high`
+void runs_spans(struct runs *r, const struct scan *x); // between `space`
+void runs_free(struct runs *r);
+
+#endif
