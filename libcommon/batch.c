@@ -7,7 +7,9 @@
 
 #include <stdlib.h>
 
-enum { GRAIN = 4 }; // records: some 100 us
+/* Records: some 100 us; a thread's share of a batch. What all of a batch need is touched several
+ * times, so few at a time stay in the processor's caches. */
+enum { GRAIN = 4, SHARE = 32 };
 
 struct item {
     struct lines_line line; // line.p in `text` once all are there
@@ -30,6 +32,7 @@ struct batch {
     struct stream *s;
     struct thread_pool *pool;
     struct half half[2];
+    int most;     // records of a half
     int now;      // the half that is read and worked on
     bool pending; // the other is worked on and not finished
     batch_work work;
@@ -45,6 +48,8 @@ struct batch *batch_open(struct stream *s, struct thread_pool *pool)
 
     b->s = s;
     b->pool = pool;
+    b->most = SHARE * thread_count(pool);
+    b->most = b->most < BATCH_RECORDS ? b->most : BATCH_RECORDS;
     return b;
 }
 
@@ -52,8 +57,11 @@ void batch_close(struct batch *b)
 {
     if (!b)
         return;
-    buf_free(&b->half[0].text);
-    buf_free(&b->half[1].text);
+    for (int k = 0; k < 2; k++) {
+        for (int i = 0; i < BATCH_RECORDS; i++)
+            record_reset(&b->half[k].item[i].r);
+        buf_free(&b->half[k].text);
+    }
     free(b);
 }
 
@@ -69,7 +77,7 @@ static void finish_other(struct batch *b)
             continue;
         if (!b->rc)
             b->rc = b->finish(b->with, &h->item[i].r, !b->now * BATCH_RECORDS + i, b->e);
-        record_reset(&h->item[i].r);
+        record_clear(&h->item[i].r);
     }
     b->pending = false;
 }
@@ -86,7 +94,7 @@ static int read_lines(struct batch *b, struct half *h, struct err *e)
     buf_reset(&h->text);
     if (h->text.cap > 2 * BATCH_BYTES) // a long line is over
         buf_free(&h->text);
-    while (h->n < BATCH_RECORDS && h->text.n < BATCH_BYTES) {
+    while (h->n < b->most && h->text.n < BATCH_BYTES) {
         struct item *x = &h->item[h->n];
 
         rc = stream_line(b->s, &x->line, !h->n && !b->pending, e);
@@ -127,7 +135,7 @@ static int accept_all(struct batch *b, struct half *h, struct err *e)
         x->taken = false;
         if (rc < 0) {
             if (x->made == STREAM_RECORD)
-                record_reset(&x->r);
+                record_clear(&x->r);
             continue;
         }
         rc = stream_accept(b->s, &x->line, x->made, &x->r, &x->why, e);

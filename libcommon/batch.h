@@ -12,7 +12,7 @@
 #include "thread.h"
 
 enum {
-    BATCH_RECORDS = 256,            // at most
+    BATCH_RECORDS = 256,            // at most; fewer for a few threads
     BATCH_BYTES = 1 << 18,          // but for one long line
     BATCH_ITEMS = 2 * BATCH_RECORDS // records in hand
 };

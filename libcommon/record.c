@@ -10,6 +10,8 @@
  * of "[1,1,1,..." cannot ask for ten times its size. */
 enum { NODE_BYTES = 32 << 20 };
 
+enum { KEEP = 1 << 16 }; // bytes of memory that record_clear leaves at most
+
 struct record_set {
     const char *field;
     const char *raw; // (n) one JSON value
@@ -42,13 +44,18 @@ static int parse(struct record *r, const char *line, size_t n, struct err *e)
     return 0;
 }
 
-int record_parse(struct record *r, const char *line, size_t n, struct err *e)
+int record_read(struct record *r, const char *line, size_t n, struct err *e)
 {
-    *r = (struct record){0};
     if (!parse(r, line, n, e))
         return 0;
     record_reset(r);
     return -1;
+}
+
+int record_parse(struct record *r, const char *line, size_t n, struct err *e)
+{
+    *r = (struct record){0};
+    return record_read(r, line, n, e);
 }
 
 void record_new(struct record *r)
@@ -66,6 +73,16 @@ void record_reset(struct record *r)
     *r = (struct record){0};
 }
 
+void record_clear(struct record *r)
+{
+    if (r->mem.total > KEEP) {
+        record_reset(r);
+        return;
+    }
+    arena_reset(&r->mem);
+    *r = (struct record){.mem = r->mem};
+}
+
 static struct record_set *find_set(const struct record *r, const char *field)
 {
     for (int i = 0; i < r->n_set; i++)
@@ -74,8 +91,7 @@ static struct record_set *find_set(const struct record *r, const char *field)
     return NULL;
 }
 
-/* The node of a field's present value in *j, or -1. */
-static int find(struct record *r, const char *field, struct json *j)
+int record_node(struct record *r, const char *field, struct json *j)
 {
     const struct record_set *s = find_set(r, field);
     struct err e;
@@ -90,7 +106,7 @@ static int find(struct record *r, const char *field, struct json *j)
 const char *record_str(struct record *r, const char *field, size_t *n)
 {
     struct json j;
-    int at = find(r, field, &j);
+    int at = record_node(r, field, &j);
 
     return json_str(&j, at, &r->mem, n);
 }
@@ -98,7 +114,7 @@ const char *record_str(struct record *r, const char *field, size_t *n)
 int record_num(struct record *r, const char *field, double *out)
 {
     struct json j;
-    int at = find(r, field, &j);
+    int at = record_node(r, field, &j);
 
     return json_num(&j, at, out);
 }
@@ -121,7 +137,7 @@ const char *record_raw(struct record *r, const char *field, size_t *n)
 /* The node of a member of `meta` in *j, or -1. */
 static int find_meta(struct record *r, const char *key, struct json *j)
 {
-    int at = find(r, "meta", j);
+    int at = record_node(r, "meta", j);
 
     return at < 0 ? -1 : json_get(j, at, key);
 }
@@ -301,7 +317,7 @@ static void hash_id(struct record *r, const char *const *fields)
 int record_identify(struct record *r, const char *const *fields, struct err *e)
 {
     struct json j;
-    int at = find(r, "id", &j);
+    int at = record_node(r, "id", &j);
     const char *s;
     size_t n;
 

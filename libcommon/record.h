@@ -38,6 +38,10 @@ int record_parse(struct record *r, const char *line, size_t n, struct err *e);
 /* An empty object, for records that a command makes. */
 void record_new(struct record *r);
 void record_reset(struct record *r); // zeroed again, memory released
+/* The same for one record after the other: record_read is record_parse in the memory of a record
+ * that is zeroed or emptied by record_clear, which keeps what a usual record needs. */
+int record_read(struct record *r, const char *line, size_t n, struct err *e);
+void record_clear(struct record *r);
 
 /* The value of a field as it stands now: a string's text (NULL when absent or
  * no string; may hold NULs), a number (0 found, -1 absent or no number). */
@@ -46,6 +50,8 @@ int record_num(struct record *r, const char *field, double *out);
 bool record_has(struct record *r, const char *field);
 /* The value's own JSON bytes, or NULL when absent. */
 const char *record_raw(struct record *r, const char *field, size_t *n);
+/* The node of the value in *j, or -1. */
+int record_node(struct record *r, const char *field, struct json *j);
 /* The same of a member of the object `meta`. */
 const char *record_meta(struct record *r, const char *key, size_t *n);
 const char *record_meta_str(struct record *r, const char *key, size_t *n);

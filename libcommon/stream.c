@@ -384,7 +384,7 @@ enum stream_made stream_make(const struct stream *s, const struct lines_line *x,
         err_set(why, ERR_DATA, "line of %" PRIu64 " bytes exceeds %d", x->size, STREAM_LINE_MAX);
         return STREAM_LONG;
     }
-    if (record_parse(r, x->p, x->n, why))
+    if (record_read(r, x->p, x->n, why))
         return STREAM_NO_JSON;
     r->file = x->file;
     r->line_no = x->no;
@@ -445,7 +445,7 @@ int stream_line(struct stream *s, struct lines_line *x, bool wait, struct err *e
 
 int stream_read(struct stream *s, struct record *r, bool wait, struct err *e)
 {
-    for (;;) {
+    for (*r = (struct record){0};;) {
         struct lines_line x;
         struct err why;
         int rc = stream_line(s, &x, wait, e);

@@ -69,8 +69,9 @@ int stream_meta(const struct stream_opt *o, const struct stream_conf *c, struct 
 int stream_read(struct stream *s, struct record *r, bool wait, struct err *e);
 
 /* The same in three steps, for many records at once (batch.h). A line as it is; 1, 0, 2, -1 as
- * above. What it makes, by any thread: STREAM_RECORD, a record with its id, or why not. Then, in
- * the order of the lines: 1 = it is one to work on, 0 = dealt with, -1 = fatal. */
+ * above. What it makes, by any thread, of r, which is zeroed or cleared: STREAM_RECORD, a record
+ * with its id, or why not. Then, in the order of the lines: 1 = it is one to work on, 0 = dealt
+ * with, -1 = fatal. */
 struct lines_line; // lines.h
 enum stream_made { STREAM_RECORD, STREAM_BLANK, STREAM_LONG, STREAM_NO_JSON, STREAM_NO_ID };
 int stream_line(struct stream *s, struct lines_line *x, bool wait, struct err *e);

@@ -306,8 +306,37 @@ static void test_id(void)
     record_reset(&r);
 }
 
+static void test_again(void)
+{
+    static const char *const line[] = {"{\"a\":\"one\",\"id\":7}", "{\"b\":[1,2]}", "[", "{}"};
+    struct record r = {0};
+    struct err e;
+    struct buf out = {0};
+
+    TEST("records one after the other in the same memory");
+    for (int i = 0; i < 400; i++) {
+        const char *s = line[i % 4];
+        int bad = record_read(&r, s, strlen(s), &e);
+
+        CHECK((bad != 0) == (i % 4 == 2));
+        if (bad)
+            continue;
+        record_set_int(&r, "n", i);
+        record_clear(&r);
+        CHECK(!r.n_set && !r.id && !r.line);
+        CHECK(!record_read(&r, s, strlen(s), &e));
+        buf_reset(&out);
+        record_write(&r, &out);
+        CHECK(out.n == strlen(s) + 1 && !memcmp(out.p, s, strlen(s)));
+        record_clear(&r);
+    }
+    record_reset(&r);
+    buf_free(&out);
+}
+
 int main(void)
 {
+    test_again();
     test_through();
     test_refused();
     test_get();
