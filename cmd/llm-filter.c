@@ -50,7 +50,7 @@ static void count_source(struct filter *g, const char *s, size_t n)
 }
 
 /* What --stats and --explain say about the kept records. */
-static void count_kept(struct filter *g, struct record *r)
+static void count_kept(struct filter *g, struct record *r, int words)
 {
     size_t n = 0;
     const char *s = where_get(r, "meta.source", &n);
@@ -64,8 +64,8 @@ static void count_kept(struct filter *g, struct record *r)
         g->scores += x;
         g->n_scores++;
     }
-    s = g->io.stats ? record_str(r, g->rules.set.field, &n) : NULL;
-    g->words += s ? words_count(s, n) : 0;
+    s = g->io.stats && words < 0 ? record_str(r, g->rules.set.field, &n) : NULL;
+    g->words += s ? words_count(s, n) : words > 0 ? words : 0;
     g->n_out++;
 }
 
@@ -83,12 +83,13 @@ static int finish(void *with, struct record *r, int item, struct err *e)
     const struct trial_reason *v = &c->why;
     struct err why;
 
-    if (item % BATCH_RECORDS + AHEAD < BATCH_RECORDS)
-        judge_soon(g->judge, c + AHEAD);
+    for (int k = item % BATCH_RECORDS ? AHEAD : 1; k <= AHEAD; k++)
+        if (item % BATCH_RECORDS + k < BATCH_RECORDS)
+            judge_soon(g->judge, c + k);
     judge_among(g->judge, r, c);
     switch (c->says) {
     case JUDGE_KEEP:
-        count_kept(g, r);
+        count_kept(g, r, c->words);
         return stream_write(g->s, r, e);
     case JUDGE_DROP:
         return stream_drop(g->s, r, v->rule, v->value.n ? v->value.p : NULL,

@@ -21,8 +21,17 @@ static bool has_long_word(struct part x, size_t *words)
 
     *words = 0;
     while (at < x.n && (x.n > LONG_WORD || *words < 3)) {
-        at += (size_t)parts_char(x.p + at, x.n - at, &cp);
-        chars = parts_is_space(cp) ? 0 : chars + 1;
+        unsigned char c = (unsigned char)x.p[at];
+        bool space;
+
+        if (c < 0x80) { // most
+            space = c == ' ' || (c >= 9 && c <= 13) || (c >= 28 && c <= 31);
+            at++;
+        } else {
+            at += (size_t)parts_char(x.p + at, x.n - at, &cp);
+            space = parts_is_space(cp);
+        }
+        chars = space ? 0 : chars + 1;
         *words += chars == 1;
         longest = chars > longest ? chars : longest;
     }

@@ -64,6 +64,11 @@ const struct near *dupes_near(const struct dupes *d)
     return d ? d->near : NULL;
 }
 
+static size_t home(size_t cap, uint64_t key)
+{
+    return (size_t)(key ^ key >> 32) & (cap - 1);
+}
+
 /* ---- texts ---- */
 
 /* Characters that composition and case folding leave as they are, and that join with none before
@@ -203,6 +208,10 @@ void dupes_end(const struct dupes *d, struct dupes_text *x)
 
 void dupes_soon(const struct dupes *d, const struct dupes_text *x)
 {
+    const struct place *p = d->table.p;
+
+    if (d->o.exact && d->cap)
+        __builtin_prefetch(&p[home(d->cap, x->key)], 1);
     if (d->near)
         near_soon(d->near, x->band);
 }
@@ -219,7 +228,7 @@ void dupes_text_free(struct dupes_text *x)
 static struct place *find(const struct grow *table, size_t cap, uint64_t key)
 {
     struct place *p = table->p;
-    size_t i = (size_t)(key ^ key >> 32) & (cap - 1);
+    size_t i = home(cap, key);
 
     while (p[i].at && p[i].key != key)
         i = (i + 1) & (cap - 1);

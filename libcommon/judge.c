@@ -10,8 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LIST = 8 };
+
+/* Fields that a rule looks at, by their numbers, -1 behind the last. */
+struct reach {
+    int field, list[LIST + 1]; // its own; those whose texts it looks at
+};
+
 struct judge {
     const struct rules *rules;
+    const char **field; // (n_fields) different ones, borrowed
+    size_t n_fields, cap_fields;
+    struct reach *reach; // (rules->n)
+    struct reach dupes_reach;
+    int usual; // the field of a rule that names none
     struct trial *trial;
     struct dupes *dupes;
     int64_t n_masked;
@@ -19,22 +31,62 @@ struct judge {
 
 /* The texts of a field: the field, when it is a string, or the strings in it. */
 struct texts {
-    const char *field;
     const char *raw; // (n_raw) JSON, NULL: there is none
     size_t n_raw;
-    bool is_text;
-    size_t first, n; // of the desk's looks
+    bool known, is_text; // looked for in the record at hand; a string
+    size_t first, n;     // of the desk's looks
 };
 
 struct judge_desk {
     struct trial_desk *trial;
     struct look **look; // (cap_look) n_look in use
     size_t n_look, cap_look;
-    struct texts *texts; // (n_texts) of the record at hand
+    struct texts *texts; // (n_texts) by the field's number
     size_t n_texts, cap_texts;
     struct look raw; // of a field that is no string
     struct buf masked;
 };
+
+/* The number of a field. */
+static int number_of(struct judge *j, const char *field)
+{
+    for (size_t i = 0; i < j->n_fields; i++)
+        if (!strcmp(j->field[i], field))
+            return (int)i;
+    mem_grow(&j->field, &j->cap_fields, j->n_fields + 1, sizeof(*j->field));
+    j->field[j->n_fields] = field;
+    return (int)j->n_fields++;
+}
+
+static struct reach reach_of(struct judge *j, const char *own, const char *const *names)
+{
+    struct reach x = {.field = number_of(j, own)};
+    int n = 0;
+
+    for (; *names; names++)
+        x.list[n++] = number_of(j, *names);
+    x.list[n] = -1;
+    return x;
+}
+
+static void find_fields(struct judge *j)
+{
+    j->reach = mem_zero((size_t)j->rules->n + 1, sizeof(*j->reach));
+    j->dupes_reach = reach_of(j, dupes_fields[0], dupes_fields);
+    j->usual = number_of(j, j->rules->set.field);
+    for (int i = 0; i < j->rules->n; i++) {
+        const struct rule *x = &j->rules->v[i];
+        const char *const leaks[] = {"instruction", x->field, NULL};
+        const char *const listed[] = {"instruction", "input", x->field, NULL};
+        const char *const own[] = {x->field, NULL};
+
+        j->reach[i] = reach_of(j, x->field,
+                               x->own_field              ? own
+                               : x->id == RULE_LEAKS     ? leaks
+                               : x->id == RULE_BLACKLIST ? listed
+                                                         : dupes_fields);
+    }
+}
 
 struct judge *judge_open(const struct rules *r, uint64_t run, struct err *e)
 {
@@ -45,6 +97,7 @@ struct judge *judge_open(const struct rules *r, uint64_t run, struct err *e)
     int rc;
 
     j->rules = r;
+    find_fields(j);
     j->trial = trial_open(r, e);
     rc = j->trial ? 0 : -1;
     for (int i = 0; i < r->n; i++) {
@@ -69,6 +122,8 @@ int judge_close(struct judge *j, struct err *e)
         return 0;
     rc = dupes_close(j->dupes, e);
     trial_close(j->trial);
+    free(j->field);
+    free(j->reach);
     free(j);
     return rc;
 }
@@ -158,7 +213,9 @@ static int by_where(struct record *r, const struct where *w, struct trial_reason
 
 static void forget(struct judge_desk *d)
 {
-    d->n_look = d->n_texts = 0;
+    d->n_look = 0;
+    for (size_t i = 0; i < d->n_texts; i++)
+        d->texts[i].known = false;
     trial_begin(d->trial);
 }
 
@@ -176,7 +233,7 @@ static void add_look(struct judge_desk *d, const char *s, size_t n)
     look_text(d->look[d->n_look++], s, n);
 }
 
-static void find_texts(struct judge_desk *d, struct record *r, struct texts *t)
+static void find_texts(struct judge_desk *d, struct record *r, const char *field, struct texts *t)
 {
     size_t n = 0;
     const char *s;
@@ -184,10 +241,10 @@ static void find_texts(struct judge_desk *d, struct record *r, struct texts *t)
     struct err why;
 
     t->first = d->n_look;
-    t->raw = record_raw(r, t->field, &t->n_raw);
+    t->raw = record_raw(r, field, &t->n_raw);
     t->is_text = t->raw && *t->raw == '"';
     if (t->is_text) {
-        s = record_str(r, t->field, &n);
+        s = record_str(r, field, &n);
         add_look(d, s, n);
     } else if (t->raw && (*t->raw == '[' || *t->raw == '{') &&
                !json_parse(&json, &r->mem, t->raw, t->n_raw, &why))
@@ -200,21 +257,21 @@ static void find_texts(struct judge_desk *d, struct record *r, struct texts *t)
 }
 
 /* The texts of a field of the record at hand. */
-static struct texts texts_of(struct judge_desk *d, struct record *r, const char *field)
+static const struct texts *texts_of(const struct judge *j, struct judge_desk *d, struct record *r,
+                                    int field)
 {
     struct texts *t;
 
-    for (size_t i = 0; i < d->n_texts; i++)
-        if (d->texts[i].field == field)
-            return d->texts[i];
-    for (size_t i = 0; i < d->n_texts; i++)
-        if (!strcmp(d->texts[i].field, field))
-            return d->texts[i];
-    mem_grow(&d->texts, &d->cap_texts, d->n_texts + 1, sizeof(*d->texts));
-    t = &d->texts[d->n_texts++];
-    t->field = field;
-    find_texts(d, r, t);
-    return *t;
+    if (d->n_texts < j->n_fields) {
+        mem_grow(&d->texts, &d->cap_texts, j->n_fields, sizeof(*d->texts));
+        memset(d->texts, 0, j->n_fields * sizeof(*d->texts));
+        d->n_texts = j->n_fields;
+    }
+    t = &d->texts[field];
+    if (!t->known)
+        find_texts(d, r, j->field[field], t);
+    t->known = true;
+    return t;
 }
 
 /* ---- rules for all texts ---- */
@@ -222,20 +279,14 @@ static struct texts texts_of(struct judge_desk *d, struct record *r, const char 
 static int by_texts(const struct judge *j, struct judge_desk *d, const struct rule *x,
                     struct record *r, struct trial_reason *v)
 {
-    const char *const leaks[] = {"instruction", x->field, NULL};
-    const char *const listed[] = {"instruction", "input", x->field, NULL};
-    const char *const own[] = {x->own_field ? x->field : NULL, NULL};
-    const char *const *names = x->own_field              ? own
-                               : x->id == RULE_LEAKS     ? leaks
-                               : x->id == RULE_BLACKLIST ? listed
-                                                         : dupes_fields;
+    const int *list = j->reach[x - j->rules->v].list;
     int rc = 0;
 
-    for (; *names && !rc; names++) {
-        struct texts t = texts_of(d, r, *names);
+    for (; *list >= 0 && !rc; list++) {
+        const struct texts *t = texts_of(j, d, r, *list);
 
-        for (size_t k = 0; k < t.n && !rc; k++)
-            rc = trial_piece(j->trial, d->trial, (int)(x - j->rules->v), d->look[t.first + k], v);
+        for (size_t k = 0; k < t->n && !rc; k++)
+            rc = trial_piece(j->trial, d->trial, (int)(x - j->rules->v), d->look[t->first + k], v);
     }
     return rc;
 }
@@ -274,13 +325,12 @@ static int mask_field(struct judge_desk *d, struct record *r, const char *field,
     return masked;
 }
 
-static bool has_pii(struct judge_desk *d, struct record *r, const char *field, unsigned kinds)
+static bool has_pii(struct judge_desk *d, const struct texts *t, unsigned kinds)
 {
-    struct texts t = texts_of(d, r, field);
     struct pii_hit hit;
 
-    for (size_t k = 0; k < t.n; k++) {
-        const struct look *l = d->look[t.first + k];
+    for (size_t k = 0; k < t->n; k++) {
+        const struct look *l = d->look[t->first + k];
         size_t at = 0;
 
         if (pii_next(l->s, l->n, kinds, &at, &hit))
@@ -293,14 +343,13 @@ static int by_pii(const struct judge *j, struct judge_desk *d, const struct rule
                   struct record *r, struct judge_case *c)
 {
     unsigned kinds = trial_kinds(j->trial, (int)(x - j->rules->v));
-    const char *const own[] = {x->own_field ? x->field : NULL, NULL};
     int masked = 0;
 
     if (!kinds)
         return by_texts(j, d, x, r, &c->why);
-    for (const char *const *f = x->own_field ? own : dupes_fields; *f; f++)
-        if (has_pii(d, r, *f, kinds))
-            masked += mask_field(d, r, *f, kinds);
+    for (const int *f = j->reach[x - j->rules->v].list; *f >= 0; f++)
+        if (has_pii(d, texts_of(j, d, r, *f), kinds))
+            masked += mask_field(d, r, j->field[*f], kinds);
     if (masked)
         forget(d); // other texts now
     c->masked += masked;
@@ -334,12 +383,12 @@ static void take_texts(const struct judge *j, struct judge_desk *d, struct recor
                        struct dupes_text *x)
 {
     dupes_begin(x);
-    for (int i = 0; dupes_fields[i]; i++) {
-        struct texts t = texts_of(d, r, dupes_fields[i]);
+    for (const int *list = j->dupes_reach.list; *list >= 0; list++) {
+        const struct texts *t = texts_of(j, d, r, *list);
 
-        if (t.raw && !t.is_text) // messages
-            look_text(&d->raw, t.raw, t.n_raw);
-        dupes_add(j->dupes, x, t.is_text ? d->look[t.first] : t.raw ? &d->raw : NULL);
+        if (t->raw && !t->is_text) // messages
+            look_text(&d->raw, t->raw, t->n_raw);
+        dupes_add(j->dupes, x, t->is_text ? d->look[t->first] : t->raw ? &d->raw : NULL);
     }
     dupes_end(j->dupes, x);
 }
@@ -388,20 +437,20 @@ static int try_rules(const struct judge *j, struct judge_desk *d, struct record 
 
     for (int i = 0; i < j->rules->n && j->rules->v[i].id < RULE_EXACT && !rc; i++) {
         const struct rule *x = &j->rules->v[i];
-        struct texts t;
+        const struct texts *t;
 
         c->why.rule = rules_name(x->id);
         if (is_for_record(x->id)) {
             rc = by_record(j, d, x, r, c);
             continue;
         }
-        t = texts_of(d, r, x->field);
-        if (!t.is_text) {
+        t = texts_of(j, d, r, j->reach[i].field);
+        if (!t->is_text) {
             c->why.rule = x->field;
             c->says = JUDGE_NO_FIELD;
             return 1;
         }
-        rc = trial_text(j->trial, d->trial, i, d->look[t.first], &c->why, &c->err);
+        rc = trial_text(j->trial, d->trial, i, d->look[t->first], &c->why, &c->err);
     }
     c->says = rc < 0 ? JUDGE_ERROR : rc ? JUDGE_DROP : JUDGE_KEEP;
     return rc;
@@ -410,11 +459,15 @@ static int try_rules(const struct judge *j, struct judge_desk *d, struct record 
 void judge_alone(const struct judge *j, struct judge_desk *d, struct record *r,
                  struct judge_case *c)
 {
+    const struct texts *t;
+
     trial_reason_reset(&c->why);
     c->masked = 0;
     forget(d);
     if (!try_rules(j, d, r, c) && j->dupes)
         take_texts(j, d, r, &c->text);
+    t = d->n_texts ? &d->texts[j->usual] : NULL;
+    c->words = t && t->known && t->is_text ? d->look[t->first]->count : -1;
 }
 
 void judge_recalled(struct judge *j)

@@ -34,6 +34,7 @@ struct judge_case {
     enum judge_says says;
     struct trial_reason why; // JUDGE_NO_FIELD: why.rule is the field that is not there
     int masked;
+    int words; // that a person counts in the text of rules->set.field, or -1: not counted
     struct dupes_text text;
     struct err err; // of JUDGE_ERROR
 };

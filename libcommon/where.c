@@ -66,24 +66,29 @@ void where_free(struct where *w)
     *w = (struct where){0};
 }
 
-const char *where_get(struct record *r, const char *field, size_t *n)
+/* The node of a field's value in *j, or -1. Names with dots go through objects. */
+static int find(struct record *r, const char *field, struct json *j)
 {
-    const char *raw = record_raw(r, field, n), *dot = strchr(field, '.');
-    struct json j;
-    struct err e;
-    int at = 0;
+    const char *dot = strchr(field, '.');
+    int at = record_node(r, field, j);
 
-    if (raw || !dot)
-        return raw;
-    raw = record_raw(r, arena_dup(&r->mem, field, (size_t)(dot - field)), n);
-    if (!raw || json_parse(&j, &r->mem, raw, *n, &e))
-        return NULL;
+    if (at >= 0 || !dot)
+        return at;
+    at = record_node(r, arena_dup(&r->mem, field, (size_t)(dot - field)), j);
     while (dot && at >= 0) {
         const char *name = dot + 1;
 
         dot = strchr(name, '.');
-        at = json_get(&j, at, arena_dup(&r->mem, name, dot ? (size_t)(dot - name) : strlen(name)));
+        at = json_get(j, at, dot ? arena_dup(&r->mem, name, (size_t)(dot - name)) : name);
     }
+    return at;
+}
+
+const char *where_get(struct record *r, const char *field, size_t *n)
+{
+    struct json j;
+    int at = find(r, field, &j);
+
     return at < 0 ? NULL : json_raw(&j, at, n);
 }
 
@@ -105,19 +110,19 @@ bool where_compare(const struct where *w, double x)
 bool where_holds(const struct where *w, struct record *r)
 {
     size_t n = 0;
-    const char *raw = where_get(r, w->field, &n), *s;
+    const char *s;
     struct json j;
-    struct err e;
+    int at = find(r, w->field, &j);
     double x;
 
-    if (!raw || json_parse(&j, &r->mem, raw, n, &e))
+    if (at < 0)
         return false;
     if (!w->number) {
-        s = json_str(&j, 0, &r->mem, &n);
-        s = s ? s : json_raw(&j, 0, &n); // true, null
+        s = json_str(&j, at, &r->mem, &n);
+        s = s ? s : json_raw(&j, at, &n); // true, null
         return equal_text(s, n, w->value) == (w->op == WHERE_EQ);
     }
-    if (json_num(&j, 0, &x))
+    if (json_num(&j, at, &x))
         return false;
     return where_compare(w, x);
 }
