@@ -82,6 +82,16 @@ void bpe_add(struct bpe *b, int32_t left, int32_t right, uint32_t rank, int32_t 
     b->n++;
 }
 
+void bpe_reserve(struct bpe *b, size_t n)
+{
+    size_t cap = b->cap ? b->cap : 1024;
+
+    while (cap < 2 * n)
+        cap *= 2;
+    if (cap > b->cap)
+        rehash(b, cap);
+}
+
 void bpe_free(struct bpe *b)
 {
     free(b->pair);

@@ -16,6 +16,8 @@ struct bpe {
 /* Let (left, right) become `to` at `rank`; a pair that is known keeps its
  * first rank. Symbols are >= 0. */
 void bpe_add(struct bpe *b, int32_t left, int32_t right, uint32_t rank, int32_t to);
+/* Room for n pairs at once, instead of by doubling. */
+void bpe_reserve(struct bpe *b, size_t n);
 void bpe_free(struct bpe *b);
 
 /* Working memory of one thread. Zeroed is fresh; bpe_done frees it. */

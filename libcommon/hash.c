@@ -9,7 +9,7 @@
 #include <xxhash.h>
 
 /* Keys lie in blocks that never move, so entries may point at them. */
-enum { KEYS = 1 << 16 };
+enum { KEYS = 1 << 16, LEAST = 64 }; // bytes of keys; places of a table
 
 struct hash_block {
     struct hash_block *next;
@@ -62,11 +62,11 @@ static struct hash_entry *place(const struct hash_table *t, const void *key, siz
     }
 }
 
-static void rehash(struct hash_table *t)
+static void rehash(struct hash_table *t, size_t cap)
 {
     struct hash_table old = *t;
 
-    t->cap = old.cap ? old.cap * 2 : 64;
+    t->cap = cap;
     t->entry = mem_zero(t->cap, sizeof(*t->entry));
     for (size_t i = 0; i < old.cap; i++)
         if (old.entry[i].key)
@@ -98,7 +98,7 @@ int *hash_put(struct hash_table *t, const void *key, size_t n, int fresh)
     struct hash_entry *x;
 
     if (4 * (t->n + 1) > 3 * t->cap)
-        rehash(t);
+        rehash(t, t->cap ? 2 * t->cap : LEAST);
     key = n ? key : "";
     x = place(t, key, n, h);
     if (!x->key) {
@@ -106,6 +106,16 @@ int *hash_put(struct hash_table *t, const void *key, size_t n, int fresh)
         t->n++;
     }
     return &x->value;
+}
+
+void hash_reserve(struct hash_table *t, size_t n)
+{
+    size_t cap = t->cap ? t->cap : LEAST;
+
+    while (3 * cap < 4 * n)
+        cap *= 2;
+    if (cap > t->cap)
+        rehash(t, cap);
 }
 
 int *hash_find(const struct hash_table *t, const void *key, size_t n)

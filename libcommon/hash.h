@@ -61,6 +61,8 @@ struct hash_table {
 /* The value slot of a key, created with value `fresh` when it was absent;
  * valid until the next hash_put. */
 int *hash_put(struct hash_table *t, const void *key, size_t n, int fresh);
+/* Room for n keys at once, instead of by doubling. */
+void hash_reserve(struct hash_table *t, size_t n);
 /* The value slot of a key, or NULL. */
 int *hash_find(const struct hash_table *t, const void *key, size_t n);
 void hash_free(struct hash_table *t);

@@ -45,6 +45,7 @@ static int add_merges(struct tok *t, struct err *e)
     const struct tok_spec *s = &t->spec;
     char both[2 * VOCAB_PIECE];
 
+    bpe_reserve(&t->bpe, s->n_merges);
     for (size_t i = 0; i < s->n_merges; i++) {
         const struct tok_merge *m = &s->merge[i];
         int a = vocab_find(&t->vocab, m->left, m->n_left);
@@ -118,6 +119,7 @@ static void add_pairs(struct tok *t)
     const struct tok_spec *s = &t->spec;
     uint32_t *rank = ranks(s);
 
+    bpe_reserve(&t->bpe, 2 * (size_t)s->n); // Llama 2 has 1.9 pairs a piece
     for (int id = 0; id < s->n; id++) {
         const struct vocab_piece *p = &s->piece[id];
 

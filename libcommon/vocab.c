@@ -189,6 +189,7 @@ int vocab_init(struct vocab *v, const struct vocab_piece *piece, int n, bool byt
     if (n < 1 || n > VOCAB_MAX)
         return err_set(e, ERR_DATA, "a vocabulary of %d tokens; 1 to %d are supported", n,
                        VOCAB_MAX);
+    hash_reserve(&v->ids, (size_t)v->n);
     for (int id = 0; id < n && rc == 0; id++)
         rc = check_piece(v, id, e);
     if (rc == 0) {

@@ -40,6 +40,8 @@ static void test_table(void)
 
     TEST("hash_table: 100,000 keys, empty key, keys with NULs, long keys");
     CHECK(!hash_find(&t, "x", 1));
+    hash_reserve(&t, 100); // fewer than come
+    CHECK(t.cap == 256 && !t.n && !hash_find(&t, "x", 1));
     for (int i = 0; i < 100000; i++) {
         n = snprintf(key, sizeof(key), "key %d", i);
         bad += *hash_put(&t, key, (size_t)n, i) != i;
