@@ -75,6 +75,36 @@ __device__ inline int tail_panel(const struct cuda_tail &t, int rows, int unit, 
            (t.attn.rope_pairs_apart && j < half ? j + which * half : 2 * j + which);
 }
 
+// The panels of a block, one after the other.
+struct Turn {
+    int unit, which, panel;
+    bool there;
+
+    __device__ inline Turn after(const struct cuda_tail &t, int rows) const
+    {
+        Turn n;
+
+        n.which = (which + 1) % tail_panels(t);
+        n.unit = n.which ? unit : unit + (int)gridDim.x;
+        n.there = n.unit < tail_units(t, rows);
+        n.panel = n.there ? tail_panel(t, rows, n.unit, n.which) : 0;
+        return n;
+    }
+};
+
+__device__ inline Turn turn_first(const struct cuda_tail &t, int rows)
+{
+    return {(int)blockIdx.x, 0, tail_panel(t, rows, (int)blockIdx.x, 0), true};
+}
+
+// Blocks of a grid: a unit each, or as many as run at a time where what they do ahead is worth it.
+inline int turn_blocks(const struct cuda_head &h, const struct cuda_tail &t, int rows, int slots)
+{
+    const int units = tail_units(t, rows), each = (units + slots - 1) / slots;
+
+    return h.kind || t.kind ? (units + each - 1) / each : units;
+}
+
 // ---- ahead: before previous_done()
 
 // A norm's weights are on their way.
@@ -265,16 +295,16 @@ __device__ inline void tail_glu(const struct cuda_tail &t, float *y, int ldy, in
     }
 }
 
-// row0: of the matrix among those of q, k and v.
+// row0: of the matrix among those of q, k and v; beside: lanes from one row to the next.
 __device__ inline void tail_rope(const struct cuda_tail &t, const float *cs, float *y, int ldy,
-                                 int row0, int rows, int unit, int row, int col, int n,
+                                 int row0, int rows, int unit, int row, int col, int n, int beside,
                                  const float v[2])
 {
     const int dim = t.attn.head_dim, half = t.attn.rope_dims / 2;
     float x[2] = {v[0], v[1]}, other[2];
 
     for (int i = 0; i < 2; i++)
-        other[i] = __shfl_xor_sync(~0u, v[i], 8); // of the row beside it
+        other[i] = __shfl_xor_sync(~0u, v[i], beside); // of the row beside it
     if (col >= n)
         return;
     for (int i = 0; i < 2; i++) {
@@ -297,6 +327,32 @@ __device__ inline void tail_rope(const struct cuda_tail &t, const float *cs, flo
         if (h >= t.attn.n_heads)
             tail_append(t, col, h - t.attn.n_heads, d, x[i]);
     }
+}
+
+// v: of a row and token of the panel at hand, of col n where there is none; by whole warps. first:
+// what it was for a unit's first panel.
+__device__ inline void tail_put(const struct cuda_tail &t, const float *cs, float *y, int ldy,
+                                bool add, const struct cuda_matrix &m, const Turn &now, int row,
+                                int col, int n, int beside, float v, float &first)
+{
+    const int r = now.panel * 16 + row;
+
+    if (m.bias && col < n && r < m.rows)
+        v = v + m.bias[r];
+    if (t.kind == CUDA_TAIL_NONE) {
+        if (col < n && r < m.rows)
+            put(y + (size_t)col * ldy + m.row0 + r, v, add);
+        return;
+    }
+    if (!now.which) {
+        first = v;
+        return;
+    }
+    const float both[2] = {first, v};
+    if (t.kind == CUDA_TAIL_GLU)
+        tail_glu(t, y, ldy, m.rows, now.unit, row, col, n, both);
+    else
+        tail_rope(t, cs, y, ldy, m.row0, m.rows, now.unit, row, col, n, beside, both);
 }
 
 } // namespace

@@ -109,7 +109,7 @@ __device__ inline void finish(float *y, int ldy, bool add, const struct cuda_mat
     if (TAIL == CUDA_TAIL_GLU)
         tail_glu(tail, y, ldy, m.rows, unit, row, col, a.n, v);
     if (TAIL == CUDA_TAIL_ROPE)
-        tail_rope(tail, cs, y, ldy, m.row0, m.rows, unit, row, col, a.n, v);
+        tail_rope(tail, cs, y, ldy, m.row0, m.rows, unit, row, col, a.n, 8, v);
 }
 
 // Shared memory: (warps, DEPTH, 1024) weights; 1 or 2 of (items, 16, 8) sums, in front the head's

@@ -185,6 +185,7 @@ struct cuda_act cuda_act_place(void *p, int n, int cols, int block);
  * not depend on n: one is for one token, few and few_k for up to eight, many for more. part: of
  * cuda_linear_part_bytes; with less, or for a GPU of few multiprocessors, it is not needed. */
 void cuda_linear_one(float *y, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
+                     const struct cuda_head *head, const struct cuda_tail *tail, int sms,
                      cudaStream_t s);
 void cuda_linear_few(float *y, int ldy, bool add, const struct cuda_matrix *m,
                      const struct cuda_act *a, cudaStream_t s);

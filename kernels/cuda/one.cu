@@ -4,10 +4,21 @@
 // and the integer dots are made of dp4a: a lane has four values of eight places in two rows. Blocks
 // of 32 leave the four parts of a sum in shared memory, where all threads turn them into floats for
 // the few that add these in order; of blocks of 256 a warp adds up the groups first.
-#include "linear.cuh"
+#include "fuse.cuh"
 
 namespace
 {
+
+// Blocks on a multiprocessor; by themselves as measured, fused as registers allow.
+template <int LOW, int HIGH, bool MIN> constexpr int one_blocks(bool fused)
+{
+    return fused ? (LOW == 8 || MIN ? 2 : 3) : LOW == 8 || (HIGH && MIN) ? 3 : 4;
+}
+
+template <int HIGH> constexpr int one_k_blocks(bool fused)
+{
+    return HIGH == 2 || (fused && HIGH) ? 2 : 3;
+}
 
 template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN> struct One {
     static constexpr int TILES = 32, AHEAD = 4; // of a phase; of a warp in registers
@@ -72,63 +83,84 @@ __device__ inline void settle(typename P::Room *room, const struct cuda_act &a, 
     }
 }
 
-template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN>
-__global__ void __launch_bounds__(32 * LINEAR_WARPS, LOW == 8 || (HIGH && MIN) ? 3 : 4)
-    one(float *y, bool add, struct cuda_matrix m, struct cuda_act a)
+// room: bytes of phases, or of the head's scratch; behind them the block's activations, then
+// cosines and sines.
+template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN, bool FUSED>
+__global__ void __launch_bounds__(32 * LINEAR_WARPS, one_blocks<LOW, HIGH, MIN>(FUSED))
+    one(float *y, bool add, struct cuda_matrix m, struct cuda_act a, struct cuda_head head,
+        struct cuda_tail tail, int room_bytes)
 {
     using P = One<LOW, HIGH, LEVELS, BLOCK, MIN>;
-    DYN_SHARED(typename P::Room, rooms); // two phases
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, panel = blockIdx.x;
+    DYN_SHARED(uint8_t, shared);
+    typename P::Room *rooms = reinterpret_cast<typename P::Room *>(shared); // two phases
+    float *cs = reinterpret_cast<float *>(shared + room_bytes + head_bytes(head, a));
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const int tiles = (m.cols + 63) / 64, blocks = m.cols / BLOCK, row = threadIdx.x;
-    const uint8_t *low = m.low + (size_t)panel * tiles * 128 * LOW;
-    const uint8_t *high = m.high + (size_t)panel * tiles * 128 * HIGH;
-    const size_t scales = (size_t)panel * tiles * P::PER * 16;
-    float acc = 0.0f;
+    const size_t low = (size_t)tiles * 128 * LOW, high = (size_t)tiles * 128 * HIGH, // of a panel
+        scales = (size_t)tiles * P::PER * 16;
+    if (!FUSED)
+        head.kind = tail.kind = 0;
+    Turn now = turn_first(tail, m.rows);
+    float first = 0.0f;
     Tile<LOW, HIGH> ring[P::AHEAD];
     Scales<LEVELS, BLOCK, MIN> scale[P::AHEAD];
+    const auto load = [&](int u, int panel, int tile) {
+        ring[u].load(m.low + panel * low, m.high + panel * high, tile, lane);
+        scale[u].load(m, panel * scales + (size_t)tile * P::PER * 16, lane);
+    };
 
+    head_begin(head, a, reinterpret_cast<float *>(shared));
 #pragma unroll
     for (int u = 0; u < P::AHEAD; u++)
-        if (u * LINEAR_WARPS + warp < tiles) {
-            ring[u].load(low, high, u * LINEAR_WARPS + warp, lane);
-            scale[u].load(m, scales + (size_t)(u * LINEAR_WARPS + warp) * P::PER * 16, lane);
-        }
+        if (u * LINEAR_WARPS + warp < tiles)
+            load(u, now.panel, u * LINEAR_WARPS + warp);
+    tail_begin(tail, cs);
     previous_done();
-    for (int tile0 = 0, phase = 0; tile0 < tiles; tile0 += P::TILES, phase ^= 1) {
-        typename P::Room *room = rooms + phase;
-        const int first = tile0 * P::PER, n = min(P::BLOCKS, blocks - first);
+    if (head.kind) {
+        a = act_place(shared + room_bytes, 1, 1, a.cols, a.block);
+        head_make<0, false>(a, head, reinterpret_cast<float *>(shared));
+    }
+    for (int phase = 0; now.there;) {
+        const Turn then = FUSED ? now.after(tail, m.rows) : Turn{0, 0, 0, false};
+        float acc = 0.0f;
+
+        for (int tile0 = 0; tile0 < tiles; tile0 += P::TILES, phase ^= 1) {
+            typename P::Room *room = rooms + phase;
+            const int at = tile0 * P::PER, n = min(P::BLOCKS, blocks - at);
 
 #pragma unroll
-        for (int u = 0; u < P::AHEAD; u++) {
-            const int in = u * LINEAR_WARPS + warp, tile = tile0 + in;
-            const Tile<LOW, HIGH> w = ring[u];
-            const Scales<LEVELS, BLOCK, MIN> d = scale[u];
+            for (int u = 0; u < P::AHEAD; u++) {
+                const int in = u * LINEAR_WARPS + warp, tile = tile0 + in;
+                const Tile<LOW, HIGH> w = ring[u];
+                const Scales<LEVELS, BLOCK, MIN> d = scale[u];
 
-            if (tile >= tiles)
-                break;
-            if (tile + P::TILES < tiles) {
-                ring[u].load(low, high, tile + P::TILES, lane);
-                scale[u].load(m, scales + (size_t)(tile + P::TILES) * P::PER * 16, lane);
+                if (tile >= tiles)
+                    break;
+                if (tile + P::TILES < tiles)
+                    load(u, now.panel, tile + P::TILES);
+                else if (then.there)
+                    load(u, then.panel, in);
+                produce<P, LOW, HIGH, LEVELS, BLOCK, MIN>(room, w, d, a, tile, in, lane);
             }
-            produce<P, LOW, HIGH, LEVELS, BLOCK, MIN>(room, w, d, a, tile, in, lane);
-        }
-        __syncthreads();
-        settle<P, BLOCK, MIN>(room, a, first, n);
-        __syncthreads();
-        if (row < 16)
+            __syncthreads();
+            settle<P, BLOCK, MIN>(room, a, at, n);
+            __syncthreads();
+            if (row < 16)
 #pragma unroll 16
-            for (int b = 0; b < n; b++) {
-                const float2 v = room->value[b * 16 + row];
+                for (int b = 0; b < n; b++) {
+                    const float2 v = room->value[b * 16 + row];
 
-                acc = fmaf(v.x, v.y, acc);
-                if (MIN) {
-                    const float2 l = room->least[b * 16 + row];
-                    acc = fmaf(l.x, l.y, acc);
+                    acc = fmaf(v.x, v.y, acc);
+                    if (MIN) {
+                        const float2 l = room->least[b * 16 + row];
+                        acc = fmaf(l.x, l.y, acc);
+                    }
                 }
-            }
+        }
+        if (warp == 0)
+            tail_put(tail, cs, y, 0, add, m, now, row, row / 16, 1, 1, acc, first);
+        now = then;
     }
-    if (row < 16 && panel * 16 + row < m.rows)
-        put(y + m.row0 + panel * 16 + row, m.bias ? acc + m.bias[panel * 16 + row] : acc, add);
 }
 
 // The lane's part of the sum of a block of 256 in its row, or the one eight below; with it, its
@@ -207,109 +239,166 @@ template <int LOW, int HIGH, int GROUP, bool MIN> struct Part {
 };
 
 // As few_k.cu: warps take blocks in turn; then sixteen threads add them in order.
-template <int LOW, int HIGH, int GROUP, bool MIN>
-__global__ void __launch_bounds__(32 * LINEAR_WARPS, HIGH == 2 ? 2 : 3)
-    one_k(float *y, bool add, struct cuda_matrix m, struct cuda_act a)
+template <int LOW, int HIGH, int GROUP, bool MIN, bool FUSED>
+__global__ void __launch_bounds__(32 * LINEAR_WARPS, one_k_blocks<HIGH>(FUSED))
+    one_k(float *y, bool add, struct cuda_matrix m, struct cuda_act a, struct cuda_head head,
+          struct cuda_tail tail, int room_bytes)
 {
-    DYN_SHARED(float2, shared); // (blocks, 16) of value and scale, then of minima
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, panel = blockIdx.x, t = lane % 4;
-    const int supers = m.cols / 256, row = threadIdx.x;
-    const uint8_t *low = m.low + (size_t)panel * supers * 512 * LOW;
-    const uint8_t *high = m.high + (size_t)panel * supers * 512 * HIGH;
-    const uint8_t *group = m.min + (size_t)panel * supers * 256;
-    const uint32_t *scale =
-        reinterpret_cast<const uint32_t *>(m.scale) + (size_t)panel * supers * 16;
+    DYN_SHARED(uint8_t, shared); // as of one: two rooms, (blocks, 16) of value and scale, of minima
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, t = lane % 4;
+    const int supers = m.cols / 256, row = threadIdx.x, size = supers * 16 * (MIN ? 2 : 1);
+    const size_t low = (size_t)supers * 512 * LOW, high = (size_t)supers * 512 * HIGH,
+                 group = (size_t)supers * 256;
+    float *cs = reinterpret_cast<float *>(shared + room_bytes + head_bytes(head, a));
+    float2 *room = reinterpret_cast<float2 *>(shared);
+    if (!FUSED)
+        head.kind = tail.kind = 0;
+    Turn now = turn_first(tail, m.rows);
+    float first = 0.0f;
     Super<LOW, HIGH> next;
+    const auto load = [&](int panel, int super) {
+        next.load(m.low + panel * low, m.high + panel * high, m.min + panel * group, super, lane);
+    };
 
+    head_begin(head, a, reinterpret_cast<float *>(shared));
     if (warp < supers)
-        next.load(low, high, group, warp, lane);
+        load(now.panel, warp);
+    tail_begin(tail, cs);
     previous_done();
-    for (int super = warp; super < supers; super += LINEAR_WARPS) {
-        const Super<LOW, HIGH> w = next;
-        Part<LOW, HIGH, GROUP, MIN> part;
-        const int r = lane / 4 + 8 * t; // of lanes t = 0 and 1
-        float dx = 0.0f;
-        uint32_t dm = 0;
-
-        if (super + LINEAR_WARPS < supers)
-            next.load(low, high, group, super + LINEAR_WARPS, lane);
-        if (t < 2) {
-            dx = a.d[(size_t)super * a.ld];
-            dm = scale[super * 16 + r];
-        }
-        part.dots(w, a.q + ((size_t)super * 4 * a.ld * 4 + t) * 16, (size_t)a.ld * 64);
-        part.extras(w, (GROUP == 32 ? a.s32 : a.s16) + (size_t)super * a.ld * (256 / GROUP), t);
-        part.gather();
-        if (t < 2) {
-            const int s = t ? part.sum[1] : part.sum[0], l = t ? part.extra[1] : part.extra[0];
-            shared[super * 16 + r] = make_float2((float)s, half_to_float((uint16_t)dm) * dx);
-            if (MIN)
-                shared[(supers + super) * 16 + r] =
-                    make_float2((float)l, -half_to_float((uint16_t)(dm >> 16)) * dx);
-        }
+    if (head.kind) {
+        a = act_place(shared + room_bytes, 1, 1, a.cols, a.block);
+        head_make<0, false>(a, head, reinterpret_cast<float *>(shared));
     }
-    __syncthreads();
-    if (row >= 16 || panel * 16 + row >= m.rows)
-        return;
-    float acc = 0.0f;
+    for (; now.there;) {
+        const Turn then = FUSED ? now.after(tail, m.rows) : Turn{0, 0, 0, false};
+        const uint32_t *scale =
+            reinterpret_cast<const uint32_t *>(m.scale) + (size_t)now.panel * supers * 16;
+
+        for (int super = warp; super < supers; super += LINEAR_WARPS) {
+            const Super<LOW, HIGH> w = next;
+            Part<LOW, HIGH, GROUP, MIN> part;
+            const int r = lane / 4 + 8 * t; // of lanes t = 0 and 1
+            float dx = 0.0f;
+            uint32_t dm = 0;
+
+            if (super + LINEAR_WARPS < supers)
+                load(now.panel, super + LINEAR_WARPS);
+            else if (then.there)
+                load(then.panel, warp);
+            if (t < 2) {
+                dx = a.d[(size_t)super * a.ld];
+                dm = scale[super * 16 + r];
+            }
+            part.dots(w, a.q + ((size_t)super * 4 * a.ld * 4 + t) * 16, (size_t)a.ld * 64);
+            part.extras(w, (GROUP == 32 ? a.s32 : a.s16) + (size_t)super * a.ld * (256 / GROUP), t);
+            part.gather();
+            if (t < 2) {
+                const int s = t ? part.sum[1] : part.sum[0], l = t ? part.extra[1] : part.extra[0];
+                room[super * 16 + r] = make_float2((float)s, half_to_float((uint16_t)dm) * dx);
+                if (MIN)
+                    room[(supers + super) * 16 + r] =
+                        make_float2((float)l, -half_to_float((uint16_t)(dm >> 16)) * dx);
+            }
+        }
+        __syncthreads();
+        if (warp == 0) {
+            float acc = 0.0f;
+
 #pragma unroll 8
-    for (int b = 0; b < supers; b++) {
-        const float2 v = shared[b * 16 + row];
+            for (int b = 0; b < supers; b++) {
+                const float2 v = room[b * 16 + row % 16];
 
-        acc = fmaf(v.x, v.y, acc);
-        if (MIN) {
-            const float2 l = shared[(supers + b) * 16 + row];
-            acc = fmaf(l.x, l.y, acc);
+                acc = fmaf(v.x, v.y, acc);
+                if (MIN) {
+                    const float2 l = room[(supers + b) * 16 + row % 16];
+                    acc = fmaf(l.x, l.y, acc);
+                }
+            }
+            tail_put(tail, cs, y, 0, add, m, now, row, row / 16, 1, 1, acc, first);
         }
+        room = reinterpret_cast<float2 *>(shared) +
+               (room == reinterpret_cast<float2 *>(shared) ? size : 0);
+        now = then;
     }
-    put(y + m.row0 + panel * 16 + row, m.bias ? acc + m.bias[panel * 16 + row] : acc, add);
 }
+
+// What kernels are launched with: blocks, and the bytes of rooms, one or two.
+struct Fit {
+    unsigned grid;
+    size_t room, all;
+
+    Fit(const struct cuda_matrix *m, const struct cuda_act *a, const struct cuda_head *head,
+        const struct cuda_tail *tail, int slots, size_t size, bool phases)
+    {
+        const size_t scratch = head_scratch(*head, a->n, a->cols) * 4;
+
+        grid = (unsigned)turn_blocks(*head, *tail, m->rows, slots);
+        size *= phases || tail->kind || (int)grid < tail_units(*tail, m->rows) ? 2 : 1;
+        room = act_up(size > scratch ? size : scratch);
+        all = room + head_bytes(*head, *a) + tail_bytes(*tail, a->n);
+    }
+};
 
 template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN>
 void launch(float *y, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-            cudaStream_t s)
+            const struct cuda_head *head, const struct cuda_tail *tail, int sms, cudaStream_t s)
 {
     using P = One<LOW, HIGH, LEVELS, BLOCK, MIN>;
+    const bool fused = head->kind || tail->kind;
+    const Fit f(m, a, head, tail, one_blocks<LOW, HIGH, MIN>(fused) * sms, sizeof(typename P::Room),
+                (m->cols + 63) / 64 > P::TILES);
 
-    LAUNCH_EARLY(
-        (one<LOW, HIGH, LEVELS, BLOCK, MIN>), (unsigned)(m->rows + 15) / 16, 32 * LINEAR_WARPS,
-        sizeof(typename P::Room) * ((m->cols + 63) / 64 > P::TILES ? 2 : 1), s, y, add, *m, *a);
+    if (fused)
+        LAUNCH_EARLY((one<LOW, HIGH, LEVELS, BLOCK, MIN, true>), f.grid, 32 * LINEAR_WARPS, f.all,
+                     s, y, add, *m, *a, *head, tail_of(tail), (int)f.room);
+    else
+        LAUNCH_EARLY((one<LOW, HIGH, LEVELS, BLOCK, MIN, false>), f.grid, 32 * LINEAR_WARPS, f.all,
+                     s, y, add, *m, *a, *head, *tail, (int)f.room);
 }
 
 template <int LOW, int HIGH, int GROUP, bool MIN>
 void launch_k(float *y, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-              cudaStream_t s)
+              const struct cuda_head *head, const struct cuda_tail *tail, int sms, cudaStream_t s)
 {
-    LAUNCH_EARLY((one_k<LOW, HIGH, GROUP, MIN>), (unsigned)(m->rows + 15) / 16, 32 * LINEAR_WARPS,
-                 (size_t)m->cols / 256 * 16 * sizeof(float2) * (MIN ? 2 : 1), s, y, add, *m, *a);
+    const bool fused = head->kind || tail->kind;
+    const Fit f(m, a, head, tail, one_k_blocks<HIGH>(fused) * sms,
+                (size_t)m->cols / 256 * 16 * sizeof(float2) * (MIN ? 2 : 1), false);
+
+    if (fused)
+        LAUNCH_EARLY((one_k<LOW, HIGH, GROUP, MIN, true>), f.grid, 32 * LINEAR_WARPS, f.all, s, y,
+                     add, *m, *a, *head, tail_of(tail), (int)f.room);
+    else
+        LAUNCH_EARLY((one_k<LOW, HIGH, GROUP, MIN, false>), f.grid, 32 * LINEAR_WARPS, f.all, s, y,
+                     add, *m, *a, *head, *tail, (int)f.room);
 }
 
 } // namespace
 
 void cuda_linear_one(float *y, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
+                     const struct cuda_head *head, const struct cuda_tail *tail, int sms,
                      cudaStream_t s)
 {
     struct matrix_format f = matrix_format(m->type);
 
     if (f.block == 256 && f.low == 2)
-        f.high ? launch_k<2, 1, 16, false>(y, add, m, a, s)
-               : launch_k<2, 0, 16, true>(y, add, m, a, s);
+        f.high ? launch_k<2, 1, 16, false>(y, add, m, a, head, tail, sms, s)
+               : launch_k<2, 0, 16, true>(y, add, m, a, head, tail, sms, s);
     else if (f.block == 256 && f.high != 1)
-        f.high ? launch_k<4, 2, 16, false>(y, add, m, a, s)
-               : launch_k<4, 0, 32, true>(y, add, m, a, s);
+        f.high ? launch_k<4, 2, 16, false>(y, add, m, a, head, tail, sms, s)
+               : launch_k<4, 0, 32, true>(y, add, m, a, head, tail, sms, s);
     else if (f.block == 256)
-        launch_k<4, 1, 32, true>(y, add, m, a, s);
+        launch_k<4, 1, 32, true>(y, add, m, a, head, tail, sms, s);
     else if (f.low == 8)
-        launch<8, 0, 0, 32, false>(y, add, m, a, s);
+        launch<8, 0, 0, 32, false>(y, add, m, a, head, tail, sms, s);
     else if (f.levels == 1)
-        launch<4, 0, 1, 32, false>(y, add, m, a, s);
+        launch<4, 0, 1, 32, false>(y, add, m, a, head, tail, sms, s);
     else if (f.levels == 2)
-        f.block == 16 ? launch<4, 0, 2, 16, false>(y, add, m, a, s)
-                      : launch<4, 0, 2, 32, false>(y, add, m, a, s);
+        f.block == 16 ? launch<4, 0, 2, 16, false>(y, add, m, a, head, tail, sms, s)
+                      : launch<4, 0, 2, 32, false>(y, add, m, a, head, tail, sms, s);
     else if (f.high)
-        f.min ? launch<4, 1, 0, 32, true>(y, add, m, a, s)
-              : launch<4, 1, 0, 32, false>(y, add, m, a, s);
+        f.min ? launch<4, 1, 0, 32, true>(y, add, m, a, head, tail, sms, s)
+              : launch<4, 1, 0, 32, false>(y, add, m, a, head, tail, sms, s);
     else
-        f.min ? launch<4, 0, 0, 32, true>(y, add, m, a, s)
-              : launch<4, 0, 0, 32, false>(y, add, m, a, s);
+        f.min ? launch<4, 0, 0, 32, true>(y, add, m, a, head, tail, sms, s)
+              : launch<4, 0, 0, 32, false>(y, add, m, a, head, tail, sms, s);
 }

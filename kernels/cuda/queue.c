@@ -9,19 +9,19 @@
 
 #include <string.h>
 
-/* What is done in one kernel, up to so many tokens; no byte depends on it. Each has been checked
- * under emulation and none has been timed: the numbers are a guess, to be settled by gpu_bench,
- * which runs the same step with and without. What a block does again grows with the tokens, so
- * heads are for few of them; tails cost no more than what they stand for. */
-enum fuse { NORM_HALF, ROWS_HALF, GLU_HALF, ROPE_HALF, FUSES };
+/* What is done in one kernel with a product, up to so many tokens; no byte depends on it. Each has
+ * been checked under emulation and none has been timed: the numbers are guesses, to be settled by
+ * gpu_bench, which runs the same step with and without. What a block does again grows with the
+ * tokens, so heads are for few of them; tails cost no more than what they stand for. */
+enum kernel { HALF, ONE, FEW, KERNELS };
+enum fuse { NORM, ROWS, GLU, ROPE, FUSES };
 static const struct {
     const char *what;
-    int most;
-} fuse[FUSES] = {
-    [NORM_HALF] = {"norm, then a product of half floats", 2},
-    [ROWS_HALF] = {"activations, then a product of half floats", 2},
-    [GLU_HALF] = {"a product of half floats, then the nonlinearity", 8},
-    [ROPE_HALF] = {"a product of half floats, then positions and append", 8},
+    int can, most[FUSES]; // its norm, its activations, the nonlinearity, positions and append
+} table[KERNELS] = {
+    [HALF] = {"half_few.cu", 8, {2, 2, 8, 8}},
+    [ONE] = {"one.cu", 1, {1, 1, 1, 1}},
+    [FEW] = {"few.cu, few_k.cu", 0, {0, 0, 0, 0}},
 };
 
 __attribute__((visibility("default"))) void llm_cuda_fuse(struct backend *b, int most);
@@ -34,16 +34,25 @@ void llm_cuda_fuse(struct backend *b, int most)
     cuda_of(b)->most = most;
 }
 
-enum { FEW = 8, HEAD_BYTES = 48 << 10 }; // tokens of the kernels for few; shared memory of a head
-
-static bool fused(const struct cuda *c, enum fuse f, int n)
-{
-    return n <= (c->most < 0 ? fuse[f].most : c->most);
-}
+enum { FEW_TOKENS = 8, HEAD_BYTES = 48 << 10 }; // shared memory of a head
 
 static bool half(int type)
 {
     return type == T_F16 || type == T_BF16;
+}
+
+/* Are all matrices of w multiplied by kernels that do f for n tokens? */
+static bool fused(const struct cuda *c, enum fuse f, const struct weight *w, int n)
+{
+    for (int i = 0; i < w->n_parts; i++) {
+        const struct cuda_rows *r = w->part[i].w_d;
+        enum kernel k = r && half(r->m.type) ? HALF : n == 1 ? ONE : FEW;
+        int most = c->most < 0 ? table[k].most[f] : c->most;
+
+        if (r && (r->m.type == T_F32 || n > most || n > table[k].can))
+            return false;
+    }
+    return true;
 }
 
 static bool idle(const struct cuda *c, int n)
@@ -58,6 +67,13 @@ bool cuda_ready(struct cuda *c, int n)
 }
 
 /* ---- activations ---- */
+
+static int block_of(int type)
+{
+    int block = matrix_format(type).block;
+
+    return block == 16 ? 32 : block;
+}
 
 /* Can what waits leave x as activations of a type? A norm or a nonlinearity by itself can, and one
  * behind a product for BF16. */
@@ -77,10 +93,9 @@ static bool leaves(const struct cuda *c, int type, const float *x, int n, int co
 static const struct cuda_act *prepare(struct cuda *c, struct cuda_act acts[CUDA_ACTS], int type,
                                       const float *x, int n, int cols)
 {
-    int block = matrix_format(type).block, k = type == T_F16 ? CUDA_ACT_F16
-                                               : type == T_BF16
-                                                   ? CUDA_ACT_BF16
-                                                   : (block == 256 ? CUDA_ACT_256 : CUDA_ACT_32);
+    int block = block_of(type), k = type == T_F16    ? CUDA_ACT_F16
+                                    : type == T_BF16 ? CUDA_ACT_BF16
+                                                     : (block == 256 ? CUDA_ACT_256 : CUDA_ACT_32);
 
     if (k == CUDA_ACT_BF16 && c->n_ops > 1 && leaves(c, type, x, n, cols))
         k = CUDA_ACT_NEXT; // that product may be reading the other one
@@ -88,7 +103,6 @@ static const struct cuda_act *prepare(struct cuda *c, struct cuda_act acts[CUDA_
         k = CUDA_ACT_NEXT;
     if (acts[k].n)
         return &acts[k];
-    block = block == 16 ? 32 : block;
     if (!cuda_grow(c, &c->act[k], cuda_act_bytes(n, cols, block)))
         return NULL;
     acts[k] = cuda_act_place(c->act[k].p, n, cols, block);
@@ -106,12 +120,10 @@ static const struct cuda_act *prepare(struct cuda *c, struct cuda_act acts[CUDA_
 
 /* ---- products ---- */
 
-static bool all_half(const struct weight *w)
+/* The type of the first rows of a weight. */
+static int type_of(const struct weight *w)
 {
-    for (int i = 0; i < w->n_parts; i++)
-        if (w->part[i].w_d && !half(((const struct cuda_rows *)w->part[i].w_d)->m.type))
-            return false;
-    return true;
+    return ((const struct cuda_rows *)w->part[0].w_d)->m.type;
 }
 
 /* Do (n, dim) values at a and (n, of) at b touch? */
@@ -128,17 +140,24 @@ static bool head_fits(const struct cuda *c, const struct cuda_op *p, const struc
 {
     const int cols = p->w.cols;
 
-    if (p->n > FEW || cols % MATRIX_TILE || !all_half(&p->w) ||
-        !fused(c, norm ? NORM_HALF : ROWS_HALF, p->n))
+    if (!fused(c, norm ? NORM : ROWS, &p->w, p->n))
         return false;
     if (norm &&
         (norm->kind != CUDA_NORM || norm->add || norm->y == norm->x || norm->y != p->x ||
          norm->n != p->n || norm->dim != cols || touch(norm->x, cols, p->y, p->w.rows, p->n) ||
          touch(norm->y, cols, p->y, p->w.rows, p->n)))
         return false;
-    return cuda_act_bytes(p->n, cols, 1) +
-               (norm ? (size_t)(p->n + 1) * (size_t)cols * sizeof(float) : 0) <=
-           HEAD_BYTES;
+    for (int i = 0; i < p->w.n_parts; i++) {
+        const struct cuda_rows *r = p->w.part[i].w_d;
+        int block = r ? block_of(r->m.type) : 1;
+
+        if (cols % (block == 256 ? 256 : MATRIX_TILE) ||
+            cuda_act_bytes(p->n, cols, block) +
+                    (norm ? (size_t)(p->n + 1) * (size_t)cols * sizeof(float) : 0) >
+                HEAD_BYTES)
+            return false;
+    }
+    return true;
 }
 
 /* Blocks of one kernel are in no order: what some of them write behind product p no other may read
@@ -163,8 +182,8 @@ static bool tail_fits(const struct cuda *c, const struct cuda_op *op)
     const struct cuda_attn *a = &op->attn;
     int rows;
 
-    if (!p || p->kind != CUDA_LINEAR || p->add || p->y != op->x || p->n != op->n || p->n > FEW ||
-        !all_half(&p->w) || !fused(c, op->kind == CUDA_GLU ? GLU_HALF : ROPE_HALF, p->n) ||
+    if (!p || p->kind != CUDA_LINEAR || p->add || p->y != op->x || p->n != op->n ||
+        !fused(c, op->kind == CUDA_GLU ? GLU : ROPE, &p->w, p->n) ||
         !tail_safe(p, c->n_ops > 1 ? &c->op[0] : NULL, op))
         return false;
     rows = op->kind == CUDA_GLU ? p->w.rows : a->head_dim;
@@ -191,7 +210,7 @@ static void multiply_few(struct cuda *c, const struct cuda_op *p, const struct c
     if (half(m->type))
         cuda_linear_half_few(p->y, p->w.rows, p->add, m, a, head, tail, c->sms, c->stream);
     else if (p->n == 1)
-        cuda_linear_one(p->y, p->add, m, a, c->stream);
+        cuda_linear_one(p->y, p->add, m, a, head, tail, c->sms, c->stream);
     else if (a->block == 256)
         cuda_linear_few_k(p->y, p->w.rows, p->add, m, a, c->stream);
     else
@@ -244,12 +263,12 @@ static void multiply(struct cuda *c, struct cuda_op *p, const struct cuda_op *no
             continue;
         m = r->m;
         m.row0 = row;
-        own.block = matrix_format(m.type).block;
+        own.block = block_of(m.type);
         if (m.type == T_F32)
             cuda_linear_float(p->y, p->w.rows, p->add, &m, p->x, p->n, c->stream);
         else if (!(a = p->head ? &own : prepare(c, p->acts, m.type, p->x, p->n, p->w.cols)))
             return;
-        else if (p->n <= FEW)
+        else if (p->n <= FEW_TOKENS)
             multiply_few(c, p, &m, a, &head, &tail);
         else
             multiply_many(c, p, &m, a);
@@ -308,8 +327,7 @@ static void push_product(struct cuda *c, const struct cuda_op *op)
         add(c, &p);
         return;
     }
-    p.head = head_fits(c, &p, NULL) &&
-             !(c->n_ops > 1 && leaves(c, T_BF16, p.x, p.n, p.w.cols)); // those cost nothing
+    p.head = !leaves(c, type_of(&p.w), p.x, p.n, p.w.cols) && head_fits(c, &p, NULL);
     if (!inputs(c, &p) || idle(c, p.n))
         return;
     add(c, &p);
