@@ -103,14 +103,15 @@ static const struct cuda_act *prepare(struct cuda *c, struct cuda_act acts[CUDA_
         k = CUDA_ACT_NEXT;
     if (acts[k].n)
         return &acts[k];
+    if (!leaves(c, type, x, n, cols))
+        cuda_flush(c, NULL); // a product that waits reads activations that may have to move
     if (!cuda_grow(c, &c->act[k], cuda_act_bytes(n, cols, block)))
         return NULL;
     acts[k] = cuda_act_place(c->act[k].p, n, cols, block);
-    if (leaves(c, type, x, n, cols)) {
+    if (c->n_ops) {
         cuda_flush(c, &acts[k]);
         return &acts[k];
     }
-    cuda_flush(c, NULL);
     if (block == 1)
         cuda_act_half(&acts[k], x, type, c->stream);
     else
