@@ -149,6 +149,9 @@ struct backend_ops {
     size_t (*weight_bytes)(const struct backend *b, const struct weight *w);
     size_t (*work_bytes)(const struct backend *b, const struct attn_shape *a, int n, int positions,
                          int cols);
+    /* From now on products of prompts may be computed by a library, sooner, and with other bytes
+     * for other batches. NULL where there is none to use; ERR_ARG when it is not found. */
+    int (*fast)(struct backend *b, struct err *e);
     /* What it computes with, one line. */
     void (*describe)(const struct backend *b, char *out, size_t size);
     /* All layers of page src of the cache into page dst, before the next step. */
@@ -239,7 +242,7 @@ int backend_cpu_threads(const struct backend *b);
 /* A GPU: what llm-cuda.so is asked for, by its function
  * struct backend *llm_cuda_open(const struct backend_cuda *o, struct err *e);
  * ERR_ARG when there is no such GPU, or no driver for it. */
-enum { BACKEND_CUDA_VERSION = 3 }; // of this header
+enum { BACKEND_CUDA_VERSION = 4 }; // of this header
 struct backend_cuda {
     int version;
     int device;

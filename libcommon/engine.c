@@ -95,6 +95,7 @@ struct engine *engine_open(const struct engine_opt *o, const char *path, struct 
         .hidden = o->hidden,
         .kv_type = o->kv_type,
         .repack = o->repack,
+        .fast = o->fast,
     };
 
     en->o = *o;
@@ -110,6 +111,7 @@ struct engine *engine_open(const struct engine_opt *o, const char *path, struct 
     sched_open(&en->sched, &en->run.kv, en->run.o.batch_tokens, o->batch, en->run.o.rows);
     en->sched.build.whole = en->model->whole;
     en->count.pages = en->run.plan.pages;
+    en->count.fast = en->run.o.fast;
     return en;
 }
 
@@ -505,9 +507,8 @@ static int active(struct engine *en, struct job **job, struct sched_seq **seq, i
 
 int engine_step(struct engine *en, struct err *e)
 {
-    size_t most = (size_t)en->o.batch;
-    struct job **job = mem_new(most * sizeof(struct job *));
-    struct sched_seq **seq = mem_new(most * sizeof(struct sched_seq *));
+    struct job **job = mem_new((size_t)en->o.batch * sizeof(struct job *));
+    struct sched_seq **seq = mem_new((size_t)en->o.batch * sizeof(struct sched_seq *));
     const struct step *s;
     double t0 = now();
     int n, n_seq, rc = 0;

@@ -35,6 +35,7 @@ struct engine_opt {
     bool no_cache;     // compute every prompt whole, also what was computed before
     enum kv_type kv_type;
     enum plan_repack repack;
+    bool fast; // see backend.h; exact where the device has nothing for it
     struct device device;
     int threads; // 0: as many as this process may use
     enum backend_isa isa;
@@ -140,6 +141,7 @@ struct engine_counts {
     double prefill_seconds, decode_seconds;
     int64_t hits, again, preemptions;
     int pages, peak_pages; // of the cache; held by sequences at once
+    bool fast;             // exactness was given up, see engine_opt
     double unused;         // part of what sequences hold that has no position yet, over time
 };
 const struct engine_counts *engine_counts(const struct engine *en);

@@ -27,6 +27,9 @@ static int open_backends(struct runner *r, struct err *e)
     if (!(r->backend->ops->kv_types >> r->o.kv_type & 1))
         return err_set(e, ERR_ARG, "--kv-type: only f32 on this device (%s)",
                        r->backend->ops->name);
+    r->o.fast = r->o.fast && r->backend->ops->fast;
+    if (r->o.fast && r->backend->ops->fast(r->backend, e))
+        return err_wrap(e, "--fast");
     return 0;
 }
 

@@ -27,6 +27,8 @@ struct runner_opt {
     bool hidden; // hidden states instead of logits
     enum kv_type kv_type;
     enum plan_repack repack;
+    bool
+        fast; // give exactness up where the device has something for it; false in what is open: not
 };
 
 struct runner {

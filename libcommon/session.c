@@ -39,6 +39,7 @@ static int check_server(const struct cli_model *o, struct err *e)
                 {"batch-tokens", o->batch_tokens != d->batch_tokens},
                 {"kv-memory", o->kv_memory != d->kv_memory},
                 {"no-prefix-cache", o->no_prefix_cache},
+                {"fast", o->fast},
                 {"kv-type", o->kv_type != d->kv_type},
                 {"repack", o->repack != d->repack},
                 {"isa", o->isa != d->isa}};
@@ -91,6 +92,7 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
         .no_cache = o->no_prefix_cache,
         .kv_type = (enum kv_type)o->kv_type,
         .repack = (enum plan_repack)o->repack,
+        .fast = o->fast,
         .threads = o->threads,
         .isa = (enum backend_isa)o->isa,
         .ordered = ordered,
@@ -482,6 +484,7 @@ void session_stats(const struct session *s, struct buf *out)
             (long long)n->hits, (long long)n->preemptions, (long long)n->again);
     buf_fmt(out, "\"kv_pages\":%d,\"kv_peak_pages\":%d,\"kv_waste\":%.4f,", n->pages, n->peak_pages,
             n->unused);
+    buf_fmt(out, "\"fast\":%s,", n->fast ? "true" : "false");
     getrusage(RUSAGE_SELF, &use); // ru_maxrss is in KiB on Linux
     buf_fmt(out, "\"model_bytes\":%llu,\"cache_bytes\":%llu,\"peak_rss_bytes\":%lld",
             (unsigned long long)engine_model(s->en)->file_bytes,

@@ -120,6 +120,26 @@ EOF
     [ "$(jq -s '.[0] == 0 and .[1] > 0 and .[1] < 0.05 and .[2] < 0.2 and .[3] > .[1] and .[3] < 1' f32.off f16.off bf16.off fp8.off)" = true ]
 }
 
+@test "--fast: near the exact log-probabilities, and said so; the CPU stays exact" {
+    cd "$BATS_FILE_TMPDIR"
+    export EMU_CUBLASLT="$BUILD/emu/libcublasLt-emu.so"
+    tail -n 2 in.jsonl | jq -c '.input += " " + .input' >long.jsonl
+    one() { llm-generate -m "$1" -t 0 -n 1 --logprobs 1 --chat-template none --stats stats.json "${@:2}" long.jsonl; }
+    for m in q8_0 q4_k; do
+        one $m.gguf -d emu >exact.jsonl
+        [ "$(jq .fast stats.json)" = false ]
+        one $m.gguf -d emu --fast >fast.jsonl
+        [ "$(jq .fast stats.json)" = true ]
+        paste -d '\n' exact.jsonl fast.jsonl | jq -s -e '[range(0; length; 2) as $i | .[$i:$i + 2] | map(.logprobs[0].logprob) | .[0] - .[1] | fabs] | max | . > 0 and . < 0.2'
+        one $m.gguf -d cpu --fast | cmp exact.jsonl -
+        [ "$(jq .fast stats.json)" = false ]
+    done
+    unset EMU_CUBLASLT
+    run -2 --separate-stderr llm-generate -m q8_0.gguf -d emu --fast long.jsonl
+    [ "${#stderr_lines[@]}" = 1 ]
+    [[ "$stderr" == "llm-generate: --fast: cannot open cuBLASLt: "* ]]
+}
+
 @test "-v names the device, and its memory is planned" {
     cd "$BATS_FILE_TMPDIR"
     run -0 --separate-stderr gen q8_0.gguf -d emu -v

@@ -44,7 +44,7 @@ timeout 200 "$build/gpu/cache_test" >"$out" 2>&1
 count cache $?
 LLM_TEST_DEVICE=$PWD/$build/llm-cuda.so
 export LLM_TEST_DEVICE
-for t in ops linear attn fused pick; do
+for t in ops linear attn fused pick fast; do
 	timeout 200 "$build/gpu/${t}_test" >"$out" 2>&1
 	count "$t" $?
 done

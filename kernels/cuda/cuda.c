@@ -285,6 +285,7 @@ static void cuda_close(struct backend *b)
     cudaStreamSynchronize(c->stream);
     cuda_graphs_drop(c);
     cuda_step_close(c);
+    cuda_blas_close(c);
     for (struct cuda_rows *r = c->rows, *next; r; r = next) {
         next = r->next;
         cudaFree(r->memory);
@@ -318,6 +319,7 @@ static const struct backend_ops ops = {
     .weight_bytes = cuda_weight_bytes,
     .work_bytes = cuda_work_bytes,
     .describe = cuda_describe,
+    .fast = cuda_blas_open,
     .copy = copy,
     .step_begin = cuda_step_begin,
     .step_end = cuda_step_end,

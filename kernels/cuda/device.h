@@ -73,6 +73,7 @@ struct cuda {
     struct err failed; // sticky, reported by step_end
     struct cuda_rows *rows;
     struct cuda_table *tables;
+    struct cuda_blas *blas;     // NULL: exact
     struct cuda_loader *loader; // NULL: nothing is on its way
     struct cuda_buf act[CUDA_ACTS], part, attn;
     struct cuda_buf pick; // questions, answers, and what they take
@@ -121,6 +122,15 @@ void cuda_step_close(struct cuda *c);
 size_t cuda_ask_bytes(void);
 int cuda_pick_rows(struct backend *b, const float *logits_d, int vocab, const struct pick_ask *ask,
                    int n, struct pick *out, struct err *e);
+
+/* blas.c: products of more than CUDA_GRAPH_TOKENS tokens, after cuda_blas_open. The activations of
+ * an op, then its products by the matrices of its weight. */
+int cuda_blas_open(struct backend *b, struct err *e);
+void cuda_blas_close(struct cuda *c);
+size_t cuda_blas_bytes(const struct cuda *c, int n, int cols);
+bool cuda_blas_act(struct cuda *c, const float *x, int n, int cols);
+void cuda_blas_product(struct cuda *c, float *y, int ldy, bool add, const struct cuda_matrix *m,
+                       int n);
 
 /* plan.c */
 int64_t cuda_available(struct backend *b);

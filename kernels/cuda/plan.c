@@ -41,7 +41,7 @@ size_t cuda_work_bytes(const struct backend *b, const struct attn_shape *a, int 
         .n_heads = a->n_heads, .n_kv_heads = a->n_kv_heads, .head_dim = a->head_dim};
     size_t act = cuda_act_bytes(n, cols, 1) + cuda_act_bytes(n, cols, 32);
 
-    (void)b;
+    act += cuda_blas_bytes((const struct cuda *)b, n, cols);
     act += cols % 256 ? 0 : cuda_act_bytes(n, cols, 256);
     act += cuda_act_bytes(n < 8 ? n : 8, cols, 1); // that products of few tokens leave
     return act + cuda_attn_bytes(&v, n, positions / CUDA_RANGE + 1) + cuda_ask_bytes();

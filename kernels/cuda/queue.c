@@ -232,6 +232,11 @@ static void multiply_many(struct cuda *c, const struct cuda_op *p, const struct 
     }
 }
 
+static bool by_blas(const struct cuda *c, const struct cuda_op *p)
+{
+    return c->blas && p->n > CUDA_GRAPH_TOKENS;
+}
+
 /* Product p, with a norm ahead and an op behind it where these are not NULL. */
 static void multiply(struct cuda *c, struct cuda_op *p, const struct cuda_op *norm,
                      const struct cuda_op *op, const struct cuda_act *out)
@@ -265,7 +270,9 @@ static void multiply(struct cuda *c, struct cuda_op *p, const struct cuda_op *no
         m = r->m;
         m.row0 = row;
         own.block = block_of(m.type);
-        if (m.type == T_F32)
+        if (by_blas(c, p))
+            cuda_blas_product(c, p->y, p->w.rows, p->add, &m, p->n);
+        else if (m.type == T_F32)
             cuda_linear_float(p->y, p->w.rows, p->add, &m, p->x, p->n, c->stream);
         else if (!(a = p->head ? &own : prepare(c, p->acts, m.type, p->x, p->n, p->w.cols)))
             return;
@@ -281,6 +288,10 @@ static void multiply(struct cuda *c, struct cuda_op *p, const struct cuda_op *no
  * make them. */
 static bool inputs(struct cuda *c, struct cuda_op *p)
 {
+    if (by_blas(c, p)) {
+        cuda_flush(c, NULL);
+        return cuda_blas_act(c, p->x, p->n, p->w.cols);
+    }
     for (int i = 0; i < p->w.n_parts && !p->head; i++) {
         const struct cuda_rows *r = p->w.part[i].w_d;
 

@@ -17,6 +17,7 @@ fi
 so=$build/llm-cuda-emu.so
 asan=$build/emu/san/llm-cuda-emu.so
 race=$build/emu/race/llm-cuda-emu.so
+blas=$build/emu/libcublasLt-emu.so
 
 # NAME ENVIRONMENT PROGRAM: a line of the list of work
 work() {
@@ -31,6 +32,7 @@ if [ -e "$asan" ]; then
 	work "ops" "LLM_TEST_DEVICE=$so" "$ops/ops_test"
 	work "fused" "LLM_TEST_DEVICE=$so" "$ops/fused_test"
 	work "pick" "LLM_TEST_DEVICE=$so" "$ops/pick_test"
+	work "fast" "EMU_CUBLASLT=$blas LLM_TEST_DEVICE=$so" "$ops/fast_test"
 	work "words" "EMU_CLOSED=1" "$build/emu/plain/words_test"
 	work "cache" "EMU_SEED=5" "$build/emu/plain/cache_test"
 	for s in 1 2 3 4; do
@@ -48,6 +50,7 @@ if [ -e "$asan" ]; then
 	work "linear, sanitizers" "$san LLM_TEST_PART=5/14" "$ops/linear_test"
 	work "attn, sanitizers" "$san LLM_TEST_PART=6/16" "$ops/attn_test"
 	work "fused, sanitizers" "$san LLM_TEST_PART=0/2" "$ops/fused_test"
+	work "fast, sanitizers" "EMU_CUBLASLT=$blas $san LLM_TEST_PART=1/4" "$ops/fast_test"
 	work "pick, sanitizers" "$san LLM_TEST_PART=1/4" "$ops/pick_test"
 	work "cache, races" "EMU_RACE=1" "$build/emu/race/cache_test"
 	work "words, races" "EMU_RACE=1" "$build/emu/race/words_test"
@@ -55,6 +58,7 @@ if [ -e "$asan" ]; then
 	work "linear, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=2/10" "$ops/linear_test"
 	work "attn, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=9/16" "$ops/attn_test"
 	work "fused, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=1/2" "$ops/fused_test"
+	work "fast, races" "EMU_CUBLASLT=$blas EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=2/4" "$ops/fast_test"
 	work "pick, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=2/8" "$ops/pick_test"
 else # a build with sanitizers, all of it
 	for t in ops linear attn fused pick; do

@@ -399,6 +399,13 @@ static inline void mirror_attn(struct backend *b, float *y, const float *qkv,
     free(zero);
 }
 
+static inline int mirror_fast(struct backend *b, struct err *e)
+{
+    struct mirror *m = (struct mirror *)b;
+
+    return m->in->ops->fast(m->in, e);
+}
+
 static inline int mirror_pick(struct backend *b, const float *logits, int vocab,
                               const struct pick_ask *ask, int n, struct pick *out, struct err *e)
 {
@@ -494,6 +501,7 @@ static const struct backend_ops mirror_ops = {
     .glu = mirror_glu,
     .gather = mirror_gather,
     .softcap = mirror_softcap,
+    .fast = mirror_fast,
     .pick = mirror_pick,
     .row_max = mirror_row_max,
     .row_exp = mirror_row_exp,
