@@ -79,3 +79,27 @@ gen() {
     run grep -E "warning|[1-9][0-9]* bytes spill" "$BUILD"/kernels/cuda/*.log
     [ -z "$output" ]
 }
+
+@test "machine code: tensor cores and 16-byte loads in the products, local memory nowhere" {
+    [ -e "$BUILD/llm-cuda.so" ] || skip "the CUDA backend is left out of this build"
+    export PATH="$PATH:/usr/local/cuda/bin"
+    command -v cuobjdump nvdisasm >tools.txt && [ "$(wc -l <tools.txt)" = 2 ] || skip "no cuobjdump or no nvdisasm"
+    # a line for each kernel: name, HMMA, IMMA, 16-byte loads, local memory
+    cuobjdump -sass -arch sm_90 "$BUILD/llm-cuda.so" | awk '
+        function out() { if (f != "") print f, hmma, imma, load, local }
+        /Function :/ { out(); f = $NF; hmma = imma = load = local = 0 }
+        / HMMA\./ { hmma++ }
+        / IMMA\./ { imma++ }
+        / LDG\.[A-Z0-9.]*128/ || / LDGSTS\.[A-Z0-9.]*128/ { load++ }
+        / (STL|LDL)[. ]/ { local++ }
+        END { out() }' >kernels.txt
+    # kinds by the ends of names: a length, the name, then arguments of the template
+    awk '$1 ~ /[0-9](half_few|half_many)I/ { halves++; bad += !$2 || !$4 }
+         $1 ~ /[0-9](few|few_k|many|many_k)I/ { ints++; bad += !$3 || !$4 }
+         $1 ~ /[0-9](one|one_k)I/ { ones++; bad += !$4 }
+         $5 { print; bad++ }
+         END { print halves, ints, ones, bad + 0; exit bad || halves < 4 || ints < 40 || ones < 10 }' kernels.txt >found.txt || {
+        cat found.txt
+        return 1
+    }
+}
