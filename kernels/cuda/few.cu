@@ -7,7 +7,7 @@
 // of one are added, the next one's weights arrive.
 //
 // Weights are read once, 16 bytes a lane, some tiles ahead in registers.
-#include "linear.cuh"
+#include "fuse.cuh"
 
 namespace
 {
@@ -83,95 +83,120 @@ __device__ inline float chain(float acc, const int *sum, const float *d, const f
     return acc;
 }
 
-template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN>
+// As one.cu: room_bytes of two phases, or of the head's scratch; the block's activations; cosines.
+template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN, bool FUSED>
 __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
-    few(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a)
+    few(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, struct cuda_head head,
+        struct cuda_tail tail, int room_bytes)
 {
     using P = Phase<LOW, HIGH, LEVELS, BLOCK, MIN>;
     DYN_SHARED(int, shared); // two phases
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, panel = blockIdx.x;
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const int tiles = (m.cols + 63) / 64, blocks = m.cols / BLOCK;
-    const uint8_t *low = m.low + (size_t)panel * tiles * 128 * LOW,
-                  *high = m.high + (size_t)panel * tiles * 128 * HIGH;
-    const size_t scales = (size_t)panel * tiles * P::PER * 16;
+    const size_t low = (size_t)tiles * 128 * LOW, high = (size_t)tiles * 128 * HIGH, // of a panel
+        scales = (size_t)tiles * P::PER * 16;
     const int row = threadIdx.x / COLS, col = threadIdx.x % COLS;
-    float acc = 0.0f;
+    if (!FUSED)
+        head.kind = tail.kind = 0;
+    uint8_t *own = reinterpret_cast<uint8_t *>(shared) + room_bytes;
+    float *cs = reinterpret_cast<float *>(own + head_bytes(head, a));
+    Turn now = turn_first(tail, m.rows);
+    float before = 0.0f;
     Tile<LOW, HIGH> ring[P::AHEAD];
     Scales<LEVELS, BLOCK, MIN> scale[P::AHEAD];
+    const auto load = [&](int u, int panel, int tile) {
+        ring[u].load(m.low + panel * low, m.high + panel * high, tile, lane);
+        scale[u].load(m, panel * scales + (size_t)tile * P::PER * 16, lane);
+    };
 
+    head_begin(head, a, reinterpret_cast<float *>(shared));
 #pragma unroll
     for (int u = 0; u < P::AHEAD; u++)
-        if (u * LINEAR_WARPS + warp < tiles) {
-            ring[u].load(low, high, u * LINEAR_WARPS + warp, lane);
-            scale[u].load(m, scales + (size_t)(u * LINEAR_WARPS + warp) * P::PER * 16, lane);
-        }
+        if (u * LINEAR_WARPS + warp < tiles)
+            load(u, now.panel, u * LINEAR_WARPS + warp);
+    tail_begin(tail, cs);
     previous_done();
-    for (int tile0 = 0, phase = 0; tile0 < tiles; tile0 += P::TILES, phase ^= 1) {
-        int *sum = shared + phase * P::SIZE;
-        float *d = reinterpret_cast<float *>(sum + P::SUMS);
-        float *mn = d + P::SCALES;
-
-#pragma unroll
-        for (int u = 0; u < P::AHEAD; u++) {
-            const int in = u * LINEAR_WARPS + warp, tile = tile0 + in;
-            const Tile<LOW, HIGH> w = ring[u];
-
-            if (tile >= tiles)
-                break;
-#pragma unroll
-            for (int i = 0; i < P::PER / 2; i++) {
-                d[in * P::PER * 16 + i * 32 + lane] = scale_of<LEVELS, BLOCK>(scale[u].d[i]);
-                if (MIN)
-                    mn[in * P::PER * 16 + i * 32 + lane] = scale_of<0, 32>(scale[u].min[i]);
-            }
-            if (tile + P::TILES < tiles) {
-                ring[u].load(low, high, tile + P::TILES, lane);
-                scale[u].load(m, scales + (size_t)(tile + P::TILES) * P::PER * 16, lane);
-            }
-            tile_sums<LOW, HIGH, LEVELS, BLOCK>(sum + in * P::PER * 16 * COLS, w, a, tile, lane);
-        }
-        __syncthreads();
-        const int first = tile0 * P::PER, n = min(P::BLOCKS, blocks - first);
-        if (row < 16 && col < a.n)
-            acc = chain<P, BLOCK, MIN>(acc, sum, d, mn, a, first, n, row, col);
+    if (head.kind) {
+        a = act_place(own, a.n, a.n, a.cols, a.block);
+        head_make<0, false>(a, head, reinterpret_cast<float *>(shared));
     }
-    const int r = panel * 16 + row;
-    if (row < 16 && col < a.n && r < m.rows)
-        put(y + (size_t)col * ldy + m.row0 + r, m.bias ? acc + m.bias[r] : acc, add);
+    for (int phase = 0; now.there;) {
+        const Turn then = FUSED ? now.after(tail, m.rows) : Turn{0, 0, 0, false};
+        float acc = 0.0f;
+
+        for (int tile0 = 0; tile0 < tiles; tile0 += P::TILES, phase ^= 1) {
+            int *sum = shared + phase * P::SIZE;
+            float *d = reinterpret_cast<float *>(sum + P::SUMS);
+            float *mn = d + P::SCALES;
+
+#pragma unroll
+            for (int u = 0; u < P::AHEAD; u++) {
+                const int in = u * LINEAR_WARPS + warp, tile = tile0 + in;
+                const Tile<LOW, HIGH> w = ring[u];
+
+                if (tile >= tiles)
+                    break;
+#pragma unroll
+                for (int i = 0; i < P::PER / 2; i++) {
+                    d[in * P::PER * 16 + i * 32 + lane] = scale_of<LEVELS, BLOCK>(scale[u].d[i]);
+                    if (MIN)
+                        mn[in * P::PER * 16 + i * 32 + lane] = scale_of<0, 32>(scale[u].min[i]);
+                }
+                if (tile + P::TILES < tiles)
+                    load(u, now.panel, tile + P::TILES);
+                else if (then.there)
+                    load(u, then.panel, in);
+                tile_sums<LOW, HIGH, LEVELS, BLOCK>(sum + in * P::PER * 16 * COLS, w, a, tile,
+                                                    lane);
+            }
+            __syncthreads();
+            const int first = tile0 * P::PER, n = min(P::BLOCKS, blocks - first);
+            if (row < 16 && col < a.n)
+                acc = chain<P, BLOCK, MIN>(acc, sum, d, mn, a, first, n, row, col);
+        }
+        if (row < 16)
+            tail_put(tail, cs, y, ldy, add, m, now, row, col, a.n, COLS, acc, before);
+        now = then;
+    }
 }
 
 template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN>
 void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-            cudaStream_t s)
+            const struct cuda_head *head, const struct cuda_tail *tail, int sms, cudaStream_t s)
 {
     using P = Phase<LOW, HIGH, LEVELS, BLOCK, MIN>;
-    const size_t bytes = (size_t)P::SIZE * 4 * ((m->cols + 63) / 64 > P::TILES ? 2 : 1);
+    const Fit f(m, a, head, tail, 2 * sms, (size_t)P::SIZE * 4, (m->cols + 63) / 64 > P::TILES);
 
-    LAUNCH_EARLY((few<LOW, HIGH, LEVELS, BLOCK, MIN>), (unsigned)(m->rows + 15) / 16,
-                 32 * LINEAR_WARPS, bytes, s, y, ldy, add, *m, *a);
+    if (head->kind || tail->kind)
+        LAUNCH_EARLY((few<LOW, HIGH, LEVELS, BLOCK, MIN, true>), f.grid, 32 * LINEAR_WARPS, f.all,
+                     s, y, ldy, add, *m, *a, *head, tail_of(tail), (int)f.room);
+    else
+        LAUNCH_EARLY((few<LOW, HIGH, LEVELS, BLOCK, MIN, false>), f.grid, 32 * LINEAR_WARPS, f.all,
+                     s, y, ldy, add, *m, *a, *head, *tail, (int)f.room);
 }
 
 } // namespace
 
 void cuda_linear_few(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                     const struct cuda_act *a, cudaStream_t s)
+                     const struct cuda_act *a, const struct cuda_head *head,
+                     const struct cuda_tail *tail, int sms, cudaStream_t s)
 {
     struct matrix_format f = matrix_format(m->type);
 
     if (f.low == 8)
-        launch<8, 0, 0, 32, false>(y, ldy, add, m, a, s);
+        launch<8, 0, 0, 32, false>(y, ldy, add, m, a, head, tail, sms, s);
     else if (f.levels == 1)
-        launch<4, 0, 1, 32, false>(y, ldy, add, m, a, s);
+        launch<4, 0, 1, 32, false>(y, ldy, add, m, a, head, tail, sms, s);
     else if (f.block == 16)
-        launch<4, 0, 2, 16, false>(y, ldy, add, m, a, s);
+        launch<4, 0, 2, 16, false>(y, ldy, add, m, a, head, tail, sms, s);
     else if (f.levels == 2)
-        launch<4, 0, 2, 32, false>(y, ldy, add, m, a, s);
+        launch<4, 0, 2, 32, false>(y, ldy, add, m, a, head, tail, sms, s);
     else if (f.high && f.min)
-        launch<4, 1, 0, 32, true>(y, ldy, add, m, a, s);
+        launch<4, 1, 0, 32, true>(y, ldy, add, m, a, head, tail, sms, s);
     else if (f.high)
-        launch<4, 1, 0, 32, false>(y, ldy, add, m, a, s);
+        launch<4, 1, 0, 32, false>(y, ldy, add, m, a, head, tail, sms, s);
     else if (f.min)
-        launch<4, 0, 0, 32, true>(y, ldy, add, m, a, s);
+        launch<4, 0, 0, 32, true>(y, ldy, add, m, a, head, tail, sms, s);
     else
-        launch<4, 0, 0, 32, false>(y, ldy, add, m, a, s);
+        launch<4, 0, 0, 32, false>(y, ldy, add, m, a, head, tail, sms, s);
 }

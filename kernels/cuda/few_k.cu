@@ -3,7 +3,7 @@
 // As few.cu; here a warp takes whole blocks and adds up their groups, each times its integer
 // scale (and the minima times the activations' sums), so that a block leaves one or two integers
 // for a (row, token), and one or two fmas.
-#include "linear.cuh"
+#include "fuse.cuh"
 
 namespace
 {
@@ -93,95 +93,126 @@ __device__ inline void group_sums(int16_t x[256 / GROUP], const struct cuda_act 
     }
 }
 
-template <int LOW, int HIGH, int GROUP, bool MIN>
+// As few.cu.
+template <int LOW, int HIGH, int GROUP, bool MIN, bool FUSED>
 __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
-    few_k(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a)
+    few_k(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a,
+          struct cuda_head head, struct cuda_tail tail, int room_bytes)
 {
     constexpr int SIZE = SUPERS * 16 * COLS;
     DYN_SHARED(int, shared); // two of: sums, sums of minima, d and m
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, panel = blockIdx.x;
+    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const int supers = m.cols / 256, size = SIZE * (MIN ? 2 : 1) + SUPERS * 16, g = lane / 4,
               t = lane % 4;
-    const uint8_t *low = m.low + (size_t)panel * supers * 512 * LOW,
-                  *high = m.high + (size_t)panel * supers * 512 * HIGH;
-    const uint8_t *group = m.min + (size_t)panel * supers * 256;
-    const uint32_t *scale =
-        reinterpret_cast<const uint32_t *>(m.scale) + (size_t)panel * supers * 16;
+    const size_t low = (size_t)supers * 512 * LOW, high = (size_t)supers * 512 * HIGH,
+                 group = (size_t)supers * 256;
     const int row = threadIdx.x / COLS, col = threadIdx.x % COLS;
-    float acc = 0.0f;
+    if (!FUSED)
+        head.kind = tail.kind = 0;
+    uint8_t *own = reinterpret_cast<uint8_t *>(shared) + room_bytes;
+    float *cs = reinterpret_cast<float *>(own + head_bytes(head, a));
+    Turn now = turn_first(tail, m.rows);
+    float before = 0.0f;
     Super<LOW, HIGH> next;
+    const auto load = [&](int panel, int super) {
+        next.load(m.low + panel * low, m.high + panel * high, m.min + panel * group, super, lane);
+    };
 
+    head_begin(head, a, reinterpret_cast<float *>(shared));
     if (warp < supers)
-        next.load(low, high, group, warp, lane);
+        load(now.panel, warp);
+    tail_begin(tail, cs);
     previous_done();
-    for (int super0 = 0, phase = 0; super0 < supers; super0 += SUPERS, phase ^= 1) {
-        int *sum = shared + phase * size, *least = sum + SIZE, super = super0 + warp;
-        uint32_t *dm = reinterpret_cast<uint32_t *>(sum + SIZE * (MIN ? 2 : 1));
+    if (head.kind) {
+        a = act_place(own, a.n, a.n, a.cols, a.block);
+        head_make<0, false>(a, head, reinterpret_cast<float *>(shared));
+    }
+    for (int phase = 0; now.there;) {
+        const Turn then = FUSED ? now.after(tail, m.rows) : Turn{0, 0, 0, false};
+        const uint32_t *scale =
+            reinterpret_cast<const uint32_t *>(m.scale) + (size_t)now.panel * supers * 16;
+        float acc = 0.0f;
 
-        if (super < supers) {
-            Super<LOW, HIGH> w = next;
+        for (int super0 = 0; super0 < supers; super0 += SUPERS, phase ^= 1) {
+            int *sum = shared + phase * size, *least = sum + SIZE, super = super0 + warp;
+            uint32_t *dm = reinterpret_cast<uint32_t *>(sum + SIZE * (MIN ? 2 : 1));
 
-            if (lane < 16)
-                dm[warp * 16 + lane] = scale[super * 16 + lane];
-            if (super + SUPERS < supers)
-                next.load(low, high, group, super + SUPERS, lane);
-            Sums<LOW, HIGH, GROUP, MIN> out;
-            int16_t x0[256 / GROUP], x1[256 / GROUP];
+            if (super < supers) {
+                Super<LOW, HIGH> w = next;
 
-            group_sums<GROUP>(x0, a, super, 2 * t);
-            group_sums<GROUP>(x1, a, super, 2 * t + 1);
-            out.block(w, g < a.ld ? a.q + (((size_t)super * 4 * a.ld + g) * 4 + t) * 16 : nullptr,
-                      (size_t)a.ld * 64, x0, x1);
+                if (lane < 16)
+                    dm[warp * 16 + lane] = scale[super * 16 + lane];
+                if (super + SUPERS < supers)
+                    load(now.panel, super + SUPERS);
+                else if (then.there)
+                    load(then.panel, warp);
+                Sums<LOW, HIGH, GROUP, MIN> out;
+                int16_t x0[256 / GROUP], x1[256 / GROUP];
+
+                group_sums<GROUP>(x0, a, super, 2 * t);
+                group_sums<GROUP>(x1, a, super, 2 * t + 1);
+                out.block(w,
+                          g < a.ld ? a.q + (((size_t)super * 4 * a.ld + g) * 4 + t) * 16 : nullptr,
+                          (size_t)a.ld * 64, x0, x1);
 #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                const int at = (warp * 16 + g + i / 2 * 8) * COLS + 2 * t + i % 2;
+                for (int i = 0; i < 4; i++) {
+                    const int at = (warp * 16 + g + i / 2 * 8) * COLS + 2 * t + i % 2;
 
-                sum[at] = out.s[i];
+                    sum[at] = out.s[i];
+                    if (MIN)
+                        least[at] = out.t[i];
+                }
+            }
+            __syncthreads();
+            for (int b = 0; row < 16 && col < a.n && b < min(SUPERS, supers - super0); b++) {
+                const float dx = a.d[(size_t)(super0 + b) * a.ld + col];
+                const int at = (b * 16 + row) * COLS + col;
+                const uint32_t w = dm[b * 16 + row];
+
+                acc = fmaf((float)sum[at], half_to_float((uint16_t)w) * dx, acc);
                 if (MIN)
-                    least[at] = out.t[i];
+                    acc = fmaf((float)least[at], -half_to_float((uint16_t)(w >> 16)) * dx, acc);
             }
         }
-        __syncthreads();
-        for (int b = 0; row < 16 && col < a.n && b < min(SUPERS, supers - super0); b++) {
-            const float dx = a.d[(size_t)(super0 + b) * a.ld + col];
-            const int at = (b * 16 + row) * COLS + col;
-            const uint32_t w = dm[b * 16 + row];
-
-            acc = fmaf((float)sum[at], half_to_float((uint16_t)w) * dx, acc);
-            if (MIN)
-                acc = fmaf((float)least[at], -half_to_float((uint16_t)(w >> 16)) * dx, acc);
-        }
+        if (row < 16)
+            tail_put(tail, cs, y, ldy, add, m, now, row, col, a.n, COLS, acc, before);
+        now = then;
     }
-    const int r = panel * 16 + row;
-    if (row < 16 && col < a.n && r < m.rows)
-        put(y + (size_t)col * ldy + m.row0 + r, m.bias ? acc + m.bias[r] : acc, add);
 }
 
 template <int LOW, int HIGH, int GROUP, bool MIN>
 void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-            cudaStream_t s)
+            const struct cuda_head *head, const struct cuda_tail *tail, int sms, cudaStream_t s)
 {
-    size_t bytes = (size_t)(SUPERS * 16 * COLS * (MIN ? 2 : 1) + SUPERS * 16) * 4;
+    const size_t bytes = (size_t)(SUPERS * 16 * COLS * (MIN ? 2 : 1) + SUPERS * 16) * 4;
+    const Fit f(m, a, head, tail, 2 * sms, bytes, true);
 
-    LAUNCH_EARLY((few_k<LOW, HIGH, GROUP, MIN>), (unsigned)(m->rows + 15) / 16, 32 * LINEAR_WARPS,
-                 2 * bytes, s, y, ldy, add, *m, *a);
+    if constexpr (LOW == 2 || !HIGH) // registers of the others do not suffice: queue.c
+        if (head->kind || tail->kind) {
+            LAUNCH_EARLY((few_k<LOW, HIGH, GROUP, MIN, true>), f.grid, 32 * LINEAR_WARPS, f.all, s,
+                         y, ldy, add, *m, *a, *head, tail_of(tail), (int)f.room);
+            return;
+        }
+    LAUNCH_EARLY((few_k<LOW, HIGH, GROUP, MIN, false>), f.grid, 32 * LINEAR_WARPS, f.all, s, y, ldy,
+                 add, *m, *a, *head, *tail, (int)f.room);
 }
 
 } // namespace
 
 void cuda_linear_few_k(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                       const struct cuda_act *a, cudaStream_t s)
+                       const struct cuda_act *a, const struct cuda_head *head,
+                       const struct cuda_tail *tail, int sms, cudaStream_t s)
 {
     struct matrix_format f = matrix_format(m->type);
 
     if (f.low == 2 && f.high)
-        launch<2, 1, 16, false>(y, ldy, add, m, a, s);
+        launch<2, 1, 16, false>(y, ldy, add, m, a, head, tail, sms, s);
     else if (f.low == 2)
-        launch<2, 0, 16, true>(y, ldy, add, m, a, s);
+        launch<2, 0, 16, true>(y, ldy, add, m, a, head, tail, sms, s);
     else if (f.high == 2)
-        launch<4, 2, 16, false>(y, ldy, add, m, a, s);
+        launch<4, 2, 16, false>(y, ldy, add, m, a, head, tail, sms, s);
     else if (f.high)
-        launch<4, 1, 32, true>(y, ldy, add, m, a, s);
+        launch<4, 1, 32, true>(y, ldy, add, m, a, head, tail, sms, s);
     else
-        launch<4, 0, 32, true>(y, ldy, add, m, a, s);
+        launch<4, 0, 32, true>(y, ldy, add, m, a, head, tail, sms, s);
 }

@@ -105,6 +105,23 @@ inline int turn_blocks(const struct cuda_head &h, const struct cuda_tail &t, int
     return h.kind || t.kind ? (units + each - 1) / each : units;
 }
 
+// What kernels are launched with: blocks, and the bytes of rooms, one or two.
+struct Fit {
+    unsigned grid;
+    size_t room, all;
+
+    Fit(const struct cuda_matrix *m, const struct cuda_act *a, const struct cuda_head *head,
+        const struct cuda_tail *tail, int slots, size_t size, bool phases)
+    {
+        const size_t scratch = head_scratch(*head, a->n, a->cols) * 4;
+
+        grid = (unsigned)turn_blocks(*head, *tail, m->rows, slots);
+        size *= phases || tail->kind || (int)grid < tail_units(*tail, m->rows) ? 2 : 1;
+        room = act_up(size > scratch ? size : scratch);
+        all = room + head_bytes(*head, *a) + tail_bytes(*tail, a->n);
+    }
+};
+
 // ---- ahead: before previous_done()
 
 // A norm's weights are on their way.

@@ -188,9 +188,11 @@ void cuda_linear_one(float *y, bool add, const struct cuda_matrix *m, const stru
                      const struct cuda_head *head, const struct cuda_tail *tail, int sms,
                      cudaStream_t s);
 void cuda_linear_few(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                     const struct cuda_act *a, cudaStream_t s);
+                     const struct cuda_act *a, const struct cuda_head *head,
+                     const struct cuda_tail *tail, int sms, cudaStream_t s);
 void cuda_linear_few_k(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                       const struct cuda_act *a, cudaStream_t s);
+                       const struct cuda_act *a, const struct cuda_head *head,
+                       const struct cuda_tail *tail, int sms, cudaStream_t s);
 void cuda_linear_many(float *y, int ldy, bool add, const struct cuda_matrix *m,
                       const struct cuda_act *a, int sms, cudaStream_t s);
 /* n at most 8; head and tail as above, of zeros where there is none. a: without arrays if each

@@ -13,7 +13,7 @@
  * been checked under emulation and none has been timed: the numbers are guesses, to be settled by
  * gpu_bench, which runs the same step with and without. What a block does again grows with the
  * tokens, so heads are for few of them; tails cost no more than what they stand for. */
-enum kernel { HALF, ONE, FEW, KERNELS };
+enum kernel { HALF, ONE, FEW, ALONE, KERNELS };
 enum fuse { NORM, ROWS, GLU, ROPE, FUSES };
 static const struct {
     const char *what;
@@ -21,7 +21,8 @@ static const struct {
 } table[KERNELS] = {
     [HALF] = {"half_few.cu", 8, {2, 2, 8, 8}},
     [ONE] = {"one.cu", 1, {1, 1, 1, 1}},
-    [FEW] = {"few.cu, few_k.cu", 0, {0, 0, 0, 0}},
+    [FEW] = {"few.cu, few_k.cu", 8, {0, 0, 8, 8}},
+    [ALONE] = {"few_k.cu, Q5_K and Q6_K", 0, {0, 0, 0, 0}},
 };
 
 __attribute__((visibility("default"))) void llm_cuda_fuse(struct backend *b, int most);
@@ -41,12 +42,19 @@ static bool half(int type)
     return type == T_F16 || type == T_BF16;
 }
 
+static enum kernel kernel_of(int type, int n)
+{
+    struct matrix_format f = matrix_format(type);
+
+    return half(type) ? HALF : n == 1 ? ONE : f.block == 256 && f.low == 4 && f.high ? ALONE : FEW;
+}
+
 /* Are all matrices of w multiplied by kernels that do f for n tokens? */
 static bool fused(const struct cuda *c, enum fuse f, const struct weight *w, int n)
 {
     for (int i = 0; i < w->n_parts; i++) {
         const struct cuda_rows *r = w->part[i].w_d;
-        enum kernel k = r && half(r->m.type) ? HALF : n == 1 ? ONE : FEW;
+        enum kernel k = r ? kernel_of(r->m.type, n) : HALF;
         int most = c->most < 0 ? table[k].most[f] : c->most;
 
         if (r && (r->m.type == T_F32 || n > most || n > table[k].can))
@@ -213,9 +221,9 @@ static void multiply_few(struct cuda *c, const struct cuda_op *p, const struct c
     else if (p->n == 1)
         cuda_linear_one(p->y, p->add, m, a, head, tail, c->sms, c->stream);
     else if (a->block == 256)
-        cuda_linear_few_k(p->y, p->w.rows, p->add, m, a, c->stream);
+        cuda_linear_few_k(p->y, p->w.rows, p->add, m, a, head, tail, c->sms, c->stream);
     else
-        cuda_linear_few(p->y, p->w.rows, p->add, m, a, c->stream);
+        cuda_linear_few(p->y, p->w.rows, p->add, m, a, head, tail, c->sms, c->stream);
 }
 
 static void multiply_many(struct cuda *c, const struct cuda_op *p, const struct cuda_matrix *m,

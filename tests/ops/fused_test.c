@@ -32,6 +32,8 @@ static const struct kind kinds[] = {
     {"Q4_1, norms of heads", T_Q4_1, T_Q4_1, T_Q4_1, NORM_RMS, 0, 1, 64, 1, 3, 1, FFN_GELU, KV_F32},
     {"Q4_K and Q6_K, neighbours rotate", T_Q4_K, T_Q6_K, T_Q6_K, NORM_RMS, 1, 0, 64, 0, 0, 1,
      FFN_SILU, KV_F32},
+    {"Q4_K, some dimensions rotate", T_Q4_K, T_Q4_K, T_Q4_K, NORM_RMS, 0, 0, 32, 0, 0, 1, FFN_SILU,
+     KV_F32},
     {"Q6_K and Q8_0", T_Q6_K, T_Q8_0, T_Q4_K, NORM_LAYER, 0, 0, 64, 1, 0, 1, FFN_GELU, KV_F32},
     {"BF16, biases", T_BF16, T_BF16, T_BF16, NORM_RMS, 1, 0, 64, 1, 0, 1, FFN_SILU, KV_F16},
     {"BF16, some dimensions rotate", T_BF16, T_BF16, T_BF16, NORM_LAYER, 0, 0, 32, 1, 4, 1,
