@@ -78,8 +78,14 @@ static void put_machine(struct bench *g, const struct backend *b)
 
     machine_cpu(cpu, sizeof(cpu));
     put_str(g, "cpu", cpu);
-    record_set_int(&g->out, "threads", backend_cpu_threads(b));
-    put_str(g, "isa", backend_cpu_isa(b));
+    if (b->host) {
+        record_set_int(&g->out, "threads", backend_cpu_threads(b));
+        put_str(g, "isa", backend_cpu_isa(b));
+    } else {
+        b->ops->describe(b, cpu, sizeof(cpu));
+        put_str(g, "device", cpu);
+        record_set(&g->out, "fast", g->model.fast ? "true" : "false", g->model.fast ? 4u : 5u);
+    }
     put_str(g, "version", VERSION);
     put_str(g, "commit", COMMIT);
 }
@@ -242,6 +248,7 @@ static int open_model(struct bench *g, int ctx, struct err *e)
     g->load_s = machine_now() - t;
     if (g->shape) // what the making of a model took is no part of the start
         g->began = t;
+    g->no_probe |= !engine_model(g->ses.en)->backend->host; // the rates are the CPU's
     remove_model(g);
     return 0;
 }

@@ -140,7 +140,9 @@ $B/gpu/%_bench: $B/tests/emu/%_bench.o $B/gpu/kernels.a
 	$(call say,LD)$(CC) -o $@ $^ $(CUDA_LIBS) -lm
 .PHONY: gpu-bench-programs
 gpu-bench-programs: $B/llm-cuda.so $(GPU_BENCH)
-# Needs what gpu-check needs; MODELS and TYPES narrow it.
+# Needs what gpu-check needs; MODELS and TYPES narrow it. With the commands' libraries it measures
+# more.
 gpu-bench:
 	$Q$(MAKE) $(JOBS) --no-print-directory B=build-gpu CUDA_ARCH=$(or $(GPU_ARCH),90) gpu-bench-programs
+	$Q$(MAKE) $(JOBS) --no-print-directory B=build-gpu build-gpu/llm-bench >build-gpu/llm-bench.log 2>&1 || :
 	$Qsh tests/gpu-bench.sh build-gpu $(RESULTS) "$(MODELS)" "$(TYPES)"

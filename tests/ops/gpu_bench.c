@@ -1,13 +1,14 @@
 /* gpu_bench.c - the transformer on a GPU, on random weights of real shapes: one line of JSON each.
  *
- *     gpu_bench llm-cuda.so [read_gb_s [models [types]]]
+ *     gpu_bench llm-cuda.so [read_gb_s [models [types [tflop_s]]]]
  *
  * Tokens a second of decode with 1 to 64 sequences and of prompts, beside the rate at which memory
- * was read (read_gb_s) and what a step must read: weights once, keys and values of the positions
- * before it. Times are of steps as the engine takes them, replayed where they are recorded,
- * without sampling; medians of several runs of several steps; those of few sequences also with each
- * op a kernel ("fused":0) and with all that the kernels can do together (8). Each op by itself: all
- * layers' of one kind in a row, in one recorded step. Needs no other library. */
+ * was read (read_gb_s), and of prompts that of matrix products (tflop_s), in the same run; prompts
+ * also by cuBLAS where it is ("fast":1); and what a step must read: weights once, keys and values
+ * of the positions before it. Times are of steps as the engine takes them, replayed where they are
+ * recorded, without sampling; medians of several runs of several steps; those of few sequences also
+ * with each op a kernel ("fused":0) and with all that the kernels can do together (8). Each op by
+ * itself: all layers' of one kind in a row, in one recorded step. Needs no other library. */
 #include "forward.h"
 #include "mem.h"
 #include "quant.h"
@@ -38,7 +39,7 @@ struct bench {
     struct act a;
     const struct shape *shape;
     enum tensor_type type;
-    double read_gb_s;
+    double read_gb_s, tflop_s;
     void (*fuse)(struct backend *, int); // the device's llm_cuda_fuse
     size_t body, head;                   // bytes of weights that a step reads
     uint8_t *block;                      // random blocks, of which each matrix takes some
@@ -251,7 +252,7 @@ static void fused(struct bench *c)
         c->fuse(c->b, -1);
 }
 
-static void prompt(struct bench *c, int n)
+static void prompt(struct bench *c, int n, bool fast)
 {
     const struct shape *s = c->shape;
     double t[3], hd = s->dim / s->heads;
@@ -259,9 +260,11 @@ static void prompt(struct bench *c, int n)
                   ((double)s->dim * (s->dim * 2 + 2 * hd * s->kv_heads) + 3.0 * s->dim * s->ffn);
 
     measure(c, 1, n, 0, t);
-    printf("{\"bench\":\"prompt\",\"model\":\"%s\",\"type\":\"%s\",\"tokens\":%d,\"ms\":%.2f,"
-           "\"tok_s\":%.0f,\"tflop_s\":%.1f}\n",
-           s->name, tensor_type_name(c->type), n, t[0] * 1e3, n / t[0], 2 * macs * n / t[0] / 1e12);
+    printf("{\"bench\":\"prompt\",\"model\":\"%s\",\"type\":\"%s\",\"fast\":%d,\"tokens\":%d,"
+           "\"ms\":%.2f,\"tok_s\":%.0f,\"tflop_s\":%.1f,\"percent\":%.1f}\n",
+           s->name, tensor_type_name(c->type), fast, n, t[0] * 1e3, n / t[0],
+           2 * macs * n / t[0] / 1e12,
+           c->tflop_s > 0 ? 100 * 2 * macs * n / t[0] / 1e12 / c->tflop_s : 0);
     fflush(stdout);
 }
 
@@ -380,9 +383,10 @@ static void ops_time(struct bench *c, int seqs, int n, int pos)
 
 /* One model in one type: in a backend of its own, which takes its memory along when it closes. */
 static void bench(const struct shape *s, enum tensor_type t, struct backend *b, double read_gb_s,
-                  void (*fuse)(struct backend *, int))
+                  double tflop_s, void (*fuse)(struct backend *, int))
 {
-    struct bench c = {.b = b, .shape = s, .type = t, .read_gb_s = read_gb_s, .fuse = fuse};
+    struct bench c = {
+        .b = b, .shape = s, .type = t, .read_gb_s = read_gb_s, .tflop_s = tflop_s, .fuse = fuse};
     double start = seconds();
     struct err e;
 
@@ -406,8 +410,14 @@ static void bench(const struct shape *s, enum tensor_type t, struct backend *b, 
     ops_time(&c, 64, 1, 1024);
     c.max_pages = 32;
     ops_time(&c, 1, PROMPT, 0);
-    prompt(&c, 512);
-    prompt(&c, PROMPT);
+    prompt(&c, 512, false);
+    prompt(&c, PROMPT, false);
+    if (b->ops->fast(b, &e)) {
+        fprintf(stderr, "gpu_bench: --fast: %s\n", e.msg);
+    } else {
+        prompt(&c, 512, true);
+        prompt(&c, PROMPT, true);
+    }
     forward_close(&c.a, b);
     b->ops->free(b, c.kv.data_d, 0);
     b->ops->free(b, c.m.out_norm.w_d, 0);
@@ -420,7 +430,7 @@ static void bench(const struct shape *s, enum tensor_type t, struct backend *b, 
 int main(int argc, char **argv)
 {
     static const enum tensor_type types[] = {T_BF16, T_Q8_0, T_Q4_0, T_Q4_K, T_Q6_K};
-    double read_gb_s = argc > 2 ? atof(argv[2]) : 0;
+    double read_gb_s = argc > 2 ? atof(argv[2]) : 0, tflop_s = argc > 5 ? atof(argv[5]) : 0;
     struct backend_cuda o = {.version = BACKEND_CUDA_VERSION};
     struct backend *(*open)(const struct backend_cuda *, struct err *) = NULL;
     void (*fuse)(struct backend *, int) = NULL;
@@ -429,7 +439,7 @@ int main(int argc, char **argv)
     struct err e;
 
     if (!f) {
-        fprintf(stderr, "usage: gpu_bench llm-cuda.so [read_gb_s [models [types]]]: %s\n",
+        fprintf(stderr, "usage: gpu_bench llm-cuda.so [read_gb_s [models [types [tflop_s]]]]: %s\n",
                 argc > 1 ? dlerror() : "");
         return 2;
     }
@@ -446,7 +456,7 @@ int main(int argc, char **argv)
             b = open(&o, &e);
             if (!b)
                 stop(&e);
-            bench(&shapes[i], types[k], b, read_gb_s, fuse);
+            bench(&shapes[i], types[k], b, read_gb_s, tflop_s, fuse);
             backend_close(b);
         }
     return 0;
