@@ -1,5 +1,8 @@
 /* near.c - near-duplicate texts: an index of MinHash bands, in memory and beyond it, or in files.
  *
+ * The head and the table are mapped; the others are written and read (pile.h), as they are met
+ * rarely: only where a band is shared.
+ *
  *   head    one struct head
  *   texts   (n_text) struct text: where its runs and its id are
  *   runs    u32, the texts' sets one behind the other
@@ -15,6 +18,7 @@
 #include "grow.h"
 #include "hash.h"
 #include "mem.h"
+#include "pile.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -50,8 +54,10 @@ struct near {
     double threshold;
     struct near_place at;
     struct minhash m;
-    struct grow head, texts, runs, ids, table;
-    uint32_t *seen; // (cap_seen) stamp: text compared already
+    struct grow head, table;
+    struct pile texts, runs, ids;
+    struct buf text, run, id; // room for what is read of them
+    uint32_t *seen;           // (cap_seen) stamp: text compared already
     size_t cap_seen, n_slot;
     uint32_t stamp;
     uint64_t known; // texts up to the last that was met by its own run, or added
@@ -84,34 +90,32 @@ size_t near_size(const struct near *x)
 
 /* ---- texts ---- */
 
-/* Text i, or NULL when it does not lie in the files (they may have been tampered with). */
-static const struct text *text_at(const struct near *x, uint64_t i)
+/* Text i; -1 when it does not lie in the files (they may have been tampered with). */
+static int text_at(struct near *x, uint64_t i, struct text *t)
 {
-    const struct text *t = (const struct text *)x->texts.p + i;
+    const void *p =
+        i < head(x)->n_text ? pile_get(&x->texts, i * sizeof(*t), sizeof(*t), &x->text) : NULL;
 
-    if (i >= head(x)->n_text || i >= x->texts.cap / sizeof(*t))
-        return NULL;
-    if (t->run_at > x->runs.cap / 4 || t->n_run > x->runs.cap / 4 - t->run_at ||
-        t->id_at > x->ids.cap || t->n_id > x->ids.cap - t->id_at || !t->n_run)
-        return NULL;
-    return t;
+    if (!p)
+        return -1;
+    memcpy(t, p, sizeof(*t));
+    return t->run_at <= x->runs.n / 4 && t->n_run ? 0 : -1;
 }
 
-static const uint32_t *runs_of(const struct near *x, const struct text *t)
+/* Its set, and its id, until the next call; NULL likewise. */
+static const uint32_t *runs_of(struct near *x, const struct text *t)
 {
-    return (const uint32_t *)x->runs.p + t->run_at;
+    return pile_get(&x->runs, 4 * t->run_at, 4 * (size_t)t->n_run, &x->run);
 }
 
-static const char *id_of(const struct near *x, const struct text *t)
+static const char *id_of(struct near *x, const struct text *t)
 {
-    return (const char *)x->ids.p + t->id_at;
+    return pile_get(&x->ids, t->id_at, t->n_id, &x->id);
 }
 
-static uint64_t check_of(const struct near *x, const struct text *t)
+static uint64_t check_of(const struct text *t, const uint32_t *runs, const char *id)
 {
-    struct hash128 h = hash_bytes(runs_of(x, t), 4 * (size_t)t->n_run);
-
-    return hash_add(h, id_of(x, t), t->n_id).lo;
+    return hash_add(hash_bytes(runs, 4 * (size_t)t->n_run), id, t->n_id).lo;
 }
 
 /* ---- table ---- */
@@ -151,12 +155,13 @@ static int rebuild(struct near *x, struct err *e)
     head(x)->mask = slots - 1;
     x->n_slot = 0;
     for (uint64_t i = 0; i + 1 < n; i++) {
-        const struct text *t = text_at(x, i);
+        struct text t;
+        const uint32_t *runs = text_at(x, i, &t) ? NULL : runs_of(x, &t);
 
-        if (!t)
+        if (!runs)
             return err_set(e, ERR_DATA, "text %llu of the index does not lie in its files",
                            (unsigned long long)i);
-        minhash_keys(&x->m, runs_of(x, t), t->n_run, key);
+        minhash_keys(&x->m, runs, t.n_run, key);
         for (int b = 0; b < x->m.bands; b++)
             put(x, x->table.p, slots - 1, (struct slot){tag_of(key[b]), (uint32_t)i + 1});
     }
@@ -221,43 +226,73 @@ static void boot_name(char out[40])
         fclose(f);
 }
 
-static int open_files(struct near *x, const char *dir, struct err *e)
+static int open_mapped(const struct near *x, struct grow *g, const char *name, size_t share,
+                       struct err *e)
 {
-    static const size_t share[] = {1, 8, 4, 16, 4}; // of the memory
-    static const char *const names[] = {"head", "texts", "runs", "ids", "table"};
-    struct grow *const file[] = {&x->head, &x->texts, &x->runs, &x->ids, &x->table};
     struct buf path = {0};
     int rc = 0;
 
-    if (dir && mkdir(dir, 0777) && errno != EEXIST)
-        return err_set(e, ERR_IO, "cannot make '%s': %s", dir, strerror(errno));
-    for (int i = 0; i < 5 && !rc; i++) {
-        buf_reset(&path);
-        if (dir)
-            buf_fmt(&path, "%s/%s", dir, names[i]);
-        if (dir)
-            rc = grow_open(file[i], path.p, e);
-        else
-            grow_temp(file[i], x->at.memory / share[i], x->at.tmp);
-        // file systems that know no locks are taken as they are
-        if (!rc && !i && dir && flock(file[0]->fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
-            rc = err_set(e, ERR_ARG, "'%s' is in use by another process", dir);
+    if (!x->at.dir) {
+        grow_temp(g, x->at.memory / share, x->at.tmp);
+        return 0;
     }
-    buf_reset(&path);
-    buf_fmt(&path, "%s/table.new", dir ? dir : "");
-    if (dir && !rc)
-        unlink(path.p); // of a run that was killed while it made one
+    buf_fmt(&path, "%s/%s", x->at.dir, name);
+    rc = grow_open(g, path.p, e);
     buf_free(&path);
     return rc;
+}
+
+static int open_pile(const struct near *x, struct pile *p, const char *name, size_t share,
+                     struct err *e)
+{
+    struct buf path = {0};
+    int rc = 0;
+
+    if (!x->at.dir) {
+        pile_temp(p, x->at.memory / share, x->at.tmp);
+        return 0;
+    }
+    buf_fmt(&path, "%s/%s", x->at.dir, name);
+    rc = pile_open(p, path.p, e);
+    buf_free(&path);
+    return rc;
+}
+
+static int open_files(struct near *x, struct err *e)
+{
+    const char *dir = x->at.dir;
+    struct buf path = {0};
+
+    if (dir && mkdir(dir, 0777) && errno != EEXIST)
+        return err_set(e, ERR_IO, "cannot make '%s': %s", dir, strerror(errno));
+    if (open_mapped(x, &x->head, "head", 1, e))
+        return -1;
+    // file systems that know no locks are taken as they are
+    if (dir && flock(x->head.fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        return err_set(e, ERR_ARG, "'%s' is in use by another process", dir);
+    if (open_pile(x, &x->texts, "texts", 16, e) || open_pile(x, &x->runs, "runs", 8, e) ||
+        open_pile(x, &x->ids, "ids", 16, e) || open_mapped(x, &x->table, "table", 4, e))
+        return -1;
+    buf_fmt(&path, "%s/table.new", dir ? dir : "");
+    if (dir)
+        unlink(path.p); // of a run that was killed while it made one
+    buf_free(&path);
+    return 0;
 }
 
 /* What the machine lost when it went down is cut off. */
 static int recover(struct near *x, struct err *e)
 {
+    struct text t;
     uint64_t n = 0;
 
-    for (const struct text *t; (t = text_at(x, n)) && t->check == check_of(x, t);)
-        n++;
+    for (;; n++) {
+        const uint32_t *runs = text_at(x, n, &t) ? NULL : runs_of(x, &t);
+        const char *id = runs ? id_of(x, &t) : NULL;
+
+        if (!id || t.check != check_of(&t, runs, id))
+            break;
+    }
     head(x)->n_text = n;
     return rebuild(x, e);
 }
@@ -278,7 +313,7 @@ static int check_head(struct near *x, const char *dir, struct err *e)
         h->rows != x->m.rows)
         return err_set(e, ERR_ARG, "'%s' was made with --near %g, not %g", dir, h->threshold,
                        x->threshold);
-    if (h->n_text > x->texts.cap / sizeof(struct text) || h->n_text >= UINT32_MAX ||
+    if (h->n_text > x->texts.n / sizeof(struct text) || h->n_text >= UINT32_MAX ||
         (!h->building &&
          ((h->mask & (h->mask + 1)) || h->mask >= x->table.cap / sizeof(struct slot))))
         return err_set(e, ERR_DATA, "'%s': the head does not fit the other files", dir);
@@ -290,7 +325,7 @@ static int open_all(struct near *x, const char *dir, struct err *e)
     char boot[40];
     bool fresh, lost;
 
-    if (open_files(x, dir, e))
+    if (open_files(x, e))
         return -1;
     fresh = !x->head.cap;
     if (grow_room(&x->head, sizeof(struct head), e))
@@ -337,7 +372,7 @@ int near_close(struct near *x, struct err *e)
     if (!x)
         return 0;
     if (x->threshold > 0 && x->head.cap) {
-        rc = grow_sync(&x->runs, e) || grow_sync(&x->ids, e) || grow_sync(&x->texts, e) ||
+        rc = pile_sync(&x->runs, e) || pile_sync(&x->ids, e) || pile_sync(&x->texts, e) ||
              grow_sync(&x->table, e);
         if (!rc) {
             head(x)->open = 0;
@@ -345,10 +380,13 @@ int near_close(struct near *x, struct err *e)
         }
     }
     grow_close(&x->head);
-    grow_close(&x->texts);
-    grow_close(&x->runs);
-    grow_close(&x->ids);
+    pile_close(&x->texts);
+    pile_close(&x->runs);
+    pile_close(&x->ids);
     grow_close(&x->table);
+    buf_free(&x->text);
+    buf_free(&x->run);
+    buf_free(&x->id);
     free(x->seen);
     free(x);
     return rc ? -1 : 0;
@@ -361,20 +399,19 @@ static int add(struct near *x, const struct minhash_set *set, const uint64_t *ke
 {
     struct head *h = head(x);
     uint64_t n = h->n_text;
-    const struct text *last = n ? (const struct text *)x->texts.p + n - 1 : NULL;
-    struct text t = {.run = run, .n_run = (uint32_t)set->n, .n_id = (uint32_t)strlen(id)};
+    struct text t = {.run = run, .n_run = (uint32_t)set->n, .n_id = (uint32_t)strlen(id)}, last;
 
-    t.run_at = last ? last->run_at + last->n_run : 0;
-    t.id_at = last ? last->id_at + last->n_id : 0;
     if (n >= UINT32_MAX - 1)
         return err_set(e, ERR_MEM, "more than %u texts in the index", UINT32_MAX - 1);
-    if (grow_room(&x->runs, 4 * (t.run_at + t.n_run), e) ||
-        grow_room(&x->ids, t.id_at + t.n_id, e) || grow_room(&x->texts, (n + 1) * sizeof(t), e))
+    if (n && text_at(x, n - 1, &last))
+        return err_set(e, ERR_DATA, "the index's last text does not lie in its files");
+    t.run_at = n ? last.run_at + last.n_run : 0;
+    t.id_at = n ? last.id_at + last.n_id : 0;
+    t.check = check_of(&t, set->run, id);
+    if (pile_put(&x->runs, 4 * t.run_at, set->run, 4 * set->n, e) ||
+        pile_put(&x->ids, t.id_at, id, t.n_id, e) ||
+        pile_put(&x->texts, n * sizeof(t), &t, sizeof(t), e))
         return -1;
-    memcpy((uint32_t *)x->runs.p + t.run_at, set->run, 4 * set->n);
-    memcpy((char *)x->ids.p + t.id_at, id, t.n_id);
-    t.check = check_of(x, &t);
-    ((struct text *)x->texts.p)[n] = t;
     if (4 * (x->n_slot + (size_t)x->m.bands) > 3 * (h->mask + 1) && widen(x, e))
         return -1;
     for (int b = 0; b < x->m.bands; b++)
@@ -388,16 +425,19 @@ static int add(struct near *x, const struct minhash_set *set, const uint64_t *ke
 static void compare(struct near *x, struct minhash_set *set, uint32_t i, uint32_t *best,
                     double *most)
 {
-    const struct text *t = text_at(x, i);
+    const uint32_t *runs;
+    struct text t;
     double j;
 
-    if (!t || x->seen[i] == x->stamp)
+    if (i >= head(x)->n_text || x->seen[i] == x->stamp)
         return;
     x->seen[i] = x->stamp;
-    j = t->n_run < set->n ? (double)t->n_run / (double)set->n : (double)set->n / (double)t->n_run;
-    if (j < x->threshold) // no more than that can be in both
+    if (text_at(x, i, &t))
         return;
-    j = minhash_jaccard(set, runs_of(x, t), t->n_run);
+    j = t.n_run < set->n ? (double)t.n_run / (double)set->n : (double)set->n / (double)t.n_run;
+    if (j < x->threshold || !(runs = runs_of(x, &t))) // no more than that can be in both
+        return;
+    j = minhash_jaccard(set, runs, t.n_run);
     if (j >= x->threshold && (j > *most || (j >= *most && i < *best))) {
         *most = j;
         *best = i;
@@ -424,6 +464,8 @@ int near_meet(struct near *x, struct minhash_set *set, const uint64_t key[MINHAS
     uint64_t mask = head(x)->mask;
     uint32_t best = UINT32_MAX;
     size_t seen = x->cap_seen;
+    const char *kept;
+    struct text t;
     double most = 0;
 
     mem_grow(&x->seen, &x->cap_seen, head(x)->n_text + 1, sizeof(*x->seen));
@@ -440,13 +482,13 @@ int near_meet(struct near *x, struct minhash_set *set, const uint64_t key[MINHAS
     }
     if (best == UINT32_MAX)
         return add(x, set, key, id, run, e);
-    const struct text *t = text_at(x, best);
-    if (run && t->run == run && most >= 1 && t->n_id == strlen(id) &&
-        !memcmp(id_of(x, t), id, t->n_id)) {
+    if (text_at(x, best, &t) || !(kept = id_of(x, &t)))
+        return err_set(e, ERR_DATA, "text %u of the index does not lie in its files", best);
+    if (run && t.run == run && most >= 1 && t.n_id == strlen(id) && !memcmp(kept, id, t.n_id)) {
         x->known = best + 1 > x->known ? best + 1 : x->known;
         return 0;
     }
-    *hit = (struct near_hit){id_of(x, t), t->n_id, most};
+    *hit = (struct near_hit){kept, t.n_id, most};
     return 1;
 }
 
@@ -454,8 +496,8 @@ int near_meet(struct near *x, struct minhash_set *set, const uint64_t key[MINHAS
 void near_cut(struct near *x, uint64_t run)
 {
     struct head *h = head(x);
-    const struct text *t;
+    struct text t;
 
-    while (run && h->n_text > x->known && (t = text_at(x, h->n_text - 1)) && t->run == run)
+    while (run && h->n_text > x->known && !text_at(x, h->n_text - 1, &t) && t.run == run)
         h->n_text--;
 }

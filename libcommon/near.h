@@ -5,7 +5,8 @@
  * 4 a word, the id, 48, and 11 to 24 a band.
  *
  * The files (head, texts, runs, ids, table) lie in a directory of their own, which is locked.
- * They are mapped, so that what is used of them is in the page cache and can be let go again. What
+ * Head and table are mapped, so that what is used of them is in the page cache and can be let go
+ * again; the others are written to and read from. What
  * is added is there after a kill; after the machine went down, what cannot be read
  * again as it was written is cut off, and the table is made again. */
 #ifndef NEAR_H

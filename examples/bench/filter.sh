@@ -1,5 +1,5 @@
 #!/bin/sh
-# filter.sh [-n RECORDS] [-w WORDS] [-d DIR] [llm-filter options ...] - llm-filter with all rules that need no model.
+# filter.sh [-n RECORDS] [-w WORDS] [-d DIR] [-- llm-filter options ...] - llm-filter with all rules that need no model.
 #
 # Makes RECORDS records (850000: 1 GB) with answers of about WORDS words by tests/mkrecords, puts all rules
 # into one file, and prints megabytes a second of processor time and of the clock, and the most memory held.
