@@ -429,7 +429,7 @@ static struct origin place_of(const struct bootstrap *g, const struct candidate 
 }
 
 /* Take the candidates back that have no instance, and give the others the id of the first that they
- * have; what was nearest to them may be another task now. */
+ * have; what was nearest to any of them may have gone. */
 static void recount(struct bootstrap *g, int before, struct candidate *c, int n)
 {
     const struct buf **fold = mem_zero((size_t)n, sizeof(*fold));
@@ -444,12 +444,13 @@ static void recount(struct bootstrap *g, int before, struct candidate *c, int n)
         struct record r;
         int k = 0;
 
+        c[i].near = (struct rouge_near){-1, 0};
+        pool_known(&g->pool, &c[i].task.fold, 1, &c[i].near, &value, &limit);
         if (!c[i].kept)
             continue;
         while (c[i].q.x.item[k].rule)
             k++;
         p = place_of(g, &c[i], k);
-        pool_known(&g->pool, &c[i].task.fold, 1, &c[i].near, &value, &limit);
         record_new(&r);
         origin_derive(&r, stage, g->io->seed, &p, parents->p, parents->n);
         add_task(g, &c[i].task, r.id, p.round, false);

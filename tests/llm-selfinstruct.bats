@@ -323,6 +323,8 @@ EOT
     make_new --style alpaca --prompts own.yaml --max-rounds 1 --no-seeds --rejects r "$SEEDS" >out 2>/dev/null
     cat out r | jq -s -e 'length > 0 and all(.[]; .meta.style == "alpaca" and (.meta.parents | length) == 3)'
     grep -q '"rule":"instance-empty"' r
+    # the nearest one is a task that stayed
+    jq -s -e --slurpfile kept out 'all(.[]; .meta.nn_id | startswith("seed-") or IN($kept[].id))' r
     run -2 make_new --style alpaca --prompts own.yaml --instances 1 "$SEEDS"
     run -2 make_new --style alpaca --prompts own.yaml <(jq -c 'del(.output)' "$SEEDS")
     [[ "$output" == *"none has an output"* ]]
