@@ -242,10 +242,11 @@ int backend_cpu_threads(const struct backend *b);
 /* A GPU: what llm-cuda.so is asked for, by its function
  * struct backend *llm_cuda_open(const struct backend_cuda *o, struct err *e);
  * ERR_ARG when there is no such GPU, or no driver for it. */
-enum { BACKEND_CUDA_VERSION = 4 }; // of this header
+enum { BACKEND_CUDA_VERSION = 5 }; // of this header
 struct backend_cuda {
     int version;
     int device;
+    bool nvtx; // ranges for profilers over steps, ops and loading
 };
 
 /* What this machine can do at most with these threads and this instruction set, a second:

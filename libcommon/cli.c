@@ -47,6 +47,7 @@ static const char *const no_effect[] = {
     "threads",
     "batch",
     "batch-tokens",
+    "nvtx",
     "kv-memory",
     "no-prefix-cache",
     "repack",

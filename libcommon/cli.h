@@ -36,7 +36,7 @@ struct cli_model {
     uint64_t kv_memory; // bytes of the KV cache; 0 = what batch and ctx need
     int kv_type;        // index into cli_kv_types
     bool no_prefix_cache;
-    bool fast;
+    bool fast, nvtx;
     int repack;                // index into cli_repack
     int isa;                   // index into cli_isas
     const char *chat_template; // name, file, "none", or NULL: the model's own
@@ -95,6 +95,7 @@ extern const struct cli_notes cli_notes_default;
     OPT_SIZE(0, "kv-memory", &(p)->kv_memory, "size", "memory of the KV cache, such as 2G, instead of what --batch and --ctx need"), \
     OPT_ENUM(0, "kv-type", &(p)->kv_type, cli_kv_types, "type", "what keys and values are kept as: f32 or, on a GPU, f16, bf16 or fp8"), \
     OPT_FLAG(0, "fast", &(p)->fast, "on a GPU, compute prompts by cuBLAS: sooner, but the same bytes in any batch no more"), \
+    OPT_FLAG(0, "nvtx", &(p)->nvtx, "on a GPU, show profilers the ranges of steps, operations and loading"), \
     OPT_FLAG(0, "no-prefix-cache", &(p)->no_prefix_cache, "compute beginnings of prompts again that were computed before"), \
     OPT_ENUM(0, "repack", &(p)->repack, cli_repack, "when", "lay quantized weights out anew for this CPU: auto, when memory holds them twice; always or never"), \
     OPT_ENUM(0, "isa", &(p)->isa, cli_isas, "name", "instruction set of the CPU kernels: auto, scalar, avx2, avxvnni, avx512 or avx512vnni")

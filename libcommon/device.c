@@ -18,14 +18,14 @@ int device_parse(const char *text, struct device *out, struct err *e)
 
     for (int i = 0; i < 4; i++)
         if (!strcmp(text, name[i])) {
-            *out = (struct device){(enum device_kind)i, 0};
+            *out = (struct device){.kind = (enum device_kind)i};
             return 0;
         }
     if (!strncmp(text, "cuda:", 5) && text[5] >= '0' && text[5] <= '9') {
         errno = 0;
         n = strtol(text + 5, &end, 10);
         if (!*end && !errno && n <= INT_MAX) {
-            *out = (struct device){DEVICE_CUDA, (int)n};
+            *out = (struct device){.kind = DEVICE_CUDA, .index = (int)n};
             return 0;
         }
     }
@@ -36,7 +36,7 @@ struct backend *device_open(const struct device *d, struct err *e)
 {
     static const char *const base[] = {".", "../lib/llmutils", NULL};
     const char *name = d->kind == DEVICE_EMU ? "llm-cuda-emu.so" : "llm-cuda.so";
-    const struct backend_cuda o = {.version = BACKEND_CUDA_VERSION, .device = d->index};
+    const struct backend_cuda o = {.version = BACKEND_CUDA_VERSION, .device = d->index, .nvtx = d->nvtx};
     struct backend *(*open)(const struct backend_cuda *, struct err *);
     struct backend *b = NULL;
     char *path;

@@ -14,6 +14,7 @@ enum device_kind { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA, DEVICE_EMU };
 struct device {
     enum device_kind kind;
     int index; // of the GPU
+    bool nvtx; // see backend.h; a CPU has no such ranges
 };
 
 /* "auto", "cpu", "cuda", "cuda:N" or "emu". ERR_ARG for anything else. */

@@ -40,6 +40,7 @@ static int check_server(const struct cli_model *o, struct err *e)
                 {"kv-memory", o->kv_memory != d->kv_memory},
                 {"no-prefix-cache", o->no_prefix_cache},
                 {"fast", o->fast},
+                {"nvtx", o->nvtx},
                 {"kv-type", o->kv_type != d->kv_type},
                 {"repack", o->repack != d->repack},
                 {"isa", o->isa != d->isa}};
@@ -109,6 +110,7 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
                        o->api_key_file ? "api-key-file" : "model-name");
     if (device_parse(o->device, &eo.device, e))
         return -1;
+    eo.device.nvtx = o->nvtx;
     eo.hidden = eo.hidden || o->reward;
     s->en = engine_open(&eo, o->path, e);
     if (!s->en)

@@ -158,3 +158,19 @@ EOF
     [[ "$stderr" == "llm-generate: not enough memory on the GPU: "*" are needed, 3.8 MiB are available;"* ]]
     [ "${#stderr_lines[@]}" = 1 ]
 }
+
+@test "--nvtx: ranges of loading, steps and operations for profilers, the same bytes" {
+    cd "$BATS_FILE_TMPDIR"
+    one() { head -n 1 in.jsonl | llm-generate -m "$TINY" -n 4 -t 0 --chat-template none -d emu "$@"; }
+    one >plain.jsonl
+    NVTX_INJECTION64_PATH="$BUILD/emu/libnvtx-emu.so" EMU_NVTX=ranges one --nvtx | cmp plain.jsonl -
+    grep -c '^weight$' ranges
+    grep -x -A 3 'step of [0-9]* tokens' ranges | head -n 4 | cmp - <(printf 'step of %d tokens\n  embed\n  norm\n  linear\n' "$(sed -n 's/^step of \([0-9]*\) tokens/\1/p' ranges | head -n 1)")
+    for op in norm linear linear_add rope_kv attn glu gather; do
+        grep -qx "  $op" ranges
+    done
+    ! grep -q '^    ' ranges # none is left open
+    rm ranges
+    NVTX_INJECTION64_PATH="$BUILD/emu/libnvtx-emu.so" EMU_NVTX=ranges one | cmp plain.jsonl -
+    [ ! -e ranges ]
+}

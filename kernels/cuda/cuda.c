@@ -397,7 +397,7 @@ struct backend *llm_cuda_open(const struct backend_cuda *o, struct err *e)
         err_set(e, ERR_MEM, "no memory");
         return NULL;
     }
-    c->b.ops = &ops;
+    c->b.ops = o->nvtx ? cuda_marked(&ops) : &ops;
     c->most = -1;
     if (open_device(c, o->device, e)) {
         free(c);

@@ -30,7 +30,7 @@ CUDA_SO := $(if $(SAN),,$B/llm-cuda.so)
 EMU_VARIANTS := plain $(if $(SAN),,san race)
 EMU_TESTS := $(basename $(notdir $(wildcard tests/emu/*_test.c)))
 EMU_PROGRAMS := $(foreach v,$(EMU_VARIANTS),$(EMU_TESTS:%=$B/emu/$v/%) $B/emu/$v/bugs)
-EMU_SO := $B/llm-cuda-emu.so $B/emu/libcublasLt-emu.so $(patsubst %,$B/emu/%/llm-cuda-emu.so,$(filter-out plain,$(EMU_VARIANTS)))
+EMU_SO := $B/llm-cuda-emu.so $B/emu/libcublasLt-emu.so $B/emu/libnvtx-emu.so $(patsubst %,$B/emu/%/llm-cuda-emu.so,$(filter-out plain,$(EMU_VARIANTS)))
 else
 $(if $(filter 0,$(CUDA)),,$(info no nvcc: the CUDA backend and its tests are left out))
 endif
@@ -127,6 +127,11 @@ $B/ops.a: $(OPS_OBJ)
 $B/emu/libcublasLt-emu.so: tests/emu/cublaslt.c Makefile kernels/cuda/cuda.mk
 	$Qmkdir -p $(@D)
 	$(call say,CC)$(EMU_CC) $(EMU_plain) -shared -o $@ $<
+
+# What a profiler would load for NVTX.
+$B/emu/libnvtx-emu.so: tests/emu/nvtx.c Makefile
+	$Qmkdir -p $(@D)
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) $(CUDA_INC) -fPIC -shared -o $@ $<
 
 # ---- how fast a device is: kernels by themselves, and the transformer in real shapes
 GPU_BENCH := $(patsubst tests/emu/%.cu,$B/gpu/%,$(wildcard tests/emu/*_bench.cu)) $B/gpu/gpu_bench

@@ -132,6 +132,9 @@ bool cuda_blas_act(struct cuda *c, const float *x, int n, int cols);
 void cuda_blas_product(struct cuda *c, float *y, int ldy, bool add, const struct cuda_matrix *m,
                        int n);
 
+/* mark.c: the same with ranges for profilers around them; for one table. */
+const struct backend_ops *cuda_marked(const struct backend_ops *ops);
+
 /* plan.c */
 int64_t cuda_available(struct backend *b);
 size_t cuda_weight_bytes(const struct backend *b, const struct weight *w);
