@@ -36,7 +36,8 @@ struct backend *device_open(const struct device *d, struct err *e)
 {
     static const char *const base[] = {".", "../lib/llmutils", NULL};
     const char *name = d->kind == DEVICE_EMU ? "llm-cuda-emu.so" : "llm-cuda.so";
-    const struct backend_cuda o = {.version = BACKEND_CUDA_VERSION, .device = d->index, .nvtx = d->nvtx};
+    const struct backend_cuda o = {
+        .version = BACKEND_CUDA_VERSION, .device = d->index, .nvtx = d->nvtx};
     struct backend *(*open)(const struct backend_cuda *, struct err *);
     struct backend *b = NULL;
     char *path;
