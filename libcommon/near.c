@@ -1,19 +1,21 @@
 /* near.c - near-duplicate texts: an index of MinHash bands, in memory and beyond it, or in files.
  *
- * The head and the table are mapped; the others are written and read (pile.h), as they are met
- * rarely: only where a band is shared.
+ * The head is mapped; the others are written and read (pile.h), as they are met rarely: only where
+ * a band is shared.
  *
  *   head    one struct head
  *   texts   (n_text) struct text: where its runs and its id are
  *   runs    u32, the texts' sets one behind the other
  *   ids     bytes
- *   table   (mask + 1) struct slot, open addressing, one slot a band of a text; a slot's place is
- * the upper bits of its tag, so that a larger table is made of a smaller one by reading on
+ *   table   bands.h: which texts have a band
  *
- * A text is in the index once head.n_text says so. Slots may name texts beyond it
- * that a kill kept from being counted: they only lead to a comparison that fails. */
+ * A text is in the index once head.n_text says so. The table has all of the first n_table texts;
+ * the bands of the others are in memory, and are computed again when the index is opened. It may
+ * name texts beyond n_text that a kill kept from being counted: they only lead to a comparison that
+ * fails. */
 #include "near.h"
 
+#include "bands.h"
 #include "buf.h"
 #include "grow.h"
 #include "hash.h"
@@ -29,13 +31,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char MAGIC[8] = "llmnear3";
+static const char MAGIC[8] = "llmnear4";
 
 struct head {
     char magic[8], boot[40];
     double threshold;
     int32_t bands, rows;
-    uint64_t n_text, mask;
+    uint64_t n_text, n_table;
     uint32_t open, building; // not closed since; the table is not whole
 };
 
@@ -46,19 +48,16 @@ struct text {
     uint32_t n_run, n_id;
 };
 
-struct slot {
-    uint32_t tag, text; // upper half of the band's key; text + 1, 0: free
-};
-
 struct near {
     double threshold;
     struct near_place at;
     struct minhash m;
-    struct grow head, table;
+    struct grow head;
+    struct bands *table;
     struct pile texts, runs, ids;
     struct buf text, run, id; // room for what is read of them
     uint32_t *seen;           // (cap_seen) stamp: text compared already
-    size_t cap_seen, n_slot;
+    size_t cap_seen;
     uint32_t stamp;
     uint64_t known; // texts up to the last that was met by its own run, or added
 };
@@ -125,36 +124,26 @@ static uint32_t tag_of(uint64_t key)
     return (uint32_t)(key >> 32);
 }
 
-/* Where the slots of a tag begin. */
-static uint64_t home(uint32_t tag, uint64_t mask)
+/* The bands of text i, which is in the files. */
+static int put(struct near *x, uint32_t i, const uint64_t *key, struct err *e)
 {
-    return tag * (mask + 1) >> 32;
+    for (int b = 0; b < x->m.bands; b++) {
+        int rc = bands_put(x->table, tag_of(key[b]), i, e);
+
+        if (rc < 0)
+            return -1;
+        if (rc)
+            head(x)->n_table = i;
+    }
+    return 0;
 }
 
-static void put(struct near *x, struct slot *slot, uint64_t mask, struct slot s)
+/* The bands of the texts that the table does not have. */
+static int catch_up(struct near *x, struct err *e)
 {
-    uint64_t i = home(s.tag, mask);
+    uint64_t key[MINHASH_MAX];
 
-    while (slot[i].text && (slot[i].text != s.text || slot[i].tag != s.tag))
-        i = (i + 1) & mask;
-    x->n_slot += !slot[i].text;
-    slot[i] = s;
-}
-
-/* All texts into an empty table, at most two thirds of which they use. */
-static int rebuild(struct near *x, struct err *e)
-{
-    uint64_t n = head(x)->n_text + 1, slots = 1024, key[MINHASH_MAX];
-
-    while (2 * slots < 3 * n * (uint64_t)x->m.bands)
-        slots *= 2;
-    if (grow_room(&x->table, slots * sizeof(struct slot), e))
-        return -1;
-    head(x)->building = 1; // a kill from here on leaves a table to be made again
-    memset(x->table.p, 0, slots * sizeof(struct slot));
-    head(x)->mask = slots - 1;
-    x->n_slot = 0;
-    for (uint64_t i = 0; i + 1 < n; i++) {
+    for (uint64_t i = head(x)->n_table; i < head(x)->n_text; i++) {
         struct text t;
         const uint32_t *runs = text_at(x, i, &t) ? NULL : runs_of(x, &t);
 
@@ -162,52 +151,19 @@ static int rebuild(struct near *x, struct err *e)
             return err_set(e, ERR_DATA, "text %llu of the index does not lie in its files",
                            (unsigned long long)i);
         minhash_keys(&x->m, runs, t.n_run, key);
-        for (int b = 0; b < x->m.bands; b++)
-            put(x, x->table.p, slots - 1, (struct slot){tag_of(key[b]), (uint32_t)i + 1});
+        if (put(x, (uint32_t)i, key, e))
+            return -1;
     }
-    head(x)->building = 0;
     return 0;
 }
 
-/* An empty file for another table, or memory. */
-static int open_table(const struct near *x, struct grow *g, struct buf *path, struct err *e)
+/* All of them into an empty table. */
+static int rebuild(struct near *x, struct err *e)
 {
-    if (!x->at.dir) {
-        grow_temp(g, x->at.memory / 4, x->at.tmp);
-        return 0;
-    }
-    buf_fmt(path, "%s/table.new", x->at.dir);
-    return grow_open(g, path->p, e);
-}
-
-/* Twice the table. */
-static int widen(struct near *x, struct err *e)
-{
-    uint64_t slots = 2 * (head(x)->mask + 1);
-    const struct slot *old = x->table.p;
-    struct buf path = {0}, to = {0};
-    struct grow g;
-    int rc = open_table(x, &g, &path, e) || grow_room(&g, slots * sizeof(*old), e);
-
-    x->n_slot = 0;
-    for (uint64_t i = 0; !rc && i < slots / 2; i++)
-        if (old[i].text)
-            put(x, g.p, slots - 1, old[i]);
-    head(x)->building = 1;
-    if (!rc && path.n) {
-        buf_fmt(&to, "%s/table", x->at.dir);
-        if (rename(path.p, to.p))
-            rc = err_set(e, ERR_IO, "cannot rename '%s': %s", path.p, strerror(errno));
-    }
-    buf_free(&path);
-    buf_free(&to);
-    if (rc) {
-        grow_close(&g);
+    head(x)->building = 1; // a kill from here on leaves a table to be made again
+    head(x)->n_table = 0;
+    if (bands_clear(x->table, e) || catch_up(x, e))
         return -1;
-    }
-    grow_close(&x->table);
-    x->table = g;
-    head(x)->mask = slots - 1;
     head(x)->building = 0;
     return 0;
 }
@@ -224,22 +180,6 @@ static void boot_name(char out[40])
         *out = 0;
     if (f)
         fclose(f);
-}
-
-static int open_mapped(const struct near *x, struct grow *g, const char *name, size_t share,
-                       struct err *e)
-{
-    struct buf path = {0};
-    int rc = 0;
-
-    if (!x->at.dir) {
-        grow_temp(g, x->at.memory / share, x->at.tmp);
-        return 0;
-    }
-    buf_fmt(&path, "%s/%s", x->at.dir, name);
-    rc = grow_open(g, path.p, e);
-    buf_free(&path);
-    return rc;
 }
 
 static int open_pile(const struct near *x, struct pile *p, const char *name, size_t share,
@@ -262,22 +202,18 @@ static int open_files(struct near *x, struct err *e)
 {
     const char *dir = x->at.dir;
     struct buf path = {0};
+    int rc = 0;
 
     if (dir && mkdir(dir, 0777) && errno != EEXIST)
         return err_set(e, ERR_IO, "cannot make '%s': %s", dir, strerror(errno));
-    if (open_mapped(x, &x->head, "head", 1, e))
-        return -1;
-    // file systems that know no locks are taken as they are
-    if (dir && flock(x->head.fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
-        return err_set(e, ERR_ARG, "'%s' is in use by another process", dir);
-    if (open_pile(x, &x->texts, "texts", 16, e) || open_pile(x, &x->runs, "runs", 8, e) ||
-        open_pile(x, &x->ids, "ids", 16, e) || open_mapped(x, &x->table, "table", 4, e))
-        return -1;
-    buf_fmt(&path, "%s/table.new", dir ? dir : "");
-    if (dir)
-        unlink(path.p); // of a run that was killed while it made one
+    buf_fmt(&path, "%s/head", dir ? dir : "");
+    rc = grow_open(&x->head, dir ? path.p : NULL, e);
     buf_free(&path);
-    return 0;
+    // file systems that know no locks are taken as they are
+    if (!rc && dir && flock(x->head.fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
+        rc = err_set(e, ERR_ARG, "'%s' is in use by another process", dir);
+    return rc || open_pile(x, &x->texts, "texts", 16, e) || open_pile(x, &x->runs, "runs", 8, e) ||
+           open_pile(x, &x->ids, "ids", 16, e);
 }
 
 /* What the machine lost when it went down is cut off. */
@@ -293,14 +229,9 @@ static int recover(struct near *x, struct err *e)
         if (!id || t.check != check_of(&t, runs, id))
             break;
     }
+    head(x)->n_table = 0;
     head(x)->n_text = n;
     return rebuild(x, e);
-}
-
-/* Slots in use, so that the table grows in time; every slot names a text. */
-static size_t count_slots(const struct near *x)
-{
-    return head(x)->n_text * (size_t)x->m.bands;
 }
 
 static int check_head(struct near *x, const char *dir, struct err *e)
@@ -314,8 +245,7 @@ static int check_head(struct near *x, const char *dir, struct err *e)
         return err_set(e, ERR_ARG, "'%s' was made with --near %g, not %g", dir, h->threshold,
                        x->threshold);
     if (h->n_text > x->texts.n / sizeof(struct text) || h->n_text >= UINT32_MAX ||
-        (!h->building &&
-         ((h->mask & (h->mask + 1)) || h->mask >= x->table.cap / sizeof(struct slot))))
+        h->n_table > h->n_text)
         return err_set(e, ERR_DATA, "'%s': the head does not fit the other files", dir);
     return 0;
 }
@@ -324,6 +254,7 @@ static int open_all(struct near *x, const char *dir, struct err *e)
 {
     char boot[40];
     bool fresh, lost;
+    int rc;
 
     if (open_files(x, e))
         return -1;
@@ -332,18 +263,20 @@ static int open_all(struct near *x, const char *dir, struct err *e)
         return -1;
     boot_name(boot);
     if (fresh) {
-        *head(x) = (struct head){
-            .threshold = x->threshold, .bands = x->m.bands, .rows = x->m.rows, .building = 1};
+        *head(x) = (struct head){.threshold = x->threshold, .bands = x->m.bands, .rows = x->m.rows};
         memcpy(head(x)->magic, MAGIC, sizeof(MAGIC));
-        if (rebuild(x, e))
-            return -1;
     } else if (check_head(x, dir, e)) {
         return -1;
     }
     lost = head(x)->open && memcmp(head(x)->boot, boot, sizeof(boot)) != 0;
-    if (lost ? recover(x, e) : head(x)->building && rebuild(x, e))
+    if (!(x->table = bands_open(dir, lost || head(x)->building, x->at.memory / 4, x->at.tmp, e)))
         return -1;
-    x->n_slot = count_slots(x);
+    if (lost)
+        rc = recover(x, e);
+    else
+        rc = head(x)->building ? rebuild(x, e) : catch_up(x, e);
+    if (rc)
+        return -1;
     memcpy(head(x)->boot, boot, sizeof(boot));
     head(x)->open = 1;
     return dir ? grow_sync(&x->head, e) : 0;
@@ -371,9 +304,9 @@ int near_close(struct near *x, struct err *e)
 
     if (!x)
         return 0;
-    if (x->threshold > 0 && x->head.cap) {
+    if (x->threshold > 0 && x->table) {
         rc = pile_sync(&x->runs, e) || pile_sync(&x->ids, e) || pile_sync(&x->texts, e) ||
-             grow_sync(&x->table, e);
+             bands_sync(x->table, e);
         if (!rc) {
             head(x)->open = 0;
             rc = grow_sync(&x->head, e);
@@ -383,7 +316,7 @@ int near_close(struct near *x, struct err *e)
     pile_close(&x->texts);
     pile_close(&x->runs);
     pile_close(&x->ids);
-    grow_close(&x->table);
+    bands_close(x->table);
     buf_free(&x->text);
     buf_free(&x->run);
     buf_free(&x->id);
@@ -412,16 +345,14 @@ static int add(struct near *x, const struct minhash_set *set, const uint64_t *ke
         pile_put(&x->ids, t.id_at, id, t.n_id, e) ||
         pile_put(&x->texts, n * sizeof(t), &t, sizeof(t), e))
         return -1;
-    if (4 * (x->n_slot + (size_t)x->m.bands) > 3 * (h->mask + 1) && widen(x, e))
+    if (put(x, (uint32_t)n, key, e))
         return -1;
-    for (int b = 0; b < x->m.bands; b++)
-        put(x, x->table.p, h->mask, (struct slot){tag_of(key[b]), (uint32_t)n + 1});
     h->n_text = n + 1;
     x->known = n + 1;
     return 0;
 }
 
-/* The text `i` of a slot compared with the one at hand: is it the best so far? */
+/* The text `i` of a band compared with the one at hand: is it the best so far? */
 static void compare(struct near *x, struct minhash_set *set, uint32_t i, uint32_t *best,
                     double *most)
 {
@@ -451,17 +382,13 @@ void near_keys(const struct near *x, const struct minhash_set *set, uint64_t key
 
 void near_soon(const struct near *x, const uint64_t key[MINHASH_MAX])
 {
-    const struct slot *slot = x->table.p;
-
     for (int b = 0; b < x->m.bands; b++)
-        __builtin_prefetch(&slot[home(tag_of(key[b]), head(x)->mask)], 1);
+        bands_soon(x->table, tag_of(key[b]));
 }
 
 int near_meet(struct near *x, struct minhash_set *set, const uint64_t key[MINHASH_MAX],
               const char *id, uint64_t run, struct near_hit *hit, struct err *e)
 {
-    const struct slot *slot = x->table.p;
-    uint64_t mask = head(x)->mask;
     uint32_t best = UINT32_MAX;
     size_t seen = x->cap_seen;
     const char *kept;
@@ -473,12 +400,13 @@ int near_meet(struct near *x, struct minhash_set *set, const uint64_t key[MINHAS
         memset(x->seen + seen, 0, (x->cap_seen - seen) * sizeof(*x->seen));
     x->stamp++;
     for (int b = 0; b < x->m.bands; b++) {
-        uint32_t tag = tag_of(key[b]);
+        const uint32_t *text;
+        size_t n;
 
-        for (uint64_t i = home(tag, mask), k = 0; slot[i].text && k <= mask;
-             i = (i + 1) & mask, k++)
-            if (slot[i].tag == tag)
-                compare(x, set, slot[i].text - 1, &best, &most);
+        if (bands_find(x->table, tag_of(key[b]), &text, &n, e))
+            return -1;
+        for (size_t i = 0; i < n; i++)
+            compare(x, set, text[i], &best, &most);
     }
     if (best == UINT32_MAX)
         return add(x, set, key, id, run, e);
@@ -492,12 +420,15 @@ int near_meet(struct near *x, struct minhash_set *set, const uint64_t key[MINHAS
     return 1;
 }
 
-/* Slots that name what was let go lead to comparisons that fail, or to those of its successor. */
+/* Pairs that name what was let go lead to comparisons that fail, or to those of its successor. */
 void near_cut(struct near *x, uint64_t run)
 {
     struct head *h = head(x);
     struct text t;
 
-    while (run && h->n_text > x->known && !text_at(x, h->n_text - 1, &t) && t.run == run)
+    while (run && h->n_text > x->known && !text_at(x, h->n_text - 1, &t) && t.run == run) {
+        if (h->n_table == h->n_text) // what comes now is not in the table
+            h->n_table--;
         h->n_text--;
+    }
 }

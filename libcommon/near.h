@@ -1,14 +1,14 @@
 /* near.h - near-duplicate texts: an index of MinHash bands, in memory and beyond it, or in files.
  *
  * Texts that share a band with one in the index are compared with it exactly (minhash.h), so no
- * pair below the threshold is ever called near. Memory, or bytes in the files, a text that is kept:
- * 4 a word, the id, 48, and 11 to 24 a band.
+ * pair below the threshold is ever called near. Memory up to a limit, then bytes in files, a text
+ * that is kept: 4 a word, the id, 48, and 8 a band, twice so while bands are merged (bands.h).
+ * Memory beside that: 4 a text, and 1.5 to 2 a band of those that are in the file.
  *
  * The files (head, texts, runs, ids, table) lie in a directory of their own, which is locked.
- * Head and table are mapped, so that what is used of them is in the page cache and can be let go
- * again; the others are written to and read from. What
- * is added is there after a kill; after the machine went down, what cannot be read
- * again as it was written is cut off, and the table is made again. */
+ * All but the head are written to and read from, not mapped. What is added is there after a kill;
+ * after the machine went down, what cannot be read again as it was written is cut off, and the
+ * table is made again. */
 #ifndef NEAR_H
 #define NEAR_H
 

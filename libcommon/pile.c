@@ -110,6 +110,7 @@ const void *pile_get(const struct pile *x, uint64_t at, size_t n, struct buf *ro
             return NULL;
         room->n += (size_t)k;
     }
+    room->p[n] = 0;
     return room->p;
 }
 

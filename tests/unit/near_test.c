@@ -130,7 +130,8 @@ static void test_pairs(const struct buf *text, double threshold, const char *dir
             kept[n_kept++] = i;
         } else {
             found++;
-            wrong += atoi(hit.id) != at || hit.similarity < best || hit.similarity > best;
+            snprintf(id, sizeof(id), "%.*s", (int)hit.n_id, hit.id);
+            wrong += atoi(id) != at || hit.similarity < best || hit.similarity > best;
         }
     }
     CHECK(near_recall(x) >= 0.995 && near_size(x) == (size_t)n_kept);

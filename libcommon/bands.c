@@ -1,0 +1,426 @@
+/* bands.c - which texts have a band. */
+#include "bands.h"
+
+#include "buf.h"
+#include "grow.h"
+#include "mem.h"
+#include "pile.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    PART = 8192,   // pairs of a file read or written together
+    BUCKET = 8,    // at least so many pairs a bucket on the average, but for the smallest
+    LEAST = 1024,  // places in memory
+    SHARE = 16,    // places in memory are at least this part of the file's pairs
+    FULL = 3,      // fourths of the places that are used
+    BEYOND = 4096, // places behind the last home
+};
+
+struct pair {
+    uint32_t tag, text; // text + 1; 0: a free place
+};
+
+struct bands {
+    const char *dir, *tmp;
+    size_t most; // places in memory at first
+    struct grow fresh;
+    size_t places, used;
+    struct pile file;
+    uint64_t n;    // pairs in the file
+    uint64_t *at;  // (buckets + 1) where a bucket's pairs begin
+    uint8_t *mark; // (n) the bits of each tag that follow those of its bucket
+    int bits;      // buckets are 1 << bits
+    uint32_t *found;
+    size_t cap;
+    struct buf room;
+};
+
+/* ---- the file ---- */
+
+static size_t bucket(const struct bands *x, uint32_t tag)
+{
+    return (size_t)((uint64_t)tag >> (32 - x->bits));
+}
+
+static uint8_t mark(const struct bands *x, uint32_t tag)
+{
+    return (uint8_t)((uint64_t)tag << x->bits >> 24);
+}
+
+static void forget(struct bands *x)
+{
+    free(x->at);
+    free(x->mark);
+    x->at = NULL;
+    x->mark = NULL;
+    x->n = 0;
+}
+
+/* Room for what memory holds of n pairs. */
+static void prepare(struct bands *x, uint64_t n)
+{
+    forget(x);
+    x->bits = 4;
+    while (x->bits < 28 && (uint64_t)(2 * BUCKET) << x->bits < n)
+        x->bits++;
+    x->at = mem_zero(((size_t)1 << x->bits) + 1, sizeof(*x->at));
+    x->mark = mem_zero((size_t)n + 1, 1);
+}
+
+/* Pairs are told one by one, in order; then buckets hold how many each has, and are summed up. */
+static void learn(struct bands *x, uint32_t tag)
+{
+    x->mark[x->n++] = mark(x, tag);
+    x->at[bucket(x, tag) + 1]++;
+}
+
+static void sum(struct bands *x)
+{
+    for (size_t i = 0; i < (size_t)1 << x->bits; i++)
+        x->at[i + 1] += x->at[i];
+}
+
+static int unread(struct err *e)
+{
+    return err_set(e, ERR_IO, "cannot read the table of near duplicates: %s", strerror(errno));
+}
+
+static int load(struct bands *x, struct err *e)
+{
+    uint64_t n = x->file.n / sizeof(struct pair);
+    uint32_t before = 0;
+
+    prepare(x, n);
+    while (x->n < n) {
+        size_t k = n - x->n < PART ? (size_t)(n - x->n) : PART;
+        const struct pair *p = pile_get(&x->file, x->n * sizeof(*p), k * sizeof(*p), &x->room);
+
+        if (!p)
+            return unread(e);
+        for (size_t i = 0; i < k; before = p[i++].tag) {
+            if (p[i].tag < before || !p[i].text)
+                return err_set(e, ERR_DATA, "the table of near duplicates is not in order");
+            learn(x, p[i].tag);
+        }
+    }
+    sum(x);
+    return 0;
+}
+
+/* ---- merging ---- */
+
+struct merge {
+    struct bands *x;
+    struct pile to;
+    struct pair *out;
+    size_t n_out;
+    uint64_t n;
+    struct pair last;
+};
+
+static int drain(struct merge *m, struct err *e)
+{
+    uint64_t at = m->n * sizeof(*m->out);
+
+    m->n += m->n_out;
+    return pile_put(&m->to, at, m->out, m->n_out * sizeof(*m->out), e);
+}
+
+static int emit(struct merge *m, struct pair p, struct err *e)
+{
+    if (p.tag == m->last.tag && p.text == m->last.text)
+        return 0;
+    if (m->n_out == PART) {
+        if (drain(m, e))
+            return -1;
+        m->n_out = 0;
+    }
+    m->out[m->n_out++] = m->last = p;
+    learn(m->x, p.tag);
+    return 0;
+}
+
+/* New pairs to the front of their places, sorted; they nearly are. */
+static size_t sort_fresh(struct bands *x)
+{
+    struct pair *p = x->fresh.p;
+    size_t n = 0;
+
+    for (size_t i = 0; i < x->places + BEYOND; i++) {
+        struct pair v = p[i];
+        size_t k = n;
+
+        if (!v.text)
+            continue;
+        for (; k && p[k - 1].tag > v.tag; k--)
+            p[k] = p[k - 1];
+        p[k] = v;
+        n++;
+    }
+    return n;
+}
+
+static bool before(struct pair a, struct pair b)
+{
+    return a.tag != b.tag ? a.tag < b.tag : a.text <= b.text;
+}
+
+static int merge_all(struct merge *m, uint64_t n_old, struct err *e)
+{
+    struct bands *x = m->x;
+    const struct pair *fresh = x->fresh.p;
+    size_t n = sort_fresh(x), i = 0;
+    int rc = 0;
+
+    for (uint64_t at = 0; at < n_old && !rc;) {
+        size_t k = n_old - at < PART ? (size_t)(n_old - at) : PART;
+        const struct pair *old = pile_get(&x->file, at * sizeof(*old), k * sizeof(*old), &x->room);
+
+        if (!old)
+            return unread(e);
+        for (size_t j = 0; j < k && !rc;)
+            rc = i < n && before(fresh[i], old[j]) ? emit(m, fresh[i++], e) : emit(m, old[j++], e);
+        at += k;
+    }
+    while (i < n && !rc)
+        rc = emit(m, fresh[i++], e);
+    return rc || drain(m, e) ? -1 : 0;
+}
+
+static int open_file(const struct bands *x, struct pile *p, const char *name, struct err *e)
+{
+    struct buf path = {0};
+    int rc = 0;
+
+    if (!x->dir) {
+        pile_temp(p, 1, x->tmp);
+        return 0;
+    }
+    buf_fmt(&path, "%s/%s", x->dir, name);
+    rc = pile_open(p, path.p, e);
+    buf_free(&path);
+    return rc;
+}
+
+/* dir/table.new gets the name of the table, or is removed. */
+static int name_file(const struct bands *x, bool take, struct err *e)
+{
+    struct buf from = {0}, to = {0};
+    int rc = 0;
+
+    if (!x->dir)
+        return 0;
+    buf_fmt(&from, "%s/table.new", x->dir);
+    buf_fmt(&to, "%s/table", x->dir);
+    if (!take)
+        unlink(from.p);
+    else if (rename(from.p, to.p))
+        rc = err_set(e, ERR_IO, "cannot rename '%s': %s", from.p, strerror(errno));
+    buf_free(&from);
+    buf_free(&to);
+    return rc;
+}
+
+static int make_places(struct bands *x, size_t places, struct err *e)
+{
+    if (grow_room(&x->fresh, (places + BEYOND) * sizeof(struct pair), e))
+        return -1;
+    memset(x->fresh.p, 0, (places + BEYOND) * sizeof(struct pair));
+    x->places = places;
+    x->used = 0;
+    return 0;
+}
+
+static int merge(struct bands *x, struct err *e)
+{
+    struct merge m = {.x = x, .out = mem_zero(PART, sizeof(struct pair))};
+    uint64_t n_old = x->n;
+    size_t places = x->places;
+    int rc;
+
+    name_file(x, false, e);
+    rc = open_file(x, &m.to, "table.new", e);
+    if (!rc) {
+        prepare(x, n_old + x->used);
+        rc = merge_all(&m, n_old, e);
+    }
+    if (!rc)
+        rc = name_file(x, true, e);
+    free(m.out);
+    if (rc) {
+        pile_close(&m.to);
+        return -1;
+    }
+    sum(x);
+    pile_close(&x->file);
+    x->file = m.to;
+    while (places < x->n / SHARE)
+        places *= 2;
+    return make_places(x, places, e);
+}
+
+/* ---- new pairs ---- */
+
+static size_t home(const struct bands *x, uint32_t tag)
+{
+    return (size_t)(tag * (uint64_t)x->places >> 32);
+}
+
+/* The place of a pair, or the free one where it belongs; -1: there is none left for it. */
+static int64_t place(const struct bands *x, struct pair v)
+{
+    const struct pair *p = x->fresh.p;
+
+    for (size_t i = home(x, v.tag); i < x->places + BEYOND; i++)
+        if (!p[i].text || (p[i].tag == v.tag && p[i].text == v.text))
+            return (int64_t)i;
+    return -1;
+}
+
+/* Twice the places. A pair behind the old last place is before the new one as well. */
+static int widen(struct bands *x, struct err *e)
+{
+    struct grow old = x->fresh;
+    const struct pair *p = old.p;
+    size_t n = x->places + BEYOND;
+
+    grow_open(&x->fresh, NULL, e);
+    if (make_places(x, 2 * x->places, e)) {
+        grow_close(&x->fresh);
+        x->fresh = old;
+        return -1;
+    }
+    for (size_t i = 0; i < n; i++) {
+        int64_t to = p[i].text ? place(x, p[i]) : -1;
+
+        if (to >= 0)
+            ((struct pair *)x->fresh.p)[to] = p[i];
+        x->used += to >= 0;
+    }
+    grow_close(&old);
+    return 0;
+}
+
+int bands_put(struct bands *x, uint32_t tag, uint32_t text, struct err *e)
+{
+    struct pair v = {tag, text + 1};
+    int64_t i;
+    int merged = 0;
+
+    if (4 * (x->used + 1) > FULL * x->places && x->places < x->most && widen(x, e))
+        return -1;
+    i = place(x, v);
+    if (i < 0 || 4 * (x->used + 1) > FULL * x->places) {
+        if (merge(x, e))
+            return -1;
+        merged = 1;
+        i = place(x, v);
+    }
+    x->used += !((struct pair *)x->fresh.p)[i].text;
+    ((struct pair *)x->fresh.p)[i] = v;
+    return merged;
+}
+
+/* ---- finding ---- */
+
+void bands_soon(const struct bands *x, uint32_t tag)
+{
+    __builtin_prefetch((const struct pair *)x->fresh.p + home(x, tag), 1);
+    __builtin_prefetch(x->at + bucket(x, tag));
+}
+
+static void found(struct bands *x, size_t *n, uint32_t text)
+{
+    mem_grow(&x->found, &x->cap, *n + 1, sizeof(*x->found));
+    x->found[(*n)++] = text - 1;
+}
+
+static int find_in_file(struct bands *x, uint32_t tag, size_t *n, struct err *e)
+{
+    uint64_t from = x->at[bucket(x, tag)], to = x->at[bucket(x, tag) + 1], end;
+    uint8_t m = mark(x, tag);
+
+    while (from < to && x->mark[from] < m)
+        from++;
+    for (end = from; end < to && x->mark[end] == m;)
+        end++;
+    while (from < end) {
+        size_t k = end - from < PART ? (size_t)(end - from) : PART;
+        const struct pair *p = pile_get(&x->file, from * sizeof(*p), k * sizeof(*p), &x->room);
+
+        if (!p)
+            return unread(e);
+        for (size_t i = 0; i < k; i++)
+            if (p[i].tag == tag)
+                found(x, n, p[i].text);
+        from += k;
+    }
+    return 0;
+}
+
+int bands_find(struct bands *x, uint32_t tag, const uint32_t **text, size_t *n, struct err *e)
+{
+    const struct pair *p = x->fresh.p;
+
+    *n = 0;
+    if (find_in_file(x, tag, n, e))
+        return -1;
+    for (size_t i = home(x, tag); i < x->places + BEYOND && p[i].text; i++)
+        if (p[i].tag == tag)
+            found(x, n, p[i].text);
+    *text = x->found;
+    return 0;
+}
+
+/* ---- all of it ---- */
+
+struct bands *bands_open(const char *dir, bool empty, size_t memory, const char *tmp, struct err *e)
+{
+    struct bands *x = mem_zero(1, sizeof(*x));
+
+    x->dir = dir;
+    x->tmp = tmp;
+    x->most = LEAST;
+    while (2 * x->most * sizeof(struct pair) <= memory)
+        x->most *= 2;
+    grow_open(&x->fresh, NULL, e);
+    x->file.fd = -1;
+    name_file(x, false, e);
+    if (!open_file(x, &x->file, "table", e) &&
+        (empty ? !bands_clear(x, e) : !make_places(x, LEAST, e) && !load(x, e)))
+        return x;
+    bands_close(x);
+    return NULL;
+}
+
+void bands_close(struct bands *x)
+{
+    if (!x)
+        return;
+    grow_close(&x->fresh);
+    pile_close(&x->file);
+    forget(x);
+    free(x->found);
+    buf_free(&x->room);
+    free(x);
+}
+
+int bands_sync(struct bands *x, struct err *e)
+{
+    return pile_sync(&x->file, e);
+}
+
+int bands_clear(struct bands *x, struct err *e)
+{
+    if (x->file.path && ftruncate(x->file.fd, 0))
+        return err_set(e, ERR_IO, "cannot write '%s': %s", x->file.path, strerror(errno));
+    pile_close(&x->file);
+    prepare(x, 0);
+    return open_file(x, &x->file, "table", e) || make_places(x, LEAST, e);
+}

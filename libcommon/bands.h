@@ -1,0 +1,36 @@
+/* bands.h - which texts have a band: numbers under 32-bit tags, far more than memory holds.
+ *
+ * What is new is in memory; from time to time it is merged, in one pass, into a file in which
+ * pairs stand sorted by their tags. Of that file memory holds a byte of each tag and where each
+ * sixteenth or so begins, so that the file itself is read only where a tag is very likely there.
+ * Bytes of memory: 1.5 to 2 a pair of the file, and for the new ones the bytes given, or more once
+ * they are less than a sixteenth of the file. */
+#ifndef BANDS_H
+#define BANDS_H
+
+#include "err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bands;
+
+/* In dir/table, which may be there; NULL: in a file without a name in tmp. Errors: ERR_IO, ERR_ARG;
+ * ERR_DATA a file that no bands_put made. `empty`: what is there is not looked at, and goes. */
+struct bands *bands_open(const char *dir, bool empty, size_t memory, const char *tmp,
+                         struct err *e);
+void bands_close(struct bands *x); // NULL-safe; what is in memory only is lost
+int bands_sync(struct bands *x, struct err *e);
+int bands_clear(struct bands *x, struct err *e);
+
+/* Add a pair, if it is not there. 1 = all pairs before this one are in the file now; 0 = some may
+ * be in memory only; -1 = error. */
+int bands_put(struct bands *x, uint32_t tag, uint32_t text, struct err *e);
+
+void bands_soon(const struct bands *x, uint32_t tag); // it is looked for soon
+
+/* The texts of a tag, until the next call; -1 = error. Some may stand there twice. */
+int bands_find(struct bands *x, uint32_t tag, const uint32_t **text, size_t *n, struct err *e);
+
+#endif
