@@ -195,9 +195,11 @@ EOT
     kill "$(cat n1.pid)"
     kill -STOP "$(cat n2/pid)" # its task lives on
     until_true 60 down n1 n2
-    start n1 slurmd -D -N n1
+    # Elsewhere: that the lost attempt is to be ended is said to n1 when it comes back, by the task's
+    # number alone, and would hit another attempt there.
     until_true 60 restarted "$lost"
     until_true 60 restarted "$hung"
+    start n1 slurmd -D -N n1
     touch go # both attempts are at the hung node's records
     until_true 120 scoring
     kill -CONT "$(cat n2/pid)"
