@@ -263,6 +263,15 @@ static int check_beams(const struct generate *g, struct err *e)
     const struct cli_sample *o = &g->sample;
     const struct cli_beam *b = &g->beam;
 
+    if (b->diversity > 0 && b->groups == 1)
+        return err_set(e, ERR_ARG,
+                       "--diversity keeps groups apart, and there is one: see "
+                       "--beam-groups");
+    if (b->beams == 1)
+        return b->groups > 1 ? err_set(e, ERR_ARG,
+                                       "--beam-groups divides the hypotheses of a "
+                                       "search: see --beams")
+                             : 0;
     if (b->beams % b->groups)
         return err_set(e, ERR_ARG, "--beam-groups: %d beams do not make %d groups", b->beams,
                        b->groups);
@@ -292,7 +301,7 @@ static int check(const struct generate *g, struct err *e)
     if (g->score && g->sample.samples > 1)
         return err_set(e, ERR_ARG, "--score: there is nothing to sample, --samples is %d",
                        g->sample.samples);
-    return g->beam.beams > 1 ? check_beams(g, e) : 0;
+    return check_beams(g, e);
 }
 
 static int open_stream(struct generate *g, int n, char **file, struct err *e)

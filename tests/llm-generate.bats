@@ -182,7 +182,8 @@ EOT
 }
 
 @test "llm-generate: beams: what cannot be is refused with 2" {
-    for bad in '--beams 0' '--beams 300' '--beams 4 --beam-groups 3' '--beams 2 --samples 3' '--beams 2 -k 5' '--beams 2 -p 0.9' \
+    for bad in '--beams 0' '--beams 300' '--beams 4 --beam-groups 3' '--beam-groups 2' '--diversity 1' \
+        '--beams 4 --diversity 1' '--beams 2 --samples 3' '--beams 2 -k 5' '--beams 2 -p 0.9' \
         '--beams 2 --mirostat-tau 3' '--beams 2 --score' '--beams 2 --logprobs 1' '--beams 2 --early-stopping maybe' \
         '--beams 8 --ctx 256 --kv-memory 5.9M' '--length-penalty 11'; do
         # shellcheck disable=SC2086
