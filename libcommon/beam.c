@@ -185,11 +185,12 @@ int beam_advance(struct beam *b, bool (*ends)(void *ctx, int from, int32_t id), 
 
             if ((ended || last) && k < per_group(b))
                 finish(b, g, c, ended);
+            if (!ended && (!last || k < per_group(b)))
+                b->taken[b->n_taken++] = c->id;
             if (ended || last)
                 continue;
             b->next[n_running] = (struct beam_next){c->from, c->id};
             run[n_running++] = (struct beam_run){c->sum, node(b, c), g, 0};
-            b->taken[b->n_taken++] = c->id;
         }
         if (n_running == first || !goes_on(b, g, run[first].sum)) {
             b->done[g] = true;

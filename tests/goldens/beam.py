@@ -42,14 +42,16 @@ def diverse(model, prompt, eos, beams, groups, diversity, alpha, early, max_new)
                     cands.append((total + x - diversity * taken.count(i), tokens + (i,)))
             cands.sort(key=lambda c: -c[0])
             cands = cands[:max(2, 1 + len(eos)) * size]
-            s["run"] = []
+            s["run"], went = [], []
             for rank, (total, tokens) in enumerate(cands):
                 finished = tokens[-1] in eos or length == max_new
                 if finished and rank < size:
                     s["pool"].append((total / length**alpha, tokens))
                 elif not finished and len(s["run"]) < size:
                     s["run"].append((tokens, total))
-            taken += [tokens[-1] for tokens, _ in s["run"]]
+                if tokens[-1] not in eos and len(went) < size and (rank < size or not finished):
+                    went.append(tokens[-1])
+            taken += went
             s["pool"] = sorted(s["pool"], key=lambda h: -h[0])[:size]
             full = len(s["pool"]) == size
             if not s["run"] or (full and early is True):
