@@ -82,6 +82,8 @@ if command -v mandoc >/dev/null; then
 	for p in "$build"/man/*.1 man/*.[57]; do
 		x=$(mandoc -T lint -W warning "$p" 2>&1) || fail "$x"
 	done
+	# words behind the punctuation of a macro's line become flags and arguments too
+	x=$(grep -nE '^\.(Fl|Cm|Ar|Va) .* [,.;:)] [a-z]+ [a-z]+( |$)' man/*.in man/*.[57]) && fail "text on a macro's line: $x"
 fi
 # 8. The same names three times: command, man page, tests.
 for c in cmd/llm-*.c; do
