@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { BACKEND_PARTS = 3, BACKEND_PAGE = 64, BACKEND_ROW = 128 };
+enum { BACKEND_PARTS = 3, BACKEND_PAGE = 64, BACKEND_ROW = 128, BACKEND_TREE = 64 };
 
 /* y = W x + b. The rows of up to three matrices of a file lie one below the
  * other (q,k,v; gate,up), so that one op computes them all; they may differ in type. */
@@ -82,10 +82,22 @@ struct kv_pages {
     enum kv_type type;
 };
 
+/* Where a position's key and value lie in the pages: (page, at) of each layer. */
+struct kv_place {
+    int32_t page, at; // at: 0 .. BACKEND_PAGE - 1
+};
+
 /* One forward step: n tokens of any mix of sequences (prefill chunks, decode
- * tokens). Sequences may share pages, also ones that this step writes: rope_kv of a layer is
- * done for all tokens before attn of that layer reads. No position is written twice.
- * Host arrays; borrowed until step_end. */
+ * tokens, token trees). Sequences may share pages, also ones that this step writes: rope_kv of a
+ * layer is done for all tokens before attn of that layer reads. No slot is written twice.
+ * Host arrays; borrowed until step_end.
+ *
+ * A tree: up to BACKEND_TREE tokens behind the `base` positions that a sequence holds, in this
+ * step or in several. Node j, whose parent is a node before it or the prefix, has the slot base +
+ * j; bit j of its `tree` and the bits of its ancestors are set, so its position, at depth
+ * popcount(tree) - 1, is base + that. It sees positions 0 .. base - 1 and its ancestors, and the
+ * bytes of its row are those that come when its path is decoded alone, as a chain.
+ * Miao et al. 2024 (SpecInfer), section 4; Cai et al. 2024 (Medusa), section 2.3. */
 struct step {
     int n;                // tokens in this step
     int n_out;            // rows of logits wanted
@@ -96,12 +108,20 @@ struct step {
     const int32_t *page;  // (n_seq, max_pages) physical page of logical page i; of one that no
                           // token of the step sees, any number of a page
     const int32_t *out;   // (n_out) token indices whose logits are wanted
-    const int32_t *last;  // (n) the last position that a token sees; NULL: its own
+    const int32_t *last;  // (n) the last position that a token sees; NULL: its own, as with trees
+    const int32_t *slot;  // (n) where its key and value go among its sequence's; NULL: pos
+    const uint64_t *tree; // (n) a node and its ancestors; 0: of no tree. NULL: no trees
     const void *program;  // which ops with which addresses follow: a step with the same program
                           // and shape may be recorded and replayed. NULL: any, as tests do
 };
 
 enum { STEP_RUN = 0, STEP_REPLAY = 1 };
+
+/* Where the key and the value of token i go among its sequence's. */
+static inline int step_slot(const struct step *s, int i)
+{
+    return s->slot ? s->slot[i] : s->pos[i];
+}
 
 /* What is asked of a row of logits that stays on a device. */
 enum { PICK_MOST = 128, PICK_IDS = 16 };
@@ -156,6 +176,10 @@ struct backend_ops {
     void (*describe)(const struct backend *b, char *out, size_t size);
     /* All layers of page src of the cache into page dst, before the next step. */
     void (*copy)(struct backend *b, const struct kv_pages *kv, int dst, int src);
+    /* All layers of n <= BACKEND_TREE places of the cache to others, one after the other, before
+     * the next step: bytes as they are. */
+    void (*move)(struct backend *b, const struct kv_pages *kv, const struct kv_place *dst,
+                 const struct kv_place *src, int n);
     /* bracket: step_begin answers STEP_RUN, STEP_REPLAY (skip the ops) or -1 */
     int (*step_begin)(struct backend *b, const struct step *s, struct err *e);
     int (*step_end)(struct backend *b, struct err *e);
@@ -176,12 +200,13 @@ struct backend_ops {
                        int n);
     /* Norm (where the layer has such norms) and rotate q and k of qkv
      * (n, (n_heads + 2 n_kv_heads) * head_dim) in place at their positions and
-     * write k and v to their pages. Su et al. 2021. */
+     * write k and v to their slots. Su et al. 2021. */
     void (*rope_kv)(struct backend *b, float *qkv_d, const struct attn_shape *a,
                     const struct kv_pages *kv, int layer, const struct step *s);
     /* y (n, n_heads * head_dim): token i attends to positions 0..pos[i] of its
      * sequence (or ..last[i], up to which all are in this step), with a window to pos[i] - window +
-     * 1 .. pos[i], keys in logical order in tiles of 64 counted from position 0. Keys outside add
+     * 1 .. pos[i], keys in logical order in tiles of 64 counted from position 0: a node of a tree
+     * to those of its path, in the same tiles (tree.h). Keys outside add
      * exactly nothing: tiles of them alone are skipped. Dao 2023 (FlashAttention-2), algorithm 1;
      * Beltagy et al. 2020 (window). y must not alias qkv. */
     void (*attn)(struct backend *b, float *y_d, const float *qkv_d, const struct attn_shape *a,
@@ -242,7 +267,7 @@ int backend_cpu_threads(const struct backend *b);
 /* A GPU: what llm-cuda.so is asked for, by its function
  * struct backend *llm_cuda_open(const struct backend_cuda *o, struct err *e);
  * ERR_ARG when there is no such GPU, or no driver for it. */
-enum { BACKEND_CUDA_VERSION = 5 }; // of this header
+enum { BACKEND_CUDA_VERSION = 6 }; // of this header
 struct backend_cuda {
     int version;
     int device;

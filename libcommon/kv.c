@@ -166,6 +166,30 @@ int kv_reserve(struct kv *kv, struct kv_seq *s, int n)
     return 0;
 }
 
+static struct kv_place place_of(const struct kv_seq *s, int slot)
+{
+    assert(slot / BACKEND_PAGE < s->n_pages);
+    return (struct kv_place){s->page[slot / BACKEND_PAGE], slot % BACKEND_PAGE};
+}
+
+void kv_keep(struct kv *kv, struct kv_seq *s, uint64_t path)
+{
+    struct kv_place dst[BACKEND_TREE], src[BACKEND_TREE];
+    int base = s->len, n = 0;
+
+    for (; path; path &= path - 1, s->len++) { // each goes to its own slot, or one before it
+        int from = base + __builtin_ctzll(path);
+
+        if (from == s->len)
+            continue;
+        dst[n] = place_of(s, s->len);
+        src[n++] = place_of(s, from);
+    }
+    if (n)
+        kv->backend->ops->move(kv->backend, &kv->pages, dst, src, n);
+    kv_cut(kv, s, s->len);
+}
+
 /* Pages before the window of the token at position len. */
 static int unseen(const struct kv *kv, int len)
 {

@@ -67,6 +67,10 @@ void kv_close(struct kv *kv);
 int kv_reserve(struct kv *kv, struct kv_seq *s, int n);
 void kv_cut(struct kv *kv, struct kv_seq *s, int len);
 void kv_release(struct kv *kv, struct kv_seq *s); // all pages, and the list itself
+/* Of a tree that steps have written behind the first s->len positions (backend.h) keep the path of
+ * the node with these bits, 0: nothing: it becomes the next positions, s->len grows, and the pages
+ * behind are given back. Before the next step. */
+void kv_keep(struct kv *kv, struct kv_seq *s, uint64_t path);
 /* Give back the pages that no layer's window reaches from position len on. A cut to where they
  * would be seen again begins anew: len is 0 then. */
 void kv_leave(struct kv *kv, struct kv_seq *s);

@@ -16,6 +16,8 @@ void step_init(struct step_build *b, int max_tokens, int max_out, int max_seq)
     b->seq = mem_zero((size_t)max_tokens, sizeof(*b->seq));
     b->out = mem_zero((size_t)max_out, sizeof(*b->out));
     b->last = mem_zero((size_t)max_tokens, sizeof(*b->last));
+    b->slot = mem_zero((size_t)max_tokens, sizeof(*b->slot));
+    b->tree = mem_zero((size_t)max_tokens, sizeof(*b->tree));
     b->kv = mem_zero((size_t)max_seq, sizeof(*b->kv));
 }
 
@@ -27,6 +29,8 @@ void step_free(struct step_build *b)
     free(b->page);
     free(b->out);
     free(b->last);
+    free(b->slot);
+    free(b->tree);
     free(b->kv);
     *b = (struct step_build){0};
 }
@@ -34,6 +38,7 @@ void step_free(struct step_build *b)
 void step_reset(struct step_build *b)
 {
     b->s = (struct step){0};
+    b->trees = false;
 }
 
 int step_add(struct step_build *b, const struct kv_seq *kv, const int32_t *token, int n, int pos,
@@ -52,11 +57,30 @@ int step_add(struct step_build *b, const struct kv_seq *kv, const int32_t *token
         b->pos[s->n + i] = pos + i;
         b->seq[s->n + i] = s->n_seq;
         b->last[s->n + i] = pos + n - 1;
+        b->slot[s->n + i] = pos + i;
+        b->tree[s->n + i] = 0;
     }
     for (int i = n - n_want; i < n; i++)
         b->out[s->n_out++] = s->n + i;
     b->kv[s->n_seq++] = kv;
     s->n += n;
+    return first_out;
+}
+
+int step_add_tree(struct step_build *b, const struct kv_seq *kv, const int32_t *token,
+                  const uint64_t *tree, int n, int base)
+{
+    int at = b->s.n, first_out = step_add(b, kv, token, n, base, n);
+
+    assert(!b->whole && base >= 0);
+    for (int i = 0; i < n; i++) {
+        assert(tree[i]);
+        b->pos[at + i] = base + __builtin_popcountll(tree[i]) - 1;
+        b->slot[at + i] = base + BACKEND_TREE - 1 - __builtin_clzll(tree[i]);
+        b->tree[at + i] = tree[i];
+        assert(b->slot[at + i] < kv->n_pages * BACKEND_PAGE);
+    }
+    b->trees = true;
     return first_out;
 }
 
@@ -81,5 +105,7 @@ const struct step *step_done(struct step_build *b)
     s->page = b->page;
     s->out = b->out;
     s->last = b->whole ? b->last : NULL;
+    s->slot = b->trees ? b->slot : NULL;
+    s->tree = b->trees ? b->tree : NULL;
     return s;
 }

@@ -31,7 +31,7 @@ done
 find kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' | while read -r f; do
 	for i in $(sed -n 's/^#include "\(.*\)"$/\1/p' "$f"); do
 		case $i in
-		backend.h | err.h | mem.h | num.h | quant.h | rng.h | tensor.h | thread.h) ;;
+		backend.h | err.h | mem.h | num.h | quant.h | rng.h | tensor.h | thread.h | tree.h) ;;
 		emu.h) [ "$f" = kernels/cuda/gpu.h ] || fail "$f: includes $i" ;;
 		*) [ -e "$(dirname "$f")/$i" ] || fail "$f: includes $i" ;;
 		esac

@@ -2,8 +2,10 @@
  * neighbouring tokens x KV heads and, where these are few, over ranges of keys. Tokens of a block
  * are of one sequence, or of several that begin with the same page: what they have in
  * common is read once (Juravsky et al. 2024, Hydragen; Ye et al. 2024, cascade inference);
- * attn_isa.h does the sums. */
+ * attn_isa.h does the sums. Tail pages of trees (tree.h) are put together first. */
 #include "cpu.h"
+
+#include <string.h>
 
 enum { PARTS_BYTES = 8 << 20 }; // of ranges that wait to be joined, at most
 
@@ -18,6 +20,49 @@ struct run {
     int n_blocks;
     size_t scratch; // bytes of a worker
 };
+
+/* Item i is KV head i % n_kv_heads of a tail page: what stands behind the path stays. */
+static void tails(void *ctx, int64_t begin, int64_t end, int worker)
+{
+    const struct run *r = ctx;
+    int heads = r->j.a->n_kv_heads, dim = r->j.a->head_dim;
+
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) {
+        int tail = (int)(i / heads), head = (int)(i % heads);
+        const int32_t *row = r->j.tree->row + (size_t)tail * BACKEND_PAGE;
+        float *key = cpu_attn_page(&r->j, r->j.kv->n_pages + tail, head, 0);
+        float *value = cpu_attn_page(&r->j, r->j.kv->n_pages + tail, head, 1);
+
+        for (int k = 0; k < BACKEND_PAGE && row[k] >= 0; k++) {
+            int page = row[k] / BACKEND_PAGE, at = row[k] % BACKEND_PAGE;
+            const float *from = cpu_page(r->j.kv, r->j.layer, page, head, 0) + at;
+
+            for (int d = 0; d < dim; d++)
+                key[d * BACKEND_PAGE + k] = from[d * BACKEND_PAGE];
+            memcpy(value + (size_t)k * (size_t)dim,
+                   cpu_page(r->j.kv, r->j.layer, page, head, 1) + (size_t)at * (size_t)dim,
+                   (size_t)dim * sizeof(*value));
+        }
+    }
+}
+
+/* The tail pages of this layer; false when memory is out. */
+static bool make_tails(struct run *r)
+{
+    struct cpu *c = r->c;
+    int64_t items = (int64_t)c->tree.n * r->j.a->n_kv_heads;
+    size_t floats = (size_t)2 * BACKEND_PAGE * (size_t)r->j.a->head_dim;
+
+    r->j.tree = &c->tree;
+    if (!items)
+        return true;
+    if (!cpu_buf_grow(c, &c->attn[3], (size_t)items * floats * sizeof(float)))
+        return false;
+    r->j.tails = c->attn[3].p;
+    thread_run(c->pool, tails, r, items, cpu_grain((int64_t)floats));
+    return true;
+}
 
 /* Do two tokens see the same page first? */
 static bool shared(const struct step *s, const struct attn_shape *a, int t, int u)
@@ -114,7 +159,7 @@ void cpu_attn(struct backend *b, float *y, const float *qkv, const struct attn_s
     r.scratch = cpu_attn_bytes(a->head_dim);
     if (c->failed.code != ERR_NONE || s->n < 1 ||
         !cpu_buf_grow(c, &c->attn[0], r.scratch * (size_t)c->n_threads) ||
-        !cpu_buf_grow(c, &c->attn[1], (size_t)s->n * sizeof(*r.block)))
+        !cpu_buf_grow(c, &c->attn[1], (size_t)s->n * sizeof(*r.block)) || !make_tails(&r))
         return;
     r.block = c->attn[1].p;
     r.n_blocks = make_blocks(c->attn[1].p, s, a, most);

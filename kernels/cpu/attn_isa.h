@@ -29,6 +29,7 @@ struct attn_block {
     int n;
     int first[CPU_QUERIES], pos[CPU_QUERIES]; // keys that a query sees: from, to
     const int32_t *page[CPU_QUERIES];         // of its sequence
+    int bend[CPU_QUERIES], tail[CPU_QUERIES]; // page k >= bend has the number tail + k
     float m[CPU_QUERIES];
     float *l; // (n, 16)
     float *q; // (n, head_dim), scaled
@@ -208,6 +209,12 @@ static void attn_page(struct attn_block *b, const float *key, const float *value
             attn_page_values(o + i * dim, p + i * BACKEND_PAGE, value, from[i], to[i], dim, 1);
 }
 
+/* The page of query i that holds its path's positions from k * BACKEND_PAGE on. */
+static inline int attn_at(const struct attn_block *b, int i, int k)
+{
+    return k < b->bend[i] ? b->page[i][k] : b->tail[i] + k;
+}
+
 /* m, l and o of all queries over the keys of one range. */
 static void attn_range(const struct cpu_attn *j, struct attn_block *b, int kv_head, int range)
 {
@@ -226,12 +233,12 @@ static void attn_range(const struct cpu_attn *j, struct attn_block *b, int kv_he
         int k = start / BACKEND_PAGE;
 
         for (int i = 0, n; i < b->n; i += n) { // neighbours with the same page share a pass
-            int at = b->page[i][k];
+            int at = attn_at(b, i, k);
 
-            for (n = 1; n < ATTN_PASS && i + n < b->n && b->page[i + n][k] == at;)
+            for (n = 1; n < ATTN_PASS && i + n < b->n && attn_at(b, i + n, k) == at;)
                 n++;
-            attn_page(b, cpu_page(j->kv, j->layer, at, kv_head, 0),
-                      cpu_page(j->kv, j->layer, at, kv_head, 1), start, i, n);
+            attn_page(b, cpu_attn_page(j, at, kv_head, 0), cpu_attn_page(j, at, kv_head, 1), start,
+                      i, n);
         }
     }
 }
@@ -289,6 +296,8 @@ static void attn_gather(const struct cpu_attn *j, struct attn_block *b, int t0, 
             attn_scale(q, a->scale, a->head_dim);
             b->pos[b->n] = cpu_attn_last(j->s, t);
             b->page[b->n] = j->s->page + (size_t)j->s->seq[t] * (size_t)j->s->max_pages;
+            b->bend[b->n] = j->tree->n ? j->tree->bend[t] : TREE_NO_BEND;
+            b->tail[b->n] = j->tree->n ? j->kv->n_pages + j->tree->tail[t] : 0;
             b->first[b->n] = cpu_attn_first(a, j->s->pos[t]);
         }
 }

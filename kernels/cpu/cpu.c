@@ -57,6 +57,26 @@ static void cpu_copy_page(struct backend *b, const struct kv_pages *kv, int dst,
         memcpy(cpu_page(kv, l, dst, 0, 0), cpu_page(kv, l, src, 0, 0), bytes);
 }
 
+static void cpu_move(struct backend *b, const struct kv_pages *kv, const struct kv_place *dst,
+                     const struct kv_place *src, int n)
+{
+    int dim = kv->head_dim;
+
+    (void)b;
+    for (int i = 0; i < n; i++)
+        for (int h = 0; h < kv->n_layers * kv->n_kv_heads; h++) {
+            int l = h / kv->n_kv_heads, head = h % kv->n_kv_heads;
+            float *to = cpu_page(kv, l, dst[i].page, head, 0) + dst[i].at;
+            const float *from = cpu_page(kv, l, src[i].page, head, 0) + src[i].at;
+
+            for (int d = 0; d < dim; d++)
+                to[d * BACKEND_PAGE] = from[d * BACKEND_PAGE];
+            memmove(cpu_page(kv, l, dst[i].page, head, 1) + dst[i].at * dim,
+                    cpu_page(kv, l, src[i].page, head, 1) + src[i].at * dim,
+                    (size_t)dim * sizeof(*to));
+        }
+}
+
 /* Whether linear can work on weights of a type. */
 static bool cpu_knows(enum tensor_type t)
 {
@@ -195,9 +215,9 @@ static int cpu_step_begin(struct backend *b, const struct step *s, struct err *e
 {
     struct cpu *c = cpu_of(b);
 
-    (void)s;
     c->failed = (struct err){0};
     c->rope_of = NULL;
+    tree_plan(&c->tree, s);
     if (cpu_make_scratch(c, e))
         return -1;
     return STEP_RUN;
@@ -233,8 +253,9 @@ static void cpu_close(struct backend *b)
     thread_close(c->pool);
     for (int i = 0; i < 2; i++)
         free(c->act[i].p);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         free(c->attn[i].p);
+    tree_free(&c->tree);
     free(c->rope.p);
     free(c->scratch);
     for (struct cpu_matrix *m = c->matrix, *next; m; m = next) {
@@ -265,6 +286,7 @@ static const struct backend_ops cpu_ops = {
     .sync = cpu_sync,
     .describe = cpu_describe,
     .copy = cpu_copy_page,
+    .move = cpu_move,
     .step_begin = cpu_step_begin,
     .step_end = cpu_step_end,
     .embed = cpu_embed,

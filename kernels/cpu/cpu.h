@@ -10,6 +10,7 @@
 #include "err.h"
 #include "tensor.h"
 #include "thread.h"
+#include "tree.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -93,6 +94,8 @@ struct cpu_attn {
     int layer;
     float *part; // (n, n_heads, n_ranges, 2 + head_dim): m, l and o of ranges, or NULL
     int n_ranges;
+    const struct tree *tree; // of the step, and its tail pages: (tree->n, n_kv_heads, 2, PAGE *
+    float *tails;            // head_dim), numbered from n_pages on
 };
 
 /* The first position that a token at `pos` sees. */
@@ -184,9 +187,10 @@ struct cpu {
     struct cpu_buf { // grown on demand
         void *p;
         size_t bytes;
-    } act[2], rope, attn[3]; // int8 activations for blocks of 32 and of 256; cosines and sines;
-                             // attention's scratch, blocks, and parts of ranges
+    } act[2], rope, attn[4]; // int8 activations for blocks of 32 and of 256; cosines and sines;
+                             // attention's scratch, blocks, parts of ranges, and tail pages
     const float *rope_of;    // inv_freq that `rope` was computed from in this step
+    struct tree tree;        // of this step
 };
 
 /* Bytes of scratch that a worker of linear needs for rows of `cols` values. */
@@ -221,6 +225,17 @@ static inline float *cpu_page(const struct kv_pages *kv, int layer, int page, in
 
     return (float *)kv->data_d +
            ((at + (size_t)head) * 2 + (size_t)which) * BACKEND_PAGE * (size_t)kv->head_dim;
+}
+
+/* The same of a page of the cache or, numbered behind those, a tail page. */
+static inline float *cpu_attn_page(const struct cpu_attn *j, int page, int head, int which)
+{
+    int tail = page - j->kv->n_pages;
+    size_t at = ((size_t)tail * (size_t)j->kv->n_kv_heads + (size_t)head) * 2 + (size_t)which;
+
+    if (tail < 0)
+        return cpu_page(j->kv, j->layer, page, head, which);
+    return j->tails + at * BACKEND_PAGE * (size_t)j->kv->head_dim;
 }
 
 /* The ops, a family a file. */

@@ -55,9 +55,10 @@ static void tokens(void *ctx, int64_t begin, int64_t end, int worker)
     for (int64_t t = begin; t < end; t++) {
         float *q = r->qkv + (size_t)t * (size_t)(heads + a->n_kv_heads) * dim;
         const float *k = q + (size_t)a->n_heads * dim, *v = q + (size_t)heads * dim;
+        int slot = step_slot(s, (int)t);
         int page =
-            s->page[(size_t)s->seq[t] * (size_t)s->max_pages + (size_t)(s->pos[t] / BACKEND_PAGE)];
-        size_t at = (size_t)(s->pos[t] % BACKEND_PAGE);
+            s->page[(size_t)s->seq[t] * (size_t)s->max_pages + (size_t)(slot / BACKEND_PAGE)];
+        size_t at = (size_t)(slot % BACKEND_PAGE);
 
         norm_heads(r, q);
         if (a->rope_dims)

@@ -14,7 +14,7 @@ CUDA_LIBS  = $(firstword $(wildcard $(CUDA_HOME)/lib64/libcudart_static.a $(CUDA
 CUDA_CU   := $(wildcard kernels/cuda/*.cu)
 CUDA_C    := $(wildcard kernels/cuda/*.c)
 # What of libcommon it needs; functions that it does not use are left out.
-CUDA_NEEDS = $(patsubst %,libcommon/%.c,err mem tensor quant cpus thread backend rng)
+CUDA_NEEDS = $(patsubst %,libcommon/%.c,err mem tensor quant cpus thread backend rng tree)
 CUDA_PTX   = -gencode arch=compute_$(lastword $(CUDA_ARCH)),code=compute_$(lastword $(CUDA_ARCH))
 CUDA_CODE  = $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$a,code=sm_$a) $(if $(word 2,$(CUDA_ARCH)),$(CUDA_PTX))
 # The arithmetic is that of the CPU: no fma but those that are written.

@@ -134,6 +134,9 @@ int cuda_step_begin(struct backend *b, const struct step *s, struct err *e)
     struct cuda *c = cuda_of(b);
     int stride = power(s->max_pages, 8);
 
+    if (s->tree)
+        return err_set(e, ERR_ARG, "GPU %d: token trees are not supported", c->device);
+
     if (c->failed.code == ERR_NONE && !cuda_load_wait(c, &c->failed) &&
         room(c, s->n, s->n_seq * stride))
         send(c, s, stride);

@@ -110,6 +110,30 @@ static void test_fork(struct backend *b)
     kv_close(&kv);
 }
 
+static void test_keep(struct backend *b)
+{
+    struct model m = small();
+    struct kv kv;
+    struct kv_seq s = {0};
+    struct err e;
+
+    TEST("of a tree one path is kept");
+    CHECK(!kv_open(&kv, &m, b, KV_F32, PAGES, &e));
+    CHECK(!kv_reserve(&kv, &s, 62));
+    s.len = 62;
+    CHECK(!kv_reserve(&kv, &s, 64 + 3) && s.n_pages == 3);
+    for (int i = 0; i < 64; i++)
+        *place(&kv, s.page[(62 + i) / 64], (62 + i) % 64) = (float)i;
+    kv_keep(&kv, &s, 0x8000000000000015); // nodes 0, 2, 4, 63
+    CHECK(s.len == 66 && s.n_pages == 2 && kv.n_free == PAGES - 2);
+    CHECK(*place(&kv, s.page[0], 62) == 0 && *place(&kv, s.page[0], 63) == 2);
+    CHECK(*place(&kv, s.page[1], 0) == 4 && *place(&kv, s.page[1], 1) == 63);
+    kv_keep(&kv, &s, 0);
+    CHECK(s.len == 66 && s.n_pages == 2 && whole(&kv, &s, 1));
+    kv_release(&kv, &s);
+    kv_close(&kv);
+}
+
 /* Tokens 0, 1, 2 ... but for one. */
 static void tokens(int32_t *t, int n, int other)
 {
@@ -308,6 +332,7 @@ int main(void)
 
     test_pages(b);
     test_fork(b);
+    test_keep(b);
     test_match(b);
     test_last(b);
     test_rewrite(b);

@@ -38,6 +38,29 @@ static void test_none_wanted(struct step_build *b)
     CHECK(s->n == 2 && s->n_out == 0 && s->n_seq == 1 && s->max_pages == 1 && s->page[0] == 2);
 }
 
+static void test_tree(struct step_build *b)
+{
+    int32_t pages[] = {7, 3}, token[] = {1, 2, 3}, one = 9;
+    uint64_t tree[] = {1, 2, 5};
+    struct kv_seq a = {.page = pages, .n_pages = 2, .len = 62};
+    const struct step *s;
+
+    TEST("a tree, whose nodes have slots in their order and positions by depth");
+    step_reset(b);
+    CHECK(step_add(b, &a, &one, 1, 3, 1) == 0);
+    CHECK(step_add_tree(b, &a, token, tree, 3, 62) == 1);
+    s = step_done(b);
+    CHECK(s->n == 4 && s->n_out == 4 && s->n_seq == 2);
+    CHECK(s->pos[0] == 3 && s->slot[0] == 3 && s->tree[0] == 0);
+    CHECK(s->pos[1] == 62 && s->pos[2] == 62 && s->pos[3] == 63);
+    CHECK(s->slot[1] == 62 && s->slot[2] == 63 && s->slot[3] == 64 && s->tree[3] == 5);
+    CHECK(step_slot(s, 3) == 64 && s->token[3] == 3 && s->out[3] == 3);
+    step_reset(b);
+    step_add(b, &a, &one, 1, 3, 1);
+    s = step_done(b);
+    CHECK(!s->tree && !s->slot && step_slot(s, 0) == 3);
+}
+
 int main(void)
 {
     struct step_build b;
@@ -45,6 +68,7 @@ int main(void)
     step_init(&b, 8, 4, 3);
     test_mixed(&b);
     test_none_wanted(&b);
+    test_tree(&b);
     step_free(&b);
     step_free(&b);
     return test_end();
