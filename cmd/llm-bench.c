@@ -514,10 +514,7 @@ static int run(struct bench *g, const char *mode, int n, char **file, int *statu
     while (modes[g->mode] && strcmp(modes[g->mode], mode) != 0)
         g->mode++;
     if (!modes[g->mode])
-        return err_set(e, ERR_ARG,
-                       *mode ? "'%s' is none of latency, throughput, probe, make"
-                             : "%ssay what to measure: latency, throughput, probe, make",
-                       mode);
+        return err_set(e, ERR_ARG, "'%s': say latency, throughput, probe or make first", mode);
     if (check(g, n, e))
         return -1;
     if (g->mode == MAKE)

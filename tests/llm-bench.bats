@@ -100,7 +100,7 @@ setup() {
 
 @test "llm-bench: bad usage" {
     run -2 llm-bench
-    [[ "$output" == *"say what to measure: latency, throughput, probe, make"* ]]
+    [[ "$output" == *"say latency, throughput, probe or make"* ]]
     run -2 llm-bench speed -m "$TINY"
     [[ "$output" == *"'speed'"* ]]
     run -2 llm-bench latency
