@@ -136,3 +136,25 @@ setup() {
     # of twelve prompts of 408 tokens, eleven find 400 and 384 of them in whole pages
     awk -F '\t' '{exit !($3 + 0 > 85 && $2 > 1)}' <<<"${lines[2]}"
 }
+
+@test "examples/bench: peer.sh compares with another program, and says what it cannot use" {
+    bench="$BATS_TEST_DIRNAME/../examples/bench"
+    cat >peer <<'EOT'
+#!/bin/sh
+[ "$*" = --help ] || echo '[{"avg_ts": 0.5}]'
+EOT
+    chmod +x peer
+    export PEER_BENCH="slow=$PWD/peer -x" LIMIT=1000 RETRIES=0
+    run -0 --separate-stderr "$bench/peer.sh" -n 1 -j 1 -t pp4,tg3,start "$TINY"
+    [[ "${lines[*]}" == *"tiny   pp4 "*"slow 0.5 (0.5-0.5)"*"tiny   start s "*"tiny   start MB "*"tiny   tg3 "*"slow 0.5 (0.5-0.5)"* ]]
+    run -2 "$bench/peer.sh"
+    [[ "$output" == *PEER_BENCH=* ]]
+    run -2 "$bench/peer.sh" -t fast "$TINY"
+    [ "$output" = "peer.sh: 'fast': no such test" ]
+    run -2 "$bench/peer.sh" -t pg4x2 "$TINY"
+    [ "$output" = "peer.sh: 'pg4x2' needs PEER_BATCHED" ]
+    run -2 "$bench/peer.sh" missing.gguf
+    [ "$output" = "peer.sh: cannot read 'missing.gguf'" ]
+    PEER_BENCH="$PWD/missing -x" run -2 "$bench/peer.sh" "$TINY"
+    [ "$output" = "peer.sh: '$PWD/missing' cannot be run" ]
+}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # batching.sh [options of llm-bench throughput] - continuous batching beside static batches, padded
-# and not, and beside one record at a time: RECORDS (200) prompts of log-normal lengths, REPEAT (3)
-# times in turn.
+# and not, of BATCH (32) records, and beside one record at a time: RECORDS (200) prompts of
+# log-normal lengths, REPEAT (3) times in turn.
 #
 #     batching.sh --synthetic 135m --type q8_0 --input 32 --output 32
 set -euo pipefail

@@ -38,6 +38,10 @@ shift $((OPTIND - 1))
 : "${LLM_BENCH:=llm-bench}" "${PEER_BATCHED=}" "${LIMIT:=3}" "${RETRIES:=3}"
 [ -n "$out" ] || out=$(mktemp)
 
+die() {
+	echo "peer.sh: $*" >&2
+	exit 2
+}
 # Lines "name=command" of a variable; a line without a name is "peer".
 side_names() {
 	sed -n 's/^\([a-z0-9.-]*\)=.*/\1/p; t; /./s/.*/peer/p' <<<"$1"
@@ -121,6 +125,16 @@ round() { # model test number
 export -f ours peer timed busy_ticks round side_names side_command
 export PEER_BENCH PEER_BATCHED LLM_BENCH threads
 
+for test in ${tests//,/ }; do
+	[[ $test =~ ^(pp[1-9][0-9]*|tg[1-9][0-9]*|pg[1-9][0-9]*x[1-9][0-9]*|start)$ ]] || die "'$test': no such test"
+	[ "${test#pg}" = "$test" ] || [ -n "$PEER_BATCHED" ] || die "'$test' needs PEER_BATCHED"
+done
+for model in "$@"; do
+	[ -r "$model" ] || die "cannot read '$model'"
+done
+for program in "$LLM_BENCH" $(sed 's/^[a-z0-9.-]*=//; s/ .*//' <<<"$PEER_BENCH"$'\n'"$PEER_BATCHED"); do
+	command -v "$program" >/dev/null || die "'$program' cannot be run"
+done
 for model in "$@"; do
 	for test in ${tests//,/ }; do
 		for i in $(seq "$rounds"); do
