@@ -118,8 +118,9 @@ __device__ inline uint16_t half_bits(float x, bool bf16)
 // Where the word of values k and k + 1 goes.
 __device__ inline uint32_t *h_at(const struct cuda_act &a, int k, int token)
 {
-    size_t at =
-        (((size_t)(k / 32) * a.ld + token) * 4 + k % 8 / 2) * 16 + k % 32 / 16 * 8 + k % 16 / 8 * 4;
+    const size_t at = a.ld > 8 ? ((size_t)(k / 8) * a.ld + token) * 16 + k % 8 * 2
+                               : (((size_t)(k / 32) * a.ld + token) * 4 + k % 8 / 2) * 16 +
+                                     k % 32 / 16 * 8 + k % 16 / 8 * 4;
 
     return reinterpret_cast<uint32_t *>(const_cast<uint8_t *>(a.h) + at);
 }

@@ -48,7 +48,8 @@ struct cuda_matrix {
  *   q      int8 (K / 64, ld, 4, 16 B): per lane % 4 the words k32 0: k16 0, 1; k32 1: k16 0, 1
  *   d      (K / block, ld)
  *   s16    sums of 16 values of q (K / 256, ld, 16);  s32 of 32 (K / 256, ld, 8)
- *   h      F16 or BF16 (K / 32, ld, 4, 16 B): per lane % 4 the words k16 0: k8 0, 1; k16 1: k8 0, 1
+ *   h      F16 or BF16, up to eight tokens (K / 32, ld, 4, 16 B): per lane % 4 the words k16 0: k8 0,
+ *          1; k16 1: k8 0, 1; more (K / 8, ld, 16 B): eight values
  *   scale  (ld) power of two that h was divided by
  * Columns from n to ld may be read and mean nothing. */
 struct cuda_act {
@@ -183,7 +184,7 @@ size_t cuda_act_bytes(int n, int cols, int block);
 struct cuda_act cuda_act_place(void *p, int n, int cols, int block);
 /* y (n, ldy) = or += m x + bias, by the kernels of a kind of types; a holds x. What they give does
  * not depend on n: one is for one token, few and few_k for up to eight, many for more. part: of
- * cuda_linear_part_bytes; with less, or for a GPU of few multiprocessors, it is not needed. */
+ * cuda_linear_part_bytes, for half floats of more than eight tokens. */
 void cuda_linear_one(float *y, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
                      const struct cuda_head *head, const struct cuda_tail *tail, int sms,
                      cudaStream_t s);
@@ -201,11 +202,10 @@ void cuda_linear_half_few(float *y, int ldy, bool add, const struct cuda_matrix 
                           const struct cuda_act *a, const struct cuda_head *head,
                           const struct cuda_tail *tail, int sms, cudaStream_t s);
 void cuda_linear_half(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                      const struct cuda_act *a, void *part, size_t part_bytes, int sms,
-                      cudaStream_t s);
+                      const struct cuda_act *a, void *part, int sms, cudaStream_t s);
 void cuda_linear_float(float *y, int ldy, bool add, const struct cuda_matrix *m, const float *x,
                        int n, cudaStream_t s);
-size_t cuda_linear_part_bytes(const struct cuda_matrix *m, int n);
+size_t cuda_linear_part_bytes(const struct cuda_matrix *m, int n, int sms);
 /* embed.cu: y (n, cols) = scale * rows token[i] of m, plus rows pos[i] of `positions` or NULL. */
 void cuda_embed(float *y, const struct cuda_matrix *m, const struct cuda_matrix *positions,
                 float scale, const struct cuda_step *st, cudaStream_t s);

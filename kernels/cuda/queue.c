@@ -230,11 +230,10 @@ static void multiply_many(struct cuda *c, const struct cuda_op *p, const struct 
                           const struct cuda_act *a)
 {
     if (half(m->type)) {
-        size_t part = p->n <= 64 ? cuda_linear_part_bytes(m, p->n) : 0;
+        size_t part = cuda_linear_part_bytes(m, p->n, c->sms);
 
         if (!part || cuda_grow(c, &c->part, part))
-            cuda_linear_half(p->y, p->w.rows, p->add, m, a, c->part.p, c->part.bytes, c->sms,
-                             c->stream);
+            cuda_linear_half(p->y, p->w.rows, p->add, m, a, c->part.p, c->sms, c->stream);
     } else {
         cuda_linear_many(p->y, p->w.rows, p->add, m, a, c->sms, c->stream);
     }
