@@ -42,6 +42,8 @@ head -n 1 "$out"
 count words $rc
 timeout 200 "$build/gpu/cache_test" >"$out" 2>&1
 count cache $?
+timeout 200 "$build/gpu/half_test" >"$out" 2>&1
+count half $?
 LLM_TEST_DEVICE=$PWD/$build/llm-cuda.so
 export LLM_TEST_DEVICE
 for t in ops linear attn fused pick fast; do

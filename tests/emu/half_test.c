@@ -1,0 +1,145 @@
+/* half_test.c - products with F16 and BF16 weights: every plan of blocks for more than eight tokens
+ * gives the bytes of the kernel for up to eight. */
+#include "gpu_test.h"
+#include "half.h"
+
+enum { MOST = 200, SMS = 4 };
+
+struct problem {
+    struct cuda_matrix m;
+    int n;
+    bool add;
+    float *x, *y0, *y;          // (n, cols), (n, rows) to add to, (n, rows)
+    void *w_d, *bias_d, *act_d; // half.h's matrix.h
+    float *x_d, *y_d, *part_d;
+};
+
+static void fill(struct ops *o, struct problem *p, int type, int rows, int cols, int n)
+{
+    const size_t bytes = matrix_planes(type, cols).low * (size_t)((rows + 15) / 16);
+    uint16_t *w = mem_new(bytes);
+    float *bias = ops_floats(o, (size_t)rows);
+
+    for (size_t i = 0; i < bytes / 2; i++) { // exponents around 1, of either sign
+        const uint32_t r = (uint32_t)ops_bits(o);
+
+        w[i] = (uint16_t)(type == 30 ? (r & 0x81ff) | 0x3e00 : (r & 0x8fff) | 0x3000);
+    }
+    p->n = n;
+    p->add = ops_bits(o) % 2;
+    p->x = ops_floats(o, (size_t)n * (size_t)cols);
+    p->y0 = ops_floats(o, (size_t)n * (size_t)rows);
+    p->y = mem_new((size_t)n * (size_t)rows * 4);
+    p->w_d = gpu_put(w, bytes);
+    p->bias_d = gpu_put(bias, (size_t)rows * 4);
+    p->act_d = gpu_alloc(cuda_act_bytes(n, cols, 1));
+    p->x_d = gpu_put(p->x, (size_t)n * (size_t)cols * 4);
+    p->y_d = gpu_alloc((size_t)n * (size_t)rows * 4);
+    p->m = (struct cuda_matrix){.type = type, .rows = rows, .cols = cols, .low = p->w_d};
+    p->m.bias = ops_bits(o) % 2 ? p->bias_d : NULL;
+    free(bias);
+    free(w);
+}
+
+static void drop(struct problem *p)
+{
+    gpu_free(p->w_d);
+    gpu_free(p->bias_d);
+    gpu_free(p->act_d);
+    gpu_free(p->x_d);
+    gpu_free(p->y_d);
+    free(p->x);
+    free(p->y0);
+    free(p->y);
+}
+
+static void clear(struct problem *p)
+{
+    GPU(cudaMemcpy(p->y_d, p->y0, (size_t)p->n * (size_t)p->m.rows * 4, cudaMemcpyHostToDevice));
+}
+
+/* Eight tokens at a time. */
+static void by_few(struct problem *p)
+{
+    const struct cuda_head head = {.kind = CUDA_HEAD_NONE};
+    const struct cuda_tail tail = {.kind = CUDA_TAIL_NONE};
+
+    clear(p);
+    for (int t = 0; t < p->n; t += 8) {
+        const int n = p->n - t < 8 ? p->n - t : 8;
+        const struct cuda_act a = cuda_act_place(p->act_d, n, p->m.cols, 1);
+
+        cuda_act_half(&a, p->x_d + (size_t)t * (size_t)p->m.cols, p->m.type, 0);
+        cuda_linear_half_few(p->y_d + (size_t)t * (size_t)p->m.rows, p->m.rows, p->add, &p->m, &a,
+                             &head, &tail, SMS, 0);
+    }
+    gpu_get(p->y, p->y_d, (size_t)p->n * (size_t)p->m.rows * 4);
+}
+
+static void by_plan(struct problem *p, const struct half_plan *plan)
+{
+    const size_t size = (size_t)p->n * (size_t)p->m.rows, part = cuda_half_part(plan, &p->m, p->n);
+    const struct cuda_act a = cuda_act_place(p->act_d, p->n, p->m.cols, 1);
+    float *y = mem_new(size * 4);
+    void *part_d = gpu_alloc(part);
+
+    clear(p);
+    cuda_act_half(&a, p->x_d, p->m.type, 0);
+    cuda_half_run(plan, p->y_d, p->m.rows, p->add, &p->m, &a, part_d, 0);
+    gpu_get(y, p->y_d, size * 4);
+    CHECK(ops_differs(p->y, y, size) < 0);
+    if (ops_differs(p->y, y, size) >= 0)
+        printf("# %d tokens, %d x %d: tiles %d, across %d, warps %d, turn %d, stages %d\n", p->n,
+               p->m.rows, p->m.cols, plan->tiles, plan->across, plan->warps, plan->turn,
+               plan->stages);
+    gpu_free(part_d);
+    free(y);
+}
+
+static void check(struct ops *o, int type, int rows, int cols, int n)
+{
+    struct problem p;
+    struct half_plan plan;
+
+    if (ops_skip(o))
+        return;
+    fill(o, &p, type, rows, cols, n);
+    by_few(&p);
+    plan = cuda_half_plan(&p.m, n, SMS);
+    by_plan(&p, &plan);
+    plan = cuda_half_plan(&p.m, n, 132);
+    by_plan(&p, &plan);
+    plan.stages = ops_pick(o, 3, 5);
+    plan.warps = plan.across * ops_pick(o, 1, 8 / plan.across);
+    plan.turn = ops_pick(o, 1, (cols + 511) / 512);
+    by_plan(&p, &plan);
+    drop(&p);
+}
+
+static void test_type(struct ops *o, int type)
+{
+    static const int counts[] = {9, 16, 17, 32, 33, 64, 65, 130, MOST};
+
+    TEST(type == 30 ? "BF16: all plans" : "F16: all plans");
+    for (int i = 0; i < (int)(sizeof(counts) / sizeof(*counts)); i++) {
+        const int cols = i % 3 == 0   ? ops_pick(o, 1, 600)
+                         : i % 3 == 1 ? 64 * ops_pick(o, 8, 24)
+                                      : 512 * ops_pick(o, 1, 4);
+
+        check(o, type, ops_pick(o, 1, 300), cols, counts[i]);
+    }
+}
+
+int main(void)
+{
+    struct ops o;
+    int rc = gpu_begin();
+
+    if (rc)
+        return rc;
+    ops_open(&o);
+    test_type(&o, 1);
+    test_type(&o, 30);
+    ops_close(&o);
+    return test_end();
+}
