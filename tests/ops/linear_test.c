@@ -243,7 +243,8 @@ static void test_type(struct ops *o, enum tensor_type t)
     TEST(tensor_type_name(t));
     for (int i = 0; i < (int)(sizeof(counts) / sizeof(counts[0])); i++) {
         int block = tensor_block(t), rows = ops_pick(o, 1, 70);
-        int cols = block == 1 ? ops_pick(o, 1, 300) : block * ops_pick(o, 1, block == 256 ? 4 : 16);
+        int cols = block == 1 ? ops_pick(o, 1, i % 4 ? 300 : 1024)
+                              : block * ops_pick(o, 1, block == 256 ? 4 : 16);
         cols = i == 1 ? block : cols;
 
         check(o, 1, &t, &rows, cols, counts[i]);
