@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIEVE = 1 << 16 }; // bits at first
+enum { SIEVE = 1 << 16, AT_ONCE = 64 }; // bits at first; words looked at together
 
 struct slot {
     uint64_t key; // 0: free
@@ -20,7 +20,6 @@ struct slot {
 struct decon {
     int ngram, n_files;
     size_t len[DECON_MAX + 1], n_len; // lengths of runs in the index, ascending
-    uint64_t shift[DECON_MAX + 1];    // words_shift
     struct slot *slot;                // (cap) open addressing, a power of two
     size_t n, cap;
     /* A bit for each run, and for its first `start` words: most of any text is passed by. */
@@ -29,7 +28,7 @@ struct decon {
     uint64_t *head; // (n_head) what has a bit
     size_t n_head, cap_head;
     struct hash128 print;
-    struct scan scan;
+    struct kinds scan;
     struct words_row words; // of what is read
 };
 
@@ -39,8 +38,6 @@ struct decon *decon_open(int ngram)
 
     d->ngram = ngram;
     d->start = (size_t)(ngram + 1) / 2; // as many as the shortest run has
-    for (size_t i = 0; i <= DECON_MAX; i++)
-        d->shift[i] = words_shift(i);
     return d;
 }
 
@@ -51,7 +48,7 @@ void decon_close(struct decon *d)
     free(d->slot);
     free(d->sieve);
     free(d->head);
-    scan_free(&d->scan);
+    kinds_free(&d->scan);
     words_row_free(&d->words);
     free(d);
 }
@@ -66,9 +63,9 @@ struct hash128 decon_print(const struct decon *d)
     return d->print;
 }
 
-static uint64_t run_key(const struct decon *d, const struct words_row *w, size_t i, size_t len)
+static uint64_t run_key(const struct words_row *w, size_t i, size_t len)
 {
-    uint64_t h = words_run(w, i, len, d->shift[len]);
+    uint64_t h = words_run(w, i, len);
 
     return h ? h : 1;
 }
@@ -141,7 +138,7 @@ void decon_add(struct decon *d, int file, long line, const char *s, size_t n)
     size_t len = (size_t)d->ngram;
 
     d->print = hash_add(d->print, s, n);
-    scan_text(&d->scan, s, n);
+    kinds_text(&d->scan, s, n);
     words_read(&d->words, &d->scan);
     if (d->words.n < len) {
         if (2 * d->words.n < len || !d->words.n)
@@ -150,7 +147,7 @@ void decon_add(struct decon *d, int file, long line, const char *s, size_t n)
     }
     note_length(d, len);
     for (size_t i = 0; i + len <= d->words.n; i++) {
-        uint64_t key = run_key(d, &d->words, i, len);
+        uint64_t key = run_key(&d->words, i, len);
         struct slot *x;
 
         room(d);
@@ -158,7 +155,7 @@ void decon_add(struct decon *d, int file, long line, const char *s, size_t n)
         d->n += !x->key;
         if (!x->key)
             *x = (struct slot){key, (uint32_t)line, (uint16_t)file, (uint16_t)len};
-        note(d, words_run(&d->words, i, d->start, d->shift[d->start]));
+        note(d, words_run(&d->words, i, d->start));
         if (len != d->start)
             note(d, key);
     }
@@ -215,23 +212,39 @@ static bool may_be(const struct decon *d, uint64_t hash)
     return d->sieve[bit / 64] >> bit % 64 & 1;
 }
 
+/* Is a run that begins at word i in the index? */
+static int find_at(const struct decon *d, const struct words_row *w, size_t i, struct decon_hit *h)
+{
+    for (size_t k = 0; k < d->n_len && i + d->len[k] <= w->n; k++) {
+        uint64_t key = run_key(w, i, d->len[k]);
+        const struct slot *x = may_be(d, key) ? find(d, key) : NULL;
+
+        if (!x || !x->key)
+            continue;
+        *h = (struct decon_hit){x->file, (long)x->line, w->begin[i],
+                                w->end[i + d->len[k] - 1] - w->begin[i]};
+        return 1;
+    }
+    return 0;
+}
+
 int decon_find(const struct decon *d, const struct words_row *w, struct decon_hit *h)
 {
-    if (!d->n)
-        return 0;
-    for (size_t i = 0; i + d->start <= w->n; i++) {
-        if (!may_be(d, words_run(w, i, d->start, d->shift[d->start])))
-            continue;
-        for (size_t k = 0; k < d->n_len && i + d->len[k] <= w->n; k++) {
-            uint64_t key = run_key(d, w, i, d->len[k]);
-            const struct slot *x = may_be(d, key) ? find(d, key) : NULL;
+    uint64_t key[AT_ONCE];
+    unsigned char list[AT_ONCE + 1];
 
-            if (!x || !x->key)
-                continue;
-            *h = (struct decon_hit){x->file, (long)x->line, w->begin[i],
-                                    w->end[i + d->len[k] - 1] - w->begin[i]};
-            return 1;
+    for (size_t i = 0; d->n && i + d->start <= w->n; i += AT_ONCE) {
+        size_t n = w->n - i - d->start + 1, some = 0;
+
+        n = n < AT_ONCE ? n : AT_ONCE;
+        words_runs(w, i, n, d->start, key);
+        for (size_t k = 0; k < n; k++) { // few are
+            list[some] = (unsigned char)k;
+            some += may_be(d, key[k]);
         }
+        for (size_t k = 0; k < some; k++)
+            if (find_at(d, w, i + list[k], h))
+                return 1;
     }
     return 0;
 }

@@ -163,7 +163,7 @@ static bool normalize(struct dupes_text *x, struct look *text)
     mem_grow(&x->one.p, &x->one.cap, text->n + 1, 1);
     scan_lower(x->one.p, text->s, text->n, 1);
     x->one.n = text->n;
-    if (!look_scan(text)->ascii) {
+    if (!look_kinds(text)->ascii) {
         low = x->one;
         x->one = (struct buf){0};
         fold(low.p, low.n, &x->one);
@@ -192,9 +192,11 @@ void dupes_add(const struct dupes *d, struct dupes_text *x, struct look *text)
     x->sum = hash_add(x->sum, x->one.p, x->one.n);
     if (!d->near)
         return;
-    if (!same)
+    if (!same) {
         look_text(&x->look, x->one.p, x->one.n);
-    minhash_add(&x->set, look_words(same ? text : &x->look));
+        text = &x->look;
+    }
+    minhash_add(&x->set, look_words(text), look_threes(text));
 }
 
 void dupes_end(const struct dupes *d, struct dupes_text *x)

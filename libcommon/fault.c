@@ -4,6 +4,7 @@
 #include "mem.h"
 #include "phrases.h"
 #include "repeat.h"
+#include "scan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,10 +42,7 @@ enum { N_LEAKS = sizeof(leaks) / sizeof(*leaks) - 1 };
 struct fault {
     struct phrases *refusals; // but the first
     uint64_t sorry;           // the first
-    struct repeat repeat;
-    struct repeat_sieve sieve;
-    uint64_t *maybe; // (cap_maybe) runs that may stand twice
-    size_t cap_maybe;
+    struct repeat_back back;
     struct buf low;
 };
 
@@ -64,39 +62,33 @@ void fault_close(struct fault *f)
     if (!f)
         return;
     phrases_close(f->refusals);
-    repeat_free(&f->repeat);
-    repeat_sieve_free(&f->sieve);
-    free(f->maybe);
+    repeat_back_free(&f->back);
     buf_free(&f->low);
     free(f);
 }
 
-double fault_repetition_of(struct fault *f, const struct words_row *w)
+/* Did the run of three words at i stand before, though not at j, where another has its hash of 32
+ * bits? */
+static bool stood_before(const struct words_row *w, size_t i)
 {
-    uint64_t shift = words_shift(GRAM);
-    size_t runs = w->n < GRAM ? 0 : w->n - GRAM + 1, again = 0, n = 0;
-    const struct words_row row = *w;
-    struct repeat_sieve sieve;
-    uint64_t *maybe;
+    size_t j = 0;
 
-    repeat_sieve_clear(&f->sieve, runs);
-    mem_grow(&f->maybe, &f->cap_maybe, runs + 1, sizeof(*f->maybe));
-    sieve = f->sieve;
-    maybe = f->maybe;
-    for (size_t i = 0; i < runs; i++) {
-        maybe[i] = words_run(&row, i, GRAM, shift);
-        repeat_sieve_add(&sieve, maybe[i]);
-    }
-    for (size_t i = 0; i < runs; i++) {
-        uint64_t key = maybe[i];
+    while (j < i && memcmp(w->hash + j, w->hash + i, GRAM * sizeof(*w->hash)) != 0)
+        j++;
+    return j < i;
+}
 
-        maybe[n] = key;
-        n += repeat_sieve_hit(&sieve, key);
+double fault_repetition_of(struct fault *f, struct look *text)
+{
+    const struct words_row *w = look_words(text);
+    size_t runs = w->n < GRAM ? 0 : w->n - GRAM + 1;
+    size_t n = repeat_back_find(&f->back, look_threes(text), runs), again = 0;
+
+    for (size_t k = 0; k < n; k++) {
+        size_t i = f->back.again[k], j = f->back.first[k];
+
+        again += !memcmp(w->hash + j, w->hash + i, GRAM * sizeof(*w->hash)) || stood_before(w, i);
     }
-    if (n)
-        repeat_clear(&f->repeat, n);
-    for (size_t k = 0; k < n; k++)
-        again += repeat_add(&f->repeat, maybe[k], 0) > 0;
     return runs ? (double)again / (double)runs : 0;
 }
 
@@ -135,15 +127,12 @@ const char *fault_leak_of(struct fault *f, const char *s, size_t n)
 double fault_repetition(const char *s, size_t n)
 {
     struct fault *f = fault_open();
-    struct words_row w = {0};
-    struct scan t = {0};
+    struct look l = {0};
     double share;
 
-    scan_text(&t, s, n);
-    words_read(&w, &t);
-    share = fault_repetition_of(f, &w);
-    scan_free(&t);
-    words_row_free(&w);
+    look_text(&l, s, n);
+    share = fault_repetition_of(f, &l);
+    look_free(&l);
     fault_close(f);
     return share;
 }
@@ -152,13 +141,13 @@ const char *fault_refusal(const char *s, size_t n)
 {
     struct fault *f = fault_open();
     struct words_row w = {0};
-    struct scan t = {0};
+    struct kinds t = {0};
     const char *found;
 
-    scan_text(&t, s, n);
+    kinds_text(&t, s, n);
     words_read(&w, &t);
     found = fault_refusal_of(f, &w);
-    scan_free(&t);
+    kinds_free(&t);
     words_row_free(&w);
     fault_close(f);
     return found;

@@ -5,6 +5,7 @@
 #ifndef FAULT_H
 #define FAULT_H
 
+#include "look.h"
 #include "words.h"
 
 #include <stddef.h>
@@ -23,7 +24,7 @@ const char *fault_leak(const char *s, size_t n);
 struct fault;
 struct fault *fault_open(void);
 void fault_close(struct fault *f); // NULL-safe
-double fault_repetition_of(struct fault *f, const struct words_row *w);
+double fault_repetition_of(struct fault *f, struct look *text);
 const char *fault_refusal_of(const struct fault *f, const struct words_row *w);
 const char *fault_leak_of(struct fault *f, const char *s, size_t n);
 

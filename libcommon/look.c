@@ -1,27 +1,31 @@
 /* look.c - a text, and what several rules ask of it. */
 #include "look.h"
 
+#include "mem.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 void look_text(struct look *l, const char *s, size_t n)
 {
     l->s = s;
     l->n = n;
-    l->scanned = l->read = l->counted = false;
+    l->scanned = l->read = l->threes = l->counted = false;
     l->count = -1;
 }
 
 void look_free(struct look *l)
 {
-    scan_free(&l->scan);
+    kinds_free(&l->scan);
     words_row_free(&l->words);
+    free(l->three);
     *l = (struct look){0};
 }
 
-const struct scan *look_scan(struct look *l)
+const struct kinds *look_kinds(struct look *l)
 {
     if (!l->scanned)
-        scan_text(&l->scan, l->s, l->n);
+        kinds_text(&l->scan, l->s, l->n);
     l->scanned = true;
     return &l->scan;
 }
@@ -29,9 +33,21 @@ const struct scan *look_scan(struct look *l)
 const struct words_row *look_words(struct look *l)
 {
     if (!l->read)
-        words_read(&l->words, look_scan(l));
+        words_read(&l->words, look_kinds(l));
     l->read = true;
     return &l->words;
+}
+
+const uint32_t *look_threes(struct look *l)
+{
+    const struct words_row *w = look_words(l);
+
+    if (!l->threes) {
+        mem_grow(&l->three, &l->cap_three, w->n + 1, sizeof(*l->three));
+        words_threes(w, l->three);
+    }
+    l->threes = true;
+    return l->three;
 }
 
 int look_count(struct look *l)

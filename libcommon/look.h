@@ -2,7 +2,7 @@
 #ifndef LOOK_H
 #define LOOK_H
 
-#include "scan.h"
+#include "kinds.h"
 #include "script.h"
 #include "words.h"
 
@@ -13,17 +13,20 @@
 struct look {
     const char *s; // (n) UTF-8, borrowed
     size_t n;
-    bool scanned, read, counted;
-    struct scan scan;
+    bool scanned, read, threes, counted;
+    struct kinds scan;
     struct words_row words;
+    uint32_t *three; // (words.n - 2)
+    size_t cap_three;
     size_t script[SCRIPT_N], letters; // letters of each script; all
     int count;                        // words_count, or -1
 };
 void look_text(struct look *l, const char *s, size_t n);
 void look_free(struct look *l);
 
-const struct scan *look_scan(struct look *l);       // bytes by kind
+const struct kinds *look_kinds(struct look *l);     // bytes by kind
 const struct words_row *look_words(struct look *l); // words
+const uint32_t *look_threes(struct look *l);        // runs of three words: words_threes
 int look_count(struct look *l);                     // words as a person counts
 const size_t *look_scripts(struct look *l);         // (SCRIPT_N) letters by script
 

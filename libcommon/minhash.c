@@ -4,6 +4,7 @@
 #include "hash.h"
 #include "mem.h"
 #include "rng.h"
+#include "vec.h"
 #include "words.h"
 
 #include <stdlib.h>
@@ -13,14 +14,6 @@ enum {
     STREAM_NAME = 0x6e656172, // "near": the stream of the functions' constants
     LANES = 32,               // functions computed together
 };
-
-/* The same integers on every machine; where the loader can choose, the faster code for them. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
-    !defined(__SANITIZE_ADDRESS__)
-#define ANY_CPU __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define ANY_CPU
-#endif
 
 static double power(double x, int n)
 {
@@ -101,87 +94,74 @@ static uint32_t run_hash(const uint64_t *h, size_t n)
     return (uint32_t)(x ^ x >> 32);
 }
 
-/* The same for MINHASH_WORDS of them. */
-static inline uint32_t run_of_three(const uint64_t *h)
-{
-    uint64_t x = hash_fold(MINHASH_WORDS ^ h[0], MIX);
-
-    x = hash_fold(x ^ h[1], MIX);
-    x = hash_fold(x ^ h[2], MIX);
-    return (uint32_t)(x ^ x >> 32);
-}
-
 void minhash_begin(struct minhash_set *x)
 {
-    x->n_hash = 0;
+    x->n_word = x->n = 0;
 }
 
-void minhash_add(struct minhash_set *x, const struct words_row *w)
+static void room(struct minhash_set *x, size_t n)
 {
-    mem_grow(&x->hash, &x->cap_hash, x->n_hash + w->n + 1, sizeof(*x->hash));
-    if (w->n)
-        memcpy(x->hash + x->n_hash, w->hash, w->n * sizeof(*w->hash));
-    x->n_hash += w->n;
+    mem_grow(&x->run, &x->cap, x->n + n, sizeof(*x->run));
 }
 
-/* Runs that stand a second time are taken out; only those that may be such, which the sieve knows,
- * meet the table. */
+void minhash_add(struct minhash_set *x, const struct words_row *w, const uint32_t *three)
+{
+    size_t old = x->n_word < 2 ? x->n_word : 2, fresh = w->n < 2 ? w->n : 2;
+    uint64_t h[4];
+
+    memcpy(h, x->last, old * sizeof(*h));
+    if (fresh)
+        memcpy(h + old, w->hash, fresh * sizeof(*h));
+    room(x, 2 + w->n);
+    for (size_t i = 0; i < old && i + 3 <= old + fresh; i++) // those that begin in the text before
+        x->run[x->n++] = words_three(h + i);
+    if (w->n > 2) {
+        memcpy(x->run + x->n, three, (w->n - 2) * sizeof(*three));
+        x->n += w->n - 2;
+    }
+    if (fresh == 2)
+        memcpy(x->last, w->hash + w->n - 2, 2 * sizeof(*h));
+    else if (fresh)
+        memcpy(x->last, h + (old == 2), (old == 2 ? 2 : old + 1) * sizeof(*h));
+    x->n_word += w->n;
+}
+
+/* Runs that stand a second time are taken out. */
 static void make_unique(struct minhash_set *x)
 {
-    const struct repeat_sieve sieve = x->sieve;
-    uint32_t *v = x->run;
-    size_t maybe = 0, n = 0;
+    size_t n = repeat_back_find(&x->back, x->run, x->n), to, from;
+    const uint32_t *again = x->back.again;
 
-    for (size_t i = 0; i < x->n; i++)
-        maybe += repeat_sieve_hit(&sieve, v[i]);
-    if (!maybe)
+    if (!n)
         return;
-    table(x, maybe);
-    for (size_t i = 0; i < x->n; i++) {
-        uint32_t run = v[i];
+    to = again[0];
+    for (size_t i = 0; i < n; i++) {
+        size_t end = i + 1 < n ? again[i + 1] : x->n;
 
-        if (repeat_sieve_hit(&sieve, run)) {
-            uint64_t *p = find(x, run);
-
-            if (*p)
-                continue;
-            *p = 1ull << 32 | run;
-        }
-        v[n++] = run;
+        from = (size_t)again[i] + 1;
+        memmove(x->run + to, x->run + from, (end - from) * sizeof(*x->run));
+        to += end - from;
     }
-    x->n = n;
+    x->n = to;
 }
 
 void minhash_end(struct minhash_set *x, uint64_t text)
 {
-    const uint64_t *hash = x->hash;
-    size_t words = x->n_hash, n = words >= MINHASH_WORDS ? words - MINHASH_WORDS + 1 : 1;
-    struct repeat_sieve sieve;
-    uint32_t *run;
-
-    x->n = n;
     x->whole = false;
-    mem_grow(&x->run, &x->cap, n, sizeof(*x->run));
-    run = x->run;
-    if (words < MINHASH_WORDS) {
-        run[0] = words ? run_hash(hash, words) : (uint32_t)text;
+    if (x->n_word >= MINHASH_WORDS) {
+        make_unique(x);
         return;
     }
-    repeat_sieve_clear(&x->sieve, n);
-    sieve = x->sieve; // known to be changed by nobody else
-    for (size_t i = 0; i < n; i++) {
-        run[i] = run_of_three(hash + i);
-        repeat_sieve_add(&sieve, run[i]);
-    }
-    make_unique(x);
+    room(x, 1);
+    x->n = 1;
+    x->run[0] = x->n_word ? run_hash(x->last, x->n_word) : (uint32_t)text;
 }
 
 void minhash_set_free(struct minhash_set *x)
 {
     free(x->run);
-    free(x->hash);
     free(x->place);
-    repeat_sieve_free(&x->sieve);
+    repeat_back_free(&x->back);
     *x = (struct minhash_set){0};
 }
 

@@ -29,15 +29,15 @@ double minhash_recall(const struct minhash *m, double similarity);
 /* The set of a text, given as rows of words one behind the other. Zeroed is empty. */
 struct minhash_set {
     uint32_t *run; // (n) in the order in which they stand in the text, without repeats
-    size_t n, cap, cap_hash, cap_place, use;
-    uint64_t *hash; // (n_hash) of the words
-    size_t n_hash;
-    struct repeat_sieve sieve;
-    uint64_t *place; // (use) a table of what is in `run`, or of a part of it
-    bool whole;      // of all
+    size_t n, cap, cap_place, use;
+    uint64_t last[2]; // hashes of the last words, of which there were n_word
+    size_t n_word;
+    struct repeat_back back;
+    uint64_t *place; // (use) a table of what is in `run`
+    bool whole;      // it is made
 };
 void minhash_begin(struct minhash_set *x);
-void minhash_add(struct minhash_set *x, const struct words_row *w);
+void minhash_add(struct minhash_set *x, const struct words_row *w, const uint32_t *three);
 /* All words are there. Without any the text itself, by its hash, is the only run. */
 void minhash_end(struct minhash_set *x, uint64_t text);
 void minhash_set_free(struct minhash_set *x);

@@ -71,7 +71,7 @@ static size_t line_end(const char *s, size_t n)
 
 /* Python's str.splitlines: at every kind of line end, none after the last. Of ASCII, ends are
  * known. */
-void parts_lines(struct parts *l, const struct scan *t)
+void parts_lines(struct parts *l, const struct kinds *t)
 {
     size_t start = 0;
     bool wide;

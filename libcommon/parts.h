@@ -2,7 +2,7 @@
 #ifndef PARTS_H
 #define PARTS_H
 
-#include "scan.h"
+#include "kinds.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,7 +20,7 @@ struct parts {
 void parts_free(struct parts *l);
 
 /* str.splitlines: at every kind of line end, none after the last. */
-void parts_lines(struct parts *l, const struct scan *text);
+void parts_lines(struct parts *l, const struct kinds *text);
 /* re.split at runs of at least `least` newlines; the empty ends are parts too. */
 void parts_split(struct parts *l, const char *s, size_t n, size_t least);
 

@@ -26,7 +26,7 @@ struct phrases {
     /* A bit for the beginnings of phrases, so that others are passed by: their only word, or two.
      */
     uint64_t sieve[2][SIEVE / 64];
-    struct scan scan;
+    struct kinds scan;
     struct words_row words;
     struct buf text;
 };
@@ -50,7 +50,7 @@ void phrases_close(struct phrases *p)
     }
     free(p->v);
     free(p->place);
-    scan_free(&p->scan);
+    kinds_free(&p->scan);
     words_row_free(&p->words);
     buf_free(&p->text);
     free(p);
@@ -102,7 +102,7 @@ bool phrases_add(struct phrases *p, const char *s, size_t n)
     struct phrase x = {0};
     struct place *at;
 
-    scan_text(&p->scan, s, n);
+    kinds_text(&p->scan, s, n);
     words_read(&p->words, &p->scan);
     if (!p->words.n)
         return false;

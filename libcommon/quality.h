@@ -10,7 +10,7 @@
 #ifndef QUALITY_H
 #define QUALITY_H
 
-#include "scan.h"
+#include "look.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -62,7 +62,7 @@ struct quality *quality_open(void);
 void quality_close(struct quality *q); // NULL-safe
 
 /* The text to measure, UTF-8, borrowed until the next one. */
-void quality_text(struct quality *q, const struct scan *text);
+void quality_text(struct quality *q, struct look *text);
 /* The measure of a rule; what is looked at for it is looked at once a text. */
 double quality_value(struct quality *q, enum quality_id id);
 

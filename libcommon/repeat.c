@@ -2,6 +2,7 @@
 #include "repeat.h"
 
 #include "mem.h"
+#include "vec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,135 +51,188 @@ void repeat_free(struct repeat *r)
     *r = (struct repeat){0};
 }
 
-void repeat_sieve_clear(struct repeat_sieve *s, size_t n)
-{
-    size_t use = 8;
+/* ---- keys that stood before ---- */
 
-    while (4 * use < n) // 16 bits a key
+static void back_room(struct repeat_back *b, size_t n)
+{
+    size_t use = 256;
+
+    while (use < 6 * n)
         use *= 2;
-    if (use > s->cap) {
-        s->once = mem_resize(s->once, use, sizeof(*s->once));
-        s->twice = mem_resize(s->twice, use, sizeof(*s->twice));
-        s->cap = use;
+    if (use > b->cap_last) {
+        free(b->last);
+        b->last = mem_new(use * sizeof(*b->last));
+        b->cap_last = use;
     }
-    memset(s->once, 0, use * sizeof(*s->once));
-    memset(s->twice, 0, use * sizeof(*s->twice));
-    s->mask = 64 * use - 1;
+    memset(b->last, 0, use * sizeof(*b->last));
+    b->mask = use - 1;
+    if (n < b->cap)
+        return;
+    b->cap = 2 * n + 64;
+    b->again = mem_resize(b->again, b->cap, sizeof(*b->again));
+    b->first = mem_resize(b->first, b->cap, sizeof(*b->first));
+    b->before = mem_resize(b->before, b->cap, sizeof(*b->before));
 }
 
-void repeat_sieve_free(struct repeat_sieve *s)
+/* Numbers of keys whose places were taken. */
+static size_t taken(const struct repeat_back *b, const uint32_t *restrict key, size_t n)
 {
-    free(s->once);
-    free(s->twice);
-    *s = (struct repeat_sieve){0};
+    uint32_t *restrict last = b->last, *restrict before = b->before, *restrict again = b->again;
+    size_t mask = b->mask, some = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint32_t *p = last + (key[i] & mask), old = *p;
+
+        *p = (uint32_t)i + 1;
+        before[i] = old;
+        again[some] = (uint32_t)i;
+        some += old != 0;
+    }
+    return some;
 }
+
+size_t repeat_back_find(struct repeat_back *b, const uint32_t *key, size_t n)
+{
+    size_t some, found = 0;
+
+    back_room(b, n);
+    some = taken(b, key, n);
+    for (size_t k = 0; k < some; k++) {
+        uint32_t i = b->again[k], j = b->before[i];
+
+        while (j && key[j - 1] != key[i])
+            j = b->before[j - 1];
+        b->again[found] = i;
+        b->first[found] = j - 1;
+        found += j != 0;
+    }
+    return found;
+}
+
+void repeat_back_free(struct repeat_back *b)
+{
+    free(b->again);
+    free(b->first);
+    free(b->last);
+    free(b->before);
+    *b = (struct repeat_back){0};
+}
+
+/* ---- words ---- */
 
 void repeat_words_clear(struct repeat_words *w)
 {
-    if (!w->cap)
-        repeat_words_room(w);
-    w->sum[0] = (struct repeat_sum){0, 0};
+    repeat_words_room(w, 1);
+    w->upto[0] = 0;
     w->n = 0;
 }
 
-void repeat_words_room(struct repeat_words *w)
+void repeat_words_room(struct repeat_words *w, size_t n)
 {
-    w->cap = 2 * w->cap + 64;
-    w->sum = mem_resize(w->sum, w->cap, sizeof(*w->sum));
+    if (w->n + n + 1 <= w->cap)
+        return;
+    w->cap = 2 * (w->n + n) + 64;
+    w->hash = mem_resize(w->hash, w->cap, sizeof(*w->hash));
+    w->upto = mem_resize(w->upto, w->cap, sizeof(*w->upto));
 }
 
 void repeat_words_free(struct repeat_words *w)
 {
-    free(w->sum);
+    free(w->hash);
+    free(w->upto);
     *w = (struct repeat_words){0};
 }
 
-static uint64_t power(size_t n)
-{
-    uint64_t p = 1;
-
-    while (n--)
-        p *= BASE;
-    return p;
-}
-
-static uint64_t run_key(const struct repeat_words *w, size_t i, size_t run, uint64_t shift)
-{
-    uint64_t h = w->sum[i + run].hash - w->sum[i].hash * shift;
-
-    return h ^ h >> 32;
-}
+/* ---- runs of words ---- */
 
 static size_t run_chars(const struct repeat_words *w, size_t i, size_t run)
 {
-    return w->sum[i + run].chars - w->sum[i].chars;
+    return w->upto[i + run] - w->upto[i];
 }
 
-/* Pairs of words that may stand twice. */
+static inline uint64_t longer(uint64_t key, uint64_t hash)
+{
+    return key * BASE + hash;
+}
+
+ANY_CPU static void make_keys(uint32_t *restrict key, const uint64_t *restrict hash, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        key[i] = (uint32_t)(longer(hash[i], hash[i + 1]) >> 32);
+}
+
+/* Pairs of words that may stand twice: both of two that have one key. */
 void repeat_grams_begin(struct repeat_grams *g, const struct repeat_words *w)
 {
-    uint64_t shift = power(2), *key;
-    const struct repeat_words row = *w;
-    struct repeat_sieve sieve;
-    struct repeat_gram *again;
-    size_t n = 0;
+    size_t n, blocks = w->n / 64 + 1;
 
     g->length = 1;
     g->n_again = 0;
     if (w->n < 2)
         return;
-    repeat_sieve_clear(&g->sieve, w->n);
-    mem_grow(&g->again, &g->cap, w->n, sizeof(*g->again));
     mem_grow(&g->key, &g->cap_key, w->n, sizeof(*g->key));
-    sieve = g->sieve;
-    again = g->again;
-    key = g->key;
-    for (size_t i = 0; i + 1 < row.n; i++) {
-        key[i] = run_key(&row, i, 2, shift);
-        repeat_sieve_add(&sieve, key[i]);
+    make_keys(g->key, w->hash, w->n - 1);
+    n = repeat_back_find(&g->back, g->key, w->n - 1);
+    if (!n)
+        return;
+    mem_grow(&g->again, &g->cap, 2 * n, sizeof(*g->again));
+    mem_grow(&g->twice, &g->cap_twice, blocks, sizeof(*g->twice));
+    memset(g->twice, 0, blocks * sizeof(*g->twice));
+    for (size_t k = 0; k < n; k++) {
+        uint32_t i = g->back.again[k], j = g->back.first[k];
+
+        g->twice[i / 64] |= 1ull << i % 64;
+        g->twice[j / 64] |= 1ull << j % 64;
     }
-    for (size_t i = 0; i + 1 < row.n; i++) {
-        again[n].word = (uint32_t)i;
-        n += repeat_sieve_hit(&sieve, key[i]);
-    }
-    g->n_again = n;
+    for (size_t b = 0; b < blocks; b++)
+        for (uint64_t m = g->twice[b]; m; m &= m - 1) {
+            size_t i = 64 * b + (size_t)__builtin_ctzll(m);
+
+            g->again[g->n_again++] =
+                (struct repeat_gram){longer(w->hash[i], w->hash[i + 1]), (uint32_t)i, 0};
+        }
 }
 
 void repeat_grams_free(struct repeat_grams *g)
 {
-    repeat_sieve_free(&g->sieve);
+    repeat_back_free(&g->back);
     repeat_free(&g->table);
     free(g->again);
     free(g->key);
+    free(g->twice);
     *g = (struct repeat_grams){0};
 }
 
 /* Runs a word longer: where one begins whose two parts stand twice. */
-static void lengthen(struct repeat_grams *g)
+static void lengthen(struct repeat_grams *g, const struct repeat_words *w)
 {
     size_t n = 0;
 
-    for (size_t k = 0; k + 1 < g->n_again; k++)
-        if (g->again[k + 1].word == g->again[k].word + 1)
-            g->again[n++].word = g->again[k].word;
+    for (size_t k = 0; k + 1 < g->n_again; k++) {
+        struct repeat_gram x = g->again[k];
+
+        if (g->again[k + 1].word != x.word + 1)
+            continue;
+        x.key = longer(x.key, w->hash[x.word + g->length - 1]);
+        g->again[n++] = x;
+    }
     g->n_again = n;
 }
 
 size_t repeat_top(struct repeat_grams *g, const struct repeat_words *w)
 {
     size_t run = ++g->length, first = 0, n = 0;
-    uint64_t shift = power(run);
     uint32_t most = 1;
 
     if (w->n < run)
         return g->n_again = 0;
     if (run > 2)
-        lengthen(g);
+        lengthen(g, w);
     if (g->n_again)
         repeat_clear(&g->table, g->n_again);
     for (size_t k = 0; k < g->n_again; k++) {
         size_t i = g->again[k].word;
-        uint64_t key = run_key(w, i, run, shift);
+        uint64_t key = g->again[k].key;
         struct repeat_place *x = find(&g->table, key);
 
         if (!x->count++) {

@@ -21,72 +21,46 @@ void repeat_clear(struct repeat *r, size_t n);
 uint32_t repeat_add(struct repeat *r, uint64_t key, uint32_t number);
 void repeat_free(struct repeat *r);
 
-/* Which of many keys may stand twice, by a bit for the hash of each: all that do, and a few of
- * the others, so that most keys need no table. Zeroed is empty. */
-struct repeat_sieve {
-    uint64_t *once, *twice; // (cap) bits; mask + 1 of them are used
-    size_t cap, mask;
+/* Which of n keys stood before, found in one walk: places remember the last key that fell into
+ * each, and each key the one before it. Zeroed is empty. */
+struct repeat_back {
+    uint32_t *again, *first; // number of a key that stood before, ascending; of the nearest like it
+    uint32_t *last, *before; // of a key in a place, + 1; of the one in its place before it, + 1
+    size_t cap, cap_last, mask;
 };
-void repeat_sieve_clear(struct repeat_sieve *s, size_t n); // for n keys
-void repeat_sieve_free(struct repeat_sieve *s);
-static inline void repeat_sieve_add(struct repeat_sieve *s, uint64_t key)
-{
-    size_t i = (key & s->mask) / 64, bit = key % 64;
-    uint64_t met = s->once[i];
+size_t repeat_back_find(struct repeat_back *b, const uint32_t *key, size_t n); // how many `again`
+void repeat_back_free(struct repeat_back *b);
 
-    s->once[i] = met | 1ull << bit;
-    s->twice[i] |= (met >> bit & 1) << bit;
-}
-/* After all are there: may the key stand twice? */
-static inline bool repeat_sieve_hit(const struct repeat_sieve *s, uint64_t key)
-{
-    return s->twice[(key & s->mask) / 64] >> key % 64 & 1;
-}
-
-/* The words of a text, as sums up to each, so that every run of them is a difference. */
+/* The words of a text. Zeroed is empty. */
 struct repeat_words {
-    struct repeat_sum {
-        uint64_t hash; // polynomial over the words' hashes
-        size_t chars;
-    } * sum; // (n + 1)
+    uint64_t *hash; // (n)
+    uint32_t *upto; // (n + 1) characters of the words before
     size_t n, cap;
 };
 void repeat_words_clear(struct repeat_words *w);
-void repeat_words_room(struct repeat_words *w); // for more
+void repeat_words_room(struct repeat_words *w, size_t n); // for n more
+void repeat_words_free(struct repeat_words *w);
 static inline void repeat_words_add(struct repeat_words *w, uint64_t hash, size_t chars)
 {
-    struct repeat_sum *s;
-
     if (w->n + 2 > w->cap)
-        repeat_words_room(w);
-    s = w->sum + w->n++;
-    s[1] = (struct repeat_sum){s->hash * 0x9E3779B97F4A7C15u + hash, s->chars + chars};
+        repeat_words_room(w, 1);
+    w->hash[w->n] = hash;
+    w->upto[w->n + 1] = w->upto[w->n] + (uint32_t)chars;
+    w->n++;
 }
-/* A word, and `more` = 0 or 1 single character behind it as one more. */
-static inline void repeat_words_two(struct repeat_words *w, uint64_t hash, size_t chars,
-                                    uint64_t mark, size_t more)
-{
-    struct repeat_sum *s;
-
-    if (w->n + 3 > w->cap)
-        repeat_words_room(w);
-    s = w->sum + w->n;
-    s[1] = (struct repeat_sum){s->hash * 0x9E3779B97F4A7C15u + hash, s->chars + chars};
-    s[2] = (struct repeat_sum){s[1].hash * 0x9E3779B97F4A7C15u + mark, s[1].chars + 1};
-    w->n += 1 + more;
-}
-void repeat_words_free(struct repeat_words *w);
 
 /* Runs of words by their length, ascending from 2: a run is repeated only if the two runs in it
  * that are a word shorter are, so that those of one length leave few of the next. */
 struct repeat_grams {
-    struct repeat_sieve sieve;
+    struct repeat_back back;
     struct repeat table;
     struct repeat_gram {
+        uint64_t key;
         uint32_t word, at; // where the run begins, ascending; its place in the table
     } * again;             // (n_again) runs of `length` words that stand twice in the text
-    size_t length, n_again, cap, cap_key;
-    uint64_t *key; // (cap_key) of pairs
+    size_t length, n_again, cap, cap_key, cap_twice;
+    uint32_t *key;   // (cap_key) of pairs
+    uint64_t *twice; // (cap_twice) bits of words at which a pair begins that may stand twice
 };
 void repeat_grams_begin(struct repeat_grams *g, const struct repeat_words *w);
 void repeat_grams_free(struct repeat_grams *g);

@@ -12,7 +12,7 @@
 enum { AT_ONCE = 8 };
 
 /* A block's bits: those of words, or those that are no space. */
-static inline uint64_t block(const struct scan *x, size_t b, int words)
+static inline uint64_t block(const struct kinds *x, size_t b, int words)
 {
     return words ? x->word[b] | x->high[b] : ~x->space[b];
 }
@@ -31,7 +31,7 @@ WIDE static inline uint32_t *places(uint32_t *to, uint64_t m, uint32_t base)
     return to + n;
 }
 
-WIDE static size_t runs_wide(struct runs *r, const struct scan *x, int words)
+WIDE static size_t runs_wide(struct runs *r, const struct kinds *x, int words)
 {
     uint32_t *begin = r->begin, *end = r->end;
     uint64_t carry = 0;
@@ -48,7 +48,7 @@ WIDE static size_t runs_wide(struct runs *r, const struct scan *x, int words)
 #endif
 
 /* The last byte of the last block is behind the text, so that every run ends. */
-static size_t runs_plain(struct runs *r, const struct scan *x, int words)
+static size_t runs_plain(struct runs *r, const struct kinds *x, int words)
 {
     uint64_t carry = 0;
     size_t n = 0;
@@ -68,7 +68,7 @@ static size_t runs_plain(struct runs *r, const struct scan *x, int words)
     return n;
 }
 
-static void find(struct runs *r, const struct scan *x, int words)
+static void find(struct runs *r, const struct kinds *x, int words)
 {
     size_t most = x->n / 2 + 1 + AT_ONCE;
 
@@ -86,12 +86,12 @@ static void find(struct runs *r, const struct scan *x, int words)
     r->n = runs_plain(r, x, words);
 }
 
-void runs_words(struct runs *r, const struct scan *x)
+void runs_words(struct runs *r, const struct kinds *x)
 {
     find(r, x, 1);
 }
 
-void runs_spans(struct runs *r, const struct scan *x)
+void runs_spans(struct runs *r, const struct kinds *x)
 {
     find(r, x, 0);
 }

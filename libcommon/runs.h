@@ -2,7 +2,7 @@
 #ifndef RUNS_H
 #define RUNS_H
 
-#include "scan.h"
+#include "kinds.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -12,8 +12,8 @@ struct runs {
     uint32_t *begin, *end; // (n)
     size_t n, cap;
 };
-void runs_words(struct runs *r, const struct scan *x); // of `word` and `high`
-void runs_spans(struct runs *r, const struct scan *x); // between `space`
+void runs_words(struct runs *r, const struct kinds *x); // of `word` and `high`
+void runs_spans(struct runs *r, const struct kinds *x); // between `space`
 void runs_free(struct runs *r);
 
 #endif

@@ -3,7 +3,6 @@
 #define SCAN_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 /* Bytes at the front of s[0..n) that stand for themselves in a JSON string: ASCII, no control,
  * quotation mark or backslash. */
@@ -23,21 +22,5 @@ size_t scan_letters(const char *s, size_t n); // letters of ASCII
 size_t scan_chunks(const char *s, size_t n);  // runs of bytes above 32
 /* Copy with A-Z in lower case and, with `spaces`, \t \n \r as spaces. */
 void scan_lower(char *to, const char *s, size_t n, int spaces);
-
-/* A text's bytes by kind, a bit each: bit i % 64 of word i / 64. What is behind the text is space.
- */
-struct scan {
-    const char *s; // (n) borrowed
-    size_t n, blocks;
-    uint64_t *word, *high, *space, *line; // (blocks) letters and digits of ASCII; beyond it; 9-13
-                                          // and 28-32; ends of lines among them: 10-13, 28-30
-    size_t cap;
-    int ascii; // all of it
-};
-void scan_text(struct scan *x, const char *s, size_t n); // zeroed is empty
-void scan_free(struct scan *x);
-
-/* Is a bit set of from..to-1? */
-int scan_any(const uint64_t *bits, size_t from, size_t to);
 
 #endif

@@ -7,6 +7,7 @@
 #include "fence.h"
 #include "file.h"
 #include "json.h"
+#include "kinds.h"
 #include "lang.h"
 #include "mem.h"
 #include "phrases.h"
@@ -321,7 +322,7 @@ static int by_quality(struct trial_desk *d, const struct rule *x, struct look *t
     double value;
 
     if (d->measured != text) {
-        quality_text(d->quality, look_scan(text));
+        quality_text(d->quality, text);
         d->measured = text;
     }
     value = quality_value(d->quality, id);
@@ -433,7 +434,7 @@ int trial_text(const struct trial *t, struct trial_desk *d, int i, struct look *
     case RULE_SCRIPT:
         return by_script(&t->aid[i], text, v);
     case RULE_MAX_REPEAT:
-        share = fault_repetition_of(d->fault, look_words(text));
+        share = fault_repetition_of(d->fault, text);
         return share > x->limit ? drop_num(v, share, x->limit) : 0;
     case RULE_REFUSALS:
         found = fault_refusal_of(d->fault, look_words(text));

@@ -3,7 +3,9 @@
 
 #include "hash.h"
 #include "mem.h"
+#include "scan.h"
 #include "utf8.h"
+#include "vec.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -115,15 +117,74 @@ bool words_next(const char *s, size_t n, size_t *at, struct buf *w)
 
 /* ---- all words of a text ---- */
 
-static const uint64_t BASE = 0x9E3779B97F4A7C15u;
+static const uint64_t BASE = 0x9E3779B97F4A7C15u, MIX = 0xBF58476D1CE4E5B9u;
 
-uint64_t words_shift(size_t len)
+/* Pairs one behind the other, the last over the one before when the length is odd. */
+static inline size_t next_pair(size_t k, size_t len)
 {
-    uint64_t p = 1;
+    return k + 1 < len ? k : k - 1;
+}
 
-    while (len--)
-        p *= BASE;
-    return p;
+static inline uint64_t mixed(uint64_t h, size_t len)
+{
+    return (h ^ h >> 29) * MIX + len; // runs of two lengths are two hashes
+}
+
+uint64_t words_run(const struct words_row *w, size_t i, size_t len)
+{
+    uint64_t h = len > 1 ? w->pair[i] : w->hash[i];
+
+    for (size_t k = 2; k < len; k += 2)
+        h = h * MIX + w->pair[i + next_pair(k, len)];
+    return mixed(h, len);
+}
+
+ANY_CPU static void add_pairs(uint64_t *key, const uint64_t *pair, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        key[i] = key[i] * MIX + pair[i];
+}
+
+ANY_CPU static void mix_all(uint64_t *key, size_t n, size_t len)
+{
+    for (size_t i = 0; i < n; i++)
+        key[i] = mixed(key[i], len);
+}
+
+void words_runs(const struct words_row *w, size_t i, size_t n, size_t len, uint64_t *key)
+{
+    memcpy(key, (len > 1 ? w->pair : w->hash) + i, n * sizeof(*key));
+    for (size_t k = 2; k < len; k += 2)
+        add_pairs(key, w->pair + i + next_pair(k, len), n);
+    mix_all(key, n, len);
+}
+
+ANY_CPU static void make_pairs(uint64_t *restrict pair, const uint64_t *restrict hash, size_t n)
+{
+    for (size_t i = 0; i + 1 < n; i++)
+        pair[i] = hash[i] * BASE + hash[i + 1];
+}
+
+static inline uint32_t three_of(const uint64_t *h)
+{
+    uint64_t x = hash_fold(3 ^ h[0], MIX);
+
+    x = hash_fold(x ^ h[1], MIX);
+    x = hash_fold(x ^ h[2], MIX);
+    return (uint32_t)(x ^ x >> 32);
+}
+
+uint32_t words_three(const uint64_t *hash)
+{
+    return three_of(hash);
+}
+
+void words_threes(const struct words_row *w, uint32_t *three)
+{
+    const uint64_t *hash = w->hash;
+
+    for (size_t i = 0; i + 2 < w->n; i++)
+        three[i] = three_of(hash + i);
 }
 
 uint64_t words_hash(const char *word, size_t n)
@@ -137,7 +198,7 @@ static void room(struct words_row *w, size_t n)
         return;
     w->cap = 2 * n + 64;
     w->hash = mem_resize(w->hash, w->cap, sizeof(*w->hash));
-    w->sum = mem_resize(w->sum, w->cap, sizeof(*w->sum));
+    w->pair = mem_resize(w->pair, w->cap, sizeof(*w->pair));
     w->begin = mem_resize(w->begin, w->cap, sizeof(*w->begin));
     w->end = mem_resize(w->end, w->cap, sizeof(*w->end));
 }
@@ -147,7 +208,6 @@ static inline void add(struct words_row *w, uint64_t hash, size_t begin, size_t 
     size_t k = w->n++;
 
     w->hash[k] = hash;
-    w->sum[k + 1] = w->sum[k] * BASE + hash;
     w->begin[k] = (uint32_t)begin;
     w->end[k] = (uint32_t)end;
 }
@@ -162,7 +222,7 @@ static bool may_be_mark(const char *s, size_t n)
 }
 
 /* A run of letters, digits and bytes beyond ASCII: no word goes beyond it. */
-static void add_wide(struct words_row *w, const struct scan *t, size_t begin, size_t end)
+static void add_wide(struct words_row *w, const struct kinds *t, size_t begin, size_t end)
 {
     size_t at = begin;
 
@@ -184,29 +244,27 @@ static void add_wide(struct words_row *w, const struct scan *t, size_t begin, si
 }
 
 /* Runs first..last-1 are words of ASCII. */
-static void add_plain(struct words_row *w, const struct scan *t, size_t first, size_t last)
+static void add_plain(struct words_row *w, const struct kinds *t, size_t first, size_t last)
 {
     const uint32_t *begin = w->runs.begin + first, *end = w->runs.end + first;
     size_t n = last - first;
-    uint64_t *hash, *to, sum;
+    const char *s = t->s;
+    size_t all = t->n;
+    uint64_t *hash;
 
     room(w, w->n + n + 1);
     hash = w->hash + w->n;
-    to = w->sum + w->n;
-    sum = *to;
     for (size_t k = 0; k < n; k++) {
         size_t at = begin[k];
 
-        hash[k] = hash_word(t->s + at, end[k] - at, t->n - at, 0x20);
-        sum = sum * BASE + hash[k];
-        to[k + 1] = sum;
+        hash[k] = hash_word(s + at, end[k] - at, all - at, 0x20);
     }
     memcpy(w->begin + w->n, begin, n * sizeof(*begin));
     memcpy(w->end + w->n, end, n * sizeof(*end));
     w->n += n;
 }
 
-void words_read(struct words_row *w, const struct scan *t)
+void words_read(struct words_row *w, const struct kinds *t)
 {
     const struct runs *r = &w->runs;
     size_t done = 0;
@@ -214,21 +272,21 @@ void words_read(struct words_row *w, const struct scan *t)
     runs_words(&w->runs, t);
     w->n = 0;
     room(w, 2);
-    w->sum[0] = 0;
     for (size_t k = 0; !t->ascii && k < r->n; k++) {
-        if (!scan_any(t->high, r->begin[k], r->end[k]))
+        if (!kinds_any(t->high, r->begin[k], r->end[k]))
             continue;
         add_plain(w, t, done, k);
         add_wide(w, t, r->begin[k], r->end[k]);
         done = k + 1;
     }
     add_plain(w, t, done, r->n);
+    make_pairs(w->pair, w->hash, w->n);
 }
 
 void words_row_free(struct words_row *w)
 {
     free(w->hash);
-    free(w->sum);
+    free(w->pair);
     free(w->begin);
     free(w->end);
     runs_free(&w->runs);

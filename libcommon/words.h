@@ -8,8 +8,8 @@
 #define WORDS_H
 
 #include "buf.h"
+#include "kinds.h"
 #include "runs.h"
-#include "scan.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,22 +23,20 @@ bool words_next(const char *s, size_t n, size_t *at, struct buf *w);
 struct words_row {
     size_t n, cap;
     uint64_t *hash;        // (n) two words are taken for the same when their hashes are
-    uint64_t *sum;         // (n + 1) of the hashes before: words_run
+    uint64_t *pair;        // (n - 1) of a word and the next
     uint32_t *begin, *end; // (n) in the text, which has fewer than 4 GiB
+    struct runs runs;      // of letters, digits and bytes beyond ASCII: of ASCII the words
     struct buf one;
-    struct runs runs;
 };
-void words_read(struct words_row *w, const struct scan *text);
+void words_read(struct words_row *w, const struct kinds *text);
 void words_row_free(struct words_row *w);
 
-/* The run of `len` words from word i on as a hash. `shift` is words_shift(len). */
-uint64_t words_shift(size_t len);
-static inline uint64_t words_run(const struct words_row *w, size_t i, size_t len, uint64_t shift)
-{
-    uint64_t h = w->sum[i + len] - w->sum[i] * shift;
-
-    return (h ^ h >> 29) * 0xBF58476D1CE4E5B9u + len; // runs of two lengths are two hashes
-}
+/* The run of `len` > 0 words from word i on as a hash; the same for n <= 64 words from i on. */
+uint64_t words_run(const struct words_row *w, size_t i, size_t len);
+void words_runs(const struct words_row *w, size_t i, size_t n, size_t len, uint64_t *key);
+/* Each run of three words as a hash of 32 bits: (n - 2). */
+void words_threes(const struct words_row *w, uint32_t *three);
+uint32_t words_three(const uint64_t *hash);
 uint64_t words_hash(const char *word, size_t n); // of one word in lower case
 
 /* Append " one two three ": the words between single spaces, or " " when there is none. Two

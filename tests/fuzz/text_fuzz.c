@@ -19,9 +19,9 @@
 static void measure(const char *s, size_t n)
 {
     struct quality *q = quality_open();
-    struct scan t = {0};
+    struct look t = {0};
 
-    scan_text(&t, s, n);
+    look_text(&t, s, n);
     quality_text(q, &t);
     for (int i = QUALITY_N - 1; i >= 0; i--) {
         double v = quality_value(q, (enum quality_id)i);
@@ -29,7 +29,7 @@ static void measure(const char *s, size_t n)
         assert(isnan(v) || (isfinite(v) && v >= 0));
     }
     quality_close(q);
-    scan_free(&t);
+    look_free(&t);
 }
 
 static void personal(const char *s, size_t n)

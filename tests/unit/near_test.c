@@ -87,7 +87,7 @@ static int meet_text(struct near *x, const char *s, size_t n, const char *id, ui
 
     look_text(&l, s, n);
     minhash_begin(&set);
-    minhash_add(&set, look_words(&l));
+    minhash_add(&set, look_words(&l), look_threes(&l));
     minhash_end(&set, hash_bytes(s, n).lo);
     near_keys(x, &set, key);
     rc = near_meet(x, &set, key, id, run, hit, e);

@@ -22,11 +22,11 @@ static void build(const char *const *piece, const struct json *j, struct buf *te
 }
 
 /* Rules broken by the text, as bits in the order of the file, which is that of enum quality_id. */
-static int64_t broken(struct quality *q, struct scan *t, const struct buf *text)
+static int64_t broken(struct quality *q, struct look *t, const struct buf *text)
 {
     int64_t bits = 0;
 
-    scan_text(t, text->p, text->n);
+    look_text(t, text->p, text->n);
     quality_text(q, t);
     for (int i = QUALITY_N - 1; i >= 0; i--) { // any order of asking
         const struct quality_rule *r = &quality_rules[i];
@@ -45,7 +45,7 @@ static void goldens(void)
     struct quality *q = quality_open();
     struct arena mem = {0}, one = {0};
     struct buf text = {0};
-    struct scan t = {0};
+    struct look t = {0};
     struct json head, j;
     char *line = NULL;
     size_t cap = 0, n = 0;
@@ -82,19 +82,19 @@ static void goldens(void)
     arena_free(&mem);
     arena_free(&one);
     buf_free(&text);
-    scan_free(&t);
+    look_free(&t);
     quality_close(q);
 }
 
 static double value_of(struct quality *q, const char *s, size_t n, enum quality_id id)
 {
-    struct scan t = {0};
+    struct look t = {0};
     double v;
 
-    scan_text(&t, s, n);
+    look_text(&t, s, n);
     quality_text(q, &t);
     v = quality_value(q, id);
-    scan_free(&t);
+    look_free(&t);
     return v;
 }
 

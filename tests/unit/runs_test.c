@@ -36,7 +36,7 @@ int main(void)
     static const char some[] = "abzAZ09 \n\t.,\x80\xFF   a1\x1C\x0B-";
     struct rng g = rng_stream(3, 1, 2);
     struct runs words = {0}, spans = {0};
-    struct scan x = {0};
+    struct kinds x = {0};
     bool same = true;
 
     for (uint64_t k = 0; k < 4000; k++) {
@@ -52,7 +52,7 @@ int main(void)
             rng_quad(&g, k, 1 + (uint32_t)i, w);
             s[i] = some[w[0] % kinds];
         }
-        scan_text(&x, s, n);
+        kinds_text(&x, s, n);
         runs_words(&words, &x);
         runs_spans(&spans, &x);
         same = same && agree(&words, s, n, true) && agree(&spans, s, n, false);
@@ -60,7 +60,7 @@ int main(void)
     }
     TEST("runs of words and between spaces");
     CHECK(same);
-    scan_free(&x);
+    kinds_free(&x);
     runs_free(&words);
     runs_free(&spans);
     return test_end();

@@ -1,7 +1,9 @@
 /* scan_test.c - bytes of a kind, against a loop over single bytes. */
+#include "kinds.h"
 #include "rng.h"
 #include "scan.h"
 #include "test.h"
+#include "utf8.h"
 
 #include <ctype.h>
 #include <stdbool.h>
@@ -43,14 +45,33 @@ static bool is_stop(unsigned char c)
     return c == '.' || c == '!' || c == '?';
 }
 
+/* Does a Hangul syllable or one of Han 4E00-9FA5 begin here? */
+static bool is_single(const char *s, size_t n)
+{
+    uint32_t cp = 0;
+
+    return utf8_get(s, n, &cp) == 3 &&
+           ((cp >= 0xAC00 && cp <= 0xD7A3) || (cp >= 0x4E00 && cp <= 0x9FA5));
+}
+
+static size_t count_high(const char *s, size_t n)
+{
+    size_t k = 0;
+
+    while (n--)
+        k += (unsigned char)*s++ >= 128;
+    return k;
+}
+
 static bool agree(const char *s, size_t n)
 {
-    size_t chars = 0, letters = 0, chunks = 0, pair = 0;
+    size_t chars = 0, letters = 0, chunks = 0, pair = 0, hangul = 0, singles = 0, high = 0;
+    size_t odd = 0, sign = 0;
     char *low = malloc(n + 1), *gaps = malloc(n + 1);
-    struct scan x = {0};
-    bool same = true;
+    struct kinds x = {0};
+    bool same = true, three = false;
 
-    scan_text(&x, s, n);
+    kinds_text(&x, s, n);
     scan_lower(low, s, n, 0);
     scan_lower(gaps, s, n, 1);
     for (size_t i = 0; i < n; i++) {
@@ -66,8 +87,19 @@ static bool agree(const char *s, size_t n)
                (x.space[i / 64] >> i % 64 & 1) == is_space(c) &&
                (x.line[i / 64] >> i % 64 & 1) == ((c >= 10 && c <= 13) || (c >= 28 && c <= 30)) &&
                low[i] == lower && gaps[i] == (c == '\n' || c == '\t' || c == '\r' ? ' ' : lower) &&
-               scan_any(x.high, i, i + 1) == (c >= 128);
+               kinds_any(x.high, i, i + 1) == (c >= 128) &&
+               (x.upper[i / 64] >> i % 64 & 1) == (c >= 'A' && c <= 'Z') &&
+               (x.newline[i / 64] >> i % 64 & 1) == (c == '\n') &&
+               (x.stop[i / 64] >> i % 64 & 1) == is_stop(c) &&
+               (x.single[i / 64] >> i % 64 & 1) == is_single(s + i, n - i);
+        hangul += is_single(s + i, n - i) && c >= 0xEA;
+        singles += is_single(s + i, n - i);
+        high += c >= 128;
+        odd += c == '[' || c == '{';
+        sign += c == '#' || c == '<';
     }
+    same = same && x.n_hangul == hangul && x.n_han == singles - hangul && x.n_high == high &&
+           x.easy == (high == 3 * singles) && x.odd == (odd > 0) && x.sign == (sign > 0);
     for (size_t i = n; i < 64 * x.blocks; i++)
         same = same && x.space[i / 64] >> i % 64 & 1;
     while (pair + 2 <= n && memcmp(s + pair, "##", 2) != 0 && memcmp(s + pair, "mp", 2) != 0)
@@ -78,12 +110,26 @@ static bool agree(const char *s, size_t n)
            scan_stop(s, n) == first(s, n, is_stop) && scan_pairs(s, n, "##mp") == pair &&
            scan_chars(s, n) == chars && scan_letters(s, n) == letters &&
            scan_chunks(s, n) == chunks && x.ascii == (scan_ascii(s, n) == n) &&
-           scan_any(x.high, 0, n) == (scan_ascii(s, n) < n);
+           kinds_any(x.high, 0, n) == (scan_ascii(s, n) < n);
     for (size_t from = 0; from < n; from += 13)
         for (size_t to = from; to <= n; to += 17)
-            same = same &&
-                   scan_any(x.high, from, to) == (first(s + from, to - from, is_high) < to - from);
-    scan_free(&x);
+            same =
+                same &&
+                kinds_any(x.high, from, to) == (first(s + from, to - from, is_high) < to - from) &&
+                kinds_count(x.high, from, to) == count_high(s + from, to - from);
+    for (size_t at = 0; at < n; at += 7) {
+        size_t back = at;
+
+        while (back && !is_space((unsigned char)s[back - 1]))
+            back--;
+        same = same && kinds_next(x.space, at) == at + first(s + at, n - at, is_space) &&
+               kinds_after_last(x.space, at) == back;
+    }
+    for (size_t at = 0; at + 3 <= n; at++)
+        three = three || (is_stop((unsigned char)s[at]) && is_stop((unsigned char)s[at + 1]) &&
+                          is_stop((unsigned char)s[at + 2]));
+    same = same && kinds_three(x.stop, x.blocks) == three;
+    kinds_free(&x);
     free(low);
     free(gaps);
     return same;
@@ -102,8 +148,10 @@ int main(void)
         for (size_t i = 0; i < n; i++) {
             uint32_t x = rng_below(&r, k, (uint32_t)i + 1, 1 << 16);
 
-            s[i] = k % 3 == 0   ? (char)x
-                   : k % 3 == 1 ? "abcXYZ mp##\n. "[x % 14]
+            s[i] = k % 4 == 3
+                       ? (i % 3 == k / 4 % 3 ? (char)(0xE3 + x % 12) : (char)(0x80 + x / 16 % 66))
+                   : k % 3 == 0 ? (char)x
+                   : k % 3 == 1 ? "abcXYZ mp##\n. [{<!"[x % 18]
                                 : (char)('a' + (int)(x < 500 ? x : x % 26));
         }
         bad += !agree(s, n);

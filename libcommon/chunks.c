@@ -1,0 +1,387 @@
+/* chunks.c - a text's words as its quality is measured by. */
+#include "chunks.h"
+
+#include "hash.h"
+#include "parts.h"
+#include "scan.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utf8proc.h>
+
+// clang-format off
+/* the be to of and that have with, each at the place that stop_bit finds it by. */
+static const char stop_words[8][5] = {"be", "that", "the", "of", "with", "to", "have", "and"};
+
+/* Unicode's Sentence_Terminal, the characters of the basic plane. */
+static const uint16_t terminals[][2] = {
+    {0x0021, 0x0021}, {0x002E, 0x002E}, {0x003F, 0x003F}, {0x0589, 0x0589}, {0x061D, 0x061F},
+    {0x06D4, 0x06D4}, {0x0700, 0x0702}, {0x07F9, 0x07F9}, {0x0837, 0x0839}, {0x083D, 0x083E},
+    {0x0964, 0x0965}, {0x104A, 0x104B}, {0x1362, 0x1362}, {0x1367, 0x1368}, {0x166E, 0x166E},
+    {0x1735, 0x1736}, {0x17D4, 0x17D6}, {0x1803, 0x1803}, {0x1809, 0x1809}, {0x1944, 0x1945},
+    {0x1AA8, 0x1AAB}, {0x1B5A, 0x1B5B}, {0x1B5E, 0x1B5F}, {0x1C3B, 0x1C3C}, {0x1C7E, 0x1C7F},
+    {0x203C, 0x203D}, {0x2047, 0x2049}, {0x2E2E, 0x2E2E}, {0x2E3C, 0x2E3C}, {0x3002, 0x3002},
+    {0xA4FF, 0xA4FF}, {0xA60E, 0xA60F}, {0xA6F3, 0xA6F3}, {0xA6F7, 0xA6F7}, {0xA876, 0xA877},
+    {0xA8CE, 0xA8CF}, {0xA92F, 0xA92F}, {0xA9C8, 0xA9C9}, {0xAA5D, 0xAA5F}, {0xAAF0, 0xAAF1},
+    {0xABEB, 0xABEB}, {0xFE52, 0xFE52}, {0xFE56, 0xFE57}, {0xFF01, 0xFF01}, {0xFF0E, 0xFF0E},
+    {0xFF1F, 0xFF1F}, {0xFF61, 0xFF61}};
+/* With those, with ASCII's punctuation and with the controls: what makes no word by itself. */
+static const uint16_t marks[] = {
+    0x00AB, 0x00B4, 0x00BB, 0x2013, 0x2014, 0x2019, 0x201C, 0x201D, 0x201E, 0x2026,
+    0x2236, 0x2501, 0x25BA, 0x3001, 0x3008, 0x3009, 0x300A, 0x300B, 0x300C, 0x300D,
+    0x3010, 0x3011, 0xFF05, 0xFF08, 0xFF09, 0xFF0C, 0xFF11, 0xFF1A, 0xFF1B, 0xFF5E};
+// clang-format on
+
+/* The letters of the largest scripts that are not Latin. */
+static inline bool is_common(uint32_t cp)
+{
+    return (cp >= 0xAC00 && cp <= 0xD7A3) || (cp >= 0x4E00 && cp <= 0x9FA5);
+}
+
+/* Is one of them there? A look at the bytes that tells most. */
+static inline bool is_common_at(const char *s, size_t n)
+{
+    unsigned char a = (unsigned char)*s, b = n >= 3 ? (unsigned char)s[1] : 0;
+
+    return ((a >= 0xE5 && a <= 0xE8) || a == 0xEB || a == 0xEC || (a == 0xEA && b >= 0xB0)) &&
+           (b & 0xC0) == 0x80 && ((unsigned char)s[2] & 0xC0) == 0x80;
+}
+
+static bool is_punct(uint32_t cp)
+{
+    if (is_common(cp))
+        return false;
+    if (cp < 0x80)
+        return cp < 33 || cp == 127 ||
+               !((cp >= '0' && cp <= '9') || ((cp | 32) >= 'a' && (cp | 32) <= 'z'));
+    const char *c = utf8proc_category_string((utf8proc_int32_t)cp);
+    return *c == 'P' || (c[0] == 'C' && c[1] == 'c');
+}
+
+bool chunks_is_terminal(uint32_t cp)
+{
+    for (size_t i = 0; i < sizeof(terminals) / sizeof(*terminals) && cp >= terminals[i][0]; i++)
+        if (cp <= terminals[i][1])
+            return true;
+    return false;
+}
+
+static bool is_mark(uint32_t cp)
+{
+    if (is_common(cp))
+        return false;
+    if (cp < 0xA0)
+        return cp < 0x80 ? is_punct(cp) : true;
+    for (size_t i = 0; i < sizeof(marks) / sizeof(*marks) && cp >= marks[i]; i++)
+        if (cp == marks[i])
+            return true;
+    return chunks_is_terminal(cp);
+}
+
+static bool is_letter(uint32_t cp)
+{
+    if (is_common(cp))
+        return true;
+    if (cp < 0x80)
+        return (cp | 32) >= 'a' && (cp | 32) <= 'z';
+    return *utf8proc_category_string((utf8proc_int32_t)cp) == 'L';
+}
+
+/* Four bytes as a number, the first the least. */
+static inline uint32_t least_first(uint32_t v)
+{
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    return __builtin_bswap32(v);
+#else
+    return v;
+#endif
+}
+
+/* The stop word that n bytes are, of which `room` can be read, as a bit, or 0. */
+static inline unsigned stop_bit(const char *p, size_t n, size_t room)
+{
+    static const uint32_t bits[8] = {0, 0, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF};
+    uint32_t v = 0, w, i;
+
+    if (room >= 4)
+        memcpy(&v, p, 4);
+    else
+        memcpy(&v, p, n);
+    v = least_first(v) & bits[n < 5 ? n : 5]; // 0 is none of them
+    i = v * 0x6EC9D287u >> 29;
+    memcpy(&w, stop_words[i], 4);
+    return (unsigned)(v == least_first(w)) << i;
+}
+
+static void add_word(struct chunks *c, const char *p, size_t n)
+{
+    bool solid = false, letter = false;
+    size_t chars = 0;
+    uint32_t cp;
+
+    for (size_t i = 0; i < n; chars++) {
+        if (is_common_at(p + i, n - i)) {
+            solid = letter = true;
+            i += 3;
+            continue;
+        }
+        i += (size_t)parts_char(p + i, n - i, &cp);
+        solid = solid || !is_mark(cp);
+        letter = letter || is_letter(cp);
+    }
+    repeat_words_add(&c->words, hash_word(p, n, c->t->n - (size_t)(p - c->t->s), 0), chars);
+    c->solid += solid;
+    c->solid_chars += solid ? chars : 0;
+    c->lettered += letter;
+    c->stops |= stop_bit(p, n, c->t->n - (size_t)(p - c->t->s));
+}
+
+/* Bytes of the punctuation at the front of s[0..n) that make one word: a run of full stops or
+ * one character; 0 when there is none. */
+static size_t front(const char *s, size_t n)
+{
+    uint32_t cp;
+    size_t k = 0;
+    int len;
+
+    if (is_common_at(s, n))
+        return 0;
+    len = parts_char(s, n, &cp);
+    if (!is_punct(cp))
+        return 0;
+    while (k < n && s[k] == '.')
+        k++;
+    return k ? k : (size_t)len;
+}
+
+/* The same at the end. */
+static size_t back(const char *s, size_t n)
+{
+    size_t k = 0, len = 1;
+    uint32_t cp;
+
+    if (n >= 3 && is_common_at(s + n - 3, 3))
+        return 0;
+    while (len < n && ((unsigned char)s[n - len] & 0xC0) == 0x80)
+        len++;
+    parts_char(s + n - len, len, &cp);
+    if (!is_punct(cp))
+        return 0;
+    while (k < n && s[n - 1 - k] == '.')
+        k++;
+    return k ? k : len;
+}
+
+/* What stands between two spaces, as words. */
+static void add_chunk(struct chunks *c, const char *p, size_t n)
+{
+    size_t k, end;
+
+    while (n && (k = front(p, n))) {
+        add_word(c, p, k);
+        p += k;
+        n -= k;
+    }
+    for (end = n; end && (k = back(p, end));)
+        end -= k;
+    if (end)
+        add_word(c, p, end);
+    for (p += end, n -= end; n; p += k, n -= k) {
+        k = front(p, n);
+        k = k ? k : n; // bytes that are no UTF-8
+        add_word(c, p, k);
+    }
+}
+
+/* A chunk with characters beyond ASCII, of which some may be spaces: these begin with C2, E1, E2 or
+ * E3, as no other character goes on. */
+static void add_wide(struct chunks *c, size_t start, size_t end)
+{
+    for (size_t at = start; at < end; at++) {
+        unsigned char b = (unsigned char)c->t->s[at];
+        uint32_t cp;
+        size_t len;
+
+        if (b != 0xC2 && (b < 0xE1 || b > 0xE3))
+            continue;
+        len = (size_t)parts_char(c->t->s + at, end - at, &cp);
+        if (!parts_is_space(cp))
+            continue;
+        if (at > start)
+            add_chunk(c, c->t->s + start, at - start);
+        start = at + len;
+        at = start - 1;
+    }
+    if (end > start)
+        add_chunk(c, c->t->s + start, end - start);
+}
+
+/* Where a text's words are simple, all that need be known of a run of letters is where it is. */
+struct walk {
+    const struct kinds *t;
+    const struct runs *r;
+    const uint64_t *hash;   // (r->n) of runs, in lower case; NULL: not known
+    size_t run;             // the next
+    size_t upper, upper_at; // the next capital, or the end of the text; its block
+    uint64_t upper_left;    // capitals of the block behind it
+};
+
+static void next_upper(struct walk *w, size_t from)
+{
+    const struct kinds *t = w->t;
+
+    while (w->upper < from) {
+        while (!w->upper_left && w->upper_at + 1 < t->blocks)
+            w->upper_left = t->upper[++w->upper_at];
+        if (!w->upper_left) {
+            w->upper = SIZE_MAX;
+            return;
+        }
+        w->upper = 64 * w->upper_at + (size_t)__builtin_ctzll(w->upper_left);
+        w->upper_left &= w->upper_left - 1;
+    }
+}
+
+/* Bytes of a run that are digits only have none beyond '9'. */
+static inline bool has_letter(const char *p, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n && (unsigned char)p[i] <= '9')
+        i++;
+    return i < n;
+}
+
+/* Is a byte of ASCII that stands behind a run of letters or digits a word of its own? */
+static inline size_t is_own(unsigned char c)
+{
+    static const uint64_t space = 0x1F0003E00u; // 9-13, 28-32
+
+    return c > 32 || !(space >> c & 1);
+}
+
+/* The runs that begin before `to`: "word" or "word," all. */
+static void add_simple(struct chunks *c, struct walk *w, size_t to)
+{
+    const struct kinds *t = w->t;
+    const struct runs r = *w->r;
+    const char *s = t->s;
+    size_t k = w->run, n = c->words.n, all = t->n, chars, lettered = 0, solid_chars = 0;
+    unsigned stops = 0;
+    uint64_t *hash;
+    uint32_t *upto;
+
+    repeat_words_room(&c->words, 2 * (r.n - k) + 2);
+    hash = c->words.hash;
+    upto = c->words.upto;
+    chars = upto[n];
+    for (; k < r.n && r.begin[k] < to; k++) {
+        size_t at = r.begin[k], end = r.end[k], len = end - at, more;
+        unsigned char behind = end < all ? (unsigned char)s[end] : ' ';
+
+        if (!w->hash) {
+            hash[n] = hash_word(s + at, len, all - at, 0);
+        } else {
+            hash[n] = w->hash[k];
+            if (w->upper < end) {
+                hash[n] = hash_word(s + at, len, all - at, 0);
+                next_upper(w, end);
+            }
+        }
+        stops |= stop_bit(s + at, len, all - at);
+        lettered += (unsigned char)s[at] > '9' || has_letter(s + at, len);
+        if (!t->ascii)
+            len -= 2 * kinds_count(t->single, at, end);
+        solid_chars += len;
+        chars += len;
+        more = is_own(behind);
+        hash[n + 1] = c->mark[behind & 0x7F];
+        upto[n + 1] = (uint32_t)chars;
+        upto[n + 2] = (uint32_t)chars + 1;
+        chars += more;
+        n += 1 + more;
+    }
+    c->words.n = n;
+    c->solid += k - w->run;
+    c->solid_chars += solid_chars;
+    c->lettered += lettered;
+    c->stops |= stops;
+    w->run = k;
+}
+
+/* What in block b is neither of a run nor the one byte behind it before a space. */
+static uint64_t odd_of(const struct kinds *t, size_t b)
+{
+    uint64_t run = t->word[b] | t->high[b], no_space = ~t->space[b];
+    uint64_t behind = run << 1 | (b ? (t->word[b - 1] | t->high[b - 1]) >> 63 : 0);
+    uint64_t before = t->space[b] >> 1 | (b + 1 < t->blocks ? t->space[b + 1] : 1) << 63;
+
+    return no_space & ~run & ~(behind & before);
+}
+
+/* Text of ASCII and of scripts whose characters are letters all. */
+static void add_easy(struct chunks *c, const struct kinds *t, const struct words_row *row)
+{
+    struct walk w = {.t = t, .r = &row->runs, .hash = t->ascii ? row->hash : NULL};
+    size_t done = 0;
+
+    w.upper_left = t->upper[0];
+    w.upper = 0;
+    if (w.upper_left & 1)
+        w.upper_left &= w.upper_left - 1;
+    else
+        next_upper(&w, 1);
+    for (size_t b = 0; b < t->blocks; b++)
+        for (uint64_t odd = odd_of(t, b); odd; odd &= odd - 1) {
+            size_t at = 64 * b + (size_t)__builtin_ctzll(odd), begin;
+
+            if (at < done)
+                continue;
+            begin = kinds_after_last(t->space, at);
+            add_simple(c, &w, begin);
+            done = kinds_next(t->space, at);
+            add_chunk(c, t->s + begin, done - begin);
+            while (w.run < w.r->n && w.r->begin[w.run] < done)
+                w.run++;
+            next_upper(&w, done);
+        }
+    add_simple(c, &w, SIZE_MAX);
+}
+
+static void add_all(struct chunks *c, const struct kinds *t)
+{
+    runs_spans(&c->spans, t);
+    for (size_t k = 0; k < c->spans.n; k++) {
+        size_t begin = c->spans.begin[k], end = c->spans.end[k];
+
+        if (kinds_any(t->high, begin, end))
+            add_wide(c, begin, end);
+        else
+            add_chunk(c, t->s + begin, end - begin);
+    }
+}
+
+void chunks_read(struct chunks *c, const struct kinds *t, const struct words_row *row)
+{
+    if (!c->ready)
+        for (int i = 0; i < 128; i++) {
+            char one = (char)i;
+
+            c->mark[i] = hash_word(&one, 1, 1, 0);
+        }
+    c->ready = true;
+    c->t = t;
+    c->solid = c->solid_chars = c->lettered = 0;
+    c->stops = 0;
+    repeat_words_clear(&c->words);
+    if (t->easy)
+        add_easy(c, t, row);
+    else
+        add_all(c, t);
+}
+
+void chunks_free(struct chunks *c)
+{
+    repeat_words_free(&c->words);
+    runs_free(&c->spans);
+}

@@ -1,0 +1,33 @@
+/* chunks.h - a text's words as its quality is measured by: what stands between spaces, without the
+ * punctuation at its ends, which is words of its own. */
+#ifndef CHUNKS_H
+#define CHUNKS_H
+
+#include "kinds.h"
+#include "repeat.h"
+#include "runs.h"
+#include "words.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Zeroed is empty; memory is kept for the next text. */
+struct chunks {
+    struct repeat_words words;
+    size_t solid, solid_chars; // words that are more than punctuation; their characters
+    size_t lettered;           // words with a letter
+    unsigned stops;            // of the eight stop words of Gopher, a bit each
+    /* working memory */
+    const struct kinds *t;
+    struct runs spans;
+    uint64_t mark[128]; // hashes of single characters of ASCII
+    bool ready;
+};
+/* row: words_read of the same text. */
+void chunks_read(struct chunks *c, const struct kinds *t, const struct words_row *row);
+void chunks_free(struct chunks *c);
+
+bool chunks_is_terminal(uint32_t cp); // Unicode's Sentence_Terminal, of the basic plane
+
+#endif

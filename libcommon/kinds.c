@@ -1,0 +1,263 @@
+/* kinds.c - the bytes of a text by kind, a bit each. */
+#include "kinds.h"
+
+#include "mem.h"
+#include "vec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static inline unsigned stop(vec x)
+{
+    return equal(x, '.') | equal(x, '!') | equal(x, '?');
+}
+
+enum { BEHIND = 2 }; // bytes that a look at a block's characters goes beyond it
+
+/* Bit i: a character of one of two large scripts, three bytes, begins at p[i]. */
+struct singles {
+    uint64_t hangul, han;
+};
+
+#if defined(WIDE)
+WIDE static inline wide is(wide x, char c)
+{
+    return _mm256_cmpeq_epi8(x, _mm256_set1_epi8(c));
+}
+
+WIDE static inline wide in(wide x, char lo, int span)
+{
+    return _mm256_cmpgt_epi8(_mm256_set1_epi8((char)(span - 128)),
+                             _mm256_sub_epi8(x, _mm256_set1_epi8((char)(lo - 128))));
+}
+
+WIDE static inline wide both(wide x, wide y)
+{
+    return _mm256_and_si256(x, y);
+}
+
+WIDE static inline wide either(wide x, wide y)
+{
+    return _mm256_or_si256(x, y);
+}
+
+WIDE static inline uint64_t bits(wide x, wide y)
+{
+    return (uint32_t)_mm256_movemask_epi8(x) | (uint64_t)(uint32_t)_mm256_movemask_epi8(y) << 32;
+}
+
+/* Hangul syllables AC00 to D7A3, Han 4E00 to 9FA5: bytes that go on are less than 0xC0 - 256, and
+ * are in order as signed numbers too. */
+WIDE static inline void singles_wide(const char *p, wide *hangul, wide *han)
+{
+    wide a = wide_load(p), b = wide_load(p + 1), c = wide_load(p + 2);
+    wide go_on = both(_mm256_cmpgt_epi8(_mm256_set1_epi8(-64), b),
+                      _mm256_cmpgt_epi8(_mm256_set1_epi8(-64), c));
+    wide korean = either(in(a, (char)0xEB, 2), both(is(a, (char)0xEA), in(b, (char)0xB0, 16)));
+    wide other = either(in(a, (char)0xE5, 4), both(is(a, (char)0xE4), in(b, (char)0xB8, 8)));
+
+    korean = either(korean, both(is(a, (char)0xED), in(b, (char)0x80, 30)));
+    korean =
+        either(korean, both(is(a, (char)0xED), both(is(b, (char)0x9E), in(c, (char)0x80, 36))));
+    other = either(other, both(is(a, (char)0xE9), in(b, (char)0x80, 62)));
+    other = either(other, both(is(a, (char)0xE9), both(is(b, (char)0xBE), in(c, (char)0x80, 38))));
+    *hangul = both(korean, go_on);
+    *han = both(other, go_on);
+}
+
+WIDE static inline wide word_wide(wide x)
+{
+    return either(in(wide_with(x, 32), 'a', 26), in(x, '0', 10));
+}
+
+WIDE static inline wide stop_of(wide x)
+{
+    return either(either(is(x, '.'), is(x, '!')), is(x, '?'));
+}
+
+/* 64 bytes from p on, of which all and BEHIND more can be read, as block b. */
+WIDE static void block_wide(struct kinds *t, size_t b, const char *p)
+{
+    wide x = wide_load(p), y = wide_load(p + 32), k0, k1, h0, h1;
+    wide odd = either(either(is(x, '['), is(y, '[')), either(is(x, '{'), is(y, '{')));
+    wide sign = either(either(is(x, '#'), is(y, '#')), either(is(x, '<'), is(y, '<')));
+    uint64_t high = bits(x, y);
+
+    t->word[b] = bits(word_wide(x), word_wide(y));
+    t->upper[b] = bits(in(x, 'A', 26), in(y, 'A', 26));
+    t->space[b] = bits(either(in(x, 28, 5), in(x, 9, 5)), either(in(y, 28, 5), in(y, 9, 5)));
+    t->line[b] = bits(either(in(x, 28, 3), in(x, 10, 4)), either(in(y, 28, 3), in(y, 10, 4)));
+    t->newline[b] = bits(is(x, '\n'), is(y, '\n'));
+    t->stop[b] = bits(stop_of(x), stop_of(y));
+    t->high[b] = high;
+    t->odd |= _mm256_movemask_epi8(odd) != 0;
+    t->sign |= _mm256_movemask_epi8(sign) != 0;
+    t->single[b] = 0;
+    if (!high)
+        return;
+    singles_wide(p, &k0, &h0);
+    singles_wide(p + 32, &k1, &h1);
+    t->single[b] = bits(either(k0, h0), either(k1, h1));
+    t->n_hangul += (size_t)__builtin_popcountll(bits(k0, k1));
+    t->n_han += (size_t)__builtin_popcountll(bits(h0, h1));
+    t->n_high += (size_t)__builtin_popcountll(high);
+}
+#endif
+
+static void single_plain(struct kinds *t, size_t b, unsigned i, const unsigned char *p)
+{
+    uint32_t cp = (p[0] & 15u) << 12 | (p[1] & 63u) << 6 | (p[2] & 63u);
+    int hangul = cp >= 0xAC00 && cp <= 0xD7A3, han = cp >= 0x4E00 && cp <= 0x9FA5;
+
+    t->n_high++;
+    if (p[0] >> 4 != 14 || p[1] >> 6 != 2 || p[2] >> 6 != 2 || !(hangul || han))
+        return;
+    t->single[b] |= 1ull << i;
+    t->n_hangul += (size_t)hangul;
+    t->n_han += (size_t)han;
+}
+
+static void block_plain(struct kinds *t, size_t b, const char *p)
+{
+    t->word[b] = t->upper[b] = t->space[b] = t->line[b] = t->newline[b] = t->stop[b] = t->high[b] =
+        t->single[b] = 0;
+    for (size_t k = 0; k < 64; k += STEP) {
+        vec v = load(p + k);
+
+        t->word[b] |= (uint64_t)(within(with(v, 32), 'a', 26) | within(v, '0', 10)) << k;
+        t->upper[b] |= (uint64_t)within(v, 'A', 26) << k;
+        t->space[b] |= (uint64_t)(equal(v, ' ') | within(v, 9, 5) | within(v, 28, 4)) << k;
+        t->line[b] |= (uint64_t)(within(v, 10, 4) | within(v, 28, 3)) << k;
+        t->newline[b] |= (uint64_t)equal(v, '\n') << k;
+        t->stop[b] |= (uint64_t)stop(v) << k;
+        t->high[b] |= (uint64_t)less(v, 0) << k;
+        t->odd |= (equal(v, '[') | equal(v, '{')) != 0;
+        t->sign |= (equal(v, '#') | equal(v, '<')) != 0;
+    }
+    for (uint64_t m = t->high[b]; m; m &= m - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(m);
+
+        single_plain(t, b, i, (const unsigned char *)p + i);
+    }
+}
+
+static void room(struct kinds *t, size_t blocks)
+{
+    uint64_t **const of[] = {&t->word, &t->high,    &t->space, &t->line,
+                             &t->stop, &t->newline, &t->upper, &t->single};
+
+    t->blocks = blocks;
+    if (blocks <= t->cap)
+        return;
+    t->cap = 2 * blocks;
+    for (size_t i = 0; i < sizeof(of) / sizeof(*of); i++)
+        *of[i] = mem_resize(*of[i], t->cap, sizeof(**of));
+}
+
+void kinds_text(struct kinds *x, const char *s, size_t n)
+{
+    void (*block)(struct kinds *, size_t, const char *) = block_plain;
+    char last[64 + BEHIND];
+
+    room(x, n / 64 + 1);
+    x->s = s;
+    x->n = n;
+    x->odd = x->sign = 0;
+    x->n_hangul = x->n_han = x->n_high = 0;
+#if defined(WIDE)
+    if (is_wide(64))
+        block = block_wide;
+#endif
+    for (size_t b = 0; b < x->blocks; b++) {
+        size_t at = 64 * b, left = n - at;
+
+        if (left >= sizeof(last)) {
+            block(x, b, s + at);
+            continue;
+        }
+        memset(last, ' ', sizeof(last));
+        if (left)
+            memcpy(last, s + at, left);
+        block(x, b, last);
+    }
+    x->ascii = !x->n_high;
+    x->easy = x->n_high == 3 * (x->n_hangul + x->n_han);
+}
+
+void kinds_free(struct kinds *x)
+{
+    free(x->word);
+    free(x->high);
+    free(x->space);
+    free(x->line);
+    free(x->stop);
+    free(x->newline);
+    free(x->upper);
+    free(x->single);
+    *x = (struct kinds){0};
+}
+
+int kinds_any(const uint64_t *bits, size_t from, size_t to)
+{
+    size_t a = from / 64, b;
+
+    if (from >= to)
+        return 0;
+    b = (to - 1) / 64;
+    if (a == b)
+        return (bits[a] & (~0ull << from % 64) & (~0ull >> (63 - (to - 1) % 64))) != 0;
+    if (bits[a] & (~0ull << from % 64))
+        return 1;
+    for (size_t i = a + 1; i < b; i++)
+        if (bits[i])
+            return 1;
+    return (bits[b] & (~0ull >> (63 - (to - 1) % 64))) != 0;
+}
+
+size_t kinds_count(const uint64_t *bits, size_t from, size_t to)
+{
+    size_t n = 0;
+
+    while (from < to) {
+        size_t k = 64 - from % 64 < to - from ? 64 - from % 64 : to - from;
+
+        n += (size_t)__builtin_popcountll(bits[from / 64] >> from % 64 << (64 - k));
+        from += k;
+    }
+    return n;
+}
+
+size_t kinds_next(const uint64_t *bits, size_t at)
+{
+    size_t b = at / 64;
+    uint64_t m = bits[b] & ~0ull << at % 64;
+
+    while (!m)
+        m = bits[++b];
+    return 64 * b + (size_t)__builtin_ctzll(m);
+}
+
+size_t kinds_after_last(const uint64_t *bits, size_t at)
+{
+    size_t b = at / 64;
+    uint64_t m = bits[b] & ~(~0ull << at % 64);
+
+    while (!m && b)
+        m = bits[--b];
+    return m ? 64 * b + 64 - (size_t)__builtin_clzll(m) : 0;
+}
+
+int kinds_three(const uint64_t *bits, size_t blocks)
+{
+    uint64_t one = 0, two = 0; // the last bit, and the last two, of the block before
+
+    for (size_t b = 0; b < blocks; b++) {
+        uint64_t m = bits[b];
+
+        if (m & (m << 1 | one) & (m << 2 | two))
+            return 1;
+        one = m >> 63;
+        two = m >> 62;
+    }
+    return 0;
+}

@@ -1,0 +1,35 @@
+/* kinds.h - the bytes of a text by kind, a bit each. */
+#ifndef KINDS_H
+#define KINDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A text's bytes by kind, a bit each: bit i % 64 of word i / 64. What is behind the text is space.
+ */
+struct kinds {
+    const char *s; // (n) borrowed
+    size_t n, blocks;
+    uint64_t *word, *high, *space, *line; // (blocks) letters and digits of ASCII; beyond it; 9-13
+                                          // and 28-32; ends of lines among them: 10-13, 28-30
+    uint64_t *upper, *newline, *stop;     // (blocks) A-Z; 10; . ! ?
+    uint64_t *single;               // (blocks) first bytes of Hangul syllables and of Han 4E00-9FA5
+    size_t n_high, n_hangul, n_han; // bytes beyond ASCII; characters that begin so
+    size_t cap;
+    int ascii, easy; // all of it; beyond it are none but those of `single`
+    int odd, sign;   // there is a [ or {; a # or <
+};
+void kinds_text(struct kinds *x, const char *s, size_t n); // zeroed is empty
+void kinds_free(struct kinds *x);
+
+/* Of bits from..to-1: is one set; how many are. */
+int kinds_any(const uint64_t *bits, size_t from, size_t to);
+size_t kinds_count(const uint64_t *bits, size_t from, size_t to);
+/* The first bit that is set at or behind `at`, where there is one; behind the last that is set
+ * before `at`, or 0. */
+size_t kinds_next(const uint64_t *bits, size_t at);
+size_t kinds_after_last(const uint64_t *bits, size_t at);
+/* Are three set one behind the other? */
+int kinds_three(const uint64_t *bits, size_t blocks);
+
+#endif
