@@ -20,6 +20,7 @@ enum {
     SHARE = 16,    // places in memory are at least this part of the file's pairs
     FULL = 3,      // fourths of the places that are used
     BEYOND = 4096, // places behind the last home
+    GROUP = 4096,  // buckets, in which there are fewer than 1 << 32 pairs
 };
 
 struct pair {
@@ -32,10 +33,11 @@ struct bands {
     struct grow fresh;
     size_t places, used;
     struct pile file;
-    uint64_t n;    // pairs in the file
-    uint64_t *at;  // (buckets + 1) where a bucket's pairs begin
-    uint8_t *mark; // (n) the bits of each tag that follow those of its bucket
-    int bits;      // buckets are 1 << bits
+    uint64_t n;      // pairs in the file
+    uint64_t *group; // (buckets / GROUP + 1) where the pairs of a group of buckets begin
+    uint32_t *at;    // (buckets + 1) where a bucket's pairs begin, from there
+    uint8_t *mark;   // (n) the bits of each tag that follow those of its bucket
+    int bits;        // buckets are 1 << bits
     uint32_t *found;
     size_t cap;
     struct buf room;
@@ -55,8 +57,10 @@ static uint8_t mark(const struct bands *x, uint32_t tag)
 
 static void forget(struct bands *x)
 {
+    free(x->group);
     free(x->at);
     free(x->mark);
+    x->group = NULL;
     x->at = NULL;
     x->mark = NULL;
     x->n = 0;
@@ -70,6 +74,7 @@ static void prepare(struct bands *x, uint64_t n)
     while (x->bits < 28 && (uint64_t)(2 * BUCKET) << x->bits < n)
         x->bits++;
     x->at = mem_zero(((size_t)1 << x->bits) + 1, sizeof(*x->at));
+    x->group = mem_zero(((size_t)1 << x->bits) / GROUP + 1, sizeof(*x->group));
     x->mark = mem_zero((size_t)n + 1, 1);
 }
 
@@ -77,13 +82,26 @@ static void prepare(struct bands *x, uint64_t n)
 static void learn(struct bands *x, uint32_t tag)
 {
     x->mark[x->n++] = mark(x, tag);
-    x->at[bucket(x, tag) + 1]++;
+    x->at[bucket(x, tag)]++;
 }
 
 static void sum(struct bands *x)
 {
-    for (size_t i = 0; i < (size_t)1 << x->bits; i++)
-        x->at[i + 1] += x->at[i];
+    uint64_t all = 0;
+
+    for (size_t i = 0; i <= (size_t)1 << x->bits; i++) {
+        uint32_t n = x->at[i];
+
+        if (i % GROUP == 0)
+            x->group[i / GROUP] = all;
+        x->at[i] = (uint32_t)(all - x->group[i / GROUP]);
+        all += n;
+    }
+}
+
+static uint64_t begin(const struct bands *x, size_t i)
+{
+    return x->group[i / GROUP] + x->at[i];
 }
 
 static int unread(struct err *e)
@@ -260,9 +278,7 @@ static int merge(struct bands *x, struct err *e)
     sum(x);
     pile_close(&x->file);
     x->file = m.to;
-    while (places < x->n / SHARE)
-        places *= 2;
-    return make_places(x, places, e);
+    return make_places(x, places > x->n / SHARE ? places : (size_t)(x->n / SHARE), e);
 }
 
 /* ---- new pairs ---- */
@@ -343,7 +359,7 @@ static void found(struct bands *x, size_t *n, uint32_t text)
 
 static int find_in_file(struct bands *x, uint32_t tag, size_t *n, struct err *e)
 {
-    uint64_t from = x->at[bucket(x, tag)], to = x->at[bucket(x, tag) + 1], end;
+    uint64_t from = begin(x, bucket(x, tag)), to = begin(x, bucket(x, tag) + 1), end;
     uint8_t m = mark(x, tag);
 
     while (from < to && x->mark[from] < m)

@@ -3,8 +3,8 @@
  * What is new is in memory; from time to time it is merged, in one pass, into a file in which
  * pairs stand sorted by their tags. Of that file memory holds a byte of each tag and where each
  * sixteenth or so begins, so that the file itself is read only where a tag is very likely there.
- * Bytes of memory: 1.5 to 2 a pair of the file, and for the new ones the bytes given, or more once
- * they are less than a sixteenth of the file. */
+ * Bytes of memory: 1.25 to 1.5 a pair of the file, and for the new ones the bytes given, or half a
+ * byte a pair of the file, whichever is more. */
 #ifndef BANDS_H
 #define BANDS_H
 

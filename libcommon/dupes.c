@@ -1,9 +1,11 @@
 /* dupes.c - records whose texts were met before. */
 #include "dupes.h"
 
-#include "grow.h"
+#include "bands.h"
 #include "hash.h"
+#include "kinds.h"
 #include "mem.h"
+#include "pile.h"
 #include "scan.h"
 #include "utf8.h"
 
@@ -14,16 +16,20 @@
 const char *const dupes_fields[] = {"messages", "conversations", "system", "instruction",
                                     "input",    "prompt",        "output", NULL};
 
-struct place {
-    uint64_t key, at; // at: of the id in `ids`, + 1; 0: free
+/* A record that is kept: its key, and where its id is. */
+struct kept {
+    uint64_t key, id_at;
+    uint64_t n_id;
 };
 
 struct dupes {
     struct dupes_opt o;
     struct near *near;
-    struct grow table; // (cap) struct place, open addressing, a power of two
-    size_t n, cap, n_ids;
-    struct grow ids; // NUL-terminated, one behind the other
+    /* Exact ones: kept records by the upper half of their keys, which few share with another. */
+    struct bands *table;
+    struct pile kept, ids;
+    uint32_t n;
+    struct buf one, id; // room for what is read of them
 };
 
 struct dupes *dupes_open(const struct dupes_opt *o, struct err *e)
@@ -32,9 +38,10 @@ struct dupes *dupes_open(const struct dupes_opt *o, struct err *e)
     struct err why;
 
     d->o = *o;
-    grow_temp(&d->ids, o->at.memory / 16, o->at.tmp);
-    grow_temp(&d->table, o->at.memory / 8, o->at.tmp);
-    if (o->near <= 0 || (d->near = near_open(o->near, &o->at, e)))
+    pile_temp(&d->ids, o->at.memory / 16, o->at.tmp);
+    pile_temp(&d->kept, o->at.memory / 16, o->at.tmp);
+    if ((!o->exact || (d->table = bands_open(NULL, true, o->at.memory / 16, o->at.tmp, e))) &&
+        (o->near <= 0 || (d->near = near_open(o->near, &o->at, e))))
         return d;
     dupes_close(d, &why);
     return NULL;
@@ -47,8 +54,11 @@ int dupes_close(struct dupes *d, struct err *e)
     if (!d)
         return 0;
     rc = near_close(d->near, e);
-    grow_close(&d->ids);
-    grow_close(&d->table);
+    bands_close(d->table);
+    pile_close(&d->kept);
+    pile_close(&d->ids);
+    buf_free(&d->one);
+    buf_free(&d->id);
     free(d);
     return rc;
 }
@@ -64,9 +74,9 @@ const struct near *dupes_near(const struct dupes *d)
     return d ? d->near : NULL;
 }
 
-static size_t home(size_t cap, uint64_t key)
+static uint32_t tag_of(uint64_t key)
 {
-    return (size_t)(key ^ key >> 32) & (cap - 1);
+    return (uint32_t)(key >> 32);
 }
 
 /* ---- texts ---- */
@@ -210,10 +220,8 @@ void dupes_end(const struct dupes *d, struct dupes_text *x)
 
 void dupes_soon(const struct dupes *d, const struct dupes_text *x)
 {
-    const struct place *p = d->table.p;
-
-    if (d->o.exact && d->cap)
-        __builtin_prefetch(&p[home(d->cap, x->key)], 1);
+    if (d->table)
+        bands_soon(d->table, tag_of(x->key));
     if (d->near)
         near_soon(d->near, x->band);
 }
@@ -227,45 +235,36 @@ void dupes_text_free(struct dupes_text *x)
 
 /* ---- exact ---- */
 
-static struct place *find(const struct grow *table, size_t cap, uint64_t key)
+/* 1 = a kept record has the key, in *x; 0 = none has. */
+static int find(struct dupes *d, uint64_t key, struct kept *x, struct err *e)
 {
-    struct place *p = table->p;
-    size_t i = home(cap, key);
+    const uint32_t *list;
+    size_t n;
 
-    while (p[i].at && p[i].key != key)
-        i = (i + 1) & (cap - 1);
-    return &p[i];
-}
-
-static int widen(struct dupes *d, struct err *e)
-{
-    size_t cap = d->cap ? 2 * d->cap : 4096;
-    const struct place *old = d->table.p;
-    struct grow g;
-
-    grow_temp(&g, d->o.at.memory / 8, d->o.at.tmp);
-    if (grow_room(&g, cap * sizeof(*old), e)) {
-        grow_close(&g);
+    if (bands_find(d->table, tag_of(key), &list, &n, e))
         return -1;
+    for (size_t i = 0; i < n; i++) {
+        const void *p = pile_get(&d->kept, list[i] * sizeof(*x), sizeof(*x), &d->one);
+
+        if (!p)
+            return err_set(e, ERR_IO, "cannot read what is known of records that were kept");
+        memcpy(x, p, sizeof(*x));
+        if (x->key == key)
+            return 1;
     }
-    for (size_t i = 0; i < d->cap; i++)
-        if (old[i].at)
-            *find(&g, cap, old[i].key) = old[i];
-    grow_close(&d->table);
-    d->table = g;
-    d->cap = cap;
     return 0;
 }
 
 static int keep(struct dupes *d, uint64_t key, const char *id, struct err *e)
 {
-    size_t n = strlen(id) + 1;
+    struct kept x = {key, d->ids.n, strlen(id)};
 
-    if ((4 * (d->n + 1) > 3 * d->cap && widen(d, e)) || grow_room(&d->ids, d->n_ids + n, e))
+    if (d->n >= UINT32_MAX - 1)
+        return err_set(e, ERR_MEM, "more than %u records that were kept", UINT32_MAX - 1);
+    if (pile_put(&d->ids, x.id_at, id, x.n_id, e) ||
+        pile_put(&d->kept, d->kept.n, &x, sizeof(x), e) ||
+        bands_put(d->table, tag_of(key), d->n, e) < 0)
         return -1;
-    memcpy((char *)d->ids.p + d->n_ids, id, n);
-    *find(&d->table, d->cap, key) = (struct place){key, d->n_ids + 1};
-    d->n_ids += n;
     d->n++;
     return 0;
 }
@@ -273,19 +272,21 @@ static int keep(struct dupes *d, uint64_t key, const char *id, struct err *e)
 int dupes_meet(struct dupes *d, struct dupes_text *t, const char *id, struct dupes_hit *hit,
                struct err *e)
 {
-    const struct place *x = d->o.exact && d->cap ? find(&d->table, d->cap, t->key) : NULL;
     struct near_hit near;
-    int rc = 0;
+    struct kept x;
+    int rc = d->table ? find(d, t->key, &x, e) : 0;
 
-    if (x && x->at) {
-        const char *kept = (const char *)d->ids.p + x->at - 1;
+    if (rc < 0)
+        return -1;
+    if (rc) {
+        const char *kept = pile_get(&d->ids, x.id_at, x.n_id, &d->id);
 
-        *hit = (struct dupes_hit){true, kept, strlen(kept), 1};
-        return 1;
+        *hit = (struct dupes_hit){true, kept, x.n_id, 1};
+        return kept ? 1 : err_set(e, ERR_IO, "cannot read the id of a record that was kept");
     }
     if (d->near)
         rc = near_meet(d->near, &t->set, t->band, id, d->o.run, &near, e);
     if (rc > 0)
         *hit = (struct dupes_hit){false, near.id, near.n_id, near.similarity};
-    return !rc && d->o.exact ? keep(d, t->key, id, e) : rc;
+    return !rc && d->table ? keep(d, t->key, id, e) : rc;
 }

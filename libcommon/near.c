@@ -56,9 +56,8 @@ struct near {
     struct bands *table;
     struct pile texts, runs, ids;
     struct buf text, run, id; // room for what is read of them
-    uint32_t *seen;           // (cap_seen) stamp: text compared already
-    size_t cap_seen;
-    uint32_t stamp;
+    uint32_t *like;           // (cap_like) texts that share a band with the one at hand
+    size_t cap_like;
     uint64_t known; // texts up to the last that was met by its own run, or added
 };
 
@@ -320,7 +319,7 @@ int near_close(struct near *x, struct err *e)
     buf_free(&x->text);
     buf_free(&x->run);
     buf_free(&x->id);
-    free(x->seen);
+    free(x->like);
     free(x);
     return rc ? -1 : 0;
 }
@@ -360,10 +359,7 @@ static void compare(struct near *x, struct minhash_set *set, uint32_t i, uint32_
     struct text t;
     double j;
 
-    if (i >= head(x)->n_text || x->seen[i] == x->stamp)
-        return;
-    x->seen[i] = x->stamp;
-    if (text_at(x, i, &t))
+    if (i >= head(x)->n_text || text_at(x, i, &t))
         return;
     j = t.n_run < set->n ? (double)t.n_run / (double)set->n : (double)set->n / (double)t.n_run;
     if (j < x->threshold || !(runs = runs_of(x, &t))) // no more than that can be in both
@@ -386,28 +382,49 @@ void near_soon(const struct near *x, const uint64_t key[MINHASH_MAX])
         bands_soon(x->table, tag_of(key[b]));
 }
 
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Texts that share a band, ascending, each once, in x->like; how many, or -1. */
+static int64_t gather(struct near *x, const uint64_t key[MINHASH_MAX], struct err *e)
+{
+    size_t n = 0, k = 0;
+
+    for (int b = 0; b < x->m.bands; b++) {
+        const uint32_t *text;
+        size_t more;
+
+        if (bands_find(x->table, tag_of(key[b]), &text, &more, e))
+            return -1;
+        mem_grow(&x->like, &x->cap_like, n + more + 1, sizeof(*x->like));
+        for (size_t i = 0; i < more; i++)
+            x->like[n++] = text[i];
+    }
+    if (n > 1)
+        qsort(x->like, n, sizeof(*x->like), by_number);
+    for (size_t i = 0; i < n; i++)
+        if (!i || x->like[i] != x->like[i - 1])
+            x->like[k++] = x->like[i];
+    return (int64_t)k;
+}
+
 int near_meet(struct near *x, struct minhash_set *set, const uint64_t key[MINHASH_MAX],
               const char *id, uint64_t run, struct near_hit *hit, struct err *e)
 {
+    int64_t n = gather(x, key, e);
     uint32_t best = UINT32_MAX;
-    size_t seen = x->cap_seen;
     const char *kept;
     struct text t;
     double most = 0;
 
-    mem_grow(&x->seen, &x->cap_seen, head(x)->n_text + 1, sizeof(*x->seen));
-    if (x->cap_seen > seen)
-        memset(x->seen + seen, 0, (x->cap_seen - seen) * sizeof(*x->seen));
-    x->stamp++;
-    for (int b = 0; b < x->m.bands; b++) {
-        const uint32_t *text;
-        size_t n;
-
-        if (bands_find(x->table, tag_of(key[b]), &text, &n, e))
-            return -1;
-        for (size_t i = 0; i < n; i++)
-            compare(x, set, text[i], &best, &most);
-    }
+    if (n < 0)
+        return -1;
+    for (int64_t i = 0; i < n; i++)
+        compare(x, set, x->like[i], &best, &most);
     if (best == UINT32_MAX)
         return add(x, set, key, id, run, e);
     if (text_at(x, best, &t) || !(kept = id_of(x, &t)))

@@ -3,7 +3,7 @@
  * Texts that share a band with one in the index are compared with it exactly (minhash.h), so no
  * pair below the threshold is ever called near. Memory up to a limit, then bytes in files, a text
  * that is kept: 4 a word, the id, 48, and 8 a band, twice so while bands are merged (bands.h).
- * Memory beside that: 4 a text, and 1.5 to 2 a band of those that are in the file.
+ * Memory beside that: 1.75 to 2 a band of those that are in the file.
  *
  * The files (head, texts, runs, ids, table) lie in a directory of their own, which is locked.
  * All but the head are written to and read from, not mapped. What is added is there after a kill;

@@ -28,9 +28,9 @@ static size_t part_of(struct hash128 key)
 /* The entry of a key, or the free place where it belongs. */
 static struct tally_entry *place(const struct tally_part *p, struct hash128 key)
 {
-    size_t i = key.hi & (p->cap - 1);
+    size_t i = (size_t)((hash_wide)(key.hi << 6) * p->cap >> 64);
 
-    for (;; i = (i + 1) & (p->cap - 1)) {
+    for (;; i = i + 1 < p->cap ? i + 1 : 0) {
         struct tally_entry *x = &p->entry[i];
 
         if (is_free(x) || (x->key.lo == key.lo && x->key.hi == key.hi))
@@ -42,7 +42,7 @@ static void rehash(struct tally_part *p)
 {
     struct tally_part old = *p;
 
-    p->cap = old.cap ? old.cap * 2 : 8;
+    p->cap = old.cap ? old.cap + old.cap / 4 : 8; // all parts grow at nearly the same time
     p->entry = mem_zero(p->cap, sizeof(*p->entry));
     for (size_t i = 0; i < old.cap; i++)
         if (!is_free(&old.entry[i]))

@@ -1,4 +1,4 @@
-/* tally.h - how often each id was met, by 128-bit hash; at most 64 bytes of memory an id. */
+/* tally.h - how often each id was met, by 128-bit hash; at most 40 bytes of memory an id. */
 #ifndef TALLY_H
 #define TALLY_H
 
@@ -19,7 +19,7 @@ enum { TALLY_PARTS = 64 };
 /* Zeroed is empty. */
 struct tally {
     struct tally_part {
-        struct tally_entry *entry; // (cap) open addressing, cap a power of two
+        struct tally_entry *entry; // (cap) open addressing
         size_t n, cap;
     } part[TALLY_PARTS]; // by the upper bits of the key
 };
