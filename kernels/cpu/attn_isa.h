@@ -17,11 +17,13 @@
 #include "glu_isa.h"
 #include "vec.h"
 
+/* Sums at a time: of up to four queries with up to four vectors of keys or of values. */
 #if defined(__AVX512F__)
-enum { ATTN_QUERIES = 4, ATTN_VECS = 4 }; // 16 sums, 4 keys and 1 query in 32 registers
+enum { ATTN_SUMS = 16 }; // with 4 vectors and 1 query in 32 registers
 #else
-enum { ATTN_QUERIES = 1, ATTN_VECS = 4 }; // 8 sums and 1 query in 16 registers; keys are operands
+enum { ATTN_SUMS = 4 }; // 8 registers, with a query in 16; what it meets are operands
 #endif
+enum { ATTN_TILE = 4 };  // queries, and vectors, that share sums at most
 enum { ATTN_PASS = 16 }; // queries of a pass over a page: their scores fit the nearest cache
 
 struct attn_block {
@@ -37,10 +39,26 @@ struct attn_block {
     float *p; // (ATTN_PASS, PAGE) scores, then their exponentials
 };
 
+/* Call f with `n` queries, 1 to ATTN_TILE, as a constant. */
+#define ATTN_OF(n, f, ...) \
+    switch (n) {           \
+    case 1:                \
+        f(__VA_ARGS__, 1); \
+        break;             \
+    case 2:                \
+        f(__VA_ARGS__, 2); \
+        break;             \
+    case 3:                \
+        f(__VA_ARGS__, 3); \
+        break;             \
+    default:               \
+        f(__VA_ARGS__, 4); \
+    }
+
 /* Scores of n_q queries with 16 * n_v keys; both counts are constants. */
-INLINE void attn_scores(float *p, const float *q, const float *key, int dim, int n_q, int n_v)
+INLINE void attn_scores(float *p, const float *q, const float *key, int dim, int n_v, int n_q)
 {
-    struct v16 s[ATTN_QUERIES * 4], k[4];
+    struct v16 s[ATTN_TILE * 4], k[4];
 
     UNROLL
     for (int i = 0; i < n_q * n_v; i++)
@@ -65,24 +83,45 @@ INLINE void attn_scores(float *p, const float *q, const float *key, int dim, int
         v16_store(p + i * BACKEND_PAGE + 16 * v, s[i * n_v + v]);
 }
 
-/* Scores of n queries with the first `keys` keys of a page, rounded up to a vector. */
-static void attn_page_scores(float *p, const float *q, const float *key, int dim, int n, int keys)
+/* The same of n queries. */
+INLINE void attn_all_scores(float *p, const float *q, const float *key, int dim, int n, int n_v)
 {
-    int i = 0;
+    const int most = ATTN_SUMS / n_v < ATTN_TILE ? ATTN_SUMS / n_v : ATTN_TILE;
 
-    for (; i + ATTN_QUERIES <= n; i += ATTN_QUERIES)
-        for (int v = 0; v < keys; v += 16 * ATTN_VECS)
-            attn_scores(p + i * BACKEND_PAGE + v, q + i * dim, key + v, dim, ATTN_QUERIES,
-                        ATTN_VECS);
-    for (; i < n; i++)
-        attn_scores(p + i * BACKEND_PAGE, q + i * dim, key, dim, 1, 4);
+    for (int i = 0, n_q; i < n; i += n_q, p += n_q * BACKEND_PAGE, q += n_q * dim) {
+        n_q = n - i < most ? n - i : most;
+        ATTN_OF(n_q, attn_scores, p, q, key, dim, n_v);
+    }
+}
+
+/* Scores of n queries with keys [from, to) of a page, whole vectors of them. */
+static void attn_page_scores(float *p, const float *q, const float *key, int dim, int n, int from,
+                             int to)
+{
+    int first = from / 16, n_v = (to + 15) / 16 - first;
+
+    p += 16 * first;
+    key += 16 * first;
+    switch (n_v) {
+    case 1:
+        attn_all_scores(p, q, key, dim, n, 1);
+        break;
+    case 2:
+        attn_all_scores(p, q, key, dim, n, 2);
+        break;
+    case 3:
+        attn_all_scores(p, q, key, dim, n, 3);
+        break;
+    default:
+        attn_all_scores(p, q, key, dim, n, 4);
+    }
 }
 
 /* o += p V of n_q queries over the keys [from, to), 16 * n_v values each. */
 INLINE void attn_values(float *o, const float *p, const float *value, int from, int to, int dim,
-                        int n_q, int n_v)
+                        int n_v, int n_q)
 {
-    struct v16 s[ATTN_QUERIES * 4], x[4];
+    struct v16 s[ATTN_TILE * 4], x[4];
 
     UNROLL
     for (int i = 0; i < n_q; i++)
@@ -109,22 +148,45 @@ INLINE void attn_values(float *o, const float *p, const float *value, int from, 
         v16_store(o + (size_t)i * (size_t)dim + 16 * v, s[i * n_v + v]);
 }
 
-/* The same of all values; n_q is ATTN_QUERIES or 1. */
-INLINE void attn_page_values(float *o, const float *p, const float *value, int from, int to,
-                             int dim, int n_q)
+/* The same of all values. */
+INLINE void attn_all_values(float *o, const float *p, const float *value, int from, int to, int dim,
+                            int n_q)
 {
-    const int n_v = n_q == 1 ? 4 : ATTN_VECS;
     int d = 0;
 
-    for (; d + 16 * n_v <= dim; d += 16 * n_v)
-        attn_values(o + d, p, value + d, from, to, dim, n_q, n_v);
+    for (; d + 64 <= dim; d += 64)
+        attn_values(o + d, p, value + d, from, to, dim, 4, n_q);
     for (; d + 16 <= dim; d += 16)
-        attn_values(o + d, p, value + d, from, to, dim, n_q, 1);
+        attn_values(o + d, p, value + d, from, to, dim, 1, n_q);
     for (; d < dim; d++)
         for (int i = 0; i < n_q; i++)
             for (int j = from; j < to; j++)
                 o[i * dim + d] = fmaf(p[i * BACKEND_PAGE + j],
                                       value[(size_t)j * (size_t)dim + (size_t)d], o[i * dim + d]);
+}
+
+/* The same of n <= ATTN_TILE queries with keys [from[i], to[i]): together where all of them see
+ * one, each by itself before and after that. */
+static void attn_page_values(float *o, const float *p, const float *value, const int *from,
+                             const int *to, int dim, int n)
+{
+    int begin = from[0], end = to[0];
+
+    for (int i = 1; i < n; i++) {
+        begin = from[i] > begin ? from[i] : begin;
+        end = to[i] < end ? to[i] : end;
+    }
+    end = end > begin ? end : begin;
+    for (int i = 0; i < n; i++)
+        if (from[i] < begin)
+            attn_all_values(o + i * dim, p + i * BACKEND_PAGE, value, from[i],
+                            to[i] < begin ? to[i] : begin, dim, 1);
+    if (begin < end)
+        ATTN_OF(n, attn_all_values, o, p, value, begin, end, dim);
+    for (int i = 0; i < n; i++)
+        if (to[i] > end)
+            attn_all_values(o + i * dim, p + i * BACKEND_PAGE, value, from[i] > end ? from[i] : end,
+                            to[i], dim, 1);
 }
 
 static void attn_scale(float *x, float by, int n)
@@ -137,21 +199,24 @@ static void attn_scale(float *x, float by, int n)
         x[i] *= by;
 }
 
-/* Scores p[from, to) of query i to e^(score - m), 0 for the other keys; l and o follow m. */
+/* Scores p[from, to) of query i to e^(score - m); l and o follow m. Vectors without a key that
+ * the query sees are left out: of -infinity the exponentials are 0, and l is the same without. */
 static void attn_softmax(struct attn_block *b, int i, float *p, int from, int to)
 {
+    int begin = from / 16 * 16, end = (to + 15) / 16 * 16;
     float *l = b->l + i * 16, m;
-    struct v16 top, sum;
+    struct v16 top = v16_set(-INFINITY), sum;
 
     if (b->a->softcap > 0.0f)
         glu_softcap(p + from, b->a->softcap, to - from);
-    for (int j = 0; j < from; j++)
+    for (int j = begin; j < from; j++)
         p[j] = -INFINITY;
-    for (int j = to; j < BACKEND_PAGE; j++)
+    for (int j = to; j < end; j++)
         p[j] = -INFINITY;
-    top = v16_load(p);
-    for (int j = 16; j < BACKEND_PAGE; j += 16)
+    for (int j = begin; j < end; j += 16)
         top = v16_max(top, v16_load(p + j));
+    if (end < BACKEND_PAGE)
+        top = v16_max(top, v16_set(-INFINITY)); // so that NaN gives way as to a vector of them
     m = v16_max_lane(top);
     if (m > b->m[i]) {
         float by = num_exp(b->m[i] - m);
@@ -162,8 +227,7 @@ static void attn_softmax(struct attn_block *b, int i, float *p, int from, int to
     }
     m = b->m[i];
     sum = v16_load(l);
-    UNROLL
-    for (int j = 0; j < BACKEND_PAGE; j += 16) {
+    for (int j = begin; j < end; j += 16) {
         struct v16 e = v16_exp(v16_sub(v16_load(p + j), v16_set(m)));
 
         v16_store(p + j, e);
@@ -184,29 +248,27 @@ static inline bool attn_sees(const struct attn_block *b, int i, int start, int *
 static void attn_page(struct attn_block *b, const float *key, const float *value, int start, int i0,
                       int n)
 {
-    int dim = b->a->head_dim, from[ATTN_PASS], to[ATTN_PASS], keys = 0, i = 0;
+    int dim = b->a->head_dim, from[ATTN_PASS], to[ATTN_PASS], begin = BACKEND_PAGE, end = 0;
     float *p = b->p, *o = b->o + (size_t)i0 * (size_t)dim;
-    bool whole = true;
 
-    for (i = 0; i < n; i++) {
-        if (!attn_sees(b, i0 + i, start, &from[i], &to[i]))
+    for (int i = 0; i < n; i++) {
+        if (!attn_sees(b, i0 + i, start, &from[i], &to[i])) {
             to[i] = from[i];
-        else
-            keys = to[i] > keys ? to[i] : keys;
-        whole = whole && to[i] - from[i] == BACKEND_PAGE;
+            continue;
+        }
+        begin = from[i] < begin ? from[i] : begin;
+        end = to[i] > end ? to[i] : end;
     }
-    if (!keys)
+    if (begin >= end)
         return;
-    attn_page_scores(p, b->q + (size_t)i0 * (size_t)dim, key, dim, n, keys);
-    for (i = 0; i < n; i++)
+    attn_page_scores(p, b->q + (size_t)i0 * (size_t)dim, key, dim, n, begin, end);
+    for (int i = 0; i < n; i++)
         if (from[i] < to[i])
             attn_softmax(b, i0 + i, p + i * BACKEND_PAGE, from[i], to[i]);
-    for (i = 0; whole && i + ATTN_QUERIES <= n; i += ATTN_QUERIES)
-        attn_page_values(o + i * dim, p + i * BACKEND_PAGE, value, 0, BACKEND_PAGE, dim,
-                         ATTN_QUERIES);
-    for (; i < n; i++)
-        if (from[i] < to[i])
-            attn_page_values(o + i * dim, p + i * BACKEND_PAGE, value, from[i], to[i], dim, 1);
+    for (int i = 0, most = ATTN_SUMS / 4, k; i < n; i += k) {
+        k = n - i < most ? n - i : most;
+        attn_page_values(o + i * dim, p + i * BACKEND_PAGE, value, from + i, to + i, dim, k);
+    }
 }
 
 /* The page of query i that holds its path's positions from k * BACKEND_PAGE on. */
