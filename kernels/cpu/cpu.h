@@ -19,6 +19,7 @@
 enum {
     CPU_LANES = 16,      // partial sums of a float dot; rows of a quantized panel
     CPU_PANEL_ROWS = 16, // rows of weights that are unpacked at once
+    CPU_ACT_COLS = 512,  // activations that are quantized at once
     CPU_QUERIES = 64,    // heads of tokens that share one pass over the pages
     CPU_RANGE = 512,     // keys that are summed before they are joined with those before them
 };
@@ -146,8 +147,10 @@ struct cpu_kernels {
      * cpu_scratch_bytes. */
     void (*linear_float)(const struct cpu_linear *l, int begin, int end, void *scratch);
     void (*linear_quant)(const struct cpu_linear *l, int begin, int end, void *scratch);
-    /* Quantize token i of x (n, cols) into a. */
-    void (*quantize)(struct cpu_act *a, const float *x, int n, int cols, int i);
+    /* Quantize columns [begin, end) of x (n, cols) of a group of tokens into a; begin a multiple of
+     * CPU_ACT_COLS, and end one or cols. */
+    void (*quantize)(const struct cpu_act *a, const float *x, int cols, int first, int of,
+                     int begin, int end);
     /* One row; add: y += instead of y =. */
     void (*norm)(float *y, const float *x, const struct norm_weight *w, int dim, bool add);
     void (*glu)(float *y, const float *gu, const struct ffn_shape *f);

@@ -12,7 +12,10 @@
 #ifndef DOT_ISA_H
 #define DOT_ISA_H
 
+#include "act_isa.h"
 #include "vec.h"
+
+enum { DOT_TOKENS = ACT_TOKENS };
 
 static void dot_put(const struct cpu_linear *l, int row, int token, float dot)
 {
@@ -26,8 +29,6 @@ static void dot_put(const struct cpu_linear *l, int row, int token, float dot)
 #if !defined(__AVX2__)
 #include "plain_isa.h"
 
-enum { DOT_TOKENS = 1 };
-
 static void dot_linear(const struct cpu_linear *l, int begin, int end, void *scratch)
 {
     plain_linear(l, begin, end, scratch);
@@ -37,9 +38,9 @@ static void dot_linear(const struct cpu_linear *l, int begin, int end, void *scr
 #include "panel_isa.h"
 
 #if defined(__AVX512F__)
-enum { DOT_TOKENS = 8, DOT_FEW = 4 }; // sums of 8 tokens and what they share: 32 registers
+enum { DOT_FEW = 4 };
 #else
-enum { DOT_TOKENS = 4, DOT_FEW = 2 };
+enum { DOT_FEW = 2 };
 #endif
 
 enum { DOT_AHEAD = 8 << 10 }; // bytes that a panel asks for before it reads them

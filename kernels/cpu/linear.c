@@ -116,9 +116,9 @@ static void pieces(void *ctx, int64_t begin, int64_t end, int worker)
 
 struct quantize {
     struct cpu *c;
-    struct cpu_act *act;
+    const struct cpu_act *act;
     const float *x;
-    int n, cols;
+    int n, cols, groups, pieces; // of tokens, of columns
 };
 
 static void quantize(void *ctx, int64_t begin, int64_t end, int worker)
@@ -126,8 +126,13 @@ static void quantize(void *ctx, int64_t begin, int64_t end, int worker)
     const struct quantize *q = ctx;
 
     (void)worker;
-    for (int64_t i = begin; i < end; i++)
-        q->c->k->quantize(q->act, q->x, q->n, q->cols, (int)i);
+    for (int64_t i = begin; i < end; i++) {
+        int64_t token = i / q->pieces * q->n / q->groups;
+        int from = (int)(i % q->pieces) * CPU_ACT_COLS, to = from + CPU_ACT_COLS, first;
+        int of = cpu_act_group(q->n, (int)token, q->act->group, &first);
+
+        q->c->k->quantize(q->act, q->x, q->cols, first, of, from, to < q->cols ? to : q->cols);
+    }
 }
 
 /* Activations as int8 in blocks of `block`, unless they are there already. */
@@ -136,7 +141,9 @@ static bool prepare(struct run *r, int block)
     struct cpu *c = r->c;
     struct cpu_act *a = &r->act[block == 256];
     struct cpu_buf *buf = &c->act[block == 256];
-    struct quantize q = {c, a, r->x, r->n, r->w->cols};
+    int most = c->k->group, groups = (r->n + most - 1) / most;
+    struct quantize q = {
+        c, a, r->x, r->n, r->w->cols, groups, (r->w->cols + CPU_ACT_COLS - 1) / CPU_ACT_COLS};
     size_t cols = (size_t)r->w->cols, n = (size_t)r->n, s32 = n * ((cols / 32 + 1) / 2 * 2);
 
     if (a->q)
@@ -145,12 +152,13 @@ static bool prepare(struct run *r, int block)
                       n * cols + n * cols / (size_t)block * 4 + n * cols / 16 * 2 + s32 * 2))
         return false;
     a->block = block;
-    a->group = c->k->group;
+    a->group = most;
     a->d = buf->p;
     a->s16 = (int16_t *)(a->d + n * cols / (size_t)block);
     a->s32 = a->s16 + n * cols / 16;
     a->q = (int8_t *)(a->s32 + s32);
-    thread_run(c->pool, quantize, &q, r->n, cpu_grain((int64_t)cols * 4));
+    thread_run(c->pool, quantize, &q, (int64_t)groups * q.pieces,
+               cpu_grain((int64_t)CPU_ACT_COLS * most));
     return true;
 }
 

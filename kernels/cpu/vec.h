@@ -131,9 +131,14 @@ INLINE float v16_sum(struct v16 a)
 }
 
 /* The lowest byte of each lane's bits. */
-INLINE void v16_low_bytes(int8_t *p, struct v16 a)
+INLINE __m128i v16_low(struct v16 a)
 {
-    _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(_mm512_castps_si512(a.v)));
+    return _mm512_cvtepi32_epi8(_mm512_castps_si512(a.v));
+}
+
+INLINE __m256 v16_max_half(struct v16 a)
+{
+    return _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
 }
 
 #elif defined(__AVX2__)
@@ -241,15 +246,19 @@ INLINE float v16_sum(struct v16 a)
 }
 
 /* The lowest byte of each lane's bits. */
-INLINE void v16_low_bytes(int8_t *p, struct v16 a)
+INLINE __m128i v16_low(struct v16 a)
 {
     const __m256i low = _mm256_set1_epi32(255);
     __m256i v = _mm256_and_si256(_mm256_castps_si256(a.v), low);
     __m256i w = _mm256_and_si256(_mm256_castps_si256(a.w), low);
 
     v = _mm256_permute4x64_epi64(_mm256_packus_epi32(v, w), 0xd8);
-    _mm_storeu_si128((__m128i *)p,
-                     _mm_packus_epi16(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1)));
+    return _mm_packus_epi16(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
+}
+
+INLINE __m256 v16_max_half(struct v16 a)
+{
+    return _mm256_max_ps(a.v, a.w);
 }
 
 #else /* scalar C: what the others must equal */
@@ -399,11 +408,7 @@ INLINE void v16_store_n(float *p, struct v16 a, int n)
 INLINE float v16_max_lane(struct v16 a)
 {
 #if defined(__AVX2__)
-#if defined(__AVX512F__)
-    __m256 h = _mm256_max_ps(_mm512_castps512_ps256(a.v), _mm512_extractf32x8_ps(a.v, 1));
-#else
-    __m256 h = _mm256_max_ps(a.v, a.w);
-#endif
+    __m256 h = v16_max_half(a);
     __m128 q = _mm_max_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
 
     q = _mm_max_ps(q, _mm_movehl_ps(q, q));
