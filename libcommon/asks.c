@@ -1,6 +1,7 @@
 /* asks.c - what the keywords of a set of schemas ask of a value. */
 #include "asks.h"
 
+#include "meet.h"
 #include "mem.h"
 #include "utf8.h"
 
@@ -241,6 +242,25 @@ static int measured(struct wants_text *t, const struct wants *w, unsigned type, 
            max <= -(int)(hi.there && hi.exclusive);
 }
 
+/* Does a string match the pattern of one schema? */
+static int matches(struct wants_text *t, int pattern, int v)
+{
+    size_t n, m;
+    const char *s = json_str(t->json, v, t->mem, &n), *p = json_str(t->json, pattern, t->mem, &m);
+    struct cfg c = {0};
+    int x, rc = -1;
+
+    if (!p)
+        return wants_fail(t, pattern, "is no string");
+    t->left -= (int64_t)m;
+    if (!regex_read(&c, p, m, cfg_class, &x, t->e))
+        rc = meet_has(&c, x, s, n, &t->left, t->e);
+    if (rc < 0)
+        wants_fail(t, pattern, "%s", t->e->msg);
+    cfg_free(&c);
+    return rc;
+}
+
 int asks_allow(struct wants_text *t, const struct wants *w, unsigned types, int value)
 {
     unsigned type = type_of(t->json, value);
@@ -250,12 +270,17 @@ int asks_allow(struct wants_text *t, const struct wants *w, unsigned types, int 
     for (size_t i = 0; i < w->n; i++) {
         uint32_t node = w->w[i].node;
         int list = wants_get(t, node, "enum"), one = wants_get(t, node, "const");
+        int pattern = type == WANTS_STRING ? wants_get(t, node, "pattern") : -1;
+        int match = pattern < 0 ? 1 : matches(t, pattern, value);
 
+        if (match != 1)
+            return match;
         if ((list >= 0 && !listed(t, list, value)) ||
             (one >= 0 && !same(t, (uint32_t)one, (uint32_t)value)))
             return 0;
         for (int k = 0; k < KEYWORDS; k++) {
-            bool simple = strstr(keywords[k].name, "Length") || keywords[k].types & WANTS_NUMBER;
+            bool simple = strstr(keywords[k].name, "Length") || keywords[k].types & WANTS_NUMBER ||
+                          !strcmp(keywords[k].name, "pattern");
             bool asks = keywords[k].types & type ||
                         (type == WANTS_STRING && !strcmp(keywords[k].name, "format"));
 
@@ -318,6 +343,8 @@ static int end(struct wants_text *t, uint32_t node, const char *key, bool exclus
         return wants_fail(t, at, "must be a number");
     if (jsoncfg_end_read(&y, s, n, exclusive))
         return wants_fail(t, at, "a number of more than 15 digits");
+    if (y.n_int > 15 && y.negative == (sign < 0))
+        return wants_fail(t, at, "numbers have at most 15 digits before the point here");
     order = x->there ? sign * jsoncfg_end_compare(&y, x) : 1;
     if (order > 0 || (!order && exclusive))
         *x = y;

@@ -177,7 +177,7 @@ static int unicode(struct parse *p, uint32_t *cp)
 static int escape(struct parse *p, bool in_class, uint32_t *cp)
 {
     static const char letter[] = "tnvfr0", value[] = "\t\n\v\f\r";
-    static const char syntax[] = "^$\\.*+?()[]{}|/-";
+    static const char marks[] = "^$\\.*+?()[]{}|/-!\"#%&',:;<=>@_`~ ";
     char c = peek(p);
     const char *at = c ? strchr(letter, c) : NULL;
 
@@ -192,7 +192,7 @@ static int escape(struct parse *p, bool in_class, uint32_t *cp)
         return unicode(p, cp);
     else if (c == 'c' && ((peek(p) >= 'a' && peek(p) <= 'z') || (peek(p) >= 'A' && peek(p) <= 'Z')))
         *cp = (uint32_t)p->s[p->i++] & 31;
-    else if (c && strchr(syntax, c))
+    else if (c && strchr(marks, c))
         *cp = (uint32_t)c;
     else if (c == 'b' && in_class)
         *cp = '\b';

@@ -1,6 +1,7 @@
 /* regex.h - regular expressions of JSON Schema as expressions of a grammar.
  *
- * The part of ECMAScript's syntax (mode u) that is regular: characters and their escapes, classes,
+ * The part of ECMAScript's syntax (mode u) that is regular: characters and their escapes (of every
+ * mark, as without u), classes,
  * \d \w \s and their opposites, `.`, groups of any kind, alternatives, quantifiers greedy and
  * lazy, and ^ and $ at the ends of the alternatives of the whole. Lookaround, back references,
  * \b and \p are refused by name.

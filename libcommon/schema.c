@@ -8,7 +8,7 @@
 #include "asks.h"
 #include "hash.h"
 #include "jsoncfg.h"
-#include "regex.h"
+#include "meet.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -94,17 +94,39 @@ static bool format_known(const char *name)
     return format_of(name) != NULL;
 }
 
-/* The pattern that the set asks for, in *pattern (NULL: none), and the node that does. */
-static int one_pattern(struct build *b, const struct wants *w, const char **pattern, size_t *n,
-                       int *node)
+/* What the set asks a string to match; n is their number. */
+struct patterns {
+    struct {
+        const char *s;
+        size_t n;
+        int node;
+    } of[MEET_EXPRESSIONS];
+    int n;
+};
+
+static int add_pattern(struct build *b, struct patterns *p, int node, const char *s, size_t n)
+{
+    for (int i = 0; i < p->n; i++)
+        if (p->of[i].n == n && !memcmp(p->of[i].s, s, n))
+            return 0;
+    if (p->n == MEET_EXPRESSIONS)
+        return wants_fail(&b->t, node, "more than %d patterns for one string", MEET_EXPRESSIONS);
+    p->of[p->n].s = s;
+    p->of[p->n].n = n;
+    p->of[p->n++].node = node;
+    return 0;
+}
+
+static int patterns(struct build *b, const struct wants *w, struct patterns *p)
 {
     const struct json *t = b->t.json;
 
-    *pattern = NULL;
+    p->n = 0;
     for (size_t i = 0; i < w->n; i++)
         for (int k = 0; k < 2; k++) {
-            int at = json_get(t, (int)w->w[i].node, k ? "format" : "pattern");
-            const char *s = at < 0 ? NULL : json_str(t, at, b->t.mem, n);
+            int at = wants_get(&b->t, w->w[i].node, k ? "format" : "pattern");
+            size_t n;
+            const char *s = at < 0 ? NULL : json_str(t, at, b->t.mem, &n);
             const struct format *f;
 
             if (at < 0)
@@ -115,40 +137,47 @@ static int one_pattern(struct build *b, const struct wants *w, const char **patt
                 return wants_fail(&b->t, at, "format '%.60s' is not supported", s);
             if (k) {
                 s = f->pattern;
-                *n = strlen(s);
+                n = strlen(s);
             }
-            if (*pattern && strcmp(*pattern, s))
-                return wants_fail(&b->t, at,
-                                  "a second pattern or format for the same string is "
-                                  "not supported");
-            *pattern = s;
-            *node = at;
+            if (add_pattern(b, p, at, s, n))
+                return -1;
         }
-    if (*pattern)
-        *n = strlen(*pattern);
     return 0;
+}
+
+/* Strings of min..max characters that match all patterns. */
+static int matching(struct build *b, const struct patterns *p, int min, int max, int *x)
+{
+    bool alone = p->n == 1 && !min && max < 0;
+    struct cfg from = {0};
+    int part[MEET_EXPRESSIONS], rc = 0;
+
+    for (int i = 0; i < p->n && !rc; i++)
+        if (regex_read(alone ? b->c : &from, p->of[i].s, p->of[i].n,
+                       alone ? jsoncfg_class : cfg_class, &part[i], b->e))
+            rc = wants_fail(&b->t, p->of[i].node, "%s", b->e->msg);
+    *x = part[0];
+    if (!rc && !alone &&
+        meet(b->c, &from, part, p->n, min, max, jsoncfg_class, &b->t.left, x, b->e))
+        rc = wants_fail(&b->t, p->of[0].node, "patterns and lengths of a string: %s", b->e->msg);
+    cfg_free(&from);
+    return rc;
 }
 
 static int string(struct build *b, const struct wants *w, int *x)
 {
-    const char *pattern;
-    int min, max, node = -1;
-    size_t n;
+    struct patterns p;
+    int min, max;
 
-    if (asks_lengths(&b->t, w, "minLength", "maxLength", &min, &max) ||
-        one_pattern(b, w, &pattern, &n, &node))
+    if (asks_lengths(&b->t, w, "minLength", "maxLength", &min, &max) || patterns(b, w, &p))
         return -1;
     if (max >= 0 && min > max) {
         *x = cfg_alt(b->c, NULL, 0);
-    } else if (!pattern) {
+    } else if (!p.n) {
         *x = jsoncfg_string(&b->j, min, max);
-    } else if (min || max >= 0) {
-        return wants_fail(&b->t, node,
-                          "a pattern or format beside minLength or maxLength is not "
-                          "supported; put the length into the pattern");
     } else {
-        if (regex_read(b->c, pattern, n, jsoncfg_class, x, b->e))
-            return wants_fail(&b->t, node, "%s", b->e->msg);
+        if (matching(b, &p, min, max, x))
+            return -1;
         *x = jsoncfg_quoted(&b->j, *x);
     }
     return 0;

@@ -1,6 +1,7 @@
 /* wants.c - what a JSON Schema asks of a value. */
 #include "wants.h"
 
+#include "meet.h"
 #include "mem.h"
 
 #include <stdarg.h>
@@ -63,7 +64,7 @@ void wants_init(struct wants_text *t, const struct json *j, struct arena *mem, s
 {
     struct buf b = {0};
 
-    *t = (struct wants_text){.json = j, .mem = mem, .e = e};
+    *t = (struct wants_text){.json = j, .mem = mem, .left = MEET_STEPS, .e = e};
     for (uint32_t o = 0; o < j->n_node; o++)
         for (uint32_t k = o + 1; j->node[o].type == JSON_OBJECT && k < j->node[o].next;
              k = j->node[k + 1].next) {

@@ -28,6 +28,7 @@ struct wants_text {
     struct arena *mem;          // of strings
     struct hash_table member;   // (object node, key) -> value node
     uint32_t path[WANTS_DEPTH]; // schemas whose $ref and allOf are being followed
+    int64_t left;               // steps that comparing strings with patterns may still take
     struct err *e;
 };
 

@@ -420,6 +420,10 @@ EOT
     no '{"$ref":"#"}' "the schema: references lead back to where they began"
     no '{"type":"string","enum":[1]}' "no text matches the grammar"
     no '{"type":"number","multipleOf":0.1}' "/multipleOf: 'multipleOf' is supported for 1 only"
+    no '{"type":"integer","minimum":1e15}' "/minimum: numbers have at most 15 digits before the point here"
+    no '{"type":"integer","maximum":-1e15}' "/maximum: numbers have at most 15 digits before the point here"
+    no '{"pattern":"^(a|b)*a(a|b){20}$","maxLength":99}' "/pattern: patterns and lengths of a string: too large together"
+    no '{"pattern":"^a+$","allOf":[{"pattern":"b"}]}' "no text matches the grammar"
     no '{"a":' "byte 6: text ends too early"
     echo '{}' >s.json
     run -2 --separate-stderr gen --json-schema s.json --grammar s.json <<<"$task"

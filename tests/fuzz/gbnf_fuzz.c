@@ -13,6 +13,8 @@ static const char gbnf[] =
 static const char schema[] =
     "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":[\"string\",\"null\"],\"minLength\":1,"
     "\"maxLength\":9},\"b\":{\"$ref\":\"#/$defs/x~1y\"},\"c\":{\"pattern\":\"^(a|[^b-d]{2,5}?)\\\\d+$\"},"
+    "\"f\":{\"pattern\":\"(ab|c?)+x\",\"maxLength\":12,\"allOf\":[{\"pattern\":\"^\\\\w*$\"}]},"
+    "\"g\":{\"enum\":[\"xay\",\"\\u00e9\"],\"pattern\":\"a{0,3}[^b]$\"},"
     "\"d\":{\"minimum\":-1.5e1,\"exclusiveMaximum\":99.25},\"e\":{\"enum\":[1,\"x\",null,[true,{}]]}},"
     "\"required\":[\"a\",\"z\"],\"additionalProperties\":{\"format\":\"date\"},\"$defs\":{\"x/y\":"
     "{\"prefixItems\":[{\"const\":7}],\"items\":{\"anyOf\":[{\"$ref\":\"#\"},{\"type\":\"integer\"}]},"

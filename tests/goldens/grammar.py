@@ -78,6 +78,7 @@ PATTERNS = [
     "^[a-z]+$", "^[A-Z]{2,3}-\\d{4}$", "foo", "^a|b$", "^(ab|c)*$", "^\\w+\\s\\w+$", "^.$", "^\\S{2}$", "[^a-z]",
     "^\\D\\W$", "^(?:x(?<n>y)?){2}$", "^\\u00e9\\x41[\\]\\-\\\\]$", "^\"[^\"]*\"$", "^a{0}b{2,}?$", "", "^$",
     "^[\\s\\S]{3}$", "^\\t\\n$", "^(a+)+b$", "^[^\\d\\s]+$", "^\\cA|\\/$", "\\ud83d\\ude00", "^[\\b]$", "x$|^y", "^[a-]+[-a]$",
+    "^\\\"?\\_?.$",
 ]
 PIECES = ["a", "b", "foo", "AB-1234", "ABC-0000", "x", "xy", "é", "A", "-", "\\", "\"", "\n", "\t", " ", "1", "_", "😀",
           "\u2028", "\b", "\x01", "/", "]", "ab", "c", "z z", ".", "\r"]
@@ -85,7 +86,7 @@ PIECES = ["a", "b", "foo", "AB-1234", "ABC-0000", "x", "xy", "é", "A", "-", "\\
 
 def patterns():
     for s in PATTERNS:
-        p = regress.Regex(s, "u") if "\\-" not in s or "[" in s else regress.Regex(s)
+        p = regress.Regex(s, "u") if not regex.search(r'\\[_"]|^[^[]*\\-', s) else regress.Regex(s)
         texts = {"", "\u00e9A]", "\u00e9A-", "\u00e9A\\", "\"\"", "\"x\"", "\t\n"}
         for _ in range(24):
             texts.add("".join(rnd.choice(PIECES) for _ in range(rnd.randint(1, 4))))
@@ -153,6 +154,16 @@ SCHEMAS = [
     ({"type": "string", "format": "date-time"}, ["2024-01-31T12:00:00Z", "2024-01-31 12:00", "2024-01-31T12:00:60+25:00"]),
     ({"type": "string", "format": "uuid"}, ["123e4567-e89b-12d3-a456-426614174000", "123e4567"]),
     ({"type": "string", "format": "ipv4"}, ["1.2.3.4", "255.255.255.255", "256.1.1.1", "1.2.3"]),
+    ({"type": "string", "pattern": "^[a-z\u00e9]+$", "minLength": 2, "maxLength": 4},
+     ["", "a", "ab", "\u00e9a\u00e9", "abcd", "abcde", "aB", 3]),
+    ({"type": "string", "pattern": "a.b", "minLength": 4}, ["axb", "axbc", "xaxb", "xaxbx" * 9, "abcd", "a\"b\n\\"]),
+    ({"type": "string", "pattern": "^(ab|c)*$", "maxLength": 5}, ["", "c", "ab", "abab", "ababc", "ababab", "ccccc", "cccccc", "b"]),
+    ({"allOf": [{"pattern": "^[a-z]+$"}, {"pattern": "b"}, {"pattern": "..c$", "maxLength": 6}], "type": "string"},
+     ["abc", "bac", "bxc", "bc", "xxbxxc", "xxbxxxc", "aac", "Bbxc", "bxxd"]),
+    ({"type": "string", "format": "email", "pattern": "@example\\.com$", "maxLength": 16},
+     ["a@example.com", "abcd@example.com", "abcde@example.com", "a@example.org"]),
+    ({"enum": ["ab", "cd", "\u00e9b", 5, "xab", None], "pattern": "^.b"}, ["ab", "cd", "\u00e9b", 5, "xab", None]),
+    ({"const": "a-1", "allOf": [{"pattern": "-[0-9]$"}, {"pattern": "^a", "maxLength": 3}]}, ["a-1", "a-2"]),
 ]
 NULLABLE = ({"type": "integer", "nullable": True}, [[1, "y"], [None, "y"], ["x", "n"]])
 
