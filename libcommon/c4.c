@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <strings.h>
 
 enum { LONG_WORD = 1000 }; // characters
 
@@ -103,30 +104,111 @@ static size_t sentences(const struct buf *b)
     return n + open;
 }
 
-struct c4 c4_count(const struct parts *lines, struct buf *b)
+/* A line, of which notes are taken out first. */
+static void count_noted(struct part x, struct buf *b, struct c4 *c)
+{
+    struct part y;
+    size_t words;
+    bool policy = false;
+
+    if (has_long_word(x, &words))
+        return;
+    clean(x, b);
+    y = (struct part){buf_cstr(b), b->n};
+    if (!b->n || !is_end(b->p[b->n - 1], false) || parts_end(y, "...") || words < 3)
+        return;
+    if (scan_pairs(b->p, b->n, "psscmskicy") < b->n) { // of what is looked for here
+        c->lorem += holds(b, "lorem ipsum");
+        if (holds(b, "javascript"))
+            return;
+        for (size_t k = 0; k < sizeof(policies) / sizeof(*policies) && !policy; k++)
+            policy = holds(b, policies[k]);
+    }
+    c->curly += memchr(b->p, '{', b->n) != NULL;
+    c->sentences += policy ? 0 : sentences(b);
+}
+
+/* ---- lines without notes, as most are: nothing is copied ---- */
+
+/* What is looked for in a line, and where two letters stand in it that are rare together. */
+enum { LOREM, SCRIPT, POLICY };
+static const struct {
+    const char *text;
+    size_t at;
+    int kind;
+} phrases[] = {{"lorem ipsum", 7, LOREM},      {"javascript", 4, SCRIPT},
+               {"terms of use", 3, POLICY},    {"privacy policy", 5, POLICY},
+               {"cookie policy", 3, POLICY},   {"uses cookies", 8, POLICY},
+               {"use of cookies", 10, POLICY}, {"use cookies", 7, POLICY}};
+
+/* The kinds that stand in the line, a bit each. */
+static unsigned phrases_of(struct part x)
+{
+    unsigned found = 0;
+
+    for (size_t at = 0; (at += scan_letters_two(x.p + at, x.n - at, "psscmskicy")) < x.n; at++)
+        for (size_t k = 0; k < sizeof(phrases) / sizeof(*phrases); k++) {
+            size_t before = phrases[k].at, len = strlen(phrases[k].text);
+
+            if ((x.p[at] | 32) == phrases[k].text[before] &&
+                (x.p[at + 1] | 32) == phrases[k].text[before + 1] && at >= before &&
+                x.n - (at - before) >= len && !strncasecmp(x.p + at - before, phrases[k].text, len))
+                found |= 1u << phrases[k].kind;
+        }
+    return found;
+}
+
+/* `sentences` by the marks that are known. */
+static size_t sentences_of(const struct kinds *t, size_t at, size_t end)
+{
+    size_t n = 0;
+    bool open = false;
+
+    while (at < end) {
+        size_t k = at;
+
+        at = kinds_next_before(t->stop, at, end);
+        open = open || at > k;
+        if (at >= end)
+            break;
+        while (at < end && is_end(t->s[at], true))
+            at++;
+        if (at >= end || t->s[at] == ' ' || t->s[at] == '\t') {
+            n++;
+            open = false;
+            at += at < end;
+        }
+    }
+    return n + open;
+}
+
+static void count_plain(const struct kinds *t, struct part x, struct c4 *c)
+{
+    size_t begin = (size_t)(x.p - t->s), words;
+    unsigned found;
+
+    if (!x.n || !is_end(x.p[x.n - 1], false) || parts_end(x, "...") || has_long_word(x, &words) ||
+        words < 3)
+        return;
+    found = phrases_of(x);
+    c->lorem += found >> LOREM & 1;
+    if (found >> SCRIPT & 1)
+        return;
+    c->curly += t->odd && memchr(x.p, '{', x.n);
+    c->sentences += found >> POLICY & 1 ? 0 : sentences_of(t, begin, begin + x.n);
+}
+
+struct c4 c4_count(const struct kinds *t, const struct parts *lines, struct buf *b)
 {
     struct c4 c = {0};
 
     for (size_t i = 0; i < lines->n; i++) {
-        struct part x = parts_strip(lines->v[i]), y;
-        size_t words;
-        bool policy = false;
+        struct part x = parts_strip(lines->v[i]);
 
-        if (has_long_word(x, &words))
-            continue;
-        clean(x, b);
-        y = (struct part){buf_cstr(b), b->n};
-        if (!b->n || !is_end(b->p[b->n - 1], false) || parts_end(y, "...") || words < 3)
-            continue;
-        if (scan_pairs(b->p, b->n, "psscmskicy") < b->n) { // of what is looked for here
-            c.lorem += holds(b, "lorem ipsum");
-            if (holds(b, "javascript"))
-                continue;
-            for (size_t k = 0; k < sizeof(policies) / sizeof(*policies) && !policy; k++)
-                policy = holds(b, policies[k]);
-        }
-        c.curly += memchr(b->p, '{', b->n) != NULL;
-        c.sentences += policy ? 0 : sentences(b);
+        if (t->odd && x.n && memchr(x.p, '[', x.n))
+            count_noted(x, b, &c);
+        else
+            count_plain(t, x, &c);
     }
     return c;
 }

@@ -4,6 +4,7 @@
 #define C4_H
 
 #include "buf.h"
+#include "kinds.h"
 #include "parts.h"
 
 #include <stddef.h>
@@ -12,6 +13,6 @@ struct c4 {
     size_t sentences, lorem, curly; // lorem, curly: lines that hold "lorem ipsum", "{"
 };
 /* Of a text's lines (parts_lines). b is scratch. */
-struct c4 c4_count(const struct parts *lines, struct buf *b);
+struct c4 c4_count(const struct kinds *text, const struct parts *lines, struct buf *b);
 
 #endif

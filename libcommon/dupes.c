@@ -173,7 +173,7 @@ static bool normalize(struct dupes_text *x, struct look *text)
     mem_grow(&x->one.p, &x->one.cap, text->n + 1, 1);
     scan_lower(x->one.p, text->s, text->n, 1);
     x->one.n = text->n;
-    if (!look_kinds(text)->ascii) {
+    if (!look_kinds(text)->easy) { // the rest is as it is after folding
         low = x->one;
         x->one = (struct buf){0};
         fold(low.p, low.n, &x->one);

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { GRAM = 3, SHORT = 80, BEGINNING = 30 }; // words
 
@@ -103,7 +104,7 @@ const char *fault_refusal_of(const struct fault *f, const struct words_row *w)
     return found < 0 ? NULL : refusals[found + 1];
 }
 
-const char *fault_leak_of(struct fault *f, const char *s, size_t n)
+static const char *find_leak(struct fault *f, const char *s, size_t n)
 {
     struct buf *low = &f->low; // of each leak two bytes are rare elsewhere
     int best = N_LEAKS;
@@ -120,6 +121,20 @@ const char *fault_leak_of(struct fault *f, const char *s, size_t n)
                 best = i;
         }
     return best < N_LEAKS ? leaks[best] : NULL;
+}
+
+/* Most texts have no sign that a leak without "prompt" has. */
+const char *fault_leak_of(struct fault *f, const struct kinds *t)
+{
+    const char *s = t->s;
+    size_t n = t->n, at = 0;
+
+    if (t->odd || t->sign)
+        return find_leak(f, s, n);
+    for (; (at += scan_letters_two(s + at, n - at, "mp")) < n; at++)
+        if (at >= 3 && n - at >= 3 && !strncasecmp(s + at - 3, "prompt", 6))
+            return find_leak(f, s, n);
+    return NULL;
 }
 
 /* ---- one text ---- */
@@ -156,7 +171,7 @@ const char *fault_refusal(const char *s, size_t n)
 const char *fault_leak(const char *s, size_t n)
 {
     struct fault *f = fault_open();
-    const char *found = fault_leak_of(f, s, n);
+    const char *found = find_leak(f, s, n);
 
     fault_close(f);
     return found;

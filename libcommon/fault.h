@@ -26,6 +26,6 @@ struct fault *fault_open(void);
 void fault_close(struct fault *f); // NULL-safe
 double fault_repetition_of(struct fault *f, struct look *text);
 const char *fault_refusal_of(const struct fault *f, const struct words_row *w);
-const char *fault_leak_of(struct fault *f, const char *s, size_t n);
+const char *fault_leak_of(struct fault *f, const struct kinds *text);
 
 #endif

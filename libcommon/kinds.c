@@ -90,6 +90,7 @@ WIDE static void block_wide(struct kinds *t, size_t b, const char *p)
     t->newline[b] = bits(is(x, '\n'), is(y, '\n'));
     t->stop[b] = bits(stop_of(x), stop_of(y));
     t->high[b] = high;
+    t->control |= bits(in(x, 0, 33), in(y, 0, 33)) != t->space[b];
     t->odd |= _mm256_movemask_epi8(odd) != 0;
     t->sign |= _mm256_movemask_epi8(sign) != 0;
     t->single[b] = 0;
@@ -131,6 +132,7 @@ static void block_plain(struct kinds *t, size_t b, const char *p)
         t->newline[b] |= (uint64_t)equal(v, '\n') << k;
         t->stop[b] |= (uint64_t)stop(v) << k;
         t->high[b] |= (uint64_t)less(v, 0) << k;
+        t->control |= (within(v, 0, 9) | within(v, 14, 14)) != 0;
         t->odd |= (equal(v, '[') | equal(v, '{')) != 0;
         t->sign |= (equal(v, '#') | equal(v, '<')) != 0;
     }
@@ -162,7 +164,7 @@ void kinds_text(struct kinds *x, const char *s, size_t n)
     room(x, n / 64 + 1);
     x->s = s;
     x->n = n;
-    x->odd = x->sign = 0;
+    x->odd = x->sign = x->control = 0;
     x->n_hangul = x->n_han = x->n_high = 0;
 #if defined(WIDE)
     if (is_wide(64))
@@ -235,6 +237,19 @@ size_t kinds_next(const uint64_t *bits, size_t at)
     while (!m)
         m = bits[++b];
     return 64 * b + (size_t)__builtin_ctzll(m);
+}
+
+size_t kinds_next_before(const uint64_t *bits, size_t at, size_t end)
+{
+    for (size_t b = at / 64; 64 * b < end; b++) {
+        uint64_t m = bits[b] & (64 * b < at ? ~0ull << at % 64 : ~0ull);
+
+        if (m) {
+            at = 64 * b + (size_t)__builtin_ctzll(m);
+            return at < end ? at : end;
+        }
+    }
+    return end;
 }
 
 size_t kinds_after_last(const uint64_t *bits, size_t at)

@@ -16,8 +16,8 @@ struct kinds {
     uint64_t *single;               // (blocks) first bytes of Hangul syllables and of Han 4E00-9FA5
     size_t n_high, n_hangul, n_han; // bytes beyond ASCII; characters that begin so
     size_t cap;
-    int ascii, easy; // all of it; beyond it are none but those of `single`
-    int odd, sign;   // there is a [ or {; a # or <
+    int ascii, easy;        // all of it; beyond it are none but those of `single`
+    int odd, sign, control; // there is a [ or {; a # or <; 0-8 or 14-27
 };
 void kinds_text(struct kinds *x, const char *s, size_t n); // zeroed is empty
 void kinds_free(struct kinds *x);
@@ -28,6 +28,7 @@ size_t kinds_count(const uint64_t *bits, size_t from, size_t to);
 /* The first bit that is set at or behind `at`, where there is one; behind the last that is set
  * before `at`, or 0. */
 size_t kinds_next(const uint64_t *bits, size_t at);
+size_t kinds_next_before(const uint64_t *bits, size_t at, size_t end); // or end
 size_t kinds_after_last(const uint64_t *bits, size_t at);
 /* Are three set one behind the other? */
 int kinds_three(const uint64_t *bits, size_t blocks);

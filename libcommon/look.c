@@ -18,6 +18,7 @@ void look_free(struct look *l)
 {
     kinds_free(&l->scan);
     words_row_free(&l->words);
+    runs_free(&l->spans);
     free(l->three);
     *l = (struct look){0};
 }
@@ -53,7 +54,7 @@ const uint32_t *look_threes(struct look *l)
 int look_count(struct look *l)
 {
     if (l->count < 0)
-        l->count = words_count(l->s, l->n);
+        l->count = words_count_of(look_kinds(l), &l->spans);
     return l->count;
 }
 
@@ -61,7 +62,7 @@ const size_t *look_scripts(struct look *l)
 {
     if (!l->counted) {
         memset(l->script, 0, sizeof(l->script));
-        l->letters = script_count(l->s, l->n, l->script);
+        l->letters = script_count_of(look_kinds(l), l->script);
     }
     l->counted = true;
     return l->script;

@@ -18,6 +18,7 @@ struct look {
     struct words_row words;
     uint32_t *three; // (words.n - 2)
     size_t cap_three;
+    struct runs spans;                // scratch
     size_t script[SCRIPT_N], letters; // letters of each script; all
     int count;                        // words_count, or -1
 };

@@ -96,25 +96,23 @@ void parts_lines(struct parts *l, const struct kinds *t)
 }
 
 /* At runs of at least `least` newlines; the empty ends are parts too (Python's re.split). */
-void parts_split(struct parts *l, const char *s, size_t n, size_t least)
+void parts_split(struct parts *l, const struct kinds *t, struct part of, size_t least)
 {
-    size_t start = 0, at = 0;
+    size_t start = (size_t)(of.p - t->s), end = start + of.n, at = start;
 
     l->n = 0;
-    while (at < n) {
-        const char *nl = memchr(s + at, '\n', n - at);
-        size_t k = 0;
+    while ((at = kinds_next_before(t->newline, at, end)) < end) {
+        size_t k = 1;
 
-        at = nl ? (size_t)(nl - s) : n;
-        while (at + k < n && s[at + k] == '\n')
+        while (at + k < end && t->s[at + k] == '\n')
             k++;
         if (k >= least) {
-            add_line(l, s + start, at - start);
+            add_line(l, t->s + start, at - start);
             start = at + k;
         }
         at += k;
     }
-    add_line(l, s + start, n - start);
+    add_line(l, t->s + start, end - start);
 }
 
 struct part parts_strip(struct part x)

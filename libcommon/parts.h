@@ -22,7 +22,7 @@ void parts_free(struct parts *l);
 /* str.splitlines: at every kind of line end, none after the last. */
 void parts_lines(struct parts *l, const struct kinds *text);
 /* re.split at runs of at least `least` newlines; the empty ends are parts too. */
-void parts_split(struct parts *l, const char *s, size_t n, size_t least);
+void parts_split(struct parts *l, const struct kinds *t, struct part of, size_t least); // of t
 
 struct part parts_strip(struct part x); // str.strip
 bool parts_begin(struct part x, const char *with);

@@ -290,6 +290,21 @@ static bool iban(const char *s, size_t n, size_t at, struct pii_hit *h)
 
 /* ---- all ---- */
 
+/* Fewer digits than any number has, and none after what may stand between groups? */
+static bool is_short(const char *s, size_t n, size_t at)
+{
+    size_t i = at;
+
+    while (i < n && is_digit(s[i]))
+        i++;
+    if (i - at > 10)
+        return false;
+    i += i < n && s[i] == ')';
+    i += i + 1 < n && (s[i] == ' ' || s[i] == '-' || s[i] == '.' || s[i] == '/');
+    i += i < n && s[i] == '(';
+    return i >= n || !is_digit(s[i]);
+}
+
 static bool number(const char *s, size_t n, unsigned kinds, size_t at, struct pii_hit *h)
 {
     bool plus = s[at] == '+', open = s[at] == '(';
@@ -307,6 +322,8 @@ static bool number(const char *s, size_t n, unsigned kinds, size_t at, struct pi
         *h = (struct pii_hit){PII_PHONE, at, x.len};
         return true;
     }
+    if (is_short(s, n, at))
+        return false;
     if (kinds & 1u << PII_IP && ip4(s, n, at, &len) && !joined(s, n, at, len)) {
         *h = (struct pii_hit){PII_IP, at, len};
         return true;
@@ -355,6 +372,8 @@ bool pii_next(const char *s, size_t n, unsigned kinds, size_t *at, struct pii_hi
             *at = h->at + h->n;
             return true;
         }
+        while (*at + 1 < n && is_digit(s[*at]) && is_digit(s[*at + 1])) // all begins at the first
+            ++*at;
     }
     return false;
 }

@@ -196,11 +196,11 @@ static void look_parts(struct quality *q)
     struct part all = parts_strip((struct part){q->s, q->n});
     double number, chars;
 
-    parts_split(&q->lines, all.p, all.n, 2);
+    parts_split(&q->lines, q->t, all, 2);
     repeated(q, &number, &chars);
     q->v[QUALITY_DUP_PARAS] = ratio(number, (double)q->lines.n);
     q->v[QUALITY_DUP_PARA_CHARS] = ratio(chars, (double)q->n_chars);
-    parts_split(&q->lines, q->s, q->n, 1);
+    parts_split(&q->lines, q->t, (struct part){q->s, q->n}, 1);
     repeated(q, &number, &chars);
     q->v[QUALITY_DUP_LINES] = ratio(number, (double)q->lines.n);
     q->v[QUALITY_DUP_LINE_CHARS] = ratio(chars, (double)q->n_chars);
@@ -228,7 +228,7 @@ static void look_c4(struct quality *q)
     struct c4 x;
 
     split_lines(q);
-    x = c4_count(&q->ends, &q->text);
+    x = c4_count(q->t, &q->ends, &q->text);
     q->v[QUALITY_C4_SENTENCES] = (double)x.sentences;
     q->v[QUALITY_C4_LOREM] = (double)x.lorem;
     q->v[QUALITY_C4_CURLY] = (double)x.curly;
@@ -250,15 +250,16 @@ static bool ends_sentence(struct part x)
 
 static void look_fineweb(struct quality *q)
 {
-    size_t out = 0, ended = 0, brief = 0, newlines = scan_count(q->s, q->n, '\n');
+    size_t out = 0, ended = 0, brief = 0, newlines = kinds_count(q->t->newline, 0, q->n);
     double number, chars;
 
-    parts_split(&q->lines, q->s, q->n, 1);
+    parts_split(&q->lines, q->t, (struct part){q->s, q->n}, 1);
     for (size_t i = 0; i < q->lines.n; i++) {
         if (!parts_strip(q->lines.v[i]).n)
             continue;
         ended += ends_sentence(q->lines.v[i]);
-        brief += scan_chars(q->lines.v[i].p, q->lines.v[i].n) <= SHORT_LINE;
+        brief += q->lines.v[i].n <= 4 * SHORT_LINE &&
+                 scan_chars(q->lines.v[i].p, q->lines.v[i].n) <= SHORT_LINE;
         q->lines.v[out++] = q->lines.v[i];
     }
     q->lines.n = out;

@@ -123,9 +123,9 @@ size_t scan_stop(const char *s, size_t n)
 
 #if defined(WIDE)
 /* As far as 33 bytes can be read: where the first of the pairs is, or where it ends. */
-WIDE static size_t pairs_wide(const char *s, size_t n, const char *pairs)
+WIDE static size_t pairs_wide(const char *s, size_t n, const char *pairs, char bits)
 {
-    __m256i a[PAIRS], b[PAIRS];
+    wide a[PAIRS], b[PAIRS];
     size_t i = 0, k = 0;
 
     for (; k < PAIRS && pairs[2 * k]; k++) {
@@ -133,49 +133,61 @@ WIDE static size_t pairs_wide(const char *s, size_t n, const char *pairs)
         b[k] = _mm256_set1_epi8(pairs[2 * k + 1]);
     }
     for (; i + 33 <= n; i += 32) {
-        __m256i x = _mm256_loadu_si256((const __m256i *)(const void *)(s + i));
-        __m256i y = _mm256_loadu_si256((const __m256i *)(const void *)(s + i + 1));
-        __m256i m = _mm256_setzero_si256();
-        unsigned bits;
+        wide x = wide_with(wide_load(s + i), bits), y = wide_with(wide_load(s + i + 1), bits);
+        wide m = _mm256_setzero_si256();
+        unsigned found;
 
         for (size_t p = 0; p < k; p++)
             m = _mm256_or_si256(
                 m, _mm256_and_si256(_mm256_cmpeq_epi8(x, a[p]), _mm256_cmpeq_epi8(y, b[p])));
-        bits = (unsigned)_mm256_movemask_epi8(m);
-        if (bits)
-            return i + (size_t)__builtin_ctz(bits);
+        found = (unsigned)_mm256_movemask_epi8(m);
+        if (found)
+            return i + (size_t)__builtin_ctz(found);
     }
     return i;
 }
 #endif
 
-size_t scan_pairs(const char *s, size_t n, const char *pairs)
+static inline unsigned pairs_of(vec x, vec y, const char *pairs, char bits)
+{
+    unsigned m = 0;
+
+    x = with(x, bits);
+    y = with(y, bits);
+    for (const char *p = pairs; *p; p += 2)
+        m |= equal(x, p[0]) & equal(y, p[1]);
+    return m;
+}
+
+/* Pairs of bytes that have the bits set first. */
+static size_t find_pairs(const char *s, size_t n, const char *pairs, char bits)
 {
     size_t i = 0;
+    unsigned m;
 
 #if defined(WIDE)
     if (is_wide(n))
-        i = pairs_wide(s, n, pairs);
+        i = pairs_wide(s, n, pairs, bits);
 #endif
-    for (; i + STEP + 1 <= n; i += STEP) {
-        vec x = load(s + i), y = load(s + i + 1);
-        unsigned m = 0;
-
-        for (const char *p = pairs; *p; p += 2)
-            m |= equal(x, p[0]) & equal(y, p[1]);
-        if (m)
+    for (; i + STEP + 1 <= n; i += STEP)
+        if ((m = pairs_of(load(s + i), load(s + i + 1), pairs, bits)))
             return i + (size_t)__builtin_ctz(m);
-    }
-    if (i + 2 <= n) { // pairs hold no 0
-        vec x = tail(s + i, n - i - 1, 0), y = tail(s + i + 1, n - i - 1, 0);
-        unsigned m = 0;
-
-        for (const char *p = pairs; *p; p += 2)
-            m |= equal(x, p[0]) & equal(y, p[1]);
+    if (i + 2 <= n) { // what is filled in is in no pair
+        m = pairs_of(tail(s + i, n - i - 1, 0), tail(s + i + 1, n - i - 1, 0), pairs, bits);
         if (m)
             return i + (size_t)__builtin_ctz(m);
     }
     return n;
+}
+
+size_t scan_pairs(const char *s, size_t n, const char *pairs)
+{
+    return find_pairs(s, n, pairs, 0);
+}
+
+size_t scan_letters_two(const char *s, size_t n, const char *pairs)
+{
+    return find_pairs(s, n, pairs, 32);
 }
 
 size_t scan_chars(const char *s, size_t n)

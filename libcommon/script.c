@@ -106,6 +106,19 @@ static int script_common(uint32_t cp)
                                           : -1;
 }
 
+size_t script_count_of(const struct kinds *t, size_t count[SCRIPT_N])
+{
+    size_t latin;
+
+    if (!t->easy)
+        return script_count(t->s, t->n, count);
+    latin = scan_letters(t->s, t->n);
+    count[SCRIPT_LATIN] += latin;
+    count[SCRIPT_HANGUL] += t->n_hangul;
+    count[SCRIPT_HAN] += t->n_han;
+    return latin + t->n_hangul + t->n_han;
+}
+
 size_t script_count(const char *s, size_t n, size_t count[SCRIPT_N])
 {
     size_t latin = scan_letters(s, n), all = latin;

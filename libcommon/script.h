@@ -2,6 +2,8 @@
 #ifndef SCRIPT_H
 #define SCRIPT_H
 
+#include "kinds.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,5 +46,6 @@ int script_find(const char *name, size_t n);
 /* Letters of each script in n bytes of UTF-8, added to count; returns all letters.
  * Source: Unicode, Scripts.txt. */
 size_t script_count(const char *s, size_t n, size_t count[SCRIPT_N]);
+size_t script_count_of(const struct kinds *text, size_t count[SCRIPT_N]);
 
 #endif

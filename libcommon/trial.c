@@ -465,7 +465,7 @@ int trial_piece(const struct trial *t, struct trial_desk *d, int i, struct look 
 
     switch (x->id) {
     case RULE_LEAKS:
-        found = fault_leak_of(d->fault, text->s, text->n);
+        found = fault_leak_of(d->fault, look_kinds(text));
         return found ? drop_text(v, found, strlen(found), NULL) : 0;
     case RULE_BLACKLIST:
         phrase = phrases_find(t->aid[i].phrases, look_words(text), SIZE_MAX);

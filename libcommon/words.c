@@ -370,6 +370,37 @@ int words_count(const char *s, size_t n)
     return count;
 }
 
+/* Runs of letters and digits of ASCII that begin in from..to-1. */
+static size_t count_starts(const struct kinds *t, size_t from, size_t to)
+{
+    size_t n = 0;
+
+    for (size_t b = from / 64; 64 * b < to; b++) {
+        uint64_t m = t->word[b] & ~(t->word[b] << 1 | (b ? t->word[b - 1] >> 63 : 0));
+
+        m &= 64 * b < from ? ~0ull << from % 64 : ~0ull;
+        m &= to - 64 * b < 64 ? ~(~0ull << to % 64) : ~0ull;
+        n += (size_t)__builtin_popcountll(m);
+    }
+    return n;
+}
+
+/* Of what stands between spaces, all that has a character which is a word counts by its words; the
+ * rest, which is little, is one each. */
+int words_count_of(const struct kinds *t, struct runs *spans)
+{
+    size_t count = t->n_hangul + t->n_han;
+
+    if (t->ascii || !t->easy || t->control)
+        return words_count(t->s, t->n);
+    count += count_starts(t, 0, t->n);
+    runs_spans(spans, t);
+    for (size_t k = 0; k < spans->n; k++)
+        if (!kinds_any(t->single, spans->begin[k], spans->end[k]))
+            count += 1 - count_starts(t, spans->begin[k], spans->end[k]);
+    return (int)count;
+}
+
 bool words_hold(const struct buf *text, const struct buf *phrase)
 {
     return phrase->n > 1 && text->n && memmem(text->p, text->n, phrase->p, phrase->n);

@@ -46,6 +46,7 @@ void words_fold(const char *s, size_t n, struct buf *out);
 /* The words that a person counts: runs between spaces, and in scripts without spaces
  * (and in Hangul) characters. */
 int words_count(const char *s, size_t n);
+int words_count_of(const struct kinds *text, struct runs *spans); // spans: scratch
 
 /* True when the folded text holds the folded phrase as whole words. */
 bool words_hold(const struct buf *text, const struct buf *phrase);

@@ -66,7 +66,7 @@ static size_t count_high(const char *s, size_t n)
 static bool agree(const char *s, size_t n)
 {
     size_t chars = 0, letters = 0, chunks = 0, pair = 0, hangul = 0, singles = 0, high = 0;
-    size_t odd = 0, sign = 0;
+    size_t odd = 0, sign = 0, control = 0;
     char *low = malloc(n + 1), *gaps = malloc(n + 1);
     struct kinds x = {0};
     bool same = true, three = false;
@@ -97,9 +97,11 @@ static bool agree(const char *s, size_t n)
         high += c >= 128;
         odd += c == '[' || c == '{';
         sign += c == '#' || c == '<';
+        control += c < 9 || (c > 13 && c < 28);
     }
     same = same && x.n_hangul == hangul && x.n_han == singles - hangul && x.n_high == high &&
-           x.easy == (high == 3 * singles) && x.odd == (odd > 0) && x.sign == (sign > 0);
+           x.easy == (high == 3 * singles) && x.odd == (odd > 0) && x.sign == (sign > 0) &&
+           !x.control == !control;
     for (size_t i = n; i < 64 * x.blocks; i++)
         same = same && x.space[i / 64] >> i % 64 & 1;
     while (pair + 2 <= n && memcmp(s + pair, "##", 2) != 0 && memcmp(s + pair, "mp", 2) != 0)
