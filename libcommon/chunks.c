@@ -10,7 +10,7 @@
 #include <utf8proc.h>
 
 // clang-format off
-/* the be to of and that have with, each at the place that stop_bit finds it by. */
+/* Gopher's. */
 static const char stop_words[8][5] = {"be", "that", "the", "of", "with", "to", "have", "and"};
 
 /* Unicode's Sentence_Terminal, the characters of the basic plane. */
@@ -87,36 +87,24 @@ static bool is_letter(uint32_t cp)
     return *utf8proc_category_string((utf8proc_int32_t)cp) == 'L';
 }
 
-/* Four bytes as a number, the first the least. */
-static inline uint32_t least_first(uint32_t v)
+static inline size_t stop_place(const struct chunks *c, uint64_t hash)
 {
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    return __builtin_bswap32(v);
-#else
-    return v;
-#endif
+    return hash >> c->shift & 31;
 }
 
-/* The stop word that n bytes are, of which `room` can be read, as a bit, or 0. */
-static inline unsigned stop_bit(const char *p, size_t n, size_t room)
+/* The stop word that has the hash as a bit, or 0. */
+static inline uint32_t stop_bit(const struct chunks *c, uint64_t hash)
 {
-    static const uint32_t bits[8] = {0, 0, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF};
-    uint32_t v = 0, w, i;
+    size_t i = stop_place(c, hash);
 
-    if (room >= 4)
-        memcpy(&v, p, 4);
-    else
-        memcpy(&v, p, n);
-    v = least_first(v) & bits[n < 5 ? n : 5]; // 0 is none of them
-    i = v * 0x6EC9D287u >> 29;
-    memcpy(&w, stop_words[i], 4);
-    return (unsigned)(v == least_first(w)) << i;
+    return (uint32_t)(c->stop[i] == hash) << i;
 }
 
 static void add_word(struct chunks *c, const char *p, size_t n)
 {
     bool solid = false, letter = false;
     size_t chars = 0;
+    uint64_t hash;
     uint32_t cp;
 
     for (size_t i = 0; i < n; chars++) {
@@ -129,11 +117,12 @@ static void add_word(struct chunks *c, const char *p, size_t n)
         solid = solid || !is_mark(cp);
         letter = letter || is_letter(cp);
     }
-    repeat_words_add(&c->words, hash_word(p, n, c->t->n - (size_t)(p - c->t->s), 0), chars);
+    hash = hash_word(p, n, c->t->n - (size_t)(p - c->t->s), 0);
+    repeat_words_add(&c->words, hash, chars);
     c->solid += solid;
     c->solid_chars += solid ? chars : 0;
     c->lettered += letter;
-    c->stops |= stop_bit(p, n, c->t->n - (size_t)(p - c->t->s));
+    c->stops |= stop_bit(c, hash);
 }
 
 /* Bytes of the punctuation at the front of s[0..n) that make one word: a run of full stops or
@@ -252,50 +241,44 @@ static inline bool has_letter(const char *p, size_t n)
     return i < n;
 }
 
-/* Is a byte of ASCII that stands behind a run of letters or digits a word of its own? */
-static inline size_t is_own(unsigned char c)
-{
-    static const uint64_t space = 0x1F0003E00u; // 9-13, 28-32
-
-    return c > 32 || !(space >> c & 1);
-}
-
-/* The runs that begin before `to`: "word" or "word," all. */
-static void add_simple(struct chunks *c, struct walk *w, size_t to)
+/* The runs that begin before `to`: "word" or "word,", all. */
+static inline void add_runs(struct chunks *c, struct walk *w, size_t to, bool ascii)
 {
     const struct kinds *t = w->t;
-    const struct runs r = *w->r;
+    const uint32_t *begin = w->r->begin, *ends = w->r->end;
     const char *s = t->s;
     size_t k = w->run, n = c->words.n, all = t->n, chars, lettered = 0, solid_chars = 0;
-    unsigned stops = 0;
+    size_t runs = w->r->n, upper = w->upper;
+    uint32_t stops = 0, *upto;
     uint64_t *hash;
-    uint32_t *upto;
 
-    repeat_words_room(&c->words, 2 * (r.n - k) + 2);
+    repeat_words_room(&c->words, 2 * (runs - k) + 2);
     hash = c->words.hash;
     upto = c->words.upto;
     chars = upto[n];
-    for (; k < r.n && r.begin[k] < to; k++) {
-        size_t at = r.begin[k], end = r.end[k], len = end - at, more;
+    for (; k < runs && begin[k] < to; k++) {
+        size_t at = begin[k], end = ends[k], len = end - at, more;
         unsigned char behind = end < all ? (unsigned char)s[end] : ' ';
+        uint64_t h;
 
-        if (!w->hash) {
-            hash[n] = hash_word(s + at, len, all - at, 0);
+        if (!ascii) {
+            h = hash_word(s + at, len, all - at, 0);
+        } else if (upper < end) {
+            h = hash_word(s + at, len, all - at, 0);
+            next_upper(w, end);
+            upper = w->upper;
         } else {
-            hash[n] = w->hash[k];
-            if (w->upper < end) {
-                hash[n] = hash_word(s + at, len, all - at, 0);
-                next_upper(w, end);
-            }
+            h = w->hash[k];
         }
-        stops |= stop_bit(s + at, len, all - at);
+        stops |= stop_bit(c, h);
         lettered += (unsigned char)s[at] > '9' || has_letter(s + at, len);
-        if (!t->ascii)
+        if (!ascii && kinds_any(t->high, at, end))
             len -= 2 * kinds_count(t->single, at, end);
         solid_chars += len;
         chars += len;
-        more = is_own(behind);
-        hash[n + 1] = c->mark[behind & 0x7F];
+        more = c->own[behind];
+        hash[n] = h;
+        hash[n + 1] = c->mark[behind];
         upto[n + 1] = (uint32_t)chars;
         upto[n + 2] = (uint32_t)chars + 1;
         chars += more;
@@ -307,6 +290,14 @@ static void add_simple(struct chunks *c, struct walk *w, size_t to)
     c->lettered += lettered;
     c->stops |= stops;
     w->run = k;
+}
+
+static void add_simple(struct chunks *c, struct walk *w, size_t to)
+{
+    if (w->hash)
+        add_runs(c, w, to, true);
+    else
+        add_runs(c, w, to, false);
 }
 
 /* What in block b is neither of a run nor the one byte behind it before a space. */
@@ -361,15 +352,37 @@ static void add_all(struct chunks *c, const struct kinds *t)
     }
 }
 
+/* Each stop word in a place of its own. */
+static bool place_stops(struct chunks *c)
+{
+    memset(c->stop, 0, sizeof(c->stop));
+    for (size_t i = 0; i < sizeof(stop_words) / sizeof(*stop_words); i++) {
+        uint64_t h = hash_word(stop_words[i], strlen(stop_words[i]), sizeof(*stop_words), 0);
+
+        if (c->stop[stop_place(c, h)])
+            return false;
+        c->stop[stop_place(c, h)] = h;
+    }
+    return true;
+}
+
+static void prepare(struct chunks *c)
+{
+    for (int i = 0; i < 256; i++) {
+        char one = (char)i;
+
+        c->mark[i] = hash_word(&one, 1, 1, 0);
+        c->own[i] = !(i == 32 || (i >= 9 && i <= 13) || (i >= 28 && i <= 31));
+    }
+    while (!place_stops(c) && c->shift < 58)
+        c->shift++;
+    c->ready = true;
+}
+
 void chunks_read(struct chunks *c, const struct kinds *t, const struct words_row *row)
 {
     if (!c->ready)
-        for (int i = 0; i < 128; i++) {
-            char one = (char)i;
-
-            c->mark[i] = hash_word(&one, 1, 1, 0);
-        }
-    c->ready = true;
+        prepare(c);
     c->t = t;
     c->solid = c->solid_chars = c->lettered = 0;
     c->stops = 0;

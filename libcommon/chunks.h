@@ -17,11 +17,14 @@ struct chunks {
     struct repeat_words words;
     size_t solid, solid_chars; // words that are more than punctuation; their characters
     size_t lettered;           // words with a letter
-    unsigned stops;            // of the eight stop words of Gopher, a bit each
+    uint32_t stops;            // of the eight stop words of Gopher, a bit each
     /* working memory */
     const struct kinds *t;
     struct runs spans;
-    uint64_t mark[128]; // hashes of single characters of ASCII
+    uint64_t mark[256];     // hashes of single bytes
+    unsigned char own[256]; // is a byte behind a run of letters a word of its own? Not a space
+    uint64_t stop[32];      // hashes of stop words, each in the place that its bits give
+    int shift;
     bool ready;
 };
 /* row: words_read of the same text. */

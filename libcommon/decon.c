@@ -231,7 +231,9 @@ static int find_at(const struct decon *d, const struct words_row *w, size_t i, s
 int decon_find(const struct decon *d, const struct words_row *w, struct decon_hit *h)
 {
     uint64_t key[AT_ONCE];
-    unsigned char list[AT_ONCE + 1];
+    const uint64_t *sieve = d->sieve;
+    size_t mask = d->sieve_bits - 1;
+    uint32_t list[AT_ONCE + 1];
 
     for (size_t i = 0; d->n && i + d->start <= w->n; i += AT_ONCE) {
         size_t n = w->n - i - d->start + 1, some = 0;
@@ -239,8 +241,10 @@ int decon_find(const struct decon *d, const struct words_row *w, struct decon_hi
         n = n < AT_ONCE ? n : AT_ONCE;
         words_runs(w, i, n, d->start, key);
         for (size_t k = 0; k < n; k++) { // few are
-            list[some] = (unsigned char)k;
-            some += may_be(d, key[k]);
+            size_t bit = (size_t)(key[k] >> 20) & mask;
+
+            list[some] = (uint32_t)k;
+            some += sieve[bit / 64] >> bit % 64 & 1;
         }
         for (size_t k = 0; k < some; k++)
             if (find_at(d, w, i + list[k], h))

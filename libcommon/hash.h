@@ -51,6 +51,17 @@ static inline uint64_t hash_word(const char *p, size_t n, size_t room, unsigned 
     return hash_fold(h ^ 0x8EBC6AF09C88C6E3u, 0x589965CC75374CC3u ^ n);
 }
 
+/* The same for 1 to 8 bytes of which 8 can be read. */
+static inline uint64_t hash_short(const char *p, size_t n, unsigned char with)
+{
+    uint64_t v;
+
+    memcpy(&v, p, 8);
+    v = (v | 0x0101010101010101u * with) & ~0ull >> (64 - 8 * n);
+    v = hash_fold(0x2D358DCCAA6C78A5u ^ n ^ 0xA0761D6478BD642Fu, v ^ 0xE7037ED1A0B428DBu);
+    return hash_fold(v ^ 0x8EBC6AF09C88C6E3u, 0x589965CC75374CC3u ^ n);
+}
+
 /* A table from byte strings to int. Keys are copied. Zeroed is empty. */
 struct hash_table {
     struct hash_entry *entry; // (cap) open addressing, cap a power of two

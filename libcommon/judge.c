@@ -239,12 +239,14 @@ static void find_texts(struct judge_desk *d, struct record *r, const char *field
     const char *s;
     struct json json;
     struct err why;
+    int at;
 
     t->first = d->n_look;
-    t->raw = record_raw(r, field, &t->n_raw);
+    at = record_node(r, field, &json);
+    t->raw = json_raw(&json, at, &t->n_raw);
     t->is_text = t->raw && *t->raw == '"';
     if (t->is_text) {
-        s = record_str(r, field, &n);
+        s = json_str(&json, at, &r->mem, &n);
         add_look(d, s, n);
     } else if (t->raw && (*t->raw == '[' || *t->raw == '{') &&
                !json_parse(&json, &r->mem, t->raw, t->n_raw, &why))

@@ -2,6 +2,7 @@
 #include "look.h"
 
 #include "mem.h"
+#include "scan.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,13 @@ const struct kinds *look_kinds(struct look *l)
         kinds_text(&l->scan, l->s, l->n);
     l->scanned = true;
     return &l->scan;
+}
+
+size_t look_chars(struct look *l)
+{
+    const struct kinds *t = look_kinds(l);
+
+    return t->easy ? t->n - t->n_high / 3 * 2 : scan_chars(t->s, t->n);
 }
 
 const struct words_row *look_words(struct look *l)

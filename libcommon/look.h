@@ -26,6 +26,7 @@ void look_text(struct look *l, const char *s, size_t n);
 void look_free(struct look *l);
 
 const struct kinds *look_kinds(struct look *l);     // bytes by kind
+size_t look_chars(struct look *l);                  // characters
 const struct words_row *look_words(struct look *l); // words
 const uint32_t *look_threes(struct look *l);        // runs of three words: words_threes
 int look_count(struct look *l);                     // words as a person counts

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIEVE = 1 << 13 }; // bits
+enum { SIEVE = 1 << 13, AT_ONCE = 64 }; // bits; words looked at together
 
 struct phrase {
     char *text;
@@ -91,10 +91,10 @@ static void mark(uint64_t *sieve, uint64_t hash)
     sieve[hash % SIEVE / 64] |= 1ull << hash % 64;
 }
 
-static int is_in(const uint64_t *sieve, uint64_t hash)
+static inline uint32_t is_in(const uint64_t *sieve, uint64_t hash)
 {
     hash >>= 40;
-    return sieve[hash % SIEVE / 64] >> hash % 64 & 1;
+    return (uint32_t)(sieve[hash % SIEVE / 64] >> hash % 64 & 1);
 }
 
 bool phrases_add(struct phrases *p, const char *s, size_t n)
@@ -127,22 +127,40 @@ bool phrases_add(struct phrases *p, const char *s, size_t n)
     return true;
 }
 
+/* Words from..to-1 that a phrase may begin with, in list; the last of all has no pair. */
+static size_t beginnings(const struct phrases *p, const struct words_row *w, size_t from, size_t to,
+                         bool last, uint32_t *list)
+{
+    const uint64_t *hash = w->hash, *pair = w->pair, *one = p->sieve[0], *two = p->sieve[1];
+    size_t n = 0, end = to - last;
+
+    for (size_t i = from; i < end; i++) {
+        list[n] = (uint32_t)i;
+        n += is_in(one, hash[i]) | is_in(two, pair[i]);
+    }
+    list[n] = (uint32_t)end;
+    return n + (last && is_in(one, hash[end]));
+}
+
 int phrases_find(const struct phrases *p, const struct words_row *w, size_t most)
 {
     size_t best = p->n, n = w->n < most ? w->n : most;
+    uint32_t list[AT_ONCE + 1];
 
-    for (size_t i = 0; i < n; i++) {
-        const struct place *at;
+    for (size_t from = 0; from < n; from += AT_ONCE) {
+        size_t to = n - from < AT_ONCE ? n : from + AT_ONCE;
+        size_t some = beginnings(p, w, from, to, to == n, list);
 
-        if (!(is_in(p->sieve[0], w->hash[i]) |
-              (i + 1 < n && is_in(p->sieve[1], pair_of(w->hash + i)))))
-            continue;
-        at = find(p, w->hash[i]);
-        for (size_t k = at->first; k && k - 1 < best; k = p->v[k - 1].next) {
-            const struct phrase *x = &p->v[k - 1];
+        for (size_t m = 0; m < some; m++) {
+            size_t i = list[m];
+            const struct place *at = find(p, w->hash[i]);
 
-            if (x->n <= n - i && !memcmp(x->word, w->hash + i, x->n * sizeof(*x->word)))
-                best = k - 1;
+            for (size_t k = at->first; k && k - 1 < best; k = p->v[k - 1].next) {
+                const struct phrase *x = &p->v[k - 1];
+
+                if (x->n <= n - i && !memcmp(x->word, w->hash + i, x->n * sizeof(*x->word)))
+                    best = k - 1;
+            }
         }
     }
     return best < p->n ? (int)best : -1;

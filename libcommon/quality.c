@@ -59,7 +59,8 @@ struct quality {
     const char *s; // (n) of it
     size_t n;
     double v[QUALITY_N];
-    bool has_words, has_ends, has_lines, has_parts, has_grams, has_c4, has_fineweb;
+    uint64_t have; // of v, a bit each
+    bool has_ends;
     size_t n_chars;
     struct chunks chunks;
     struct repeat repeat;
@@ -92,9 +93,9 @@ void quality_text(struct quality *q, struct look *text)
     q->t = look_kinds(text);
     q->s = text->s;
     q->n = text->n;
-    q->has_words = q->has_ends = q->has_lines = q->has_parts = q->has_grams = q->has_c4 =
-        q->has_fineweb = false;
-    q->n_chars = q->t->easy ? q->n - q->t->n_high / 3 * 2 : scan_chars(q->s, q->n);
+    q->have = 0;
+    q->has_ends = false;
+    q->n_chars = look_chars(text);
 }
 
 static double ratio(double a, double b)
@@ -121,7 +122,6 @@ static void measure_words(struct quality *q)
     q->v[QUALITY_ELLIPSES] = ratio((double)ellipses, words);
     q->v[QUALITY_LETTERS] = ratio((double)c->lettered, words);
     q->v[QUALITY_STOP_WORDS] = (double)__builtin_popcount(c->stops);
-    q->has_words = true;
 }
 
 /* ---- lines ---- */
@@ -146,7 +146,6 @@ static void look_lines(struct quality *q)
     }
     q->v[QUALITY_BULLETS] = ratio((double)bullets, (double)q->ends.n);
     q->v[QUALITY_END_ELLIPSES] = ratio((double)ellipses, (double)q->ends.n);
-    q->has_lines = true;
 }
 
 /* ---- what is repeated ---- */
@@ -204,7 +203,6 @@ static void look_parts(struct quality *q)
     repeated(q, &number, &chars);
     q->v[QUALITY_DUP_LINES] = ratio(number, (double)q->lines.n);
     q->v[QUALITY_DUP_LINE_CHARS] = ratio(chars, (double)q->n_chars);
-    q->has_parts = true;
 }
 
 static void look_grams(struct quality *q)
@@ -218,7 +216,6 @@ static void look_grams(struct quality *q)
         q->v[run < 5 ? QUALITY_TOP_2_GRAM + run - 2 : QUALITY_DUP_5_GRAMS + run - 5] =
             ratio((double)chars, (double)q->n_chars);
     }
-    q->has_grams = true;
 }
 
 /* ---- C4 ---- */
@@ -232,7 +229,6 @@ static void look_c4(struct quality *q)
     q->v[QUALITY_C4_SENTENCES] = (double)x.sentences;
     q->v[QUALITY_C4_LOREM] = (double)x.lorem;
     q->v[QUALITY_C4_CURLY] = (double)x.curly;
-    q->has_c4 = true;
 }
 
 /* ---- FineWeb ---- */
@@ -268,25 +264,40 @@ static void look_fineweb(struct quality *q)
     q->v[QUALITY_SHORT_LINES] = ratio((double)brief, (double)out);
     q->v[QUALITY_DUP_CHARS] = ratio(chars, (double)(q->n_chars - newlines));
     q->v[QUALITY_NEWLINES] = ratio((double)newlines, (double)q->chunks.words.n);
-    q->has_fineweb = true;
+}
+
+/* What a rule's measure is found with: of equal groups all are found together. */
+static const struct group {
+    void (*measure)(struct quality *q);
+    enum quality_id first, last;
+    bool words; // needs the first group
+} groups[] = {
+    {measure_words, QUALITY_MIN_WORDS, QUALITY_ELLIPSES, false},
+    {look_lines, QUALITY_BULLETS, QUALITY_END_ELLIPSES, false},
+    {measure_words, QUALITY_LETTERS, QUALITY_STOP_WORDS, false},
+    {look_parts, QUALITY_DUP_PARAS, QUALITY_DUP_LINE_CHARS, false},
+    {look_grams, QUALITY_TOP_2_GRAM, QUALITY_DUP_10_GRAMS, true},
+    {look_c4, QUALITY_C4_SENTENCES, QUALITY_C4_CURLY, false},
+    {look_fineweb, QUALITY_LINE_ENDS, QUALITY_NEWLINES, true},
+};
+
+static void measure(struct quality *q, enum quality_id id)
+{
+    const struct group *g = groups;
+
+    while (id > g->last)
+        g++;
+    if (g->words && !(q->have & 1ull << QUALITY_MIN_WORDS))
+        measure(q, QUALITY_MIN_WORDS);
+    g->measure(q);
+    for (const struct group *x = groups; x < groups + sizeof(groups) / sizeof(*groups); x++)
+        for (int i = (int)x->first; x->measure == g->measure && i <= (int)x->last; i++)
+            q->have |= 1ull << i;
 }
 
 double quality_value(struct quality *q, enum quality_id id)
 {
-    bool words = id <= QUALITY_ELLIPSES || id == QUALITY_LETTERS || id == QUALITY_STOP_WORDS;
-    bool grams = id >= QUALITY_TOP_2_GRAM && id <= QUALITY_DUP_10_GRAMS;
-
-    if ((words || grams || id >= QUALITY_LINE_ENDS) && !q->has_words)
-        measure_words(q);
-    if ((id == QUALITY_BULLETS || id == QUALITY_END_ELLIPSES) && !q->has_lines)
-        look_lines(q);
-    if (id >= QUALITY_DUP_PARAS && id <= QUALITY_DUP_LINE_CHARS && !q->has_parts)
-        look_parts(q);
-    if (grams && !q->has_grams)
-        look_grams(q);
-    if (id >= QUALITY_C4_SENTENCES && id <= QUALITY_C4_CURLY && !q->has_c4)
-        look_c4(q);
-    if (id >= QUALITY_LINE_ENDS && !q->has_fineweb)
-        look_fineweb(q);
+    if (!(q->have >> id & 1))
+        measure(q, id);
     return q->v[id];
 }

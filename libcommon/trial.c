@@ -427,7 +427,7 @@ int trial_text(const struct trial *t, struct trial_desk *d, int i, struct look *
         return (x->id == RULE_MIN_WORDS ? k < limit : k > limit) ? drop_int(v, k, limit) : 0;
     case RULE_MIN_CHARS:
     case RULE_MAX_CHARS:
-        k = (int64_t)scan_chars(s, n);
+        k = (int64_t)look_chars(text);
         return (x->id == RULE_MIN_CHARS ? k < limit : k > limit) ? drop_int(v, k, limit) : 0;
     case RULE_LANG:
         return by_lang(d, x, text, v);

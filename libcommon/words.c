@@ -255,9 +255,12 @@ static void add_plain(struct words_row *w, const struct kinds *t, size_t first, 
     room(w, w->n + n + 1);
     hash = w->hash + w->n;
     for (size_t k = 0; k < n; k++) {
-        size_t at = begin[k];
+        size_t at = begin[k], len = end[k] - at;
 
-        hash[k] = hash_word(s + at, end[k] - at, all - at, 0x20);
+        if (len <= 8 && at + 8 <= all) // most
+            hash[k] = hash_short(s + at, len, 0x20);
+        else
+            hash[k] = hash_word(s + at, len, all - at, 0x20);
     }
     memcpy(w->begin + w->n, begin, n * sizeof(*begin));
     memcpy(w->end + w->n, end, n * sizeof(*end));
