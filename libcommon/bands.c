@@ -247,9 +247,12 @@ static int name_file(const struct bands *x, bool take, struct err *e)
 
 static int make_places(struct bands *x, size_t places, struct err *e)
 {
-    if (grow_room(&x->fresh, (places + BEYOND) * sizeof(struct pair), e))
+    size_t size = (places + BEYOND) * sizeof(struct pair), old = x->fresh.cap;
+
+    if (grow_room(&x->fresh, size, e))
         return -1;
-    memset(x->fresh.p, 0, (places + BEYOND) * sizeof(struct pair));
+    if (old) // what is new is zero
+        memset(x->fresh.p, 0, old < size ? old : size);
     x->places = places;
     x->used = 0;
     return 0;

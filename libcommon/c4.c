@@ -130,40 +130,62 @@ static void count_noted(struct part x, struct buf *b, struct c4 *c)
 
 /* ---- lines without notes, as most are: nothing is copied ---- */
 
-/* What is looked for in a line, and where two letters stand in it that are rare together. */
+/* What is looked for in a line, and where three letters stand in it that are rare together. */
 enum { LOREM, SCRIPT, POLICY };
 static const struct {
     const char *text;
     size_t at;
     int kind;
 } phrases[] = {{"lorem ipsum", 7, LOREM},      {"javascript", 4, SCRIPT},
-               {"terms of use", 3, POLICY},    {"privacy policy", 5, POLICY},
+               {"terms of use", 3, POLICY},    {"privacy policy", 4, POLICY},
                {"cookie policy", 3, POLICY},   {"uses cookies", 8, POLICY},
                {"use of cookies", 10, POLICY}, {"use cookies", 7, POLICY}};
+static const char threes[] = "psuscrms acykie";
 
 /* The kinds that stand in the line, a bit each. */
 static unsigned phrases_of(struct part x)
 {
     unsigned found = 0;
 
-    for (size_t at = 0; (at += scan_letters_two(x.p + at, x.n - at, "psscmskicy")) < x.n; at++)
+    for (size_t i = 0; (i += scan_threes(x.p + i, x.n - i, threes)) < x.n; i++)
         for (size_t k = 0; k < sizeof(phrases) / sizeof(*phrases); k++) {
             size_t before = phrases[k].at, len = strlen(phrases[k].text);
 
-            if ((x.p[at] | 32) == phrases[k].text[before] &&
-                (x.p[at + 1] | 32) == phrases[k].text[before + 1] && at >= before &&
-                x.n - (at - before) >= len && !strncasecmp(x.p + at - before, phrases[k].text, len))
+            if ((x.p[i] | 32) == phrases[k].text[before] && i >= before &&
+                x.n - (i - before) >= len && !strncasecmp(x.p + i - before, phrases[k].text, len))
                 found |= 1u << phrases[k].kind;
         }
     return found;
 }
 
+/* Is every mark of from..to-1 alone before a space or the end? How many; where the last is. */
+static bool marks_alone(const struct kinds *t, size_t from, size_t to, size_t *n, size_t *last)
+{
+    for (size_t b = from / 64; 64 * b < to; b++) {
+        uint64_t m = t->stop[b], behind = t->space[b] >> 1;
+
+        m &= 64 * b < from ? ~0ull << from % 64 : ~0ull;
+        m &= to - 64 * b < 64 ? ~(~0ull << to % 64) : ~0ull;
+        behind |= (b + 1 < t->blocks ? t->space[b + 1] : 1) << 63;
+        if (to - 64 * b <= 64)
+            behind |= 1ull << (to - 1) % 64;
+        if (m & ~behind)
+            return false;
+        *n += (size_t)__builtin_popcountll(m);
+        *last = m ? 64 * b + 63 - (size_t)__builtin_clzll(m) : *last;
+    }
+    return true;
+}
+
 /* `sentences` by the marks that are known. */
 static size_t sentences_of(const struct kinds *t, size_t at, size_t end)
 {
-    size_t n = 0;
+    size_t n = 0, last = end;
     bool open = false;
 
+    if (!t->control && marks_alone(t, at, end, &n, &last)) // what is behind the last is one more
+        return n + (last + 1 != end);
+    n = 0;
     while (at < end) {
         size_t k = at;
 
@@ -182,15 +204,38 @@ static size_t sentences_of(const struct kinds *t, size_t at, size_t end)
     return n + open;
 }
 
-static void count_plain(const struct kinds *t, struct part x, struct c4 *c)
+/* Three words, by the spaces of ASCII. */
+static bool has_three(const struct kinds *t, size_t at, size_t end)
+{
+    int n = 0;
+
+    for (; n < 3 && at < end; n++) {
+        at = kinds_next_before(t->space, at, end);
+        while (at < end && t->space[at / 64] >> at % 64 & 1)
+            at++;
+    }
+    return n == 3;
+}
+
+static bool is_kept(const struct kinds *t, struct part x)
 {
     size_t begin = (size_t)(x.p - t->s), words;
+
+    if (!x.n || !is_end(x.p[x.n - 1], false) || parts_end(x, "..."))
+        return false;
+    if (t->easy && x.n <= LONG_WORD)
+        return has_three(t, begin, begin + x.n);
+    return !has_long_word(x, &words) && words >= 3;
+}
+
+static void count_plain(const struct kinds *t, struct part x, bool some, struct c4 *c)
+{
+    size_t begin = (size_t)(x.p - t->s);
     unsigned found;
 
-    if (!x.n || !is_end(x.p[x.n - 1], false) || parts_end(x, "...") || has_long_word(x, &words) ||
-        words < 3)
+    if (!is_kept(t, x))
         return;
-    found = phrases_of(x);
+    found = some ? phrases_of(x) : 0;
     c->lorem += found >> LOREM & 1;
     if (found >> SCRIPT & 1)
         return;
@@ -200,6 +245,7 @@ static void count_plain(const struct kinds *t, struct part x, struct c4 *c)
 
 struct c4 c4_count(const struct kinds *t, const struct parts *lines, struct buf *b)
 {
+    bool some = phrases_of((struct part){t->s, t->n});
     struct c4 c = {0};
 
     for (size_t i = 0; i < lines->n; i++) {
@@ -208,7 +254,7 @@ struct c4 c4_count(const struct kinds *t, const struct parts *lines, struct buf 
         if (t->odd && x.n && memchr(x.p, '[', x.n))
             count_noted(x, b, &c);
         else
-            count_plain(t, x, &c);
+            count_plain(t, x, some, &c);
     }
     return c;
 }

@@ -131,8 +131,8 @@ const char *fault_leak_of(struct fault *f, const struct kinds *t)
 
     if (t->odd || t->sign)
         return find_leak(f, s, n);
-    for (; (at += scan_letters_two(s + at, n - at, "mp")) < n; at++)
-        if (at >= 3 && n - at >= 3 && !strncasecmp(s + at - 3, "prompt", 6))
+    for (; (at += scan_threes(s + at, n - at, "mpt")) < n; at++)
+        if (at >= 3 && !strncasecmp(s + at - 3, "prompt", 6))
             return find_leak(f, s, n);
     return NULL;
 }

@@ -81,15 +81,15 @@ static int hex4(const char *s, uint32_t *out)
 /* Read the escape at s[0..n), s[0] a backslash: its length, or 0 when it is none. */
 static size_t escape(const char *s, size_t n, uint32_t *cp)
 {
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    const char *at;
+    static const unsigned char stands_for['u'] = {
+        ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
+        ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
     uint32_t low;
 
-    if (n < 2 || !s[1])
+    if (n < 2)
         return 0;
-    at = strchr(from, s[1]);
-    if (at) {
-        *cp = (unsigned char)to[at - from];
+    if ((unsigned char)s[1] < sizeof(stands_for) && stands_for[(unsigned char)s[1]]) {
+        *cp = stands_for[(unsigned char)s[1]];
         return 2;
     }
     if (s[1] != 'u' || n < 6 || hex4(s + 2, cp))
@@ -458,7 +458,7 @@ int json_get(const struct json *j, int obj, const char *name)
         const char *p = j->text + j->node[k].start;
         size_t len = j->node[k].end - j->node[k].start;
 
-        if (len < n || (len == n && memcmp(p, name, n) != 0)) // most keys
+        if (len < n || (len == n && (*p != *name || memcmp(p, name, n) != 0))) // most keys
             continue;
         if (len == n || (memchr(p, '\\', len) && json_str_is(j, (int)k, name)))
             return (int)k + 1;

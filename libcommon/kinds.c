@@ -90,7 +90,8 @@ WIDE static void block_wide(struct kinds *t, size_t b, const char *p)
     t->newline[b] = bits(is(x, '\n'), is(y, '\n'));
     t->stop[b] = bits(stop_of(x), stop_of(y));
     t->high[b] = high;
-    t->control |= bits(in(x, 0, 33), in(y, 0, 33)) != t->space[b];
+    t->control |= bits(either(in(x, 0, 9), in(x, 14, 14)), either(in(y, 0, 9), in(y, 14, 14))) ||
+                  bits(is(x, 31), is(y, 31));
     t->odd |= _mm256_movemask_epi8(odd) != 0;
     t->sign |= _mm256_movemask_epi8(sign) != 0;
     t->single[b] = 0;
@@ -132,7 +133,7 @@ static void block_plain(struct kinds *t, size_t b, const char *p)
         t->newline[b] |= (uint64_t)equal(v, '\n') << k;
         t->stop[b] |= (uint64_t)stop(v) << k;
         t->high[b] |= (uint64_t)less(v, 0) << k;
-        t->control |= (within(v, 0, 9) | within(v, 14, 14)) != 0;
+        t->control |= (within(v, 0, 9) | within(v, 14, 14) | equal(v, 31)) != 0;
         t->odd |= (equal(v, '[') | equal(v, '{')) != 0;
         t->sign |= (equal(v, '#') | equal(v, '<')) != 0;
     }

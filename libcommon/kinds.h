@@ -17,7 +17,7 @@ struct kinds {
     size_t n_high, n_hangul, n_han; // bytes beyond ASCII; characters that begin so
     size_t cap;
     int ascii, easy;        // all of it; beyond it are none but those of `single`
-    int odd, sign, control; // there is a [ or {; a # or <; 0-8 or 14-27
+    int odd, sign, control; // there is a [ or {; a # or <; 0-8, 14-27, 31
 };
 void kinds_text(struct kinds *x, const char *s, size_t n); // zeroed is empty
 void kinds_free(struct kinds *x);

@@ -59,7 +59,8 @@ struct quality {
     const char *s; // (n) of it
     size_t n;
     double v[QUALITY_N];
-    uint64_t have; // of v, a bit each
+    unsigned have; // groups of measures, a bit each
+    unsigned char group[QUALITY_N];
     bool has_ends;
     size_t n_chars;
     struct chunks chunks;
@@ -68,11 +69,6 @@ struct quality {
     struct parts lines, ends; // scratch; the lines at every kind of line end
     struct buf text;
 };
-
-struct quality *quality_open(void)
-{
-    return mem_zero(1, sizeof(struct quality));
-}
 
 void quality_close(struct quality *q)
 {
@@ -266,38 +262,45 @@ static void look_fineweb(struct quality *q)
     q->v[QUALITY_NEWLINES] = ratio((double)newlines, (double)q->chunks.words.n);
 }
 
-/* What a rule's measure is found with: of equal groups all are found together. */
-static const struct group {
-    void (*measure)(struct quality *q);
-    enum quality_id first, last;
-    bool words; // needs the first group
-} groups[] = {
-    {measure_words, QUALITY_MIN_WORDS, QUALITY_ELLIPSES, false},
-    {look_lines, QUALITY_BULLETS, QUALITY_END_ELLIPSES, false},
-    {measure_words, QUALITY_LETTERS, QUALITY_STOP_WORDS, false},
-    {look_parts, QUALITY_DUP_PARAS, QUALITY_DUP_LINE_CHARS, false},
-    {look_grams, QUALITY_TOP_2_GRAM, QUALITY_DUP_10_GRAMS, true},
-    {look_c4, QUALITY_C4_SENTENCES, QUALITY_C4_CURLY, false},
-    {look_fineweb, QUALITY_LINE_ENDS, QUALITY_NEWLINES, true},
-};
+/* Measures that are found together. */
+enum group { WORDS, LINES, PARTS, GRAMS, C4, FINEWEB };
 
-static void measure(struct quality *q, enum quality_id id)
+static enum group group_of(int id)
 {
-    const struct group *g = groups;
+    return id <= QUALITY_ELLIPSES         ? WORDS
+           : id <= QUALITY_END_ELLIPSES   ? LINES
+           : id <= QUALITY_STOP_WORDS     ? WORDS
+           : id <= QUALITY_DUP_LINE_CHARS ? PARTS
+           : id <= QUALITY_DUP_10_GRAMS   ? GRAMS
+           : id <= QUALITY_C4_CURLY       ? C4
+                                          : FINEWEB;
+}
 
-    while (id > g->last)
-        g++;
-    if (g->words && !(q->have & 1ull << QUALITY_MIN_WORDS))
-        measure(q, QUALITY_MIN_WORDS);
-    g->measure(q);
-    for (const struct group *x = groups; x < groups + sizeof(groups) / sizeof(*groups); x++)
-        for (int i = (int)x->first; x->measure == g->measure && i <= (int)x->last; i++)
-            q->have |= 1ull << i;
+static void measure(struct quality *q, enum group g)
+{
+    static void (*const how[])(struct quality * q) = {measure_words, look_lines, look_parts,
+                                                      look_grams,    look_c4,    look_fineweb};
+
+    if ((g == GRAMS || g == FINEWEB) && !(q->have & 1u << WORDS))
+        measure(q, WORDS);
+    how[g](q);
+    q->have |= 1u << g;
 }
 
 double quality_value(struct quality *q, enum quality_id id)
 {
-    if (!(q->have >> id & 1))
-        measure(q, id);
+    enum group g = q->group[id];
+
+    if (!(q->have >> g & 1))
+        measure(q, g);
     return q->v[id];
+}
+
+struct quality *quality_open(void)
+{
+    struct quality *q = mem_zero(1, sizeof(*q));
+
+    for (int i = 0; i < QUALITY_N; i++)
+        q->group[i] = (unsigned char)group_of(i);
+    return q;
 }

@@ -28,6 +28,25 @@ static void join_lines(char *s, size_t n)
         *s++ = ' ';
 }
 
+static uint64_t name_bit(const char *p, size_t n)
+{
+    return n ? 1ull << ((n * 7 + (unsigned char)p[0] + (unsigned char)p[n - 1] * 3u) & 63) : 1;
+}
+
+/* An escape may be any letter. */
+static void note_names(struct record *r)
+{
+    const struct json_node *x = r->json.node;
+
+    r->names = 0;
+    for (uint32_t k = 1; k < x->next; k = x[k + 1].next) {
+        const char *p = r->line + x[k].start;
+        size_t n = x[k].end - x[k].start;
+
+        r->names |= n && memchr(p, '\\', n) ? ~0ull : name_bit(p, n);
+    }
+}
+
 static int parse(struct record *r, const char *line, size_t n, struct err *e)
 {
     size_t most = (NODE_BYTES + 2 * n) / sizeof(struct json_node);
@@ -41,6 +60,7 @@ static int parse(struct record *r, const char *line, size_t n, struct err *e)
     if (!json_is(&r->json, 0, JSON_OBJECT))
         return err_set(e, ERR_DATA, "not a JSON object");
     join_lines(r->line, n);
+    note_names(r);
     return 0;
 }
 
@@ -98,7 +118,7 @@ int record_node(struct record *r, const char *field, struct json *j)
 
     if (!s) {
         *j = r->json;
-        return json_get(j, 0, field);
+        return r->names & name_bit(field, strlen(field)) ? json_get(j, 0, field) : -1;
     }
     return json_parse(j, &r->mem, s->raw, s->n, &e) ? -1 : 0;
 }

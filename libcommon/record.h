@@ -20,6 +20,7 @@ struct record {
     char *line;       // (n) the JSON object's text, no newline
     size_t n;
     struct json json;
+    uint64_t names;   // of its fields, a bit each by length and ends: what has none is not there
     const char *file; // for messages, borrowed; NULL for a derived record
     long line_no;
     int64_t seq;        // place in the input, from 1 (stream's); 0 for a derived record

@@ -9,7 +9,7 @@
 #define WIDE __attribute__((target("bmi,popcnt")))
 #endif
 
-enum { AT_ONCE = 8 };
+enum { AT_ONCE = 16 }; // more than most blocks have
 
 /* A block's bits: those of words, or those that are no space. */
 static inline uint64_t block(const struct kinds *x, size_t b, int words)

@@ -123,7 +123,7 @@ size_t scan_stop(const char *s, size_t n)
 
 #if defined(WIDE)
 /* As far as 33 bytes can be read: where the first of the pairs is, or where it ends. */
-WIDE static size_t pairs_wide(const char *s, size_t n, const char *pairs, char bits)
+WIDE static size_t pairs_wide(const char *s, size_t n, const char *pairs)
 {
     wide a[PAIRS], b[PAIRS];
     size_t i = 0, k = 0;
@@ -133,8 +133,7 @@ WIDE static size_t pairs_wide(const char *s, size_t n, const char *pairs, char b
         b[k] = _mm256_set1_epi8(pairs[2 * k + 1]);
     }
     for (; i + 33 <= n; i += 32) {
-        wide x = wide_with(wide_load(s + i), bits), y = wide_with(wide_load(s + i + 1), bits);
-        wide m = _mm256_setzero_si256();
+        wide x = wide_load(s + i), y = wide_load(s + i + 1), m = _mm256_setzero_si256();
         unsigned found;
 
         for (size_t p = 0; p < k; p++)
@@ -146,48 +145,88 @@ WIDE static size_t pairs_wide(const char *s, size_t n, const char *pairs, char b
     }
     return i;
 }
+
+/* Where three of the threes may begin, as far as 34 bytes can be read. */
+WIDE static size_t threes_wide(const char *s, size_t n, const char *threes)
+{
+    size_t i = 0;
+
+    for (; i + 34 <= n; i += 32) {
+        wide x = wide_with(wide_load(s + i), 32), y = wide_with(wide_load(s + i + 1), 32);
+        wide z = wide_with(wide_load(s + i + 2), 32), m = _mm256_setzero_si256();
+        unsigned found;
+
+        for (const char *p = threes; *p; p += 3)
+            m = _mm256_or_si256(
+                m,
+                _mm256_and_si256(_mm256_cmpeq_epi8(x, _mm256_set1_epi8(p[0])),
+                                 _mm256_and_si256(_mm256_cmpeq_epi8(y, _mm256_set1_epi8(p[1])),
+                                                  _mm256_cmpeq_epi8(z, _mm256_set1_epi8(p[2])))));
+        found = (unsigned)_mm256_movemask_epi8(m);
+        if (found)
+            return i + (size_t)__builtin_ctz(found);
+    }
+    return i;
+}
 #endif
 
-static inline unsigned pairs_of(vec x, vec y, const char *pairs, char bits)
+static inline int is_three(const char *s, const char *p)
+{
+    return (s[0] | 32) == p[0] && (s[1] | 32) == p[1] && (s[2] | 32) == p[2];
+}
+
+size_t scan_threes(const char *s, size_t n, const char *threes)
+{
+    size_t i = 0;
+
+#if defined(WIDE)
+    char last[66] = {0};
+
+    if (is_wide(32)) {
+        i = threes_wide(s, n, threes);
+        if (i + 34 > n) { // what is left is shorter
+            if (n - i)
+                memcpy(last, s + i, n - i);
+            i += threes_wide(last, sizeof(last), threes);
+        }
+        if (i + 3 > n)
+            return n;
+    }
+#endif
+    for (; i + 3 <= n; i++)
+        for (const char *p = threes; *p; p += 3)
+            if (is_three(s + i, p))
+                return i;
+    return n;
+}
+
+static inline unsigned pairs_of(vec x, vec y, const char *pairs)
 {
     unsigned m = 0;
 
-    x = with(x, bits);
-    y = with(y, bits);
     for (const char *p = pairs; *p; p += 2)
         m |= equal(x, p[0]) & equal(y, p[1]);
     return m;
 }
 
-/* Pairs of bytes that have the bits set first. */
-static size_t find_pairs(const char *s, size_t n, const char *pairs, char bits)
+size_t scan_pairs(const char *s, size_t n, const char *pairs)
 {
     size_t i = 0;
     unsigned m;
 
 #if defined(WIDE)
     if (is_wide(n))
-        i = pairs_wide(s, n, pairs, bits);
+        i = pairs_wide(s, n, pairs);
 #endif
     for (; i + STEP + 1 <= n; i += STEP)
-        if ((m = pairs_of(load(s + i), load(s + i + 1), pairs, bits)))
+        if ((m = pairs_of(load(s + i), load(s + i + 1), pairs)))
             return i + (size_t)__builtin_ctz(m);
     if (i + 2 <= n) { // what is filled in is in no pair
-        m = pairs_of(tail(s + i, n - i - 1, 0), tail(s + i + 1, n - i - 1, 0), pairs, bits);
+        m = pairs_of(tail(s + i, n - i - 1, 0), tail(s + i + 1, n - i - 1, 0), pairs);
         if (m)
             return i + (size_t)__builtin_ctz(m);
     }
     return n;
-}
-
-size_t scan_pairs(const char *s, size_t n, const char *pairs)
-{
-    return find_pairs(s, n, pairs, 0);
-}
-
-size_t scan_letters_two(const char *s, size_t n, const char *pairs)
-{
-    return find_pairs(s, n, pairs, 32);
 }
 
 size_t scan_chars(const char *s, size_t n)

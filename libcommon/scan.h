@@ -15,8 +15,9 @@ size_t scan_data(const char *s, size_t n);
 size_t scan_stop(const char *s, size_t n);
 /* Bytes before the first two that are one of the at most 8 pairs of `pairs`, or n. */
 size_t scan_pairs(const char *s, size_t n, const char *pairs);
-/* The same for pairs of letters, given in lower case, in any case. */
-size_t scan_letters_two(const char *s, size_t n, const char *pairs);
+/* Bytes before the first three that are, in any case, one of the at most 8 threes of letters (in
+ * lower case) and spaces of `threes`, or n. */
+size_t scan_threes(const char *s, size_t n, const char *threes);
 
 size_t scan_count(const char *s, size_t n, char c);
 size_t scan_chars(const char *s, size_t n);   // characters of UTF-8

@@ -250,20 +250,23 @@ static void add_plain(struct words_row *w, const struct kinds *t, size_t first, 
     size_t n = last - first;
     const char *s = t->s;
     size_t all = t->n;
+    uint32_t *to_begin, *to_end;
     uint64_t *hash;
 
     room(w, w->n + n + 1);
     hash = w->hash + w->n;
+    to_begin = w->begin + w->n;
+    to_end = w->end + w->n;
     for (size_t k = 0; k < n; k++) {
         size_t at = begin[k], len = end[k] - at;
 
+        to_begin[k] = begin[k];
+        to_end[k] = end[k];
         if (len <= 8 && at + 8 <= all) // most
             hash[k] = hash_short(s + at, len, 0x20);
         else
             hash[k] = hash_word(s + at, len, all - at, 0x20);
     }
-    memcpy(w->begin + w->n, begin, n * sizeof(*begin));
-    memcpy(w->end + w->n, end, n * sizeof(*end));
     w->n += n;
 }
 

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static bool is_space(unsigned char c)
 {
@@ -66,7 +67,7 @@ static size_t count_high(const char *s, size_t n)
 static bool agree(const char *s, size_t n)
 {
     size_t chars = 0, letters = 0, chunks = 0, pair = 0, hangul = 0, singles = 0, high = 0;
-    size_t odd = 0, sign = 0, control = 0;
+    size_t odd = 0, sign = 0, control = 0, three_at = 0;
     char *low = malloc(n + 1), *gaps = malloc(n + 1);
     struct kinds x = {0};
     bool same = true, three = false;
@@ -97,7 +98,7 @@ static bool agree(const char *s, size_t n)
         high += c >= 128;
         odd += c == '[' || c == '{';
         sign += c == '#' || c == '<';
-        control += c < 9 || (c > 13 && c < 28);
+        control += c < 9 || (c > 13 && c < 28) || c == 31;
     }
     same = same && x.n_hangul == hangul && x.n_han == singles - hangul && x.n_high == high &&
            x.easy == (high == 3 * singles) && x.odd == (odd > 0) && x.sign == (sign > 0) &&
@@ -107,7 +108,12 @@ static bool agree(const char *s, size_t n)
     while (pair + 2 <= n && memcmp(s + pair, "##", 2) != 0 && memcmp(s + pair, "mp", 2) != 0)
         pair++;
     pair = pair + 2 <= n ? pair : n;
-    same = same && scan_plain(s, n) == first(s, n, is_special) &&
+    while (three_at + 3 <= n && strncasecmp(s + three_at, "xyz", 3) != 0 &&
+           strncasecmp(s + three_at, "z m", 3) != 0)
+        three_at++;
+    three_at = three_at + 3 <= n ? three_at : n;
+    same = same && scan_threes(s, n, "xyzz m") == three_at &&
+           scan_plain(s, n) == first(s, n, is_special) &&
            scan_ascii(s, n) == first(s, n, is_high) && scan_data(s, n) == first(s, n, is_data) &&
            scan_stop(s, n) == first(s, n, is_stop) && scan_pairs(s, n, "##mp") == pair &&
            scan_chars(s, n) == chars && scan_letters(s, n) == letters &&
