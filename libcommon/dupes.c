@@ -164,23 +164,23 @@ static void join_spaces(struct buf *b)
     b->p[to] = 0;
 }
 
-/* The text in x->one; true when its words are those of the text as it was. */
-static bool normalize(struct dupes_text *x, struct look *text)
+/* The text in w->one; true when its words are those of the text as it was. */
+static bool normalize(struct dupes_desk *w, struct look *text)
 {
     struct buf low = {0};
     bool same = true;
 
-    mem_grow(&x->one.p, &x->one.cap, text->n + 1, 1);
-    scan_lower(x->one.p, text->s, text->n, 1);
-    x->one.n = text->n;
+    mem_grow(&w->one.p, &w->one.cap, text->n + 1, 1);
+    scan_lower(w->one.p, text->s, text->n, 1);
+    w->one.n = text->n;
     if (!look_kinds(text)->easy) { // the rest is as it is after folding
-        low = x->one;
-        x->one = (struct buf){0};
-        fold(low.p, low.n, &x->one);
-        same = low.n == x->one.n && !memcmp(low.p, x->one.p, low.n);
+        low = w->one;
+        w->one = (struct buf){0};
+        fold(low.p, low.n, &w->one);
+        same = low.n == w->one.n && !memcmp(low.p, w->one.p, low.n);
         buf_free(&low);
     }
-    join_spaces(&x->one);
+    join_spaces(&w->one);
     return same;
 }
 
@@ -190,7 +190,7 @@ void dupes_begin(struct dupes_text *x)
     minhash_begin(&x->set);
 }
 
-void dupes_add(const struct dupes *d, struct dupes_text *x, struct look *text)
+void dupes_add(const struct dupes *d, struct dupes_desk *w, struct dupes_text *x, struct look *text)
 {
     bool same;
 
@@ -198,23 +198,23 @@ void dupes_add(const struct dupes *d, struct dupes_text *x, struct look *text)
         x->sum = hash_add(x->sum, "", 0);
         return;
     }
-    same = normalize(x, text);
-    x->sum = hash_add(x->sum, x->one.p, x->one.n);
+    same = normalize(w, text);
+    x->sum = hash_add(x->sum, w->one.p, w->one.n);
     if (!d->near)
         return;
     if (!same) {
-        look_text(&x->look, x->one.p, x->one.n);
-        text = &x->look;
+        look_text(&w->look, w->one.p, w->one.n);
+        text = &w->look;
     }
     minhash_add(&x->set, look_words(text), look_threes(text));
 }
 
-void dupes_end(const struct dupes *d, struct dupes_text *x)
+void dupes_end(const struct dupes *d, struct dupes_desk *w, struct dupes_text *x)
 {
     x->key = x->sum.lo;
     if (!d->near)
         return;
-    minhash_end(&x->set, x->key);
+    minhash_end(&x->set, x->key, &w->back);
     near_keys(d->near, &x->set, x->band);
 }
 
@@ -229,8 +229,13 @@ void dupes_soon(const struct dupes *d, const struct dupes_text *x)
 void dupes_text_free(struct dupes_text *x)
 {
     minhash_set_free(&x->set);
-    buf_free(&x->one);
-    look_free(&x->look);
+}
+
+void dupes_desk_free(struct dupes_desk *w)
+{
+    buf_free(&w->one);
+    look_free(&w->look);
+    repeat_back_free(&w->back);
 }
 
 /* ---- exact ---- */

@@ -44,6 +44,7 @@ struct judge_desk {
     struct texts *texts; // (n_texts) by the field's number
     size_t n_texts, cap_texts;
     struct look raw; // of a field that is no string
+    struct dupes_desk dupes;
     struct buf masked;
 };
 
@@ -148,6 +149,7 @@ void judge_desk_close(struct judge_desk *d)
     free(d->look);
     free(d->texts);
     look_free(&d->raw);
+    dupes_desk_free(&d->dupes);
     buf_free(&d->masked);
     free(d);
 }
@@ -390,9 +392,9 @@ static void take_texts(const struct judge *j, struct judge_desk *d, struct recor
 
         if (t->raw && !t->is_text) // messages
             look_text(&d->raw, t->raw, t->n_raw);
-        dupes_add(j->dupes, x, t->is_text ? d->look[t->first] : t->raw ? &d->raw : NULL);
+        dupes_add(j->dupes, &d->dupes, x, t->is_text ? d->look[t->first] : t->raw ? &d->raw : NULL);
     }
-    dupes_end(j->dupes, x);
+    dupes_end(j->dupes, &d->dupes, x);
 }
 
 void judge_soon(const struct judge *j, const struct judge_case *c)

@@ -127,10 +127,10 @@ void minhash_add(struct minhash_set *x, const struct words_row *w, const uint32_
 }
 
 /* Runs that stand a second time are taken out. */
-static void make_unique(struct minhash_set *x)
+static void make_unique(struct minhash_set *x, struct repeat_back *back)
 {
-    size_t n = repeat_back_find(&x->back, x->run, x->n), to, from;
-    const uint32_t *again = x->back.again;
+    size_t n = repeat_back_find(back, x->run, x->n), to, from;
+    const uint32_t *again = back->again;
 
     if (!n)
         return;
@@ -145,11 +145,11 @@ static void make_unique(struct minhash_set *x)
     x->n = to;
 }
 
-void minhash_end(struct minhash_set *x, uint64_t text)
+void minhash_end(struct minhash_set *x, uint64_t text, struct repeat_back *scratch)
 {
     x->whole = false;
     if (x->n_word >= MINHASH_WORDS) {
-        make_unique(x);
+        make_unique(x, scratch);
         return;
     }
     room(x, 1);
@@ -161,7 +161,6 @@ void minhash_set_free(struct minhash_set *x)
 {
     free(x->run);
     free(x->place);
-    repeat_back_free(&x->back);
     *x = (struct minhash_set){0};
 }
 

@@ -32,14 +32,13 @@ struct minhash_set {
     size_t n, cap, cap_place, use;
     uint64_t last[2]; // hashes of the last words, of which there were n_word
     size_t n_word;
-    struct repeat_back back;
     uint64_t *place; // (use) a table of what is in `run`
     bool whole;      // it is made
 };
 void minhash_begin(struct minhash_set *x);
 void minhash_add(struct minhash_set *x, const struct words_row *w, const uint32_t *three);
 /* All words are there. Without any the text itself, by its hash, is the only run. */
-void minhash_end(struct minhash_set *x, uint64_t text);
+void minhash_end(struct minhash_set *x, uint64_t text, struct repeat_back *scratch);
 void minhash_set_free(struct minhash_set *x);
 
 /* One key a band, from the runs of a set. */

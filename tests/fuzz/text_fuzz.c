@@ -88,6 +88,7 @@ static void duplicates(const char *s, size_t n)
 {
     struct dupes_hit hit;
     struct dupes_text t = {0};
+    struct dupes_desk desk = {0};
     struct look l = {0};
     struct err e;
     struct dupes *x =
@@ -96,11 +97,12 @@ static void duplicates(const char *s, size_t n)
     for (int i = 0; i < 2; i++) {
         look_text(&l, s, n);
         dupes_begin(&t);
-        dupes_add(x, &t, &l);
-        dupes_end(x, &t);
+        dupes_add(x, &desk, &t, &l);
+        dupes_end(x, &desk, &t);
         assert(dupes_meet(x, &t, "a", &hit, &e) == i && (!i || hit.similarity >= 1));
     }
     dupes_text_free(&t);
+    dupes_desk_free(&desk);
     look_free(&l);
     dupes_close(x, &e);
 }

@@ -82,16 +82,18 @@ static int meet_text(struct near *x, const char *s, size_t n, const char *id, ui
 {
     struct minhash_set set = {0};
     uint64_t key[MINHASH_MAX];
+    struct repeat_back back = {0};
     struct look l = {0};
     int rc;
 
     look_text(&l, s, n);
     minhash_begin(&set);
     minhash_add(&set, look_words(&l), look_threes(&l));
-    minhash_end(&set, hash_bytes(s, n).lo);
+    minhash_end(&set, hash_bytes(s, n).lo, &back);
     near_keys(x, &set, key);
     rc = near_meet(x, &set, key, id, run, hit, e);
     minhash_set_free(&set);
+    repeat_back_free(&back);
     look_free(&l);
     return rc;
 }
