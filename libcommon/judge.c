@@ -15,6 +15,7 @@ enum { LIST = 8 };
 /* Fields that a rule looks at, by their numbers, -1 behind the last. */
 struct reach {
     int field, list[LIST + 1]; // its own; those whose texts it looks at
+    bool record;               // the rule is for the record, not for a text of it
 };
 
 struct judge {
@@ -70,6 +71,12 @@ static struct reach reach_of(struct judge *j, const char *own, const char *const
     return x;
 }
 
+static bool is_for_record(enum rule_id id)
+{
+    return id == RULE_MIN_SCORE || id == RULE_WHERE || id == RULE_LEAKS || id == RULE_BLACKLIST ||
+           id == RULE_PII || id == RULE_DECONTAMINATE;
+}
+
 static void find_fields(struct judge *j)
 {
     j->reach = mem_zero((size_t)j->rules->n + 1, sizeof(*j->reach));
@@ -86,6 +93,7 @@ static void find_fields(struct judge *j)
                                : x->id == RULE_LEAKS     ? leaks
                                : x->id == RULE_BLACKLIST ? listed
                                                          : dupes_fields);
+        j->reach[i].record = is_for_record(x->id);
     }
 }
 
@@ -375,12 +383,6 @@ static int by_record(const struct judge *j, struct judge_desk *d, const struct r
     }
 }
 
-static bool is_for_record(enum rule_id id)
-{
-    return id == RULE_MIN_SCORE || id == RULE_WHERE || id == RULE_LEAKS || id == RULE_BLACKLIST ||
-           id == RULE_PII || id == RULE_DECONTAMINATE;
-}
-
 /* ---- duplicates ---- */
 
 static void take_texts(const struct judge *j, struct judge_desk *d, struct record *r,
@@ -437,14 +439,13 @@ void judge_among(struct judge *j, struct record *r, struct judge_case *c)
 static int try_rules(const struct judge *j, struct judge_desk *d, struct record *r,
                      struct judge_case *c)
 {
-    int rc = 0;
+    int rc = 0, i = 0;
 
-    for (int i = 0; i < j->rules->n && j->rules->v[i].id < RULE_EXACT && !rc; i++) {
+    for (; i < j->rules->n && j->rules->v[i].id < RULE_EXACT && !rc; i++) {
         const struct rule *x = &j->rules->v[i];
         const struct texts *t;
 
-        c->why.rule = rules_name(x->id);
-        if (is_for_record(x->id)) {
+        if (j->reach[i].record) {
             rc = by_record(j, d, x, r, c);
             continue;
         }
@@ -456,6 +457,8 @@ static int try_rules(const struct judge *j, struct judge_desk *d, struct record 
         }
         rc = trial_text(j->trial, d->trial, i, d->look[t->first], &c->why, &c->err);
     }
+    if (rc)
+        c->why.rule = rules_name(j->rules->v[i - 1].id);
     c->says = rc < 0 ? JUDGE_ERROR : rc ? JUDGE_DROP : JUDGE_KEEP;
     return rc;
 }

@@ -22,7 +22,7 @@ struct phrases {
         uint64_t word;
         size_t first, last; // phrase + 1; first 0: free
     } * place;              // (cap) open addressing, a power of two, at most half of them used
-    size_t cap, n_words;
+    size_t cap, n_words, n_single; // phrases of one word
     /* A bit for the beginnings of phrases, so that others are passed by: their only word, or two.
      */
     uint64_t sieve[2][SIEVE / 64];
@@ -115,6 +115,7 @@ bool phrases_add(struct phrases *p, const char *s, size_t n)
     mem_grow(&p->v, &p->cap_v, p->n + 1, sizeof(*p->v));
     p->v[p->n++] = x;
     mark(p->sieve[x.n > 1], x.n > 1 ? pair_of(x.word) : *x.word);
+    p->n_single += x.n == 1;
     room(p);
     at = find(p, *x.word);
     if (at->first) {
@@ -127,14 +128,19 @@ bool phrases_add(struct phrases *p, const char *s, size_t n)
     return true;
 }
 
-/* Words from..to-1 that a phrase may begin with, in list; the last of all has no pair. */
+/* Words from..to-1 that a phrase may begin with, in list. The last of all has no pair, and where
+ * all phrases have two words or more, a word alone begins none. */
 static size_t beginnings(const struct phrases *p, const struct words_row *w, size_t from, size_t to,
                          bool last, uint32_t *list)
 {
     const uint64_t *hash = w->hash, *pair = w->pair, *one = p->sieve[0], *two = p->sieve[1];
     size_t n = 0, end = to - last;
 
-    for (size_t i = from; i < end; i++) {
+    for (size_t i = from; i < end && !p->n_single; i++) {
+        list[n] = (uint32_t)i;
+        n += is_in(two, pair[i]);
+    }
+    for (size_t i = from; i < end && p->n_single; i++) {
         list[n] = (uint32_t)i;
         n += is_in(one, hash[i]) | is_in(two, pair[i]);
     }

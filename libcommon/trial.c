@@ -411,8 +411,8 @@ static int by_rouge(const struct trial *t, const struct rule *x, const char *s, 
     return 1;
 }
 
-int trial_text(const struct trial *t, struct trial_desk *d, int i, struct look *text,
-               struct trial_reason *v, struct err *e)
+static int by_other(const struct trial *t, struct trial_desk *d, int i, struct look *text,
+                    struct trial_reason *v, struct err *e)
 {
     const struct rule *x = &t->rules->v[i];
     int64_t limit = (int64_t)x->limit, k;
@@ -444,13 +444,21 @@ int trial_text(const struct trial *t, struct trial_desk *d, int i, struct look *
     case RULE_MIN_TOKENS:
     case RULE_MAX_TOKENS:
         return by_tokens(t, d, x, text, v, e);
-    case RULE_ROUGE:
-        return by_rouge(t, x, s, n, v);
     case RULE_CHECK:
         return by_check(t, x, s, n, v, e);
     default:
-        return by_quality(d, x, text, v);
+        return by_rouge(t, x, s, n, v);
     }
+}
+
+int trial_text(const struct trial *t, struct trial_desk *d, int i, struct look *text,
+               struct trial_reason *v, struct err *e)
+{
+    const struct rule *x = &t->rules->v[i];
+
+    if (x->id >= RULE_QUALITY && x->id < RULE_MAX_REPEAT) // most
+        return by_quality(d, x, text, v);
+    return by_other(t, d, i, text, v, e);
 }
 
 int trial_piece(const struct trial *t, struct trial_desk *d, int i, struct look *text,
