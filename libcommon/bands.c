@@ -18,7 +18,8 @@ enum {
     BUCKET = 8,    // at least so many pairs a bucket on the average, but for the smallest
     LEAST = 1024,  // places in memory
     SHARE = 16,    // places in memory are at least this part of the file's pairs
-    FULL = 3,      // fourths of the places that are used
+    FULL = 3,      // fourths of the places that are used before pairs are merged
+    WIDE = 2,      // and before there are more places, while there may be
     BEYOND = 4096, // places behind the last home
     GROUP = 4096,  // buckets, in which there are fewer than 1 << 32 pairs
 };
@@ -332,7 +333,7 @@ int bands_put(struct bands *x, uint32_t tag, uint32_t text, struct err *e)
     int64_t i;
     int merged = 0;
 
-    if (4 * (x->used + 1) > FULL * x->places && x->places < x->most && widen(x, e))
+    if (4 * (x->used + 1) > WIDE * x->places && x->places < x->most && widen(x, e))
         return -1;
     i = place(x, v);
     if (i < 0 || 4 * (x->used + 1) > FULL * x->places) {

@@ -12,7 +12,7 @@
 
 enum {
     STREAM_NAME = 0x6e656172, // "near": the stream of the functions' constants
-    LANES = 32,               // functions computed together
+    LANES = 64,               // functions computed together, at most
 };
 
 static double power(double x, int n)
@@ -166,28 +166,41 @@ void minhash_set_free(struct minhash_set *x)
 
 /* ---- signatures ---- */
 
+/* Functions i to i + lanes - 1, a constant number of them. */
+static inline __attribute__((always_inline)) void sign_some(const struct minhash *m, int i,
+                                                            int lanes, const uint32_t *run,
+                                                            size_t n, uint32_t *sig)
+{
+    uint32_t least[LANES], mul[LANES], add[LANES];
+
+    for (int k = 0; k < lanes; k++) {
+        least[k] = UINT32_MAX;
+        mul[k] = m->mul[i + k];
+        add[k] = m->add[i + k];
+    }
+    for (size_t j = 0; j < n; j++) {
+        uint32_t x = run[j];
+
+        for (int k = 0; k < lanes; k++) {
+            uint32_t h = mul[k] * x + add[k];
+
+            least[k] = h < least[k] ? h : least[k];
+        }
+    }
+    memcpy(sig + i, least, (size_t)lanes * sizeof(*least));
+}
+
 ANY_CPU static void sign(const struct minhash *m, const uint32_t *run, size_t n, int functions,
                          uint32_t *sig)
 {
-    for (int i = 0; i < functions; i += LANES) {
-        uint32_t least[LANES], mul[LANES], add[LANES];
+    int i = 0;
 
-        for (int k = 0; k < LANES; k++) {
-            least[k] = UINT32_MAX;
-            mul[k] = m->mul[i + k];
-            add[k] = m->add[i + k];
-        }
-        for (size_t j = 0; j < n; j++) {
-            uint32_t x = run[j];
-
-            for (int k = 0; k < LANES; k++) {
-                uint32_t h = mul[k] * x + add[k];
-
-                least[k] = h < least[k] ? h : least[k];
-            }
-        }
-        memcpy(sig + i, least, sizeof(least));
-    }
+    for (; functions - i > 48; i += 64)
+        sign_some(m, i, 64, run, n, sig);
+    if (functions - i > 32)
+        sign_some(m, i, 48, run, n, sig);
+    else if (functions - i > 0)
+        sign_some(m, i, 32, run, n, sig);
 }
 
 void minhash_keys(const struct minhash *m, const uint32_t *run, size_t n, uint64_t key[MINHASH_MAX])
