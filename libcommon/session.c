@@ -441,8 +441,10 @@ int session_poll(struct session *s, struct session_result *out)
         return 0;
     if (out->d.finish == ENGINE_FAILED) {
         out->rule = out->d.hidden ? "vector" : "logits";
-        out->why =
-            out->d.hidden ? "the model gave no finite vector" : "the model gave no finite logits";
+        out->why = out->d.hidden ? "the model gave no finite vector"
+                   : s->bias     ? "all that could come is banned by --logit-bias, or the model "
+                                   "gave no finite logits"
+                                 : "the model gave no finite logits";
     } else if (out->d.finish == ENGINE_GRAMMAR) {
         out->rule = "grammar";
         out->why = "no token of the vocabulary keeps to the grammar, or it is too ambiguous";

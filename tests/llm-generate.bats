@@ -93,6 +93,11 @@ EOT
     [[ "$output" == *"--stop: an empty text stops nothing"* ]]
     run -2 gen -m "$BATS_TEST_DIRNAME/data/reward/five" <<<"$task"
     [[ "$output" == *"a classifier without a head for tokens"* ]]
+    # a grammar of which all is banned
+    echo 'root ::= "x"' >x.gbnf
+    run -1 gen -t 0 --grammar x.gbnf --logit-bias x:ban --rejects banned.jsonl <<<"$task"
+    [[ "$output" == *"all that could come is banned by --logit-bias"* ]]
+    [ "$(jq -r .reject.rule banned.jsonl)" = logits ]
     # log-probabilities are those of the model
     a=$(gen -t 0 --logprobs 2 <<<"$task" | jq -c '.logprobs[1].top')
     [ "$(gen -t 0 --logprobs 2 --logit-bias ' fox:ban' <<<"$task" | jq -c '.logprobs[1].top')" = "$a" ]
