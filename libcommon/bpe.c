@@ -8,12 +8,6 @@
 
 enum { NO_RANK = -1, SHORT = 48 }; // up to SHORT symbols a scan beats a heap
 
-struct bpe_pair {
-    int32_t left, right; // left -1: a free place
-    uint32_t rank;
-    int32_t to;
-};
-
 struct bpe_node {
     int32_t sym;
     uint32_t prev, next; // indices, END at the ends
@@ -80,6 +74,22 @@ void bpe_add(struct bpe *b, int32_t left, int32_t right, uint32_t rank, int32_t 
         return;
     put(b, &(struct bpe_pair){left, right, rank, to});
     b->n++;
+}
+
+void bpe_add_all(struct bpe *b, const struct bpe_pair *p, size_t n)
+{
+    enum { AHEAD = 16 };
+
+    for (size_t i = 0; i < n + AHEAD; i++) {
+        if (i < n && b->cap) {
+            uint64_t h = mix(p[i].left, p[i].right);
+
+            __builtin_prefetch(&b->pair[h & (b->cap - 1)], 1);
+            __builtin_prefetch(word_of(b, h), 1);
+        }
+        if (i >= AHEAD)
+            bpe_add(b, p[i - AHEAD].left, p[i - AHEAD].right, p[i - AHEAD].rank, p[i - AHEAD].to);
+    }
 }
 
 void bpe_reserve(struct bpe *b, size_t n)

@@ -6,6 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct bpe_pair {
+    int32_t left, right; // in the table: left -1 is a free place
+    uint32_t rank;
+    int32_t to;
+};
+
 /* Pairs of symbols and what they become. Zeroed is empty. */
 struct bpe {
     struct bpe_pair *pair; // (cap) open addressing, cap a power of two
@@ -16,6 +22,8 @@ struct bpe {
 /* Let (left, right) become `to` at `rank`; a pair that is known keeps its
  * first rank. Symbols are >= 0. */
 void bpe_add(struct bpe *b, int32_t left, int32_t right, uint32_t rank, int32_t to);
+/* The same of n pairs in their order, sooner: they are waited for together. */
+void bpe_add_all(struct bpe *b, const struct bpe_pair *p, size_t n);
 /* Room for n pairs at once, instead of by doubling. */
 void bpe_reserve(struct bpe *b, size_t n);
 void bpe_free(struct bpe *b);

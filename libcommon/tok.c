@@ -39,11 +39,31 @@ static int shown(uint32_t n)
     return n < 60 ? (int)n : 60;
 }
 
+/* Pairs on their way into the table. */
+struct pairs {
+    struct bpe_pair pair[256];
+    size_t n;
+};
+
+static void pairs_end(struct tok *t, struct pairs *p)
+{
+    bpe_add_all(&t->bpe, p->pair, p->n);
+    p->n = 0;
+}
+
+static void pairs_add(struct tok *t, struct pairs *p, int left, int right, uint32_t rank, int to)
+{
+    if (p->n == sizeof(p->pair) / sizeof(*p->pair))
+        pairs_end(t, p);
+    p->pair[p->n++] = (struct bpe_pair){left, right, rank, to};
+}
+
 /* The merges of a file: both parts must be tokens, and so must what they make. */
 static int add_merges(struct tok *t, struct err *e)
 {
     const struct tok_spec *s = &t->spec;
     char both[2 * VOCAB_PIECE];
+    struct pairs pairs = {.n = 0};
 
     bpe_reserve(&t->bpe, s->n_merges);
     for (size_t i = 0; i < s->n_merges; i++) {
@@ -61,8 +81,9 @@ static int add_merges(struct tok *t, struct err *e)
         if (to < 0)
             return err_set(e, ERR_DATA, "merge %zu: '%.*s' is not in the vocabulary", i,
                            shown(m->n_left + m->n_right), both);
-        bpe_add(&t->bpe, a, b, (uint32_t)i, to);
+        pairs_add(t, &pairs, a, b, (uint32_t)i, to);
     }
+    pairs_end(t, &pairs);
     return 0;
 }
 
@@ -112,30 +133,50 @@ static uint32_t *ranks(const struct tok_spec *s)
     return rank;
 }
 
+/* Whether a piece may be cut before byte k. */
+static bool is_cut(const struct vocab_piece *p, size_t k)
+{
+    return ((unsigned char)p->s[k] & 0xC0) != 0x80;
+}
+
+/* Ask for the words of all cuts of a piece. */
+static void cuts_ahead(const struct tok *t, const struct vocab_piece *p)
+{
+    for (size_t k = 1; k < p->n; k++)
+        if (is_cut(p, k)) {
+            vocab_word_ahead(&t->vocab, p->s, k);
+            vocab_word_ahead(&t->vocab, p->s + k, p->n - k);
+        }
+}
+
 /* SentencePiece: any two symbols whose joined text is a piece may merge. All
  * such pairs, once and for all. */
 static void add_pairs(struct tok *t)
 {
     const struct tok_spec *s = &t->spec;
     uint32_t *rank = ranks(s);
+    struct pairs pairs = {.n = 0};
 
     bpe_reserve(&t->bpe, 2 * (size_t)s->n); // Llama 2 has 1.9 pairs a piece
     for (int id = 0; id < s->n; id++) {
         const struct vocab_piece *p = &s->piece[id];
 
+        if (id + 1 < s->n)
+            cuts_ahead(t, p + 1);
         if (vocab_word(&t->vocab, p->s, p->n) != id)
             continue; // control, unknown, byte
         for (size_t k = 1; k < p->n; k++) {
             int left, right;
 
-            if (((unsigned char)p->s[k] & 0xC0) == 0x80)
+            if (!is_cut(p, k))
                 continue;
             left = symbol(t, p->s, k);
             right = left < 0 ? -1 : symbol(t, p->s + k, p->n - k);
             if (right >= 0)
-                bpe_add(&t->bpe, left, right, rank[id], id);
+                pairs_add(t, &pairs, left, right, rank[id], id);
         }
     }
+    pairs_end(t, &pairs);
     free(rank);
 }
 

@@ -220,6 +220,11 @@ int vocab_find(const struct vocab *v, const char *piece, size_t n)
     return id ? *id : -1;
 }
 
+void vocab_word_ahead(const struct vocab *v, const char *s, size_t n)
+{
+    __builtin_prefetch(&v->word[XXH3_64bits(s, n) & (v->cap - 1)]);
+}
+
 int vocab_word(const struct vocab *v, const char *s, size_t n)
 {
     return slot(v, s, n, (uint32_t)XXH3_64bits(s, n))->id;

@@ -51,6 +51,8 @@ int vocab_find(const struct vocab *v, const char *piece, size_t n); // id or -1
 /* The token whose word this is, or -1. Control, unknown, byte and outside tokens
  * have no word: text never becomes one of them by merging. */
 int vocab_word(const struct vocab *v, const char *s, size_t n);
+/* Ask memory for what vocab_word will read: several at a time are soonest there. */
+void vocab_word_ahead(const struct vocab *v, const char *s, size_t n);
 /* The byte that "<0x0A>" names, or -1. */
 int vocab_byte_name(const char *s, size_t n);
 
