@@ -96,7 +96,7 @@ gen() {
     # kinds by the ends of names: a length, the name, then arguments of the template
     awk '$1 ~ /[0-9](half_few|half_many)I/ { halves++; bad += !$2 || !$4 }
          $1 ~ /[0-9](few|few_k|many|many_k)I/ { ints++; bad += !$3 || !$4 }
-         $1 ~ /[0-9](one|one_k)I/ { ones++; bad += !$4 }
+         $1 ~ /[0-9]oneI/ { ones++; bad += !$3 || !$4 }
          $5 { print; bad++ }
          END { print halves, ints, ones, bad + 0; exit bad || halves < 4 || ints < 40 || ones < 10 }' kernels.txt >found.txt || {
         cat found.txt

@@ -183,11 +183,12 @@ size_t cuda_act_bytes(int n, int cols, int block);
 /* Where the arrays of `bytes` at p are. */
 struct cuda_act cuda_act_place(void *p, int n, int cols, int block);
 /* y (n, ldy) = or += m x + bias, by the kernels of a kind of types; a holds x. What they give does
- * not depend on n: one is for one token, few and few_k for up to eight, many for more. part: of
- * cuda_linear_part_bytes, for half floats of more than eight tokens. */
+ * not depend on n: one and one_k are for one token, few and few_k for up to eight, many for more.
+ * part: of cuda_linear_part_bytes, for half floats of more than eight tokens. */
 void cuda_linear_one(float *y, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-                     const struct cuda_head *head, const struct cuda_tail *tail, int sms,
-                     cudaStream_t s);
+                     int sms, cudaStream_t s);
+void cuda_linear_one_k(float *y, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
+                       int sms, cudaStream_t s);
 void cuda_linear_few(float *y, int ldy, bool add, const struct cuda_matrix *m,
                      const struct cuda_act *a, const struct cuda_head *head,
                      const struct cuda_tail *tail, int sms, cudaStream_t s);

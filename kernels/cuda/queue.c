@@ -20,7 +20,7 @@ static const struct {
     int can, most[FUSES]; // its norm, its activations, the nonlinearity, positions and append
 } table[KERNELS] = {
     [HALF] = {"half_few.cu", 8, {2, 2, 8, 8}},
-    [ONE] = {"one.cu", 1, {1, 1, 1, 1}},
+    [ONE] = {"one.cu, one_k.cu", 0, {0, 0, 0, 0}},
     [FEW] = {"few.cu, few_k.cu", 8, {0, 0, 8, 8}},
     [ALONE] = {"few_k.cu, Q5_K and Q6_K", 0, {0, 0, 0, 0}},
 };
@@ -218,8 +218,10 @@ static void multiply_few(struct cuda *c, const struct cuda_op *p, const struct c
 {
     if (half(m->type))
         cuda_linear_half_few(p->y, p->w.rows, p->add, m, a, head, tail, c->sms, c->stream);
+    else if (p->n == 1 && a->block == 256)
+        cuda_linear_one_k(p->y, p->add, m, a, c->sms, c->stream);
     else if (p->n == 1)
-        cuda_linear_one(p->y, p->add, m, a, head, tail, c->sms, c->stream);
+        cuda_linear_one(p->y, p->add, m, a, c->sms, c->stream);
     else if (a->block == 256)
         cuda_linear_few_k(p->y, p->w.rows, p->add, m, a, head, tail, c->sms, c->stream);
     else

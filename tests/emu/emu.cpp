@@ -230,6 +230,44 @@ int block_op(int pred, const char *name, Loc at)
     return (int)last_pred;
 }
 
+// An mbarrier of one arrival is the number of its phases that have ended.
+struct Sleeper {
+    const uint64_t *at;
+    unsigned fiber;
+};
+static Sleeper sleeping[MAX_THREADS];
+static unsigned n_sleeping;
+
+__attribute__((no_sanitize("thread"))) void mbar_init(uint64_t *b)
+{
+    *b = 0;
+}
+
+__attribute__((no_sanitize("thread"))) void mbar_arrive(uint64_t *b)
+{
+    unsigned keep = 0;
+
+    ++*b;
+    for (unsigned i = 0; i < n_sleeping; i++)
+        if (sleeping[i].at == b)
+            push(sleeping[i].fiber);
+        else
+            sleeping[keep++] = sleeping[i];
+    n_sleeping = keep;
+}
+
+__attribute__((no_sanitize("thread"))) void mbar_wait(uint64_t *b, unsigned parity)
+{
+    Fiber *me = cur;
+
+    me->op = "mbar_wait";
+    me->at = {"gpu.h", 0};
+    while ((*b & 1) == parity) {
+        sleeping[n_sleeping++] = {b, (unsigned)(me - fibers)};
+        next(me);
+    }
+}
+
 // ---- shared memory
 
 void *shared_var(const void *key, size_t size, size_t align, Loc at)
@@ -299,7 +337,7 @@ static void setup(Loc at)
 
 static void begin_block(dim3 block)
 {
-    n_done = n_arrived = n_pred = first = n_ready = 0;
+    n_done = n_arrived = n_pred = first = n_ready = n_sleeping = 0;
     block_epoch = 1;
     n_vars = 0;
 #ifdef EMU_ASAN

@@ -70,6 +70,9 @@ void submit(cudaStream_t s, std::function<void()> op);
 void cp_async(void *dst, const void *src, int n, int live);
 void cp_commit();
 void cp_wait(unsigned keep);
+void mbar_init(uint64_t *b);
+void mbar_arrive(uint64_t *b);
+void mbar_wait(uint64_t *b, unsigned parity);
 void ldmatrix(uint32_t *r, const void *row, int n, bool trans);
 void mma_f16(float *d, const uint32_t *a, const uint32_t *b);
 void mma_bf16(float *d, const uint32_t *a, const uint32_t *b);
@@ -97,6 +100,16 @@ void launch_kernel(Loc at, void (*k)(P...), dim3 grid, dim3 block, size_t smem, 
             },
             &p, sizeof(p), at);
     });
+}
+
+// What an mbarrier keeps in order: not seen by the race check, which knows barriers of all alone.
+template <class T> __attribute__((no_sanitize("thread"), noinline)) T passed_get(const T *p)
+{
+    return *p;
+}
+template <class T> __attribute__((no_sanitize("thread"), noinline)) void passed_put(T *p, T v)
+{
+    *p = v;
 }
 
 // src is the lane to read from; one outside the mask is a mistake of the kernel.
