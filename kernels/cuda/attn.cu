@@ -1,4 +1,4 @@
-/* attn.cu - attention over the pages: of single tokens, and the joining of ranges.
+/* attn.cu - attention over the pages: of single tokens.
  *
  * A block takes a token, up to Q of the heads that share a KV head, and a range of 512 keys:
  *
@@ -10,7 +10,8 @@
  *
  * With one warp a block, twelve of them on a multiprocessor have 48 KiB of reads in flight and
  * read no byte twice. Where tokens and ranges are few, what counts is how soon a block is done:
- * then eight warps take four queries, or one, with a key or two and one dimension a thread. */
+ * then eight warps take four queries, or one, with a key or two and one dimension a thread, and ask
+ * for what they will read before the kernel in front of this one has ended. */
 #include "attn.cuh"
 
 namespace
@@ -281,7 +282,13 @@ __device__ inline void attn_values(float (&o)[P::QV][P::DIMS], const float *p,
     }
 }
 
-/* A range's output of query i, from dimension d on, goes to its part, or joins y. */
+/* Is its range the only one? */
+__device__ inline bool attn_alone(const attn_job &j)
+{
+    return j.first / CUDA_RANGE == j.last / CUDA_RANGE;
+}
+
+/* A range's output of query i, from dimension d on, goes to its part, or joins y, or is y. */
 template <class P>
 __device__ inline void attn_finish(const attn_args &a, const attn_block<P::Q> *b, int i, int d,
                                    const float (&o)[P::DIMS])
@@ -289,6 +296,7 @@ __device__ inline void attn_finish(const attn_args &a, const attn_block<P::Q> *b
     const attn_job &j = b->j;
     float *y = attn_y(a, j.t, j.head + i) + d, *ml;
     bool join = !a.parts && j.range > j.first / CUDA_RANGE;
+    bool all = !a.parts && attn_alone(j);
 
     if (a.parts) {
         y = attn_part(a, j.t, j.head + i, j.range, &ml) + d;
@@ -303,7 +311,7 @@ __device__ inline void attn_finish(const attn_args &a, const attn_block<P::Q> *b
 
         if (join)
             x = fmaf(x, b->sum[i].now, y[k] * b->sum[i].old);
-        y[k] = x;
+        y[k] = all ? x / b->sum[i].l : x;
     }
 }
 
@@ -352,6 +360,18 @@ __device__ inline void attn_open(const attn_args &a, attn_block<P::Q> *b, int di
         b->j.lo = j.first > begin ? j.first - begin : 0;
         b->j.hi = j.last - begin + 1 < CUDA_RANGE ? j.last - begin + 1 : CUDA_RANGE;
     }
+}
+
+/* Keys and values of the range are on their way from memory; but for the last token's they are
+ * there before the kernel in front of this one ends. */
+template <class T, class P> __device__ inline void attn_ahead_of(const attn_block<P::Q> *b, int dim)
+{
+    int bytes = 2 * dim * CUDA_PAGE * T::BYTES, page0 = b->j.lo / CUDA_PAGE,
+        page1 = (b->j.hi - 1) / CUDA_PAGE;
+
+    for (int k = page0; k <= page1; k++)
+        for (int i = 128 * (int)threadIdx.x; i < bytes; i += 128 * P::THREADS)
+            prefetch(b->page[k] + i);
 }
 
 /* What is known of the queries after this range: kept in part for the next launch. */
@@ -424,11 +444,17 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS) attn_range_kernel(attn_
     int dim = P::HEAD_DIM > 0 ? (int)P::HEAD_DIM : a.head_dim, stride = (dim + 3) / 4 * 4;
     float *p = q + P::Q * stride;
 
-    previous_done();
-    if (!attn_begin<P>(a, b, range0))
+    if (!attn_begin<P>(a, b, range0)) {
+        previous_done();
         return; // the whole block
-    attn_queries<P>(a, q, b, stride, dim);
+    }
     attn_open<T, P>(a, b, dim);
+    if (P::WARPS >= 4) {
+        __syncthreads();
+        attn_ahead_of<T, P>(b, dim);
+    }
+    previous_done();
+    attn_queries<P>(a, q, b, stride, dim);
     __syncthreads();
     attn_score_range<T, P>(p, q, stride, b, dim);
     __syncthreads();
@@ -445,57 +471,10 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS) attn_range_kernel(attn_
         __syncthreads();
     }
     attn_value_range<T, P>(a, p, b, dim);
-    if (a.parts || b->j.range < b->j.last / CUDA_RANGE)
+    if (a.parts || b->j.range < b->j.last / CUDA_RANGE || attn_alone(b->j))
         return; // the whole block
     __syncthreads();
     attn_divide<P>(a, b, dim);
-}
-
-/* y of a token's head out of its ranges' parts, in order: a thread a dimension. Lanes prepare the
- * factors of 32 ranges at a time. */
-__global__ void __launch_bounds__(128) attn_join_kernel(attn_args a, bool runs)
-{
-    int head = (int)blockIdx.x, t = (int)blockIdx.y, lane = (int)threadIdx.x % 32;
-    int first = attn_first(a, t) / CUDA_RANGE, last = a.st.last[t] / CUDA_RANGE;
-
-    previous_done();
-    if (a.runs && !runs && attn_in_run(a.st, t))
-        return; // it has no parts
-    for (int d0 = 0; d0 < a.head_dim; d0 += 128) {
-        int d = d0 + (int)threadIdx.x, at = d < a.head_dim ? d : 0;
-        float top = -INFINITY, sum = 0.0f, y = 0.0f, *ml;
-
-        for (int r = first; r <= last; r += 32) {
-            bool mine = r + lane <= last;
-            const float *o = attn_part(a, t, head, r, &ml) + at;
-            float m = mine ? ml[2 * lane] : -INFINITY, l = mine ? ml[2 * lane + 1] : 0.0f;
-            float all = m, before, old, now;
-
-            for (int i = 1; i < 32; i *= 2) {
-                float other = __shfl_up_sync(~0u, all, i);
-
-                if (lane >= i)
-                    all = all > other ? all : other;
-            }
-            all = all > top ? all : top;
-            before = __shfl_up_sync(~0u, all, 1);
-            before = lane ? before : top;
-            old = num_exp(before - all);
-            now = num_exp(m - all);
-            top = __shfl_sync(~0u, all, 31);
-#pragma unroll 4
-            for (int i = 0; i < (last - r < 31 ? last - r + 1 : 32); i++) {
-                float x = o[(size_t)i * (size_t)a.head_dim], by = __shfl_sync(~0u, old, i);
-                float part = __shfl_sync(~0u, now, i), more = __shfl_sync(~0u, l, i);
-                bool begin = r + i == first;
-
-                y = begin ? x : fmaf(x, part, y * by);
-                sum = begin ? more : fmaf(more, part, sum * by);
-            }
-        }
-        if (d < a.head_dim)
-            attn_y(a, t, head)[d] = y / sum;
-    }
 }
 
 template <class T, class P> void attn_range_launch(const attn_args &a, cudaStream_t s)
@@ -564,7 +543,7 @@ size_t cuda_attn_bytes(const struct cuda_attn *a, int n, int n_ranges)
 }
 
 void cuda_attn(float *y, const float *qkv, const struct cuda_attn *a, const struct cuda_kv *kv,
-               int layer, const struct cuda_step *st, void *part, cudaStream_t s)
+               int layer, const struct cuda_step *st, bool fast, void *part, cudaStream_t s)
 {
     attn_args g = {qkv,
                    y,
@@ -590,10 +569,12 @@ void cuda_attn(float *y, const float *qkv, const struct cuda_attn *a, const stru
     /* for any step: one that is recorded with one sequence is replayed with others */
     KV_TYPES(ATTN_OF)
 #undef ATTN_OF
-    tile.parts = g.parts && attn_tile_blocks(a, st->n) < ATTN_TILE_FEW;
-    if (g.runs)
+    fast = fast && attn_fast_fits(a);
+    tile.parts = g.parts && !fast && attn_tile_blocks(a, st->n) < ATTN_TILE_FEW;
+    if (g.runs && fast)
+        attn_fast(&tile, kv->type, s);
+    else if (g.runs)
         attn_tile(&tile, kv->type, s);
     if (g.parts)
-        LAUNCH_EARLY(attn_join_kernel, dim3((unsigned)a->n_heads, (unsigned)st->n), 128u, 0, s, g,
-                     tile.parts);
+        attn_join_ranges(&g, tile.parts, s);
 }

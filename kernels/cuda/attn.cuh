@@ -112,5 +112,10 @@ __device__ inline void attn_join(attn_sum *t, float m, float l)
 bool attn_tile_fits(const struct cuda_attn *a);
 int attn_tile_blocks(const struct cuda_attn *a, int n);
 void attn_tile(const struct attn_args *a, int type, cudaStream_t s);
+/* attn_join.cu: y out of the ranges' parts; runs: tokens of long runs have some too. */
+void attn_join_ranges(const struct attn_args *a, bool runs, cudaStream_t s);
+/* attn_fast.cu: attn_tile on tensor cores, for --fast. */
+bool attn_fast_fits(const struct cuda_attn *a);
+void attn_fast(const struct attn_args *a, int type, cudaStream_t s);
 
 #endif

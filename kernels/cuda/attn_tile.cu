@@ -7,16 +7,12 @@
  * while 4 * NV outputs: 12 loads of 16 bytes for 128 multiply-adds of scores, 8 + 4 NV for
  * 128 NV of outputs. Half a warp has 8 whole rows of scores, so what becomes of them takes no
  * barrier; pages' keys and values are read a step ahead into registers. */
-#include "attn.cuh"
+#include "attn_run.cuh"
 
 namespace
 {
 
-enum {
-    TILE_QUERIES = 64,
-    TILE_HEADS = 8, // of a KV head, at most
-    TILE_DIMS_MAX = 256
-};
+enum { TILE_DIMS_MAX = 256 };
 
 /* A thread has rows row + STEP i of queries, where `row` is the number of its half-warp. */
 /* DIM 0: any head_dim up to 64 NV. */
@@ -24,22 +20,8 @@ template <int NV_, int ROWS_, int DIM_> struct tile_plan {
     enum { NV = NV_, ROWS = ROWS_, DIM = DIM_, STEP = TILE_QUERIES / ROWS, THREADS = 16 * STEP };
 };
 
-/* Heads that a tile has room for, by which it has 64 / heads tokens; and how often a KV head's
- * are split. */
-__host__ __device__ inline int tile_heads(int group)
-{
-    int n = 1;
-
-    while (n < group && n < TILE_HEADS)
-        n *= 2;
-    return n;
-}
-
-/* What is the same for a whole run of tokens of one sequence: tokens [from, to) of the tile. */
-struct tile_run {
-    int from, to, first, last; // positions that any of them sees
-    int all_first, all_last;   // that all see
-    const int32_t *table;
+struct tile_shared : tile_tokens {
+    float *q, *key, *value, *p;
 };
 
 /* What a thread keeps of its rows. */
@@ -47,18 +29,6 @@ template <class P> struct tile_rows {
     float m[P::ROWS], l[P::ROWS]; // l: the part of lane % 16
     float o[P::ROWS][4 * P::NV];
     float before; // of the ranges before: m of row i in lane i % 16, l in lane i + 8
-};
-
-struct tile_shared {
-    float *q, *key, *value, *p;
-    const int *seq, *first, *last; // (tokens)
-};
-
-/* In shared memory, so that it takes no registers. */
-struct tile_job {
-    int t0, n, head, heads, kv_head;
-    int width, shift; // rows of a token, 1 << shift
-    int stride;       // of the queries
 };
 
 __device__ inline int tile_row()
@@ -416,47 +386,6 @@ __device__ inline void tile_walk(const attn_args &a, const tile_shared &sh, cons
     __syncthreads();
 }
 
-/* The next run from token `from` on whose pages are this block's; false if there is none. */
-__device__ inline bool tile_next(const attn_args &a, const tile_shared &sh, const tile_job &j,
-                                 int from, tile_run *run)
-{
-    while (from < j.n && sh.seq[from] < 0)
-        from++;
-    if (from >= j.n)
-        return false;
-    run->from = from;
-    run->first = run->all_first = sh.first[from];
-    run->last = run->all_last = sh.last[from];
-    for (run->to = from + 1; run->to < j.n && sh.seq[run->to] == sh.seq[from]; run->to++) {
-        int first = sh.first[run->to], last = sh.last[run->to];
-
-        run->first = first < run->first ? first : run->first;
-        run->all_first = first > run->all_first ? first : run->all_first;
-        run->last = last > run->last ? last : run->last;
-        run->all_last = last < run->all_last ? last : run->all_last;
-    }
-    run->table = a.st.page + (size_t)sh.seq[from] * (size_t)a.st.max_pages;
-    return true;
-}
-
-__device__ inline void tile_begin(const attn_args &a, tile_job *j, int stride)
-{
-    int group = a.n_heads / a.n_kv_heads, splits = (group + TILE_HEADS - 1) / TILE_HEADS;
-    int h0 = (int)blockIdx.y % splits * TILE_HEADS, tokens;
-
-    j->width = tile_heads(group);
-    j->shift = 0;
-    while (1 << j->shift < j->width)
-        j->shift++;
-    tokens = TILE_QUERIES >> j->shift;
-    j->t0 = (int)(gridDim.z - 1 - blockIdx.z) * tokens; // the longest first
-    j->n = a.st.n - j->t0 < tokens ? a.st.n - j->t0 : tokens;
-    j->kv_head = (int)blockIdx.y / splits;
-    j->head = j->kv_head * group + h0;
-    j->heads = group - h0 < TILE_HEADS ? group - h0 : (int)TILE_HEADS;
-    j->stride = stride;
-}
-
 template <class T, class P>
 __global__ void __launch_bounds__(P::THREADS, P::NV == 4 ? 1 : 2) attn_tile_kernel(attn_args a)
 {
@@ -469,18 +398,14 @@ __global__ void __launch_bounds__(P::THREADS, P::NV == 4 ? 1 : 2) attn_tile_kern
     const tile_job &j = job[0];
     int dim = tile_dim<P>(a), stride = (dim + 31) / 32 * 32;
     float *key = q + TILE_QUERIES * stride, *value = key + CUDA_PAGE * dim;
-    tile_shared sh = {q, key, value, value + CUDA_PAGE * dim, seq, first, last};
+    tile_shared sh = {{seq, first, last}, q, key, value, value + CUDA_PAGE * dim};
     tile_run run;
 
     previous_done();
     if (tid == 0)
         tile_begin(a, job, stride);
     __syncthreads();
-    if (tid < j.n) {
-        seq[tid] = attn_in_run(a.st, j.t0 + tid) ? a.st.seq[j.t0 + tid] : -1;
-        first[tid] = attn_first(a, j.t0 + tid);
-        last[tid] = a.st.last[j.t0 + tid];
-    }
+    tile_tokens_of(a, j, seq, first, last);
     for (int i = tid; i < TILE_QUERIES * stride; i += P::THREADS) {
         int row = i / stride, d = i % stride, token = row >> j.shift, head = row & (j.width - 1);
         size_t at = (size_t)(j.t0 + token) * (size_t)(a.n_heads + 2 * a.n_kv_heads) +

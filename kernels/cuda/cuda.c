@@ -237,7 +237,8 @@ static void attn(struct backend *b, float *y_d, const float *qkv_d, const struct
 
     if (!cuda_ready(c, s->n) || !cuda_grow(c, &c->attn, cuda_attn_bytes(&v, s->n, c->now.n_ranges)))
         return;
-    cuda_attn(y_d, qkv_d, &v, &k, layer, &c->now, c->attn.p, c->stream);
+    cuda_attn(y_d, qkv_d, &v, &k, layer, &c->now, c->blas && c->now.n > CUDA_GRAPH_TOKENS,
+              c->attn.p, c->stream);
 }
 
 static void glu(struct backend *b, float *y_d, const float *gu_d, const struct ffn_shape *f, int n)

@@ -71,10 +71,10 @@ void cuda_softcap(float *x, float cap, size_t n, cudaStream_t s);
 void cuda_rope_kv(float *qkv, const struct cuda_attn *a, const struct cuda_kv *kv, int layer,
                   const struct cuda_step *st, cudaStream_t s);
 void cuda_copy_page(const struct cuda_kv *kv, int dst, int src, cudaStream_t s);
-/* attn.cu; part: scratch of cuda_attn_bytes for the largest step */
+/* attn.cu; part: scratch of cuda_attn_bytes for the largest step; fast: prompts by tensor cores */
 size_t cuda_attn_bytes(const struct cuda_attn *a, int n, int n_ranges);
 void cuda_attn(float *y, const float *qkv, const struct cuda_attn *a, const struct cuda_kv *kv,
-               int layer, const struct cuda_step *st, void *part, cudaStream_t s);
+               int layer, const struct cuda_step *st, bool fast, void *part, cudaStream_t s);
 /* pick.cu: struct pick_ask and struct pick, in device memory, n of each; sums: any asks for a mass
  * or a draw; work: of cuda_pick_bytes */
 enum { CUDA_PICK_MOST = 128, CUDA_PICK_IDS = 16 };

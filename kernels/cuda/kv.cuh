@@ -1,8 +1,8 @@
 /* kv.cuh - values of the cache: where they lie, how many bits they have.
  *
- * A type of value is a struct: its bytes, put(), which rounds a float to it, and get(), which
- * reads N neighbours out of whole words. Reading is exact. A further type is a further struct and
- * a line in KV_TYPES. */
+ * A type of value is a struct: its bytes, whether it is half floats, put(), which rounds a float to
+ * it, and get(), which reads N neighbours out of whole words. Reading is exact. A further type is a
+ * further struct and a line in KV_TYPES. */
 #ifndef KV_CUH
 #define KV_CUH
 
@@ -51,7 +51,7 @@ template <int BYTES> __device__ inline kv_raw<BYTES> kv_load(const unsigned char
 }
 
 struct kv_f32 {
-    enum { BYTES = 4 };
+    enum { BYTES = 4, HALF = 0 };
     typedef float value;
     static __device__ inline value put(float x)
     {
@@ -66,7 +66,7 @@ struct kv_f32 {
 };
 
 struct kv_f16 {
-    enum { BYTES = 2 };
+    enum { BYTES = 2, HALF = 1 };
     typedef uint16_t value;
     static __device__ inline value put(float x)
     {
@@ -85,7 +85,7 @@ struct kv_f16 {
 };
 
 struct kv_bf16 {
-    enum { BYTES = 2 };
+    enum { BYTES = 2, HALF = 0 };
     typedef uint16_t value;
     static __device__ inline value put(float x)
     {
@@ -101,7 +101,7 @@ struct kv_bf16 {
 
 /* E4M3; what is larger than 448 becomes that. */
 struct kv_fp8 {
-    enum { BYTES = 1 };
+    enum { BYTES = 1, HALF = 0 };
     typedef uint8_t value;
     static __device__ inline value put(float x)
     {

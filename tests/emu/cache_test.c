@@ -249,7 +249,7 @@ static void test(struct ops *o, const char *name, const struct shape *h, const s
 
         open_both(o, &t, h, q, type);
         cuda_rope_kv(t.qkv_d, &t.ca, &t.ckv, 1, &t.st, NULL);
-        cuda_attn(t.y_d, t.qkv_d, &t.ca, &t.ckv, 1, &t.st, t.part_d, NULL);
+        cuda_attn(t.y_d, t.qkv_d, &t.ca, &t.ckv, 1, &t.st, false, t.part_d, NULL);
         ops_begin(b, &t.s);
         b->ops->rope_kv(b, t.qkv, &t.a, &t.kv, 1, &t.s);
         free(rounded(&t, type));
@@ -261,6 +261,35 @@ static void test(struct ops *o, const char *name, const struct shape *h, const s
         cuda_copy_page(&t.ckv, 1, 0, NULL);
         b->ops->copy(b, &t.kv, 1, 0);
         check_cache(&t, type);
+        close_both(&t);
+    }
+}
+
+/* Attention of prompts on tensor cores: near the CPU's. */
+static void test_fast(struct ops *o, const char *name, const struct shape *h, const struct seq *q)
+{
+    struct backend *b = o->b[0];
+
+    TEST(name);
+    for (int type = 0; type < CUDA_KV_TYPES; type++) {
+        struct both t;
+        float *got;
+        int far = 0;
+
+        open_both(o, &t, h, q, type);
+        cuda_rope_kv(t.qkv_d, &t.ca, &t.ckv, 1, &t.st, NULL);
+        cuda_attn(t.y_d, t.qkv_d, &t.ca, &t.ckv, 1, &t.st, true, t.part_d, NULL);
+        ops_begin(b, &t.s);
+        b->ops->rope_kv(b, t.qkv, &t.a, &t.kv, 1, &t.s);
+        free(rounded(&t, type));
+        b->ops->attn(b, t.y, t.qkv, &t.a, &t.kv, 1, &t.s);
+        ops_end(b);
+        got = mem_new(t.n_y * 4);
+        gpu_get(got, t.y_d, t.n_y * 4);
+        for (size_t i = 0; i < t.n_y; i++)
+            far += !(fabsf(got[i] - t.y[i]) < 0.05f);
+        CHECK(far == 0);
+        free(got);
         close_both(&t);
     }
 }
@@ -311,6 +340,13 @@ int main(void)
          (struct seq[]){{530, 1, 0}, {5, 1, 0}, {513, 1, 0}, {0}});
     test(&o, "a prompt without room for parts", &(struct shape){8, 2, 64, 64, 1, 0, 0, 0, 3300},
          (struct seq[]){{500, 20, 0}, {0}});
+    test_fast(&o, "fast: a prompt among single tokens",
+              &(struct shape){8, 2, 128, 128, 1, 0, 0, 0, 0},
+              (struct seq[]){{70, 1, 0}, {500, 20, 0}, {13, 1, 0}, {0}});
+    test_fast(&o, "fast: prompts, all of it seen", &(struct shape){6, 2, 64, 32, 1, 0, 30, 0, 0},
+              (struct seq[]){{0, 21, 20}, {0, 15, 14}, {500, 24, 523}, {0}});
+    test_fast(&o, "fast: a window", &(struct shape){3, 1, 64, 64, 1, 70, 0, 0, 0},
+              (struct seq[]){{90, 40, 0}, {0, 9, 0}, {0}});
     backend_close(o.b[0]);
     return test_end();
 }

@@ -1,0 +1,102 @@
+/* attn_run.cuh - tiles of 64 queries of neighbouring tokens, and the runs of one sequence in them.
+ */
+#ifndef ATTN_RUN_CUH
+#define ATTN_RUN_CUH
+
+#include "attn.cuh"
+
+namespace
+{
+
+enum {
+    TILE_QUERIES = 64,
+    TILE_HEADS = 8 // of a KV head, at most
+};
+
+/* Heads that a tile has room for, by which it has 64 / heads tokens; and how often a KV head's
+ * are split. */
+__host__ __device__ inline int tile_heads(int group)
+{
+    int n = 1;
+
+    while (n < group && n < TILE_HEADS)
+        n *= 2;
+    return n;
+}
+
+/* What is the same for a whole run of tokens of one sequence: tokens [from, to) of the tile. */
+struct tile_run {
+    int from, to, first, last; // positions that any of them sees
+    int all_first, all_last;   // that all see
+    const int32_t *table;
+};
+
+/* Of the tile's tokens; seq -1: it is not in a run. */
+struct tile_tokens {
+    const int *seq, *first, *last; // (tokens)
+};
+
+/* In shared memory, so that it takes no registers. */
+struct tile_job {
+    int t0, n, head, heads, kv_head;
+    int width, shift; // rows of a token, 1 << shift
+    int stride;       // of the queries
+};
+
+/* The next run from token `from` on whose pages are this block's; false if there is none. */
+__device__ inline bool tile_next(const attn_args &a, const tile_tokens &sh, const tile_job &j,
+                                 int from, tile_run *run)
+{
+    while (from < j.n && sh.seq[from] < 0)
+        from++;
+    if (from >= j.n)
+        return false;
+    run->from = from;
+    run->first = run->all_first = sh.first[from];
+    run->last = run->all_last = sh.last[from];
+    for (run->to = from + 1; run->to < j.n && sh.seq[run->to] == sh.seq[from]; run->to++) {
+        int first = sh.first[run->to], last = sh.last[run->to];
+
+        run->first = first < run->first ? first : run->first;
+        run->all_first = first > run->all_first ? first : run->all_first;
+        run->last = last > run->last ? last : run->last;
+        run->all_last = last < run->all_last ? last : run->all_last;
+    }
+    run->table = a.st.page + (size_t)sh.seq[from] * (size_t)a.st.max_pages;
+    return true;
+}
+
+__device__ inline void tile_begin(const attn_args &a, tile_job *j, int stride)
+{
+    int group = a.n_heads / a.n_kv_heads, splits = (group + TILE_HEADS - 1) / TILE_HEADS;
+    int h0 = (int)blockIdx.y % splits * TILE_HEADS, tokens;
+
+    j->width = tile_heads(group);
+    j->shift = 0;
+    while (1 << j->shift < j->width)
+        j->shift++;
+    tokens = TILE_QUERIES >> j->shift;
+    j->t0 = (int)(gridDim.z - 1 - blockIdx.z) * tokens; // the longest first
+    j->n = a.st.n - j->t0 < tokens ? a.st.n - j->t0 : tokens;
+    j->kv_head = (int)blockIdx.y / splits;
+    j->head = j->kv_head * group + h0;
+    j->heads = group - h0 < TILE_HEADS ? group - h0 : (int)TILE_HEADS;
+    j->stride = stride;
+}
+
+/* What is known of the tile's tokens, by its first threads. */
+__device__ inline void tile_tokens_of(const attn_args &a, const tile_job &j, int *seq, int *first,
+                                      int *last)
+{
+    int tid = (int)threadIdx.x;
+
+    if (tid < j.n) {
+        seq[tid] = attn_in_run(a.st, j.t0 + tid) ? a.st.seq[j.t0 + tid] : -1;
+        first[tid] = attn_first(a, j.t0 + tid);
+        last[tid] = a.st.last[j.t0 + tid];
+    }
+}
+
+} // namespace
+
+#endif
