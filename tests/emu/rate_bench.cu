@@ -1,6 +1,7 @@
 /* rate_bench.cu - what this GPU's tensor cores do at most: mma.sync in a loop that touches no
- * memory, and cuBLASLt's product of two large matrices where the library is there. One JSON object
- * a line; operations are multiplications and additions, two a multiply-add. */
+ * memory, and cuBLASLt's product of two large random matrices where the library is there; and what
+ * a kernel that does nothing takes in a recorded step, started early or not. One JSON object a
+ * line; operations are multiplications and additions, two a multiply-add. */
 #include "gpu.h"
 
 #if __has_include(<cublasLt.h>)
@@ -57,6 +58,26 @@ __global__ void __launch_bounds__(32 * WARPS) byte_loop(int *out)
         d[0][0] += d[k][0] + d[k][1] + d[k][2] + d[k][3];
     if (d[0][0] == 1)
         *out = d[0][0];
+}
+
+/* Numbers in [1, 2) or (-2, -1], all their bits random: what the tensor cores take power for. */
+__global__ void __launch_bounds__(256) random_fill(uint32_t *p, size_t n)
+{
+    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < n;
+         i += (size_t)gridDim.x * blockDim.x) {
+        uint64_t z = (i + 1) * 0x9e3779b97f4a7c15u;
+
+        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+        p[i] = ((uint32_t)(z >> 31) & 0x807f807fu) | 0x3f803f80u;
+    }
+}
+
+__global__ void __launch_bounds__(256, 2) nothing(int *out)
+{
+    previous_done();
+    if (gridDim.y > 1)
+        *out = 1;
 }
 
 int ascending(const void *a, const void *b)
@@ -129,7 +150,7 @@ double blas()
         layout_create(&out, CUDA_R_32F, SIZE, SIZE, SIZE))
         return 0;
     TRY(cudaMalloc(&p, n * 2 * 2 + n * 4 + work));
-    TRY(cudaMemset(p, 0x3c, n * 4)); // small numbers
+    LAUNCH(random_fill, 1024u, 256u, 0, 0, (uint32_t *)p, n);
     us = timed([&]() {
         failed += matmul(h, d, &one, p, in, p + n * 2, in, &zero, p + n * 4, out, p + n * 4, out,
                          nullptr, p + n * 8, work, 0) != CUBLAS_STATUS_SUCCESS;
@@ -143,6 +164,33 @@ double blas()
     return 0;
 }
 #endif
+
+/* Microseconds of a kernel that does nothing, among many in a recorded step. */
+double gap(bool early)
+{
+    enum { KERNELS = 1024 };
+    struct cudaDeviceProp p;
+    cudaStream_t s;
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    double us;
+
+    TRY(cudaGetDeviceProperties(&p, 0));
+    TRY(cudaStreamCreate(&s));
+    TRY(cudaStreamBeginCapture(s, cudaStreamCaptureModeThreadLocal));
+    for (int i = 0; i < KERNELS; i++)
+        if (early)
+            LAUNCH_EARLY(nothing, (unsigned)p.multiProcessorCount, 256u, 0, s, (int *)nullptr);
+        else
+            LAUNCH(nothing, (unsigned)p.multiProcessorCount, 256u, 0, s, (int *)nullptr);
+    TRY(cudaStreamEndCapture(s, &graph));
+    TRY(cudaGraphInstantiate(&exec, graph, 0));
+    us = timed([&]() { TRY(cudaGraphLaunch(exec, 0)); });
+    TRY(cudaGraphExecDestroy(exec));
+    TRY(cudaGraphDestroy(graph));
+    TRY(cudaStreamDestroy(s));
+    return us / KERNELS;
+}
 
 } // namespace
 
@@ -165,5 +213,7 @@ int main(void)
     printf("{\"bench\":\"rate\",\"mma_bf16_tflop_s\":%.0f,\"mma_int8_top_s\":%.0f,"
            "\"cublas_bf16_tflop_s\":%.0f}\n",
            warps * 4096 / brain / 1e6, warps * 8192 / byte / 1e6, blas());
+    printf("{\"bench\":\"gap\",\"us_a_kernel\":%.3f,\"us_a_kernel_started_early\":%.3f}\n",
+           gap(false), gap(true));
     return 0;
 }
