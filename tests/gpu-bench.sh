@@ -1,7 +1,7 @@
 #!/bin/sh
 # gpu-bench.sh BUILD RESULTS [MODELS [TYPES]] - how fast a GPU is: the rates of its memory, kernels by
 # themselves, and the transformer with random weights of real shapes, beside the rate at which memory
-# was read in the same run. Lines of JSON go to RESULTS/DATE-GPU.jsonl, with the date, the GPU, the
+# was read in the same run, and beside PyTorch where it can be imported. Lines of JSON go to RESULTS/DATE-GPU.jsonl, with the date, the GPU, the
 # driver and the commit in front; a table of them to standard output and, as .txt, beside them. Each
 # part has its time, some eight minutes in all; one that fails says so and leaves the others alone.
 set -eu
@@ -39,8 +39,11 @@ done
 tflop_s=$(value cublas_bf16_tflop_s)
 [ -n "$tflop_s" ] || tflop_s=$(value mma_bf16_tflop_s)
 read_gb_s=$(value read_gb_s)
+torch=
+! python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null || torch=1
 for m in $models; do
 	part 80 "$build/gpu/gpu_bench" "$build/llm-cuda.so" "${read_gb_s:-0}" "$m" "$types" "${tflop_s:-0}"
+	[ -z "$torch" ] || part 60 python3 tests/gpu-torch.py "$m" 2>/dev/null
 done
 
 # Continuous batching under the engine, where the commands could be built: exact, and --fast.
