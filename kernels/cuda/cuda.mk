@@ -23,6 +23,9 @@ NVFLAGS    = -O3 -std=c++17 -fmad=false -prec-div=true -prec-sqrt=true -ftz=fals
              -Xcompiler -Wall,-Wextra,-iquote,libcommon,-iquote,kernels/cuda
 
 comma := ,
+# wgmma is for the very GPU: sm_90a in place of sm_90.
+$B/kernels/cuda/half_wide.o: CUDA_CODE := $(subst compute_90$(comma)code=sm_90,compute_90a$(comma)code=sm_90a,$(CUDA_CODE))
+$B/kernels/cuda/half_wide.o: NVFLAGS += $(if $(filter 90,$(CUDA_ARCH)),-DHALF_WIDE=1)
 
 ifneq ($(CUDA_INC),)
 CUDA_SO := $(if $(SAN),,$B/llm-cuda.so)

@@ -21,8 +21,8 @@
 //        128   45.3   29.8      166    94.9
 //        512    163   85.5      576     274
 //       2048    499    332     2289    1087   207 to 221 TFLOP/s; mma.sync alone gives 641
+#include "half.cuh"
 #include "half.h"
-#include "linear.cuh"
 
 namespace
 {
@@ -48,16 +48,6 @@ __device__ inline void put_four(float *y, int ldy, bool add, const struct cuda_m
 #pragma unroll
     for (int i = 0; i < 4; i++)
         put_half(y, ldy, add, m, a, v[i], panel * 16 + g + i / 2 * 8, tile * 8 + 2 * t + i % 2);
-}
-
-// Where in part the sums of a segment lie: (segments, panels, tiles of 8 tokens, lane) of four.
-__device__ inline float4 *part_at(float *part, const struct cuda_matrix &m,
-                                  const struct cuda_act &a, int segment, int panel, int tile)
-{
-    const size_t panels = (size_t)(m.rows + 15) / 16, tiles = (size_t)(a.n + 7) / 8;
-
-    return reinterpret_cast<float4 *>(part) +
-           (((size_t)segment * panels + panel) * tiles + tile) * 32 + threadIdx.x % 32;
 }
 
 // All stages but the newest `keep` are there.
@@ -210,7 +200,7 @@ __global__ void __launch_bounds__(32 * WARPS, 1)
                 float *v = acc[p][c];
 
                 if (part && panel + p < panels && (tile + c) * 8 < a.n)
-                    *part_at(part, m, a, s, panel + p, tile + c) =
+                    *half_part_at(part, m, a, s, panel + p, tile + c) =
                         make_float4(v[0], v[1], v[2], v[3]);
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
@@ -239,10 +229,10 @@ __global__ void __launch_bounds__(128)
     previous_done();
     if (panel >= (m.rows + 15) / 16)
         return;
-    float4 sum = *part_at(part, m, a, 0, panel, tile);
+    float4 sum = *half_part_at(part, m, a, 0, panel, tile);
 #pragma unroll 4
     for (int s = 1; s < segments; s++) {
-        const float4 v = *part_at(part, m, a, s, panel, tile);
+        const float4 v = *half_part_at(part, m, a, s, panel, tile);
 
         sum = make_float4(sum.x + v.x, sum.y + v.y, sum.z + v.z, sum.w + v.w);
     }
@@ -293,9 +283,6 @@ void launch(const struct half_plan *p, float *y, int ldy, bool add, const struct
 
     LAUNCH_EARLY((half_many<BF16, TILES, ACROSS>), grid, 32 * p->warps, bytes, s, y, ldy, add, *m,
                  *a, part, p->turn, p->stages);
-    if (part)
-        LAUNCH_EARLY(half_join, (unsigned)up(up(m->rows, 16) * up(a->n, 8), 4), 128, 0, s, y, ldy,
-                     add, *m, *a, part);
 }
 
 template <bool BF16>
@@ -358,15 +345,27 @@ void cuda_half_run(const struct half_plan *p, float *y, int ldy, bool add,
 {
     float *sums = p->turn < segments_of(m) ? static_cast<float *>(part) : nullptr;
 
-    if (m->type == 30)
+    if (p->wide)
+        cuda_half_wide(p, y, ldy, add, m, a, sums, s);
+    else if (m->type == 30)
         run<true>(p, y, ldy, add, m, a, sums, s);
     else
         run<false>(p, y, ldy, add, m, a, sums, s);
+    if (sums)
+        LAUNCH_EARLY(half_join, (unsigned)up(up(m->rows, 16) * up(a->n, 8), 4), 128, 0, s, y, ldy,
+                     add, *m, *a, sums);
+}
+
+static struct half_plan plan_of(const struct cuda_matrix *m, int n, int sms)
+{
+    struct half_plan p;
+
+    return n > 64 && cuda_half_wide_plan(&p, m, n, sms) ? p : cuda_half_plan(m, n, sms);
 }
 
 size_t cuda_linear_part_bytes(const struct cuda_matrix *m, int n, int sms)
 {
-    const struct half_plan p = cuda_half_plan(m, n, sms);
+    const struct half_plan p = plan_of(m, n, sms);
 
     return cuda_half_part(&p, m, n);
 }
@@ -374,7 +373,7 @@ size_t cuda_linear_part_bytes(const struct cuda_matrix *m, int n, int sms)
 void cuda_linear_half(float *y, int ldy, bool add, const struct cuda_matrix *m,
                       const struct cuda_act *a, void *part, int sms, cudaStream_t s)
 {
-    const struct half_plan p = cuda_half_plan(m, a->n, sms);
+    const struct half_plan p = plan_of(m, a->n, sms);
 
     cuda_half_run(&p, y, ldy, add, m, a, part, s);
 }

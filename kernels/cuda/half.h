@@ -10,9 +10,13 @@ extern "C" {
 #endif
 
 /* A block is `warps` warps, `across` of them side by side; each has two panels of 16 rows and
- * 8 * tiles tokens. It takes `turn` segments of K, with `stages` steps of 64 values in hand. */
+ * 8 * tiles tokens. It takes `turn` segments of K, with `stages` steps of 64 values in hand.
+ * wide: half_wide.cu's. A block has eight panels and 8 * tiles tokens (64, 128 or 192), `across`
+ * blocks (1 or 2) share their tokens, and `blocks` of them take one piece after the other; `stages`
+ * is at least 2. */
 struct half_plan {
-    int tiles, across, warps, turn, stages;
+    int tiles, across, warps, turn, stages, blocks;
+    bool wide;
 };
 
 enum { HALF_PART = 64 << 20 }; // bytes of scratch at most
@@ -22,6 +26,12 @@ size_t cuda_half_part(const struct half_plan *p, const struct cuda_matrix *m, in
 void cuda_half_run(const struct half_plan *p, float *y, int ldy, bool add,
                    const struct cuda_matrix *m, const struct cuda_act *a, void *part,
                    cudaStream_t s);
+
+/* half_wide.cu: plans for GPUs that can, and their kernel; false for others. part: or NULL. */
+bool cuda_half_wide_plan(struct half_plan *p, const struct cuda_matrix *m, int n, int sms);
+void cuda_half_wide(const struct half_plan *p, float *y, int ldy, bool add,
+                    const struct cuda_matrix *m, const struct cuda_act *a, float *part,
+                    cudaStream_t s);
 
 #ifdef __cplusplus
 }

@@ -4,7 +4,8 @@
  * graph, over copies of the weights that together fit into no cache. "hash" is of the outputs of
  * the first eight tokens: one for a shape.
  *
- *     half_bench [all]     all: every plan for up to 64 tokens, not only those of the used warps */
+ *     half_bench [all | wide]     all: every plan for up to 64 tokens, not only those of the used
+ *                                 warps; wide: half_wide.cu's alone */
 #include "gpu.h"
 #include "half.h"
 
@@ -159,10 +160,10 @@ void run(const struct bench *b, const struct half_plan *p, bool plan, int n)
                             : n <= 256 ? 4
                                        : 2,
                             [&](int i, cudaStream_t s) { multiply(b, p, &a, i, s); });
-    printf("{\"bench\":\"half\",\"shape\":\"%s\",\"tokens\":%d,\"tiles\":%d,\"across\":%d,"
-           "\"warps\":%d,\"turn\":%d,\"stages\":%d,\"plan\":%d,\"us\":%.1f,\"gb_s\":%.0f,"
-           "\"tflop_s\":%.0f,\"hash\":\"%08x\"}\n",
-           b->name, n, q->tiles, q->across, q->warps, q->turn, q->stages, plan, us,
+    printf("{\"bench\":\"half\",\"shape\":\"%s\",\"tokens\":%d,\"wide\":%d,\"tiles\":%d,"
+           "\"across\":%d,\"warps\":%d,\"turn\":%d,\"stages\":%d,\"plan\":%d,\"us\":%.1f,"
+           "\"gb_s\":%.0f,\"tflop_s\":%.0f,\"hash\":\"%08x\"}\n",
+           b->name, n, q->wide, q->tiles, q->across, q->warps, q->turn, q->stages, plan, us,
            (double)bytes_of(&b->m) / us / 1e3, 2.0 * b->m.rows * b->m.cols * (double)n / us / 1e6,
            (unsigned)hash);
     fflush(stdout);
@@ -189,7 +190,32 @@ void vary(const struct bench *b, int n, bool all)
         }
 }
 
-void shape(struct bench *b, const char *name, int rows, int cols, bool all)
+/* half_wide.cu's plan, and others: tokens of a block, blocks that share them, pieces of K, stages.
+ */
+void vary_wide(const struct bench *b, int n)
+{
+    const int segments = (b->m.cols + 511) / 512;
+    struct half_plan plan, p;
+
+    if (!cuda_half_wide_plan(&plan, &b->m, n, b->sms))
+        return;
+    run(b, &plan, true, n);
+    p = plan;
+    for (p.tiles = 8; p.tiles <= 24 && p.tiles - 8 < n / 8; p.tiles += 8)
+        for (p.across = 1; p.across <= 2; p.across++)
+            for (int pieces = 1, last = 0; pieces <= (n <= 512 ? 8 : 1); pieces++) {
+                p.turn = (segments + pieces - 1) / pieces;
+                p.stages = (227 * 1024 - 256) / (16384 + p.tiles * 1024);
+                p.stages = p.stages < 16 ? p.stages : 16;
+                if (p.turn != last && cuda_half_part(&p, &b->m, n) <= HALF_PART)
+                    run(b, &p, false, n);
+                last = p.turn;
+            }
+    for (p = plan, p.stages = 3; p.stages < plan.stages; p.stages++)
+        run(b, &p, false, n);
+}
+
+void shape(struct bench *b, const char *name, int rows, int cols, const char *what)
 {
     static const int tokens[] = {16, 32, 64, 128, 256, 512, MOST};
 
@@ -199,15 +225,18 @@ void shape(struct bench *b, const char *name, int rows, int cols, bool all)
     b->m.cols = cols;
     b->copies = (int)(POOL / bytes_of(&b->m)) + 1;
     run(b, nullptr, true, 8);
-    for (size_t i = 0; i < sizeof(tokens) / sizeof(*tokens); i++)
-        vary(b, tokens[i], all);
+    for (size_t i = 0; i < sizeof(tokens) / sizeof(*tokens); i++) {
+        if (strcmp(what, "wide"))
+            vary(b, tokens[i], !strcmp(what, "all"));
+        vary_wide(b, tokens[i]);
+    }
 }
 
 } // namespace
 
 int main(int argc, char **argv)
 {
-    const bool all = argc > 1 && !strcmp(argv[1], "all");
+    const char *what = argc > 1 ? argv[1] : "";
     struct cudaDeviceProp p;
     struct bench b = {};
     const size_t pool = 2 * (size_t)POOL, x = (size_t)MOST * 14336, y = (size_t)MOST * 28672;
@@ -224,9 +253,9 @@ int main(int argc, char **argv)
     b.part = room(HALF_PART);
     LAUNCH(fill_half, 1024, 256, 0, 0, (uint32_t *)b.pool, pool / 4);
     LAUNCH(fill_float, 1024, 256, 0, 0, b.x, x);
-    shape(&b, "qkv", 6144, 4096, all);
-    shape(&b, "o", 4096, 4096, all);
-    shape(&b, "gate_up", 28672, 4096, all);
-    shape(&b, "down", 4096, 14336, all);
+    shape(&b, "qkv", 6144, 4096, what);
+    shape(&b, "o", 4096, 4096, what);
+    shape(&b, "gate_up", 28672, 4096, what);
+    shape(&b, "down", 4096, 14336, what);
     return 0;
 }

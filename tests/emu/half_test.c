@@ -1,5 +1,5 @@
 /* half_test.c - products with F16 and BF16 weights: every plan of blocks for more than eight tokens
- * gives the bytes of the kernel for up to eight. */
+ * gives the bytes of the kernel for up to eight; those of half_wide.cu on GPUs that have it. */
 #include "gpu_test.h"
 #include "half.h"
 
@@ -89,11 +89,29 @@ static void by_plan(struct problem *p, const struct half_plan *plan)
     gpu_get(y, p->y_d, size * 4);
     CHECK(ops_differs(p->y, y, size) < 0);
     if (ops_differs(p->y, y, size) >= 0)
-        printf("# %d tokens, %d x %d: tiles %d, across %d, warps %d, turn %d, stages %d\n", p->n,
-               p->m.rows, p->m.cols, plan->tiles, plan->across, plan->warps, plan->turn,
-               plan->stages);
+        printf("# %s: %d tokens, %d x %d: tiles %d, across %d, warps %d, turn %d, stages %d\n",
+               plan->wide ? "wide" : "narrow", p->n, p->m.rows, p->m.cols, plan->tiles,
+               plan->across, plan->warps, plan->turn, plan->stages);
     gpu_free(part_d);
     free(y);
+}
+
+/* Few blocks, so that each takes several pieces; and the plan that would be used. */
+static void by_wide(struct ops *o, struct problem *p)
+{
+    struct half_plan plan;
+
+    if (!cuda_half_wide_plan(&plan, &p->m, p->n, 132))
+        return;
+    by_plan(p, &plan);
+    for (int i = 0; i < 6; i++) {
+        plan.tiles = 8 * (1 + i / 2);
+        plan.across = 1 + i % 2;
+        plan.blocks = plan.across * ops_pick(o, 1, 3);
+        plan.stages = ops_pick(o, 2, 5);
+        plan.turn = ops_pick(o, 1, (p->m.cols + 511) / 512);
+        by_plan(p, &plan);
+    }
 }
 
 static void check(struct ops *o, int type, int rows, int cols, int n)
@@ -113,6 +131,7 @@ static void check(struct ops *o, int type, int rows, int cols, int n)
     plan.warps = plan.across * ops_pick(o, 1, 8 / plan.across);
     plan.turn = ops_pick(o, 1, (cols + 511) / 512);
     by_plan(&p, &plan);
+    by_wide(o, &p);
     drop(&p);
 }
 

@@ -1,0 +1,469 @@
+// half_wide.cu - half.cu's products by groups of four warps (wgmma), on GPUs that have them: the
+// same sums in the same order, so its twin is half.cu's kernel, byte for byte.
+//
+// A block of three groups: two warps of one copy weights and activations into a ring of
+// stages, 64 values of K each; the others multiply, each 64 rows (four panels) by up to 192 tokens.
+// Weights lie in the order of fragments and go through registers; activations are read where they
+// are. A lane keeps the sums of a segment, and those of segments before it. Barriers count what has
+// come and what may be overwritten, so copies run ahead, into the next piece too: a block takes
+// pieces (tile, some segments) one after the other. Two blocks may be a cluster: they have panels
+// of their own and the same tokens, of which each copies half into both.
+//
+//     stage    (8 panels, 64 / 16, 512 B) weights, (64 / 8, tokens, 16 B) activations
+//     shared   barriers: full (16), empty (16); then stages
+#include "half.cuh"
+#include "half.h"
+
+#ifndef HALF_WIDE // 1: code for sm_90a is in this build
+#define HALF_WIDE 0
+#endif
+
+namespace
+{
+
+constexpr int SEGMENT = HALF_SEGMENT, STEP = 64, STEPS = SEGMENT / STEP; // values of K of a stage
+constexpr int PANELS = 8, THREADS = 384, MOST_STAGES = 16, BARRIERS = 2 * MOST_STAGES * 8;
+constexpr int WIDE = 16; // tiles of tokens that stand side by side in time
+
+__host__ __device__ inline int up(int n, int by)
+{
+    return (n + by - 1) / by;
+}
+
+// tiles of 64 tokens; panels and steps of K.
+template <int TILES> __host__ __device__ constexpr int stage_bytes()
+{
+    return PANELS * 2048 + TILES * 64 * STEP * 2;
+}
+
+// A piece: its panels, tokens in tiles of 8, and steps of K.
+struct Piece {
+    int panel, tile;
+};
+
+// The pieces of a block.
+template <int TILES, int ACROSS> struct Walk {
+    const struct cuda_matrix &m;
+    const int n, turn;
+    int piece;
+
+    __device__ inline Walk(const struct cuda_matrix &m, const struct cuda_act &a, int turn)
+        : m(m), n(a.n), turn(turn), piece((int)blockIdx.x / ACROSS)
+    {
+    }
+    __device__ inline int tall() const
+    {
+        return up(m.rows, 16 * PANELS * ACROSS);
+    }
+    __device__ inline int tiles() const
+    {
+        return tall() * up(n, 64 * TILES);
+    }
+    __device__ inline int steps() const
+    {
+        return up(m.cols, STEP);
+    }
+    __device__ inline Piece at() const
+    {
+        const int at = piece % tiles(), group = at / (WIDE * tall()), i = at % (WIDE * tall()),
+                  width = min(WIDE, up(n, 64 * TILES) - group * WIDE);
+
+        return {(i / width * ACROSS + (int)blockIdx.x % ACROSS) * PANELS,
+                (group * WIDE + i % width) * TILES * 8};
+    }
+    __device__ inline int first() const
+    {
+        return piece / tiles() * turn * STEPS;
+    }
+    __device__ inline int end() const
+    {
+        return min(first() + turn * STEPS, steps());
+    }
+    __device__ inline bool more() const
+    {
+        return first() < steps();
+    }
+    __device__ inline void next()
+    {
+        piece += (int)gridDim.x / ACROSS;
+    }
+};
+
+#if GPU_WGMMA
+// What a block's warps share: where stages and their barriers are.
+template <int TILES> struct Ring {
+    uint64_t *full, *empty;
+    uint8_t *stage;
+    int stages;
+
+    __device__ inline uint8_t *at(int slot) const
+    {
+        return stage + slot * stage_bytes<TILES>();
+    }
+};
+
+// The warp of weights: lanes 0 to 7 have a panel each. Weights are nobody's result.
+template <int TILES>
+__device__ inline void copy_weights(const Ring<TILES> &ring, int slot, const struct cuda_matrix &m,
+                                    int panel, int k)
+{
+    const int lane = threadIdx.x % 32, panels = min(PANELS, max(0, up(m.rows, 16) - panel));
+
+    if (lane == 0)
+        bar_expect(ring.full + slot, panels * 2048);
+    __syncwarp();
+    if (lane < panels)
+        bulk_copy<false>(ring.at(slot) + lane * 2048,
+                         m.low + ((size_t)(panel + lane) * up(m.cols, STEP) + k) * 2048, 2048,
+                         ring.full + slot);
+}
+
+// The warp of activations: lanes 0 to 7 have eight values of K each; of blocks that share tokens,
+// every other one.
+template <int TILES, int ACROSS>
+__device__ inline void copy_acts(const Ring<TILES> &ring, int slot, const struct cuda_act &a,
+                                 int tile, int k)
+{
+    const int lane = threadIdx.x % 32, bytes = min(64 * TILES, a.ld - tile * 8) * 16;
+
+    if (lane == 0)
+        bar_expect(ring.full + slot, 8 * bytes);
+    __syncwarp();
+    if (lane < 8 && lane % ACROSS == (int)blockIdx.x % ACROSS)
+        bulk_copy<ACROSS == 2>(ring.at(slot) + PANELS * 2048 + lane * TILES * 1024,
+                               a.h + ((size_t)(k * 8 + lane) * a.ld + tile * 8) * 16, bytes,
+                               ring.full + slot);
+}
+
+template <int TILES, int ACROSS, bool WEIGHTS>
+__device__ inline void produce(const Ring<TILES> &ring, const struct cuda_matrix &m,
+                               const struct cuda_act &a, int turn)
+{
+    int slot = 0, parity = 1; // at first all stages are free
+
+    for (Walk<TILES, ACROSS> w(m, a, turn); w.more(); w.next()) {
+        const Piece at = w.at();
+        const int end = w.end();
+
+        for (int k = w.first(); k < end; k++) {
+            bar_wait(ring.empty + slot, parity);
+            if (WEIGHTS)
+                copy_weights(ring, slot, m, at.panel, k);
+            else
+                copy_acts<TILES, ACROSS>(ring, slot, a, at.tile, k);
+            if (++slot == ring.stages) {
+                slot = 0;
+                parity ^= 1;
+            }
+        }
+    }
+}
+
+// A stage may be overwritten, as far as this warp goes.
+template <int TILES, int ACROSS> __device__ inline void release(const Ring<TILES> &ring, int slot)
+{
+    if (threadIdx.x % 32)
+        return;
+    if (ACROSS == 1)
+        bar_arrive(ring.empty + slot);
+    else
+        for (int i = 0; i < ACROSS; i++)
+            bar_arrive_at(ring.empty + slot, i);
+}
+
+// Sums of 64 tokens. WHOLE: all are there, and all rows.
+template <bool WHOLE>
+__device__ inline void store(float *y, int ldy, bool add, const struct cuda_matrix &m,
+                             const struct cuda_act &a, const float sum[32], int panel, int tile)
+{
+    const int lane = late(threadIdx.x % 32), row = panel * 16 + lane / 4,
+              col0 = tile * 8 + lane % 4 * 2;
+    const bool there[2] = {WHOLE || row < m.rows, WHOLE || row + 8 < m.rows};
+    const float *scale = a.scale + col0;
+    float bias[2];
+
+#pragma unroll
+    for (int h = 0; h < 2; h++)
+        bias[h] = m.bias && there[h] ? m.bias[row + 8 * h] : 0.0f;
+    y += (size_t)col0 * ldy + m.row0 + row;
+#pragma unroll
+    for (int c = 0; c < 8; c += 4) { // what is read, then what is written
+        float *from = y;
+        float2 by[4];
+        float old[16];
+
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            if (WHOLE || col0 + (c + i) * 8 < a.n)
+                by[i] = *reinterpret_cast<const float2 *>(scale + (c + i) * 8);
+        if (add)
+#pragma unroll
+            for (int i = 0; i < 16; i++) {
+                if ((WHOLE || col0 + (c + i / 4) * 8 + i % 2 < a.n) && there[i % 4 / 2])
+                    old[i] = from[(i % 2 ? ldy : 0) + i % 4 / 2 * 8];
+                if (i % 4 == 3)
+                    from += 8 * (size_t)ldy;
+            }
+#pragma unroll
+        for (int i = 0; i < 16; i++) {
+            float v = sum[c * 4 + i] * (i % 2 ? by[i / 4].y : by[i / 4].x);
+
+            v = m.bias ? v + bias[i % 4 / 2] : v;
+            v = add ? old[i] + v : v;
+            if ((WHOLE || col0 + (c + i / 4) * 8 + i % 2 < a.n) && there[i % 4 / 2])
+                y[(i % 2 ? ldy : 0) + i % 4 / 2 * 8] = v;
+            if (i % 4 == 3)
+                y += 8 * (size_t)ldy;
+        }
+    }
+}
+
+// A stage's products. FIRST: of a segment; else those of stage `used` may still run.
+template <bool BF16, int TILES, int ACROSS, bool FIRST>
+__device__ inline void multiply(const Ring<TILES> &ring, int slot, int parity, int used,
+                                float acc[TILES][32])
+{
+    const int mine = threadIdx.x / 32 - 4, lane = threadIdx.x % 32;
+    const uint8_t *at = ring.at(slot), *low = at + mine * 2048 + lane * 16;
+    const uint64_t x = wgmma_place(at + PANELS * 2048, TILES * 1024);
+
+    bar_wait(ring.full + slot, parity);
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+        const uint4 v = *reinterpret_cast<const uint4 *>(low + j * 512);
+
+        wgmma_begin();
+#pragma unroll
+        for (int c = 0; c < TILES; c++)
+            if (FIRST && j == 0)
+                wgmma_64<BF16, true>(acc[c], v, x + c * 64);
+            else
+                wgmma_64<BF16, false>(acc[c], v, x + j * TILES * 128 + c * 64);
+        wgmma_commit();
+        wgmma_wait<1>();
+        if (!FIRST && j == 0)
+            release<TILES, ACROSS>(ring, used);
+    }
+}
+
+// Where the sums of a segment go: into part, or onto those of the segments before it.
+template <int TILES>
+__device__ inline void put_part(float *part, const float acc[TILES][32],
+                                const struct cuda_matrix &m, const struct cuda_act &a, int s,
+                                int panel, int tile)
+{
+    if (panel * 16 < m.rows)
+#pragma unroll
+        for (int i = 0; i < TILES * 8; i++)
+            if ((tile + i) * 8 < a.n) {
+                const float *v = acc[i / 8] + i % 8 * 4;
+
+                *half_part_at(part, m, a, s, panel, tile + i) = make_float4(v[0], v[1], v[2], v[3]);
+            }
+}
+
+template <int TILES> __device__ inline void fold(float sum[TILES][32], const float acc[TILES][32])
+{
+#pragma unroll
+    for (int c = 0; c < TILES; c++)
+#pragma unroll
+        for (int i = 0; i < 32; i++)
+            sum[c][i] += acc[c][i];
+}
+
+template <bool BF16, int TILES, int ACROSS, bool PART>
+__device__ inline void consume(const Ring<TILES> &ring, float *y, int ldy, bool add,
+                               const struct cuda_matrix &m, const struct cuda_act &a, float *part,
+                               int turn)
+{
+    const int mine = (int)threadIdx.x / 32 - 4; // panel of the block's
+    int slot = 0, parity = 0;
+
+    previous_done();
+    for (Walk<TILES, ACROSS> w(m, a, turn); w.more(); w.next()) {
+        float sum[TILES][32];
+
+        for (int i = 0; i < TILES * 32; i++)
+            sum[i / 32][i % 32] = -0.0f; // to which adding a value gives that value
+        for (int k = w.first(); k < w.end();) {
+            const int s = k / STEPS, end = min(w.end(), (s + 1) * STEPS);
+            float acc[TILES][32];
+
+            multiply<BF16, TILES, ACROSS, true>(ring, slot, parity, 0, acc);
+            while (++k < end) {
+                const int used = slot;
+
+                if (++slot == ring.stages) {
+                    slot = 0;
+                    parity ^= 1;
+                }
+                multiply<BF16, TILES, ACROSS, false>(ring, slot, parity, used, acc);
+            }
+            wgmma_wait<0>();
+            release<TILES, ACROSS>(ring, slot);
+            if (++slot == ring.stages) {
+                slot = 0;
+                parity ^= 1;
+            }
+#pragma unroll
+            for (int c = 0; c < TILES; c++)
+                wgmma_hold(acc[c]);
+            if (PART)
+                put_part<TILES>(part, acc, m, a, s, w.at().panel + mine, w.at().tile);
+            else
+                fold<TILES>(sum, acc);
+        }
+        if constexpr (!PART) {
+            w.piece = late(w.piece);
+            const Piece at = w.at();
+            const int panel = at.panel + late((int)threadIdx.x / 32 - 4);
+
+#pragma unroll
+            for (int c = 0; c < TILES; c++) {
+                const int tile = at.tile + c * 8;
+
+                if (panel * 16 + 16 <= m.rows && tile * 8 + 64 <= a.n)
+                    store<true>(y, ldy, add, m, a, sum[c], panel, tile);
+                else
+                    store<false>(y, ldy, add, m, a, sum[c], panel, tile);
+            }
+        }
+    }
+}
+#endif
+
+template <bool BF16, int TILES, int ACROSS, bool PART>
+__global__ void __launch_bounds__(THREADS, 1)
+    half_wide(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, float *part,
+              int turn, int stages)
+{
+#if GPU_WGMMA
+    DYN_SHARED(uint8_t, shared);
+    const Ring<TILES> ring = {reinterpret_cast<uint64_t *>(shared),
+                              reinterpret_cast<uint64_t *>(shared) + MOST_STAGES, shared + BARRIERS,
+                              stages};
+
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < stages; i++) {
+            bar_init(ring.full + i, 2);                // the two that copy
+            bar_init(ring.empty + i, PANELS * ACROSS); // a warp has a panel
+        }
+        bar_ready();
+    }
+    if (ACROSS == 1)
+        __syncthreads();
+    else
+        cluster_sync();
+    if (threadIdx.x < 128) {
+        registers_down<TILES == 3 ? 24 : 40>();
+        if (threadIdx.x < 32) {
+            produce<TILES, ACROSS, true>(ring, m, a, turn);
+        } else if (threadIdx.x < 64) {
+            previous_done();
+            produce<TILES, ACROSS, false>(ring, m, a, turn);
+        }
+    } else {
+        registers_up<TILES == 3 ? 240 : 232>();
+        consume<BF16, TILES, ACROSS, PART>(ring, y, ldy, add, m, a, part, turn);
+    }
+    if (ACROSS == 2)
+        cluster_sync(); // a block's memory stays until the other one has copied into it
+#else
+    (void)y, (void)ldy, (void)add, (void)m, (void)a, (void)part, (void)turn, (void)stages;
+#endif
+}
+
+template <bool BF16, int TILES, int ACROSS>
+void launch(const struct half_plan *p, float *y, int ldy, bool add, const struct cuda_matrix *m,
+            const struct cuda_act *a, float *part, cudaStream_t s)
+{
+    const int tiles = up(up(m->rows, 16), PANELS * ACROSS) * up(a->n, 64 * TILES),
+              pieces = tiles * up(up(m->cols, SEGMENT), p->turn);
+    const int grid = (pieces < p->blocks / ACROSS ? pieces : p->blocks / ACROSS) * ACROSS;
+    const size_t bytes = (size_t)BARRIERS + (size_t)p->stages * stage_bytes<TILES>();
+
+    if (part)
+        LAUNCH_GROUPS((half_wide<BF16, TILES, ACROSS, true>), ACROSS, (unsigned)grid, THREADS,
+                      bytes, s, y, ldy, add, *m, *a, part, p->turn, p->stages);
+    else
+        LAUNCH_GROUPS((half_wide<BF16, TILES, ACROSS, false>), ACROSS, (unsigned)grid, THREADS,
+                      bytes, s, y, ldy, add, *m, *a, part, p->turn, p->stages);
+}
+
+template <bool BF16>
+void run(const struct half_plan *p, float *y, int ldy, bool add, const struct cuda_matrix *m,
+         const struct cuda_act *a, float *part, cudaStream_t s)
+{
+    switch (p->tiles / 8 * 2 + p->across - 1) {
+    case 2:
+        return launch<BF16, 1, 1>(p, y, ldy, add, m, a, part, s);
+    case 3:
+        return launch<BF16, 1, 2>(p, y, ldy, add, m, a, part, s);
+    case 4:
+        return launch<BF16, 2, 1>(p, y, ldy, add, m, a, part, s);
+    case 5:
+        return launch<BF16, 2, 2>(p, y, ldy, add, m, a, part, s);
+    case 6:
+        return launch<BF16, 3, 1>(p, y, ldy, add, m, a, part, s);
+    default:
+        return launch<BF16, 3, 2>(p, y, ldy, add, m, a, part, s);
+    }
+}
+
+// Clocks that it may take, where a multiprocessor reads 24 bytes a clock and multiplies 1500 times.
+double cost(const struct half_plan *p, const struct cuda_matrix *m, int n, int sms)
+{
+    const int cols = 8 * p->tiles, segments = up(m->cols, SEGMENT), pieces = up(segments, p->turn);
+    const int tiles = up(up(m->rows, 16), PANELS * p->across) * up(n, cols);
+    const double read = (PANELS * 16 + (double)cols / p->across) * SEGMENT * 2 / 24,
+                 multiply = PANELS * 16.0 * cols * SEGMENT / 1500;
+    const double each = (read > multiply ? read : multiply) * p->turn + 1000 + 12 * cols;
+
+    return up(tiles * pieces, p->blocks / p->across) * each + 2000 +
+           (pieces > 1 ? (double)cuda_half_part(p, m, n) * 2 / 24 / sms + 3000 : 0);
+}
+
+} // namespace
+
+bool cuda_half_wide_plan(struct half_plan *best, const struct cuda_matrix *m, int n, int sms)
+{
+    struct half_plan p = {};
+    int device = 0, major = 0, minor = -1, most = 0;
+    double least = 0;
+
+    if (!HALF_WIDE || cudaGetDevice(&device) != cudaSuccess ||
+        cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) != cudaSuccess ||
+        cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) != cudaSuccess ||
+        cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) !=
+            cudaSuccess ||
+        major != 9 || minor != 0)
+        return false;
+    p.wide = true;
+    p.warps = PANELS;
+    p.across = n > 64 && m->rows > PANELS * 16 ? 2 : 1;
+    p.blocks = sms / p.across * p.across;
+    for (p.tiles = 8; p.tiles <= 24 && p.tiles - 8 < n / 8; p.tiles += 8) {
+        const int stages = (most - BARRIERS) / (PANELS * 2048 + p.tiles * 8 * STEP * 2);
+
+        p.stages = stages < MOST_STAGES ? stages : MOST_STAGES;
+        for (p.turn = up(m->cols, SEGMENT); p.turn > 0; p.turn--) {
+            const double c = cuda_half_part(&p, m, n) > HALF_PART ? 0 : cost(&p, m, n, sms);
+
+            if (c > 0 && (least == 0 || c < least)) {
+                *best = p;
+                least = c;
+            }
+        }
+    }
+    return least > 0;
+}
+
+void cuda_half_wide(const struct half_plan *p, float *y, int ldy, bool add,
+                    const struct cuda_matrix *m, const struct cuda_act *a, float *part,
+                    cudaStream_t s)
+{
+    if (m->type == 30)
+        run<true>(p, y, ldy, add, m, a, part, s);
+    else
+        run<false>(p, y, ldy, add, m, a, part, s);
+}
