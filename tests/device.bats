@@ -84,10 +84,11 @@ gen() {
     [ -e "$BUILD/llm-cuda.so" ] || skip "the CUDA backend is left out of this build"
     export PATH="$PATH:/usr/local/cuda/bin"
     command -v cuobjdump nvdisasm >tools.txt && [ "$(wc -l <tools.txt)" = 2 ] || skip "no cuobjdump or no nvdisasm"
-    # a line for each kernel: name, HMMA, IMMA, 16-byte loads, local memory
-    cuobjdump -sass -arch sm_90 "$BUILD/llm-cuda.so" | awk '
-        function out() { if (f != "") print f, hmma, imma, load, local }
-        /Function :/ { out(); f = $NF; hmma = imma = load = local = 0 }
+    # a line for each kernel: name, HMMA, IMMA, 16-byte loads, local memory, HGMMA
+    { cuobjdump -sass -arch sm_90 "$BUILD/llm-cuda.so" && cuobjdump -sass -arch sm_90a "$BUILD/llm-cuda.so"; } | awk '
+        function out() { if (f != "") print f, hmma, imma, load, local, hgmma }
+        /Function :/ { out(); f = $NF; hmma = imma = load = local = hgmma = 0 }
+        / HGMMA\./ { hgmma++ }
         / HMMA\./ { hmma++ }
         / IMMA\./ { imma++ }
         / LDG\.[A-Z0-9.]*128/ || / LDGSTS\.[A-Z0-9.]*128/ { load++ }
@@ -97,8 +98,10 @@ gen() {
     awk '$1 ~ /[0-9](half_few|half_many)I/ { halves++; bad += !$2 || !$4 }
          $1 ~ /[0-9](few|few_k|many|many_k)I/ { ints++; bad += !$3 || !$4 }
          $1 ~ /[0-9]oneI/ { ones++; bad += !$3 || !$4 }
+         $1 ~ /[0-9]half_wideI/ { wides++; bad += !$6 }
          $5 { print; bad++ }
-         END { print halves, ints, ones, bad + 0; exit bad || halves < 4 || ints < 40 || ones < 10 }' kernels.txt >found.txt || {
+         END { print halves, ints, ones, wides, bad + 0
+               exit bad || halves < 4 || ints < 40 || ones < 10 || wides < 24 }' kernels.txt >found.txt || {
         cat found.txt
         return 1
     }

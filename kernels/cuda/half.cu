@@ -21,6 +21,8 @@
 //        128   45.3   29.8      166    94.9
 //        512    163   85.5      576     274
 //       2048    499    332     2289    1087   207 to 221 TFLOP/s; mma.sync alone gives 641
+//
+// For more than 32 tokens GPUs that can take half_wide.cu's kernel.
 #include "half.cuh"
 #include "half.h"
 
@@ -360,7 +362,7 @@ static struct half_plan plan_of(const struct cuda_matrix *m, int n, int sms)
 {
     struct half_plan p;
 
-    return n > 64 && cuda_half_wide_plan(&p, m, n, sms) ? p : cuda_half_plan(m, n, sms);
+    return n > 32 && cuda_half_wide_plan(&p, m, n, sms) ? p : cuda_half_plan(m, n, sms);
 }
 
 size_t cuda_linear_part_bytes(const struct cuda_matrix *m, int n, int sms)

@@ -11,6 +11,17 @@
 //
 //     stage    (8 panels, 64 / 16, 512 B) weights, (64 / 8, tokens, 16 B) activations
 //     shared   barriers: full (16), empty (16); then stages
+//
+// Measured on an H200 (2026-11-26), 8B shapes, microseconds a product and TFLOP/s:
+//
+//     tokens          qkv            o      gate_up         down
+//         64    21.5   150   15.6  138   65.7   229   48.3   156
+//        128    28.9   223   20.9  205   70.4   427   64.5   233
+//        256    31.1   414   28.4  302    119   506   84.7   355
+//        512    58.8   438   32.9  522    215   559   97.8   615
+//       2048     153   674    115  595    775   620    355   677
+//
+// Blocks of 192 tokens need the registers of a lane for their sums; the warps that copy do with 24.
 #include "half.cuh"
 #include "half.h"
 
@@ -23,7 +34,8 @@ namespace
 
 constexpr int SEGMENT = HALF_SEGMENT, STEP = 64, STEPS = SEGMENT / STEP; // values of K of a stage
 constexpr int PANELS = 8, THREADS = 384, MOST_STAGES = 16, BARRIERS = 2 * MOST_STAGES * 8;
-constexpr int WIDE = 16; // tiles of tokens that stand side by side in time
+constexpr int SHARED_RING = 160 << 10; // bytes, where blocks share K: more are slower, by a tenth
+constexpr int WIDE = 16;               // tiles of tokens that stand side by side in time
 
 __host__ __device__ inline int up(int n, int by)
 {
@@ -36,52 +48,45 @@ template <int TILES> __host__ __device__ constexpr int stage_bytes()
     return PANELS * 2048 + TILES * 64 * STEP * 2;
 }
 
-// A piece: its panels, tokens in tiles of 8, and steps of K.
+// What there is to do, counted on the host, for registers are few: tiles along the tokens, all
+// tiles, those of WIDE along the tokens; steps of K, and those of a piece.
+struct Work {
+    int wide, tiles, group, steps, turn;
+};
+
+// Where a piece starts: its panels, and tokens in tiles of 8.
 struct Piece {
     int panel, tile;
 };
 
 // The pieces of a block.
 template <int TILES, int ACROSS> struct Walk {
-    const struct cuda_matrix &m;
-    const int n, turn;
+    const struct Work &work;
     int piece;
 
-    __device__ inline Walk(const struct cuda_matrix &m, const struct cuda_act &a, int turn)
-        : m(m), n(a.n), turn(turn), piece((int)blockIdx.x / ACROSS)
+    __device__ inline explicit Walk(const struct Work &work)
+        : work(work), piece((int)blockIdx.x / ACROSS)
     {
-    }
-    __device__ inline int tall() const
-    {
-        return up(m.rows, 16 * PANELS * ACROSS);
-    }
-    __device__ inline int tiles() const
-    {
-        return tall() * up(n, 64 * TILES);
-    }
-    __device__ inline int steps() const
-    {
-        return up(m.cols, STEP);
     }
     __device__ inline Piece at() const
     {
-        const int at = piece % tiles(), group = at / (WIDE * tall()), i = at % (WIDE * tall()),
-                  width = min(WIDE, up(n, 64 * TILES) - group * WIDE);
+        const int at = piece % work.tiles, group = at / work.group, i = at % work.group,
+                  width = min(WIDE, work.wide - group * WIDE);
 
         return {(i / width * ACROSS + (int)blockIdx.x % ACROSS) * PANELS,
                 (group * WIDE + i % width) * TILES * 8};
     }
     __device__ inline int first() const
     {
-        return piece / tiles() * turn * STEPS;
+        return piece / work.tiles * work.turn;
     }
     __device__ inline int end() const
     {
-        return min(first() + turn * STEPS, steps());
+        return min(first() + work.turn, work.steps);
     }
     __device__ inline bool more() const
     {
-        return first() < steps();
+        return first() < work.steps;
     }
     __device__ inline void next()
     {
@@ -105,7 +110,7 @@ template <int TILES> struct Ring {
 // The warp of weights: lanes 0 to 7 have a panel each. Weights are nobody's result.
 template <int TILES>
 __device__ inline void copy_weights(const Ring<TILES> &ring, int slot, const struct cuda_matrix &m,
-                                    int panel, int k)
+                                    const struct Work &work, int panel, int k)
 {
     const int lane = threadIdx.x % 32, panels = min(PANELS, max(0, up(m.rows, 16) - panel));
 
@@ -114,7 +119,7 @@ __device__ inline void copy_weights(const Ring<TILES> &ring, int slot, const str
     __syncwarp();
     if (lane < panels)
         bulk_copy<false>(ring.at(slot) + lane * 2048,
-                         m.low + ((size_t)(panel + lane) * up(m.cols, STEP) + k) * 2048, 2048,
+                         m.low + ((size_t)(panel + lane) * work.steps + k) * 2048, 2048,
                          ring.full + slot);
 }
 
@@ -137,18 +142,18 @@ __device__ inline void copy_acts(const Ring<TILES> &ring, int slot, const struct
 
 template <int TILES, int ACROSS, bool WEIGHTS>
 __device__ inline void produce(const Ring<TILES> &ring, const struct cuda_matrix &m,
-                               const struct cuda_act &a, int turn)
+                               const struct cuda_act &a, const struct Work &work)
 {
     int slot = 0, parity = 1; // at first all stages are free
 
-    for (Walk<TILES, ACROSS> w(m, a, turn); w.more(); w.next()) {
+    for (Walk<TILES, ACROSS> w(work); w.more(); w.next()) {
         const Piece at = w.at();
         const int end = w.end();
 
         for (int k = w.first(); k < end; k++) {
             bar_wait(ring.empty + slot, parity);
             if (WEIGHTS)
-                copy_weights(ring, slot, m, at.panel, k);
+                copy_weights(ring, slot, m, work, at.panel, k);
             else
                 copy_acts<TILES, ACROSS>(ring, slot, a, at.tile, k);
             if (++slot == ring.stages) {
@@ -274,13 +279,13 @@ template <int TILES> __device__ inline void fold(float sum[TILES][32], const flo
 template <bool BF16, int TILES, int ACROSS, bool PART>
 __device__ inline void consume(const Ring<TILES> &ring, float *y, int ldy, bool add,
                                const struct cuda_matrix &m, const struct cuda_act &a, float *part,
-                               int turn)
+                               const struct Work &work)
 {
     const int mine = (int)threadIdx.x / 32 - 4; // panel of the block's
     int slot = 0, parity = 0;
 
     previous_done();
-    for (Walk<TILES, ACROSS> w(m, a, turn); w.more(); w.next()) {
+    for (Walk<TILES, ACROSS> w(work); w.more(); w.next()) {
         float sum[TILES][32];
 
         for (int i = 0; i < TILES * 32; i++)
@@ -335,7 +340,7 @@ __device__ inline void consume(const Ring<TILES> &ring, float *y, int ldy, bool 
 template <bool BF16, int TILES, int ACROSS, bool PART>
 __global__ void __launch_bounds__(THREADS, 1)
     half_wide(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, float *part,
-              int turn, int stages)
+              struct Work work, int stages)
 {
 #if GPU_WGMMA
     DYN_SHARED(uint8_t, shared);
@@ -357,19 +362,20 @@ __global__ void __launch_bounds__(THREADS, 1)
     if (threadIdx.x < 128) {
         registers_down<TILES == 3 ? 24 : 40>();
         if (threadIdx.x < 32) {
-            produce<TILES, ACROSS, true>(ring, m, a, turn);
+            produce<TILES, ACROSS, true>(ring, m, a, work);
         } else if (threadIdx.x < 64) {
             previous_done();
-            produce<TILES, ACROSS, false>(ring, m, a, turn);
+            produce<TILES, ACROSS, false>(ring, m, a, work);
         }
     } else {
         registers_up<TILES == 3 ? 240 : 232>();
-        consume<BF16, TILES, ACROSS, PART>(ring, y, ldy, add, m, a, part, turn);
+        consume<BF16, TILES, ACROSS, PART>(ring, y, ldy, add, m, a, part, work);
     }
     if (ACROSS == 2)
         cluster_sync(); // a block's memory stays until the other one has copied into it
 #else
-    (void)y, (void)ldy, (void)add, (void)m, (void)a, (void)part, (void)turn, (void)stages;
+    no_code(); // no plan asks for it
+    (void)y, (void)ldy, (void)add, (void)m, (void)a, (void)part, (void)work, (void)stages;
 #endif
 }
 
@@ -377,17 +383,18 @@ template <bool BF16, int TILES, int ACROSS>
 void launch(const struct half_plan *p, float *y, int ldy, bool add, const struct cuda_matrix *m,
             const struct cuda_act *a, float *part, cudaStream_t s)
 {
-    const int tiles = up(up(m->rows, 16), PANELS * ACROSS) * up(a->n, 64 * TILES),
-              pieces = tiles * up(up(m->cols, SEGMENT), p->turn);
+    const int tall = up(up(m->rows, 16), PANELS * ACROSS), wide = up(a->n, 64 * TILES);
+    const struct Work work = {wide, tall * wide, tall * WIDE, up(m->cols, STEP), p->turn * STEPS};
+    const int pieces = work.tiles * up(work.steps, work.turn);
     const int grid = (pieces < p->blocks / ACROSS ? pieces : p->blocks / ACROSS) * ACROSS;
     const size_t bytes = (size_t)BARRIERS + (size_t)p->stages * stage_bytes<TILES>();
 
     if (part)
         LAUNCH_GROUPS((half_wide<BF16, TILES, ACROSS, true>), ACROSS, (unsigned)grid, THREADS,
-                      bytes, s, y, ldy, add, *m, *a, part, p->turn, p->stages);
+                      bytes, s, y, ldy, add, *m, *a, part, work, p->stages);
     else
         LAUNCH_GROUPS((half_wide<BF16, TILES, ACROSS, false>), ACROSS, (unsigned)grid, THREADS,
-                      bytes, s, y, ldy, add, *m, *a, part, p->turn, p->stages);
+                      bytes, s, y, ldy, add, *m, *a, part, work, p->stages);
 }
 
 template <bool BF16>
@@ -427,6 +434,7 @@ double cost(const struct half_plan *p, const struct cuda_matrix *m, int n, int s
 
 bool cuda_half_wide_plan(struct half_plan *best, const struct cuda_matrix *m, int n, int sms)
 {
+    const int segments = up(m->cols, SEGMENT);
     struct half_plan p = {};
     int device = 0, major = 0, minor = -1, most = 0;
     double least = 0;
@@ -443,10 +451,11 @@ bool cuda_half_wide_plan(struct half_plan *best, const struct cuda_matrix *m, in
     p.across = n > 64 && m->rows > PANELS * 16 ? 2 : 1;
     p.blocks = sms / p.across * p.across;
     for (p.tiles = 8; p.tiles <= 24 && p.tiles - 8 < n / 8; p.tiles += 8) {
-        const int stages = (most - BARRIERS) / (PANELS * 2048 + p.tiles * 8 * STEP * 2);
+        for (p.turn = segments; p.turn > 0; p.turn--) {
+            const int room = p.turn < segments ? SHARED_RING : most - BARRIERS,
+                      stages = room / (PANELS * 2048 + p.tiles * 8 * STEP * 2);
 
-        p.stages = stages < MOST_STAGES ? stages : MOST_STAGES;
-        for (p.turn = up(m->cols, SEGMENT); p.turn > 0; p.turn--) {
+            p.stages = stages < MOST_STAGES ? stages : MOST_STAGES;
             const double c = cuda_half_part(&p, m, n) > HALF_PART ? 0 : cost(&p, m, n, sms);
 
             if (c > 0 && (least == 0 || c < least)) {
