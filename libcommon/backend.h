@@ -164,11 +164,12 @@ struct backend_ops {
     void (*sync)(struct backend *b);
     /* For plans, before anything is allocated; NULL where memory is the host's and weights stay in
      * their files. Bytes that may still be taken, -1 when not known; what weight() will take; what
-     * ops take besides for steps of n tokens that see `positions`, with rows of `cols` at most. */
+     * ops take besides for steps of n tokens that see `positions`, with rows of `cols` at most, and
+     * `nodes` of trees among them. */
     int64_t (*available)(struct backend *b);
     size_t (*weight_bytes)(const struct backend *b, const struct weight *w);
     size_t (*work_bytes)(const struct backend *b, const struct attn_shape *a, int n, int positions,
-                         int cols);
+                         int cols, int nodes);
     /* From now on products of prompts may be computed by a library, sooner, and with other bytes
      * for other batches. NULL where there is none to use; ERR_ARG when it is not found. */
     int (*fast)(struct backend *b, struct err *e);

@@ -30,7 +30,8 @@ static void on_device(struct plan *p, const struct model *m)
     int q = m->attn.n_heads * m->attn.head_dim, cols = m->dim > m->ffn.dim ? m->dim : m->ffn.dim;
 
     p->weights = model_place_bytes(m, p->device);
-    p->scratch += op->work_bytes(p->device, &m->attn, p->batch_tokens, p->ctx, q > cols ? q : cols);
+    p->scratch +=
+        op->work_bytes(p->device, &m->attn, p->batch_tokens, p->ctx, q > cols ? q : cols, p->nodes);
 }
 
 int plan_make(struct plan *p, const struct model *m, struct err *e)

@@ -17,6 +17,7 @@ enum plan_repack { PLAN_AUTO, PLAN_ALWAYS, PLAN_NEVER };
 struct plan {
     int ctx, batch, batch_tokens; // given: positions of a sequence, sequences, tokens of a step
     int rows;                     // given: of logits in a step, at least batch; 0: none
+    int nodes;                    // given: of token trees in a step
     int beams;                    // given: sequences that one request may need at once
     uint64_t kv_bytes;            // given: of the cache; 0: batch sequences of ctx positions, but
                                   // at most half of what is left, and at least beams sequences

@@ -46,7 +46,7 @@ timeout 200 "$build/gpu/half_test" >"$out" 2>&1
 count half $?
 LLM_TEST_DEVICE=$PWD/$build/llm-cuda.so
 export LLM_TEST_DEVICE
-for t in ops linear attn fused pick fast; do
+for t in ops linear attn tree fused pick fast; do
 	timeout 200 "$build/gpu/${t}_test" >"$out" 2>&1
 	count "$t" $?
 done

@@ -354,8 +354,7 @@ __device__ inline void attn_open(const attn_args &a, attn_block<P::Q> *b, int di
     int begin = j.range * CUDA_RANGE, k = begin / CUDA_PAGE + (int)threadIdx.x;
 
     if (threadIdx.x < ATTN_PAGES && k >= j.first / CUDA_PAGE && k <= j.last / CUDA_PAGE)
-        b->page[threadIdx.x] =
-            a.kv + kv_at(attn_table(a.st, j.t)[k], j.kv_head, 0, a.n_kv_heads, dim) * T::BYTES;
+        attn_find<T>(a, j.t, k, j.kv_head, dim, &b->page[threadIdx.x]);
     if (threadIdx.x == 0) {
         b->j.lo = j.first > begin ? j.first - begin : 0;
         b->j.hi = j.last - begin + 1 < CUDA_RANGE ? j.last - begin + 1 : CUDA_RANGE;

@@ -84,6 +84,25 @@ __device__ inline float *attn_part(const attn_args &a, int t, int head, int rang
     return a.part + i * (size_t)a.head_dim;
 }
 
+/* Keys, then values, of a KV head in a page of the cache or, of trees, in a tail page. */
+template <class T>
+__device__ inline const unsigned char *attn_page(const attn_args &a, const void *pages, int page,
+                                                 int kv_head, int dim)
+{
+    return static_cast<const unsigned char *>(pages) +
+           kv_at(page, kv_head, 0, a.n_kv_heads, dim) * T::BYTES;
+}
+
+/* Where page k of token t's path is. In two steps: as one choice it costs the kernel registers. */
+template <class T>
+__device__ inline void attn_find(const attn_args &a, int t, int k, int kv_head, int dim,
+                                 const unsigned char **page)
+{
+    *page = attn_page<T>(a, a.kv, attn_table(a.st, t)[k], kv_head, dim);
+    if (a.st.bend && k >= a.st.bend[t])
+        *page = attn_page<T>(a, a.st.tails, a.st.tail[t] + k, kv_head, dim);
+}
+
 /* A score with the soft cap on it. */
 __device__ inline float attn_cap(const attn_args &a, float s)
 {

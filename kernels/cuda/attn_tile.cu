@@ -1,7 +1,8 @@
 /* attn_tile.cu - attention of prompts: 64 queries of neighbouring tokens share each key.
  *
  * A block of 128 threads takes the heads of a KV head (up to 8) for 64 / heads tokens, and walks
- * the pages that any of them sees, one sequence after the other, range by range. Queries, keys,
+ * the pages that any of them sees, one sequence after the other, range by range; nodes of trees
+ * take tail pages of their own one after the other. Queries, keys,
  * values and exponentials are f32 in shared memory (112 KiB at a head_dim of 128: two blocks on a
  * multiprocessor). A thread has 8 queries, and of them 4 scores of a page at a time and all the
  * while 4 * NV outputs: 12 loads of 16 bytes for 128 multiply-adds of scores, 8 + 4 NV for
@@ -22,6 +23,7 @@ template <int NV_, int ROWS_, int DIM_> struct tile_plan {
 
 struct tile_shared : tile_tokens {
     float *q, *key, *value, *p;
+    const int *bend, *tail; // (tokens), with trees only
 };
 
 /* What a thread keeps of its rows. */
@@ -29,6 +31,11 @@ template <class P> struct tile_rows {
     float m[P::ROWS], l[P::ROWS]; // l: the part of lane % 16
     float o[P::ROWS][4 * P::NV];
     float before; // of the ranges before: m of row i in lane i % 16, l in lane i + 8
+};
+
+/* Page k, and the tokens from .. to - 1 of the run whose path it is on; tail: see tile_source. */
+struct tile_pass {
+    int k, from, to, tail;
 };
 
 __device__ inline int tile_row()
@@ -148,16 +155,16 @@ __device__ inline void tile_scores(float (&s)[P::ROWS][4], const tile_shared &sh
     }
 }
 
-/* Which keys of the page at `start` row i of the thread sees. */
+/* Which keys of the page row i of the thread sees. */
 template <class P>
-__device__ inline void tile_sees(const tile_shared &sh, const tile_job &j, const tile_run &run,
-                                 int i, int start, int *from, int *to)
+__device__ inline void tile_sees(const tile_shared &sh, const tile_job &j, const tile_pass &at,
+                                 int i, int *from, int *to)
 {
     int token = (tile_row() + P::STEP * i) >> j.shift;
 
     *from = *to = 0;
-    if (token >= run.from && token < run.to)
-        attn_sees(sh.first[token], sh.last[token], start, from, to);
+    if (token >= at.from && token < at.to)
+        attn_sees(sh.first[token], sh.last[token], at.k * CUDA_PAGE, from, to);
     *to = *to > *from ? *to : *from;
 }
 
@@ -165,8 +172,8 @@ __device__ inline void tile_sees(const tile_shared &sh, const tile_job &j, const
  * that it sees. */
 template <class P, bool EDGE>
 __device__ inline void tile_softmax(tile_rows<P> *r, const float (&s)[P::ROWS][4],
-                                    const tile_shared &sh, const tile_job &j, const tile_run &run,
-                                    int start, const attn_args &a)
+                                    const tile_shared &sh, const tile_job &j, const tile_pass &at,
+                                    const attn_args &a)
 {
 #pragma unroll
     for (int i = 0; i < P::ROWS; i++)
@@ -188,7 +195,7 @@ __device__ inline void tile_softmax(tile_rows<P> *r, const float (&s)[P::ROWS][4
         int from = 0, to = CUDA_PAGE;
 
         if (EDGE)
-            tile_sees<P>(sh, j, run, i, start, &from, &to);
+            tile_sees<P>(sh, j, at, i, &from, &to);
 #pragma unroll
         for (int k = 0; k < 4; k++) {
             int key = tile_lane() + 16 * k;
@@ -228,14 +235,14 @@ __device__ inline void tile_softmax(tile_rows<P> *r, const float (&s)[P::ROWS][4
 /* o += p v. EDGE: a row adds the keys that it sees. */
 template <class P, bool EDGE>
 __device__ inline void tile_values(tile_rows<P> *r, const tile_shared &sh, const tile_job &j,
-                                   const tile_run &run, int start, int dim)
+                                   const tile_pass &at, int dim)
 {
     int from[P::ROWS], to[P::ROWS];
 
     if (EDGE) {
 #pragma unroll
         for (int i = 0; i < P::ROWS; i++)
-            tile_sees<P>(sh, j, run, i, start, &from[i], &to[i]);
+            tile_sees<P>(sh, j, at, i, &from[i], &to[i]);
     }
 #pragma unroll 1
     for (int key = 0; key < CUDA_PAGE; key += 4) {
@@ -339,6 +346,33 @@ template <class P> __device__ inline void tile_reset(tile_rows<P> *r)
     }
 }
 
+/* Where token t has page k: a tail page, -1: among its sequence's, -2: it does not see it. */
+__device__ inline int tile_source(const tile_shared &sh, int t, int k)
+{
+    if (k < sh.first[t] / CUDA_PAGE || k > sh.last[t] / CUDA_PAGE)
+        return -2;
+    return k < sh.bend[t] ? -1 : sh.tail[t] + k;
+}
+
+/* The next tokens, or those of the next page; false behind page `end`. */
+__device__ inline bool tile_step(const attn_args &a, const tile_shared &sh, const tile_run &run,
+                                 int end, tile_pass *p)
+{
+    do {
+        p->from = p->to == run.to ? run.from : p->to;
+        p->k += p->from == run.from;
+        if (p->k > end)
+            return false;
+        p->to = run.to;
+        if (a.st.bend) {
+            p->tail = tile_source(sh, p->from, p->k);
+            for (p->to = p->from + 1; p->to < run.to && tile_source(sh, p->to, p->k) == p->tail;)
+                p->to++;
+        }
+    } while (p->tail == -2);
+    return true;
+}
+
 /* All pages of a run, or those of one range. */
 template <class T, class P>
 __device__ inline void tile_walk(const attn_args &a, const tile_shared &sh, const tile_job &j,
@@ -347,39 +381,49 @@ __device__ inline void tile_walk(const attn_args &a, const tile_shared &sh, cons
     size_t values = (size_t)CUDA_PAGE * (size_t)tile_dim<P>(a) * T::BYTES;
     const unsigned char *at;
     int dim = tile_dim<P>(a);
+    tile_pass p = {begin - 1, 0, run.to, -1};
     tile_rows<P> r;
     tile_page<T, P> v;
     float s[P::ROWS][4];
+    bool more = tile_step(a, sh, run, end, &p);
+    auto where = [&] {
+        return attn_page<T>(a, p.tail < 0 ? a.kv : a.st.tails, p.tail < 0 ? run.table[p.k] : p.tail,
+                            j.kv_head, dim);
+    };
 
     r.before = 0.0f;
     tile_reset<P>(&r);
-    at = a.kv + kv_at(run.table[begin], j.kv_head, 0, a.n_kv_heads, dim) * T::BYTES;
+    if (!more)
+        return; // the whole block
+    at = where();
     tile_early<T, P>(&v, at, dim);
-    for (int k = begin; k <= end; k++) {
-        int start = k * CUDA_PAGE;
-        bool whole;
+    while (more) {
+        tile_pass now = p;
+        int start = now.k * CUDA_PAGE;
+        bool whole = start >= run.all_first && start + CUDA_PAGE - 1 <= run.all_last &&
+                     now.to - now.from == run.to - run.from;
 
         tile_copy<T, P>(sh.key, &v, at, dim);
         __syncthreads(); // keys are there, and the page before is done
         tile_early<T, P>(&v, at + values, dim);
         tile_scores<P>(s, sh, P::DIM > 0 ? (P::DIM + 31) / 32 * 32 : j.stride, dim);
-        whole = start >= run.all_first && start + CUDA_PAGE - 1 <= run.all_last;
         if (whole)
-            tile_softmax<P, false>(&r, s, sh, j, run, start, a);
+            tile_softmax<P, false>(&r, s, sh, j, now, a);
         else
-            tile_softmax<P, true>(&r, s, sh, j, run, start, a);
+            tile_softmax<P, true>(&r, s, sh, j, now, a);
         tile_copy<T, P>(sh.value, &v, at + values, dim);
         __syncthreads(); // values are there, and keys are not needed any more
-        if (k < end) {
-            at = a.kv + kv_at(run.table[k + 1], j.kv_head, 0, a.n_kv_heads, dim) * T::BYTES;
+        more = tile_step(a, sh, run, end, &p);
+        if (more) {
+            at = where();
             tile_early<T, P>(&v, at, dim);
         }
         if (whole)
-            tile_values<P, false>(&r, sh, j, run, start, dim);
+            tile_values<P, false>(&r, sh, j, now, dim);
         else
-            tile_values<P, true>(&r, sh, j, run, start, dim);
-        if (k == end || (k + 1) % ATTN_PAGES == 0) {
-            tile_finish<P>(&r, sh, j, run, k / ATTN_PAGES, a);
+            tile_values<P, true>(&r, sh, j, now, dim);
+        if (!more || p.k / ATTN_PAGES != now.k / ATTN_PAGES) {
+            tile_finish<P>(&r, sh, j, run, now.k / ATTN_PAGES, a);
             tile_reset<P>(&r);
         }
     }
@@ -393,12 +437,14 @@ __global__ void __launch_bounds__(P::THREADS, P::NV == 4 ? 1 : 2) attn_tile_kern
     SHARED(int, seq, [TILE_QUERIES]);
     SHARED(int, first, [TILE_QUERIES]);
     SHARED(int, last, [TILE_QUERIES]);
+    SHARED(int, bend, [TILE_QUERIES]);
+    SHARED(int, tail, [TILE_QUERIES]);
     int tid = (int)threadIdx.x;
     SHARED(tile_job, job, [1]);
     const tile_job &j = job[0];
     int dim = tile_dim<P>(a), stride = (dim + 31) / 32 * 32;
     float *key = q + TILE_QUERIES * stride, *value = key + CUDA_PAGE * dim;
-    tile_shared sh = {{seq, first, last}, q, key, value, value + CUDA_PAGE * dim};
+    tile_shared sh = {{seq, first, last}, q, key, value, value + CUDA_PAGE * dim, bend, tail};
     tile_run run;
 
     previous_done();
@@ -406,6 +452,10 @@ __global__ void __launch_bounds__(P::THREADS, P::NV == 4 ? 1 : 2) attn_tile_kern
         tile_begin(a, job, stride);
     __syncthreads();
     tile_tokens_of(a, j, seq, first, last);
+    if (a.st.bend && tid < j.n) {
+        bend[tid] = a.st.bend[j.t0 + tid];
+        tail[tid] = a.st.tail[j.t0 + tid];
+    }
     for (int i = tid; i < TILE_QUERIES * stride; i += P::THREADS) {
         int row = i / stride, d = i % stride, token = row >> j.shift, head = row & (j.width - 1);
         size_t at = (size_t)(j.t0 + token) * (size_t)(a.n_heads + 2 * a.n_kv_heads) +

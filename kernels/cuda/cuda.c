@@ -237,8 +237,15 @@ static void attn(struct backend *b, float *y_d, const float *qkv_d, const struct
 
     if (!cuda_ready(c, s->n) || !cuda_grow(c, &c->attn, cuda_attn_bytes(&v, s->n, c->now.n_ranges)))
         return;
-    cuda_attn(y_d, qkv_d, &v, &k, layer, &c->now, c->blas && c->now.n > CUDA_GRAPH_TOKENS,
-              c->attn.p, c->stream);
+    if (c->now.n_tails) {
+        if (!cuda_grow(c, &c->tails,
+                       cuda_tails_bytes(k.n_kv_heads, k.head_dim, k.type, c->now.n_tails)))
+            return;
+        c->now.tails = c->tails.p;
+        cuda_tails(&k, layer, &c->now, c->stream);
+    }
+    cuda_attn(y_d, qkv_d, &v, &k, layer, &c->now,
+              c->blas && c->now.n > CUDA_GRAPH_TOKENS && !c->now.n_tails, c->attn.p, c->stream);
 }
 
 static void glu(struct backend *b, float *y_d, const float *gu_d, const struct ffn_shape *f, int n)
@@ -277,6 +284,23 @@ static void copy(struct backend *b, const struct kv_pages *kv, int dst, int src)
         cuda_copy_page(&k, dst, src, c->stream);
 }
 
+_Static_assert((int)BACKEND_TREE == CUDA_TREE && (int)BACKEND_PAGE == CUDA_PAGE, "as cuda.h says");
+
+static void move(struct backend *b, const struct kv_pages *kv, const struct kv_place *dst,
+                 const struct kv_place *src, int n)
+{
+    struct cuda *c = cuda_of(b);
+    struct cuda_kv k = kv_of(kv);
+    int32_t to[CUDA_TREE], from[CUDA_TREE];
+
+    for (int i = 0; i < n; i++) {
+        to[i] = dst[i].page * CUDA_PAGE + dst[i].at;
+        from[i] = src[i].page * CUDA_PAGE + src[i].at;
+    }
+    if (cuda_ready(c, n))
+        cuda_move(&k, to, from, n, c->stream);
+}
+
 static void cuda_close(struct backend *b)
 {
     struct cuda *c = cuda_of(b);
@@ -301,6 +325,7 @@ static void cuda_close(struct backend *b)
         cudaFree(c->act[i].p);
     cudaFree(c->part.p);
     cudaFree(c->attn.p);
+    cudaFree(c->tails.p);
     cudaFree(c->pick.p);
     cudaFreeHost(c->pinned);
     cudaStreamDestroy(c->stream);
@@ -322,6 +347,7 @@ static const struct backend_ops ops = {
     .describe = cuda_describe,
     .fast = cuda_blas_open,
     .copy = copy,
+    .move = move,
     .step_begin = cuda_step_begin,
     .step_end = cuda_step_end,
     .embed = embed,

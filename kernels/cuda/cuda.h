@@ -22,6 +22,7 @@ extern "C" {
 enum {
     CUDA_PAGE = 64,   // positions of a page: BACKEND_PAGE
     CUDA_RANGE = 512, // keys that are summed before they are joined with those before them
+    CUDA_TREE = 64,   // BACKEND_TREE
 };
 
 /* struct step in device memory, at addresses that stay. Counts are of the bucket that a graph was
@@ -29,7 +30,11 @@ enum {
 struct cuda_step {
     int n, n_out, n_seq, max_pages;
     int n_ranges; // at least (the largest last) / CUDA_RANGE + 1
-    const int32_t *token, *pos, *seq, *page, *out, *last; // last is never NULL
+    const int32_t *token, *pos, *seq, *page, *out, *last, *slot; // last and slot are never NULL
+    /* struct tree, of steps in which a path bends; NULL of others: */
+    const int32_t *bend, *tail, *row; // row (n_tails, PAGE): -1 too where there is no such page
+    int n_tails;                      // at least what is needed
+    void *tails;                      // of a layer: (n_tails, n_kv_heads, 2, PAGE * head_dim)
 };
 
 /* struct norm_weight. */
@@ -75,6 +80,11 @@ void cuda_copy_page(const struct cuda_kv *kv, int dst, int src, cudaStream_t s);
 size_t cuda_attn_bytes(const struct cuda_attn *a, int n, int n_ranges);
 void cuda_attn(float *y, const float *qkv, const struct cuda_attn *a, const struct cuda_kv *kv,
                int layer, const struct cuda_step *st, bool fast, void *part, cudaStream_t s);
+/* tree.cu: the tail pages of a layer; places, as page * CUDA_PAGE + place, to others, one by one */
+size_t cuda_tails_bytes(int n_kv_heads, int head_dim, int type, int n);
+void cuda_tails(const struct cuda_kv *kv, int layer, const struct cuda_step *st, cudaStream_t s);
+void cuda_move(const struct cuda_kv *kv, const int32_t *dst, const int32_t *src, int n,
+               cudaStream_t s);
 /* pick.cu: struct pick_ask and struct pick, in device memory, n of each; sums: any asks for a mass
  * or a draw; work: of cuda_pick_bytes */
 enum { CUDA_PICK_MOST = 128, CUDA_PICK_IDS = 16 };

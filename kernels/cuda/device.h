@@ -5,8 +5,9 @@
 #include "backend.h"
 #include "cuda.h"
 #include "matrix.h"
+#include "tree.h"
 
-enum { CUDA_GRAPHS = 48, CUDA_GRAPH_TOKENS = 64, CUDA_PINNED = 4 << 20 };
+enum { CUDA_GRAPHS = 48, CUDA_GRAPH_TOKENS = 64, CUDA_PINNED = 4 << 20, CUDA_MIN_TAILS = 4 };
 
 /* Device memory that is grown on demand, while nothing is recorded. */
 struct cuda_buf {
@@ -17,7 +18,7 @@ struct cuda_buf {
 /* A recorded step: what it may be replayed for. */
 struct cuda_key {
     const void *program;
-    int n, n_out, stride, n_ranges;
+    int n, n_out, stride, n_ranges, n_tails;
 };
 
 struct cuda_graph {
@@ -75,12 +76,13 @@ struct cuda {
     struct cuda_table *tables;
     struct cuda_blas *blas;     // NULL: exact
     struct cuda_loader *loader; // NULL: nothing is on its way
-    struct cuda_buf act[CUDA_ACTS], part, attn;
+    struct cuda_buf act[CUDA_ACTS], part, attn, tails;
     struct cuda_buf pick; // questions, answers, and what they take
     struct cuda_buf step; // arrays of the step, each with room for `tokens`
     int32_t *staged;      // the same in pinned host memory
     cudaEvent_t staged_free;
-    int tokens, table; // capacities: tokens; entries of the page table
+    int tokens, table, rows_tail; // capacities: tokens; entries of the page table; tail pages
+    struct tree tree;             // of this step
     struct cuda_step now;
     struct cuda_op op[CUDA_OPS]; // that wait
     int n_ops;
@@ -139,7 +141,7 @@ const struct backend_ops *cuda_marked(const struct backend_ops *ops);
 int64_t cuda_available(struct backend *b);
 size_t cuda_weight_bytes(const struct backend *b, const struct weight *w);
 size_t cuda_work_bytes(const struct backend *b, const struct attn_shape *a, int n, int positions,
-                       int cols);
+                       int cols, int nodes);
 void cuda_describe(const struct backend *b, char *out, size_t size);
 
 /* load.c: rows of files into panels, while the caller goes on. cuda_load_wait: all of them. */

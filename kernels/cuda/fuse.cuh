@@ -278,9 +278,9 @@ __device__ inline float tail_act(int act, float x)
 // Value d of a token's head h (those of k, then of v) into its page.
 __device__ inline void tail_append(const struct cuda_tail &t, int col, int h, int d, float x)
 {
-    const int pos = t.st.pos[col], kv_heads = t.attn.n_kv_heads, dim = t.attn.head_dim;
-    const int page = t.st.page[(size_t)t.st.seq[col] * (size_t)t.st.max_pages + pos / CUDA_PAGE];
-    const int at = pos % CUDA_PAGE, value = h >= kv_heads;
+    const int slot = t.st.slot[col], kv_heads = t.attn.n_kv_heads, dim = t.attn.head_dim;
+    const int page = t.st.page[(size_t)t.st.seq[col] * (size_t)t.st.max_pages + slot / CUDA_PAGE];
+    const int at = slot % CUDA_PAGE, value = h >= kv_heads;
     const size_t to =
         kv_at(page, h - value * kv_heads, value, kv_heads, dim) +
         (value ? (size_t)at * (size_t)dim + (size_t)d : (size_t)d * CUDA_PAGE + (size_t)at);

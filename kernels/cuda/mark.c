@@ -46,6 +46,10 @@ MARKED(gather, (struct backend * b, float *y, const float *x, const struct step 
        x, s, dim)
 MARKED(softcap, (struct backend * b, float *x, float cap, int n, int dim), b, x, cap, n, dim)
 MARKED(copy, (struct backend * b, const struct kv_pages *kv, int dst, int src), b, kv, dst, src)
+MARKED(move,
+       (struct backend * b, const struct kv_pages *kv, const struct kv_place *dst,
+        const struct kv_place *src, int n),
+       b, kv, dst, src, n)
 
 static int mark_weight(struct backend *b, struct weight *w, struct err *e)
 {
@@ -97,6 +101,7 @@ const struct backend_ops *cuda_marked(const struct backend_ops *ops)
     marked = *ops;
     marked.weight = mark_weight;
     marked.copy = mark_copy;
+    marked.move = mark_move;
     marked.step_begin = mark_step_begin;
     marked.step_end = mark_step_end;
     marked.embed = mark_embed;

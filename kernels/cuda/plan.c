@@ -35,15 +35,19 @@ size_t cuda_weight_bytes(const struct backend *b, const struct weight *w)
 }
 
 size_t cuda_work_bytes(const struct backend *b, const struct attn_shape *a, int n, int positions,
-                       int cols)
+                       int cols, int nodes)
 {
     struct cuda_attn v = {
         .n_heads = a->n_heads, .n_kv_heads = a->n_kv_heads, .head_dim = a->head_dim};
+    int tails = CUDA_MIN_TAILS;
     size_t act = cuda_act_bytes(n, cols, 1) + cuda_act_bytes(n, cols, 32);
 
     act += cuda_blas_bytes((const struct cuda *)b, n, cols);
     act += cols % 256 ? 0 : cuda_act_bytes(n, cols, 256);
     act += cuda_act_bytes(n < 8 ? n : 8, cols, 1); // that products of few tokens leave
+    while (tails < 2 * nodes) // of a path there are two at most; of a bucket, a power of two
+        tails *= 2;
+    act += nodes ? cuda_tails_bytes(a->n_kv_heads, a->head_dim, CUDA_KV_F32, tails) : 0;
     return act + cuda_attn_bytes(&v, n, positions / CUDA_RANGE + 1) + cuda_ask_bytes();
 }
 

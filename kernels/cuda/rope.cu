@@ -81,7 +81,8 @@ __global__ void __launch_bounds__(32 * ROPE_WARPS)
 {
     DYN_SHARED(float, sh); // (rope_dims), then (ROPE_WARPS, head_dim)
     int t = (int)blockIdx.x, heads = a.n_heads + 2 * a.n_kv_heads, half = a.rope_dims / 2;
-    int pos = st.pos[t], page = st.page[(size_t)st.seq[t] * (size_t)st.max_pages + pos / CUDA_PAGE];
+    int pos = st.pos[t], slot = st.slot[t];
+    int page = st.page[(size_t)st.seq[t] * (size_t)st.max_pages + slot / CUDA_PAGE];
     float *x = sh + a.rope_dims + (int)threadIdx.y * a.head_dim;
 
     for (int i = (int)(threadIdx.y * 32 + threadIdx.x); i < half; i += 32 * ROPE_WARPS)
@@ -93,7 +94,7 @@ __global__ void __launch_bounds__(32 * ROPE_WARPS)
 
         if (h < heads)
             rope_head<T>(qkv + ((size_t)t * (size_t)heads + (size_t)h) * (size_t)a.head_dim, x, sh,
-                         a, h, pages, page, pos % CUDA_PAGE);
+                         a, h, pages, page, slot % CUDA_PAGE);
     }
 }
 

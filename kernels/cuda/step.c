@@ -21,6 +21,7 @@ void cuda_graphs_drop(struct cuda *c)
 
 void cuda_step_close(struct cuda *c)
 {
+    tree_free(&c->tree);
     cudaFree(c->step.p);
     cudaFreeHost(c->staged);
     if (c->staged_free)
@@ -34,14 +35,22 @@ static int power(int n, int least)
     return least;
 }
 
-/* Room for the arrays of a step, here and there. */
-static bool room(struct cuda *c, int tokens, int table)
+/* int32s of what trees add. */
+static size_t tree_room(const struct cuda *c)
 {
-    if (c->staged && tokens <= c->tokens && table <= c->table)
+    return c->rows_tail ? 3 * (size_t)c->tokens + (size_t)c->rows_tail * BACKEND_PAGE : 0;
+}
+
+/* Room for the arrays of a step, here and there. */
+static bool room(struct cuda *c, int tokens, int table, int tails)
+{
+    if (c->staged && tokens <= c->tokens && table <= c->table && tails <= c->rows_tail)
         return true;
     c->tokens = power(tokens, c->tokens ? c->tokens : MIN_TOKENS);
     c->table = power(table, c->table ? c->table : MIN_TABLE);
-    size_t bytes = ((size_t)ARRAYS * (size_t)c->tokens + (size_t)c->table) * sizeof(int32_t);
+    c->rows_tail = tails > c->rows_tail ? tails : c->rows_tail;
+    size_t n = (size_t)ARRAYS * (size_t)c->tokens + (size_t)c->table + tree_room(c);
+    size_t bytes = n * sizeof(int32_t);
 
     if (!cuda_grow(c, &c->step, bytes) || !cuda_ok(c, cudaFreeHost(c->staged), "free"))
         return false;
@@ -69,6 +78,33 @@ static void stage(struct cuda *c, const struct step *s, int stride)
         memcpy(at, s->page + (size_t)i * (size_t)s->max_pages, (size_t)s->max_pages * sizeof(*at));
 }
 
+/* What trees add, behind the room of the page table: slots, bends, tails, and rows of tail pages,
+ * with none of those that only the bucket has. */
+static bool send_tree(struct cuda *c, const struct step *s)
+{
+    size_t tokens = (size_t)c->tokens, first = ARRAYS * tokens + (size_t)c->table;
+    size_t n = (size_t)s->n * sizeof(int32_t), page = BACKEND_PAGE * sizeof(int32_t);
+    int32_t *at = c->staged + first;
+    const int32_t *d = (const int32_t *)c->step.p + first;
+
+    for (int i = 0; i < s->n; i++)
+        at[i] = step_slot(s, i);
+    memcpy(at + tokens, c->tree.bend, n);
+    memcpy(at + 2 * tokens, c->tree.tail, n);
+    c->now.slot = d;
+    c->now.bend = d + tokens;
+    c->now.tail = d + 2 * tokens;
+    c->now.row = d + 3 * tokens;
+    c->now.n_tails = power(c->tree.n, CUDA_MIN_TAILS);
+    memcpy(at + 3 * tokens, c->tree.row, (size_t)c->tree.n * page);
+    memset(at + 3 * tokens + c->tree.n * BACKEND_PAGE, 0xff,
+           (size_t)(c->now.n_tails - c->tree.n) * page);
+    n = (3 * tokens + (size_t)c->now.n_tails * BACKEND_PAGE) * sizeof(*at);
+    return cuda_ok(
+        c, cudaMemcpyAsync((int32_t *)c->step.p + first, at, n, cudaMemcpyHostToDevice, c->stream),
+        "step");
+}
+
 static bool send(struct cuda *c, const struct step *s, int stride)
 {
     const int32_t *d = c->step.p;
@@ -94,10 +130,12 @@ static bool send(struct cuda *c, const struct step *s, int stride)
         .pos = d + tokens,
         .seq = d + 2 * tokens,
         .last = d + 3 * tokens,
+        .slot = d + tokens, // of a path that does not bend they are the positions
         .out = d + 4 * tokens,
         .page = d + ARRAYS * tokens,
     };
-    return cuda_ok(c, cudaMemcpyAsync(c->step.p, c->staged, n, cudaMemcpyHostToDevice, c->stream),
+    return (!c->tree.n || send_tree(c, s)) &&
+           cuda_ok(c, cudaMemcpyAsync(c->step.p, c->staged, n, cudaMemcpyHostToDevice, c->stream),
                    "step") &&
            cuda_ok(c, cudaEventRecord(c->staged_free, c->stream), "step");
 }
@@ -105,7 +143,8 @@ static bool send(struct cuda *c, const struct step *s, int stride)
 /* The graph of a bucket, made if it is not there; NULL: such steps are not recorded. */
 static struct cuda_graph *bucket(struct cuda *c, const struct step *s)
 {
-    struct cuda_key key = {s->program, s->n, s->n_out, c->now.max_pages, c->now.n_ranges};
+    struct cuda_key key = {s->program,      s->n,          s->n_out, c->now.max_pages,
+                           c->now.n_ranges, c->now.n_tails};
     struct cuda_graph *old = c->graph;
 
     if (!s->program || s->n > CUDA_GRAPH_TOKENS)
@@ -115,7 +154,8 @@ static struct cuda_graph *bucket(struct cuda *c, const struct step *s)
         struct cuda_graph *g = &c->graph[i];
 
         if (g->key.program == key.program && g->key.n == key.n && g->key.n_out == key.n_out &&
-            g->key.stride == key.stride && g->key.n_ranges == key.n_ranges) {
+            g->key.stride == key.stride && g->key.n_ranges == key.n_ranges &&
+            g->key.n_tails == key.n_tails) {
             g->used = c->clock;
             return g;
         }
@@ -134,11 +174,9 @@ int cuda_step_begin(struct backend *b, const struct step *s, struct err *e)
     struct cuda *c = cuda_of(b);
     int stride = power(s->max_pages, 8);
 
-    if (s->tree)
-        return err_set(e, ERR_ARG, "GPU %d: token trees are not supported", c->device);
-
+    tree_plan(&c->tree, s);
     if (c->failed.code == ERR_NONE && !cuda_load_wait(c, &c->failed) &&
-        room(c, s->n, s->n_seq * stride))
+        room(c, s->n, s->n_seq * stride, c->tree.n ? power(c->tree.n, CUDA_MIN_TAILS) : 0))
         send(c, s, stride);
     if (c->failed.code != ERR_NONE) {
         *e = c->failed;

@@ -194,7 +194,7 @@ void open_run(struct run *r, int type, int n_seq, int each, int keys, int layers
     r->st.token = r->st.seq = ints(host, n);
     for (int i = 0; i < n; i++)
         host[i] = keys - each + i % each;
-    r->st.pos = r->st.last = ints(host, n);
+    r->st.pos = r->st.slot = r->st.last = ints(host, n);
     for (int i = 0; i < pages; i++)
         host[i] = i;
     for (int i = pages - 1; i > 0; i--) {

@@ -1,14 +1,18 @@
-/* cache_test.c - the append to the cache and attention over it, for each type of its values and
- * each plan of the kernels, against the CPU over a cache of the same values: the same bytes. */
+/* cache_test.c - the append to the cache, attention over it, tail pages of trees and what copies
+ * and moves in it, for each type of its values and each plan of the kernels, against the CPU over a
+ * cache of the same values: the same bytes. */
 #include "cuda.h"
 #include "gpu_test.h"
 #include "quant.h"
+#include "tree.h"
 
 enum { LAYERS = 2, MOST_TOKENS = 64, MOST_SEQS = 4 };
 
-/* Tokens at positions first .. first + n - 1 of a sequence; with `last` they all see it. */
+/* Tokens at positions first .. first + n - 1 of a sequence; with `last` they all see it; with
+ * `back` they are a tree behind `first` positions, a node's parent being one of so many before it.
+ */
 struct seq {
-    int first, n, last;
+    int first, n, last, back;
 };
 
 struct shape {
@@ -24,7 +28,9 @@ struct both {
     struct attn_shape a;
     struct kv_pages kv;
     float *qkv, *y, *inv_freq, *weights;
-    int32_t *pos, *seq, *last, *page;
+    int32_t *pos, *seq, *last, *page, *slot, *row;
+    uint64_t *bits;
+    struct tree tree;
     size_t n_qkv, n_y, n_kv;
     struct cuda_step st;
     struct cuda_attn ca;
@@ -94,6 +100,15 @@ static uint8_t *rounded(struct both *t, int type)
     return p;
 }
 
+/* Node i, token n, of a tree: its bits, and its position. */
+static int node(struct ops *o, struct both *t, int n, int i, const struct seq *q)
+{
+    int parent = i - ops_pick(o, 1, q->back);
+
+    t->bits[n] = (parent < 0 ? 0 : t->bits[n - i + parent]) | (uint64_t)1 << i;
+    return q->first - 1 + __builtin_popcountll(t->bits[n]);
+}
+
 static void open_step(struct ops *o, struct both *t, const struct shape *h, const struct seq *q)
 {
     int n = 0, n_seq = 0, pages = 1, total, most = 0;
@@ -101,14 +116,18 @@ static void open_step(struct ops *o, struct both *t, const struct shape *h, cons
     t->pos = mem_new(MOST_TOKENS * 4);
     t->seq = mem_new(MOST_TOKENS * 4);
     t->last = mem_new(MOST_TOKENS * 4);
+    t->slot = mem_new(MOST_TOKENS * 4);
+    t->bits = mem_zero(MOST_TOKENS, sizeof(*t->bits));
     for (; n_seq < MOST_SEQS && q[n_seq].n; n_seq++)
         for (int i = 0; i < q[n_seq].n; i++, n++) {
-            t->pos[n] = q[n_seq].first + i;
+            t->slot[n] = q[n_seq].first + i;
+            t->pos[n] = q[n_seq].back ? node(o, t, n, i, &q[n_seq]) : t->slot[n];
             t->seq[n] = n_seq;
             t->last[n] = q[n_seq].last ? q[n_seq].last : t->pos[n];
             most = t->last[n] > most ? t->last[n] : most;
+            pages = most / BACKEND_PAGE < pages ? pages : most / BACKEND_PAGE + 1;
+            pages = t->slot[n] / BACKEND_PAGE < pages ? pages : t->slot[n] / BACKEND_PAGE + 1;
         }
-    pages = most / BACKEND_PAGE + 1;
     total = n_seq * pages + 3;
     t->page = mem_new((size_t)(n_seq * pages) * 4);
     for (int i = 0; i < n_seq * pages; i++) // 7 and the number have no divisor in common, or few
@@ -120,7 +139,9 @@ static void open_step(struct ops *o, struct both *t, const struct shape *h, cons
                          .pos = t->pos,
                          .seq = t->seq,
                          .page = t->page,
-                         .last = t->last};
+                         .last = t->last,
+                         .slot = t->slot,
+                         .tree = t->bits};
     t->kv = (struct kv_pages){NULL, LAYERS, total, h->kv_heads, h->head_dim, KV_F32};
     t->n_kv = (size_t)LAYERS * (size_t)total * (size_t)h->kv_heads * 2 * BACKEND_PAGE *
               (size_t)h->head_dim;
@@ -131,6 +152,7 @@ static void open_step(struct ops *o, struct both *t, const struct shape *h, cons
                                .n_ranges = most / CUDA_RANGE + 1 + h->ranges,
                                .token = gpu_put(t->seq, (size_t)n * 4),
                                .pos = gpu_put(t->pos, (size_t)n * 4),
+                               .slot = gpu_put(t->slot, (size_t)n * 4),
                                .seq = gpu_put(t->seq, (size_t)n * 4),
                                .page = gpu_put(t->page, (size_t)(n_seq * pages) * 4),
                                .last = gpu_put(t->last, (size_t)n * 4)};
@@ -142,7 +164,8 @@ static void spoil(struct both *t)
     size_t dim = (size_t)t->kv.head_dim, head = 2 * BACKEND_PAGE * dim;
 
     for (int i = 0; i < t->s.n; i++) // the last token of a sequence sees most
-        for (int at = t->last[i] + 1; i + 1 == t->s.n || t->seq[i + 1] != t->seq[i]; at++) {
+        for (int at = (t->last[i] > t->slot[i] ? t->last[i] : t->slot[i]) + 1;
+             i + 1 == t->s.n || t->seq[i + 1] != t->seq[i]; at++) {
             if (at >= t->s.max_pages * BACKEND_PAGE)
                 break;
             for (int h = 0; h < t->kv.n_kv_heads; h++) {
@@ -156,6 +179,25 @@ static void spoil(struct both *t)
                     key[d * BACKEND_PAGE + slot] = key[(BACKEND_PAGE + slot) * dim + d] = NAN;
             }
         }
+}
+
+/* The paths' pages, and two that there are not, with room for the layer's. */
+static void open_tails(struct both *t)
+{
+    int n;
+
+    tree_plan(&t->tree, &t->s);
+    n = t->tree.n + 2;
+    if (!t->tree.n)
+        return;
+    t->row = mem_new((size_t)n * BACKEND_PAGE * 4);
+    memset(t->row, 0xff, (size_t)n * BACKEND_PAGE * 4);
+    memcpy(t->row, t->tree.row, (size_t)t->tree.n * BACKEND_PAGE * 4);
+    t->st.row = gpu_put(t->row, (size_t)n * BACKEND_PAGE * 4);
+    t->st.bend = gpu_put(t->tree.bend, (size_t)t->s.n * 4);
+    t->st.tail = gpu_put(t->tree.tail, (size_t)t->s.n * 4);
+    t->st.n_tails = n;
+    t->st.tails = gpu_alloc(cuda_tails_bytes(t->kv.n_kv_heads, t->kv.head_dim, t->ckv.type, n));
 }
 
 static void open_both(struct ops *o, struct both *t, const struct shape *h, const struct seq *q,
@@ -200,21 +242,25 @@ static void open_both(struct ops *o, struct both *t, const struct shape *h, cons
                               t->kv.n_pages,
                               h->kv_heads,
                               h->head_dim};
+    open_tails(t);
     t->part_d = gpu_alloc(cuda_attn_bytes(&t->ca, t->s.n, t->st.n_ranges));
     free(packed);
 }
 
 static void close_both(struct both *t)
 {
-    const void *d[] = {t->qkv_d,    t->y_d,    t->weights_d, t->inv_freq_d, t->part_d, t->ckv.data,
-                       t->st.token, t->st.pos, t->st.seq,    t->st.page,    t->st.last};
-    void *p[] = {t->qkv, t->y,    t->weights, t->inv_freq, t->pos,
-                 t->seq, t->last, t->page,    t->kv.data_d};
+    const void *d[] = {t->qkv_d,  t->y_d,      t->weights_d, t->inv_freq_d,
+                       t->part_d, t->ckv.data, t->st.token,  t->st.pos,
+                       t->st.seq, t->st.page,  t->st.last,   t->st.slot,
+                       t->st.row, t->st.bend,  t->st.tail,   t->st.tails};
+    void *p[] = {t->qkv,  t->y,    t->weights,   t->inv_freq, t->pos, t->seq,
+                 t->last, t->page, t->kv.data_d, t->slot,     t->row, t->bits};
 
     for (size_t i = 0; i < sizeof(d) / sizeof(*d); i++)
         gpu_free(d[i]);
     for (size_t i = 0; i < sizeof(p) / sizeof(*p); i++)
         free(p[i]);
+    tree_free(&t->tree);
 }
 
 static void check_floats(const void *d, const float *want, size_t n)
@@ -239,6 +285,25 @@ static void check_cache(struct both *t, int type)
     free(p);
 }
 
+/* Rows of a page to places before them, one of which is the next one's. */
+static void check_moves(struct both *t, struct backend *b, int type)
+{
+    struct kv_place dst[4], src[4];
+    int32_t to[4], from[4];
+
+    for (int i = 0; i < 4; i++) {
+        dst[i] = (struct kv_place){i / 3, 20 + i};
+        src[i] = (struct kv_place){1, 21 + 2 * i};
+        to[i] = dst[i].page * CUDA_PAGE + dst[i].at;
+        from[i] = src[i].page * CUDA_PAGE + src[i].at;
+    }
+    dst[0] = (struct kv_place){1, 23}; // what the second one takes
+    to[0] = CUDA_PAGE + 23;
+    cuda_move(&t->ckv, to, from, 4, NULL);
+    b->ops->move(b, &t->kv, dst, src, 4);
+    check_cache(t, type);
+}
+
 static void test(struct ops *o, const char *name, const struct shape *h, const struct seq *q)
 {
     struct backend *b = o->b[0];
@@ -249,6 +314,7 @@ static void test(struct ops *o, const char *name, const struct shape *h, const s
 
         open_both(o, &t, h, q, type);
         cuda_rope_kv(t.qkv_d, &t.ca, &t.ckv, 1, &t.st, NULL);
+        cuda_tails(&t.ckv, 1, &t.st, NULL);
         cuda_attn(t.y_d, t.qkv_d, &t.ca, &t.ckv, 1, &t.st, false, t.part_d, NULL);
         ops_begin(b, &t.s);
         b->ops->rope_kv(b, t.qkv, &t.a, &t.kv, 1, &t.s);
@@ -261,6 +327,7 @@ static void test(struct ops *o, const char *name, const struct shape *h, const s
         cuda_copy_page(&t.ckv, 1, 0, NULL);
         b->ops->copy(b, &t.kv, 1, 0);
         check_cache(&t, type);
+        check_moves(&t, b, type);
         close_both(&t);
     }
 }
@@ -306,47 +373,57 @@ int main(void)
     o.n = 1;
     // heads, KV heads, head_dim, rope_dims, apart, window, softcap, norms, ranges
     test(&o, "few tokens: a query a block", &(struct shape){8, 2, 128, 128, 1, 0, 0, 0, 1},
-         (struct seq[]){{700, 1, 0}, {5, 1, 0}, {63, 1, 0}, {0}});
+         (struct seq[]){{700, 1, 0, 0}, {5, 1, 0, 0}, {63, 1, 0, 0}, {0}});
     test(&o, "four heads a block", &(struct shape){8, 2, 128, 128, 1, 0, 0, 0, 60},
-         (struct seq[]){{700, 1, 0}, {63, 1, 0}, {64, 1, 0}, {0}});
+         (struct seq[]){{700, 1, 0, 0}, {63, 1, 0, 0}, {64, 1, 0, 0}, {0}});
     test(&o, "three heads, a soft cap", &(struct shape){6, 2, 128, 64, 0, 0, 20, 0, 100},
-         (struct seq[]){{575, 1, 0}, {511, 1, 0}, {0}});
+         (struct seq[]){{575, 1, 0, 0}, {511, 1, 0, 0}, {0}});
     test(&o, "eight heads, a window", &(struct shape){16, 2, 128, 128, 1, 300, 0, 0, 50},
-         (struct seq[]){{700, 1, 0}, {515, 1, 0}, {20, 1, 0}, {0}});
+         (struct seq[]){{700, 1, 0, 0}, {515, 1, 0, 0}, {20, 1, 0, 0}, {0}});
     test(&o, "a head a block", &(struct shape){4, 4, 128, 128, 1, 0, 0, 1, 150},
-         (struct seq[]){{530, 1, 0}, {515, 1, 0}, {0}});
+         (struct seq[]){{530, 1, 0, 0}, {515, 1, 0, 0}, {0}});
     test(&o, "64: few", &(struct shape){4, 2, 64, 64, 1, 0, 0, 0, 0},
-         (struct seq[]){{530, 1, 0}, {0}});
+         (struct seq[]){{530, 1, 0, 0}, {0}});
     test(&o, "64: four heads", &(struct shape){8, 2, 64, 64, 1, 0, 0, 0, 80},
-         (struct seq[]){{530, 1, 0}, {63, 1, 0}, {0}});
+         (struct seq[]){{530, 1, 0, 0}, {63, 1, 0, 0}, {0}});
     test(&o, "64: seven heads, a window", &(struct shape){14, 2, 64, 64, 1, 70, 0, 0, 50},
-         (struct seq[]){{600, 1, 0}, {515, 1, 0}, {0}});
+         (struct seq[]){{600, 1, 0, 0}, {515, 1, 0, 0}, {0}});
     test(&o, "64: a head", &(struct shape){4, 4, 64, 64, 1, 0, 0, 0, 200},
-         (struct seq[]){{515, 1, 0}, {7, 1, 0}, {0}});
+         (struct seq[]){{515, 1, 0, 0}, {7, 1, 0, 0}, {0}});
     test(&o, "80 dimensions", &(struct shape){10, 2, 80, 40, 0, 0, 0, 1, 0},
-         (struct seq[]){{516, 1, 0}, {9, 3, 0}, {0}});
+         (struct seq[]){{516, 1, 0, 0}, {9, 3, 0, 0}, {0}});
     test(&o, "13 dimensions", &(struct shape){3, 1, 13, 12, 0, 0, 0, 0, 0},
-         (struct seq[]){{516, 1, 0}, {9, 9, 0}, {0}});
+         (struct seq[]){{516, 1, 0, 0}, {9, 9, 0, 0}, {0}});
     test(&o, "a prompt among single tokens", &(struct shape){8, 2, 128, 128, 1, 0, 0, 0, 0},
-         (struct seq[]){{70, 1, 0}, {500, 20, 0}, {13, 1, 0}, {0}});
+         (struct seq[]){{70, 1, 0, 0}, {500, 20, 0, 0}, {13, 1, 0, 0}, {0}});
     test(&o, "prompts, all of it seen", &(struct shape){6, 2, 64, 32, 1, 0, 30, 0, 0},
-         (struct seq[]){{0, 21, 20}, {0, 15, 14}, {500, 24, 523}, {0}});
+         (struct seq[]){{0, 21, 20, 0}, {0, 15, 14, 0}, {500, 24, 523, 0}, {0}});
     test(&o, "a prompt of 256 dimensions", &(struct shape){9, 1, 256, 256, 1, 40, 0, 0, 0},
-         (struct seq[]){{505, 12, 0}, {600, 1, 0}, {0}});
+         (struct seq[]){{505, 12, 0, 0}, {600, 1, 0, 0}, {0}});
     test(&o, "a prompt of 20 dimensions", &(struct shape){2, 1, 20, 20, 1, 0, 0, 1, 0},
-         (struct seq[]){{60, 40, 0}, {0}});
+         (struct seq[]){{60, 40, 0, 0}, {0}});
     test(&o, "single tokens without room for parts",
          &(struct shape){64, 16, 128, 128, 1, 0, 0, 0, 1400},
-         (struct seq[]){{530, 1, 0}, {5, 1, 0}, {513, 1, 0}, {0}});
+         (struct seq[]){{530, 1, 0, 0}, {5, 1, 0, 0}, {513, 1, 0, 0}, {0}});
     test(&o, "a prompt without room for parts", &(struct shape){8, 2, 64, 64, 1, 0, 0, 0, 3300},
-         (struct seq[]){{500, 20, 0}, {0}});
+         (struct seq[]){{500, 20, 0, 0}, {0}});
     test_fast(&o, "fast: a prompt among single tokens",
               &(struct shape){8, 2, 128, 128, 1, 0, 0, 0, 0},
-              (struct seq[]){{70, 1, 0}, {500, 20, 0}, {13, 1, 0}, {0}});
+              (struct seq[]){{70, 1, 0, 0}, {500, 20, 0, 0}, {13, 1, 0, 0}, {0}});
     test_fast(&o, "fast: prompts, all of it seen", &(struct shape){6, 2, 64, 32, 1, 0, 30, 0, 0},
-              (struct seq[]){{0, 21, 20}, {0, 15, 14}, {500, 24, 523}, {0}});
+              (struct seq[]){{0, 21, 20, 0}, {0, 15, 14, 0}, {500, 24, 523, 0}, {0}});
     test_fast(&o, "fast: a window", &(struct shape){3, 1, 64, 64, 1, 70, 0, 0, 0},
-              (struct seq[]){{90, 40, 0}, {0, 9, 0}, {0}});
+              (struct seq[]){{90, 40, 0, 0}, {0, 9, 0, 0}, {0}});
+    test(&o, "a tree of few nodes, and a token", &(struct shape){8, 2, 128, 128, 1, 0, 0, 0, 1},
+         (struct seq[]){{572, 7, 0, 3}, {63, 1, 0, 0}, {60, 7, 0, 2}, {0}});
+    test(&o, "a tree over the end of a range", &(struct shape){8, 2, 64, 64, 1, 0, 20, 0, 0},
+         (struct seq[]){{508, 24, 0, 3}, {0, 9, 0, 2}, {60, 12, 0, 0}, {0}});
+    test(&o, "a tree of 64 nodes, a window", &(struct shape){4, 2, 80, 40, 0, 70, 0, 1, 0},
+         (struct seq[]){{446, 64, 0, 4}, {0}});
+    test(&o, "a tree of 13 dimensions", &(struct shape){3, 1, 13, 12, 0, 0, 0, 0, 0},
+         (struct seq[]){{62, 10, 0, 2}, {0}});
+    test(&o, "trees without room for parts", &(struct shape){8, 2, 64, 64, 1, 0, 0, 0, 3300},
+         (struct seq[]){{505, 20, 0, 2}, {509, 5, 0, 2}, {0}});
     backend_close(o.b[0]);
     return test_end();
 }

@@ -33,15 +33,17 @@ if [ -e "$asan" ]; then
 	work "fused" "LLM_TEST_DEVICE=$so" "$ops/fused_test"
 	work "pick" "LLM_TEST_DEVICE=$so" "$ops/pick_test"
 	work "fast" "EMU_CUBLASLT=$blas LLM_TEST_DEVICE=$so" "$ops/fast_test"
+	work "tree" "LLM_TEST_DEVICE=$so" "$ops/tree_test"
+	work "trees of a model" "LLM_TEST_DEVICE=$so" "$build/tests/unit/tree_test"
 	work "words" "EMU_CLOSED=1" "$build/emu/plain/words_test"
 	work "cache" "EMU_SEED=5" "$build/emu/plain/cache_test"
 	work "half" "EMU_SEED=6" "$build/emu/plain/half_test"
 	for s in 1 2 3 4; do
-		for t in ops linear attn fused pick; do
+		for t in ops linear attn tree fused pick; do
 			work "$t, order $s" "EMU_SEED=$s LLM_TEST_DEVICE=$so LLM_TEST_PART=$s/16" "$ops/${t}_test"
 		done
 	done
-	for t in ops linear attn fused pick; do
+	for t in ops linear attn tree fused pick; do
 		work "$t, late" "EMU_DEFER=1 EMU_CLOSED=1 LLM_TEST_DEVICE=$so LLM_TEST_PART=3/16" "$ops/${t}_test"
 	done
 	lib=$(ldd "$asan" | awk '/libasan/ {print $3}')
@@ -50,6 +52,7 @@ if [ -e "$asan" ]; then
 	work "ops, sanitizers" "$san" "$ops/ops_test"
 	work "linear, sanitizers" "$san LLM_TEST_PART=5/14" "$ops/linear_test"
 	work "attn, sanitizers" "$san LLM_TEST_PART=6/16" "$ops/attn_test"
+	work "tree, sanitizers" "$san LLM_TEST_PART=1/6" "$ops/tree_test"
 	work "fused, sanitizers" "$san LLM_TEST_PART=0/2" "$ops/fused_test"
 	work "fast, sanitizers" "EMU_CUBLASLT=$blas $san LLM_TEST_PART=1/4" "$ops/fast_test"
 	work "pick, sanitizers" "$san LLM_TEST_PART=1/4" "$ops/pick_test"
@@ -60,11 +63,12 @@ if [ -e "$asan" ]; then
 	work "ops, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race" "$ops/ops_test"
 	work "linear, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=2/10" "$ops/linear_test"
 	work "attn, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=9/16" "$ops/attn_test"
+	work "tree, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=4/6" "$ops/tree_test"
 	work "fused, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=1/2" "$ops/fused_test"
 	work "fast, races" "EMU_CUBLASLT=$blas EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=2/4" "$ops/fast_test"
 	work "pick, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=2/8" "$ops/pick_test"
 else # a build with sanitizers, all of it
-	for t in ops linear attn fused pick; do
+	for t in ops linear attn tree fused pick; do
 		work "$t" "LLM_TEST_DEVICE=$so LLM_TEST_PART=1/20" "$ops/${t}_test"
 	done
 	work "words" "" "$build/emu/plain/words_test"

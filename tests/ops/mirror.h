@@ -434,6 +434,17 @@ static inline void mirror_copy(struct backend *b, const struct kv_pages *kv, int
     mirror_down(m, kv->data_d, d.data_d, all);
 }
 
+static inline void mirror_places(struct backend *b, const struct kv_pages *kv,
+                                 const struct kv_place *dst, const struct kv_place *src, int n)
+{
+    struct mirror *m = (struct mirror *)b;
+    size_t all;
+    struct kv_pages d = mirror_kv_up(m, kv, &all);
+
+    m->in->ops->move(m->in, &d, dst, src, n);
+    mirror_down(m, kv->data_d, d.data_d, all);
+}
+
 static inline struct backend *mirror_host(const struct backend *b)
 {
     return ((const struct mirror *)b)->host;
@@ -489,6 +500,7 @@ static const struct backend_ops mirror_ops = {
     .weight = mirror_weight,
     .sync = mirror_sync,
     .copy = mirror_copy,
+    .move = mirror_places,
     .step_begin = mirror_step_begin,
     .step_end = mirror_step_end,
     .embed = mirror_embed,

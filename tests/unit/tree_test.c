@@ -183,7 +183,8 @@ static void check_model(struct backend *b, enum kv_type type, int base)
     feed(&l, &s, prompt, base);
     feed(&l, &other, prompt, 3);
     check_tree(&l, &s, &other, 5, 2, 5);
-    check_tree(&l, &s, &other, NODES, 3, NODES);
+    if (type == KV_F32)
+        check_tree(&l, &s, &other, NODES, 3, NODES);
     check_tree(&l, &s, &other, 12, 4, 7);
 
     kv_fork(&l.kv, &plain, &s); // a tree of which nothing is kept
