@@ -44,6 +44,8 @@ timeout 200 "$build/gpu/cache_test" >"$out" 2>&1
 count cache $?
 timeout 200 "$build/gpu/half_test" >"$out" 2>&1
 count half $?
+timeout 200 "$build/gpu/many_test" >"$out" 2>&1
+count many $?
 LLM_TEST_DEVICE=$PWD/$build/llm-cuda.so
 export LLM_TEST_DEVICE
 for t in ops linear attn tree fused pick fast; do
@@ -57,6 +59,7 @@ if [ -n "$sanitizer" ]; then
 		checked $tool words 0/1
 		checked $tool ops 0/1
 		checked $tool linear 0/6
+		checked $tool many 2/13
 		checked $tool attn 1/8
 		checked $tool fused 0/2
 		checked $tool pick 0/4

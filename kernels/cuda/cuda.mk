@@ -62,9 +62,9 @@ $B/llm-cuda.so: $(CUDA_OBJ) $(CUDA_PIC) kernels/cuda/llm-cuda.map
 $B/gpu/words_test: $B/tests/emu/words_test.o $B/tests/emu/words.o $B/ops.a
 	$Qmkdir -p $(@D)
 	$(call say,LD)$(CC) -o $@ $^ $(CUDA_LIBS) -lm
-$B/gpu/cache_test $B/gpu/half_test: $B/gpu/%: $B/tests/emu/%.o $B/gpu/kernels.a $B/ops.a
+$B/gpu/cache_test $B/gpu/half_test $B/gpu/many_test: $B/gpu/%: $B/tests/emu/%.o $B/gpu/kernels.a $B/ops.a
 	$(call say,LD)$(CC) -o $@ $^ $(CUDA_LIBS) -lm
-GPU_TESTS = $B/gpu/words_test $B/gpu/cache_test $B/gpu/half_test $(patsubst tests/ops/%.c,$B/gpu/%,$(wildcard tests/ops/*_test.c))
+GPU_TESTS = $B/gpu/words_test $B/gpu/cache_test $B/gpu/half_test $B/gpu/many_test $(patsubst tests/ops/%.c,$B/gpu/%,$(wildcard tests/ops/*_test.c))
 $B/gpu/%_test: $B/tests/ops/%_test.o $B/ops.a
 	$Qmkdir -p $(@D)
 	$(call say,LD)$(CC) -o $@ $^ -ldl -lm -lpthread

@@ -197,6 +197,16 @@ void cuda_linear_few_k(float *y, int ldy, bool add, const struct cuda_matrix *m,
                        const struct cuda_tail *tail, int sms, cudaStream_t s);
 void cuda_linear_many(float *y, int ldy, bool add, const struct cuda_matrix *m,
                       const struct cuda_act *a, int sms, cudaStream_t s);
+/* The same, for a GPU of so many multiprocessors and so much shared memory a block (0: this one's),
+ * by one of the cuts of many.cuh, or the cheapest (-1); which it was. many_k: blocks of 256. */
+enum { MANY_CUTS = 4 };
+struct many_way {
+    int sms, shared, cut;
+};
+int cuda_linear_many_by(const struct many_way *way, float *y, int ldy, bool add,
+                        const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s);
+int cuda_linear_many_k(const struct many_way *way, float *y, int ldy, bool add,
+                       const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s);
 /* n at most 8; head and tail as above, of zeros where there is none. a: without arrays if each
  * block makes it (cuda_head). Behind gate and up m is both of them; with positions, whole heads. */
 void cuda_linear_half_few(float *y, int ldy, bool add, const struct cuda_matrix *m,

@@ -38,6 +38,7 @@ if [ -e "$asan" ]; then
 	work "words" "EMU_CLOSED=1" "$build/emu/plain/words_test"
 	work "cache" "EMU_SEED=5" "$build/emu/plain/cache_test"
 	work "half" "EMU_SEED=6" "$build/emu/plain/half_test"
+	work "many" "EMU_SEED=7" "$build/emu/plain/many_test"
 	for s in 1 2 3 4; do
 		for t in ops linear attn tree fused pick; do
 			work "$t, order $s" "EMU_SEED=$s LLM_TEST_DEVICE=$so LLM_TEST_PART=$s/16" "$ops/${t}_test"
@@ -59,6 +60,8 @@ if [ -e "$asan" ]; then
 	work "cache, races" "EMU_RACE=1" "$build/emu/race/cache_test"
 	work "half, races" "EMU_RACE=1 LLM_TEST_PART=0/2" "$build/emu/race/half_test"
 	work "half, sanitizers" "ASAN_OPTIONS=detect_leaks=0 LLM_TEST_PART=1/2" "$build/emu/san/half_test"
+	work "many, races" "EMU_RACE=1 LLM_TEST_PART=2/4" "$build/emu/race/many_test"
+	work "many, sanitizers" "ASAN_OPTIONS=detect_leaks=0 LLM_TEST_PART=1/4" "$build/emu/san/many_test"
 	work "words, races" "EMU_RACE=1" "$build/emu/race/words_test"
 	work "ops, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race" "$ops/ops_test"
 	work "linear, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=2/10" "$ops/linear_test"

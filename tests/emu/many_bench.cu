@@ -1,0 +1,194 @@
+/* many_bench.cu - how fast products of many tokens with quantized weights are on this GPU, at the
+ * shapes of an 8B model: by the cut that is chosen and by every other. One JSON object a line.
+ * Times are medians of graphs of launches, whose weights are copies that together do not fit into
+ * the cache; operations are multiplications and additions. */
+#include "gpu.h"
+#include "matrix.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TRY(call)                                                                    \
+    do {                                                                             \
+        cudaError_t rc_ = (call);                                                    \
+        if (rc_ != cudaSuccess) {                                                    \
+            fprintf(stderr, "many_bench: %s: %s\n", #call, cudaGetErrorString(rc_)); \
+            exit(2);                                                                 \
+        }                                                                            \
+    } while (0)
+
+namespace
+{
+
+enum { RUNS = 5, MOST = 2048, WIDEST = 14336, CACHE = 150 << 20 };
+
+const struct {
+    const char *name;
+    int type;
+} types[] = {{"Q8_0", 8}, {"Q4_0", 2}, {"Q4_K", 12}, {"Q6_K", 14}};
+
+const struct {
+    const char *name;
+    int rows, cols;
+} shapes[] = {
+    {"qkv", 6144, 4096}, {"o", 4096, 4096}, {"gate_up", 28672, 4096}, {"down", 4096, WIDEST}};
+
+/* Words of noise, with some bits cleared and some set. */
+__global__ void fill_kernel(uint32_t *p, size_t n, uint32_t keep, uint32_t set)
+{
+    size_t step = (size_t)gridDim.x * blockDim.x;
+
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step) {
+        uint32_t h = (uint32_t)i * 2654435761u;
+
+        h = (h ^ h >> 15) * 2246822519u;
+        p[i] = ((h ^ h >> 13) & keep) | set;
+    }
+}
+
+void *noise(size_t bytes, uint32_t keep, uint32_t set)
+{
+    void *p;
+
+    TRY(cudaMalloc(&p, bytes + 16));
+    LAUNCH(fill_kernel, 1024u, 256u, 0, 0, static_cast<uint32_t *>(p), bytes / 4 + 4, keep, set);
+    TRY(cudaGetLastError());
+    return p;
+}
+
+int ascending(const void *a, const void *b)
+{
+    float x = *static_cast<const float *>(a), y = *static_cast<const float *>(b);
+
+    return x < y ? -1 : x > y;
+}
+
+/* The median time of one of `each` calls that are queued together, in microseconds. */
+template <class F> double timed(cudaStream_t s, int each, F call)
+{
+    cudaEvent_t from, to;
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    float ms[RUNS];
+
+    TRY(cudaEventCreate(&from));
+    TRY(cudaEventCreate(&to));
+    call(0); // the kernel is loaded, and its limits raised
+    TRY(cudaStreamSynchronize(s));
+    TRY(cudaStreamBeginCapture(s, cudaStreamCaptureModeGlobal));
+    for (int k = 0; k < each; k++)
+        call(k);
+    TRY(cudaStreamEndCapture(s, &graph));
+    TRY(cudaGraphInstantiate(&exec, graph, 0));
+    TRY(cudaGraphDestroy(graph));
+    for (int i = -1; i < RUNS; i++) {
+        TRY(cudaEventRecord(from, s));
+        TRY(cudaGraphLaunch(exec, s));
+        TRY(cudaEventRecord(to, s));
+        TRY(cudaEventSynchronize(to));
+        TRY(cudaGetLastError());
+        if (i >= 0)
+            TRY(cudaEventElapsedTime(&ms[i], from, to));
+    }
+    TRY(cudaGraphExecDestroy(exec));
+    TRY(cudaEventDestroy(from));
+    TRY(cudaEventDestroy(to));
+    qsort(ms, RUNS, sizeof(*ms), ascending);
+    return (double)ms[RUNS / 2] * 1e3 / each;
+}
+
+struct bench {
+    cudaStream_t s;
+    float *y;
+    uint8_t *low, *high, *scale, *min; // room for the copies of any matrix
+    void *q, *d, *sums;
+    int sms;
+};
+
+/* Copy i of a matrix whose panels' planes are of p's bytes. */
+struct cuda_matrix matrix_of(const struct bench *b, int type, int rows, int cols, int i)
+{
+    const struct matrix_planes p = matrix_planes(type, cols);
+    const size_t at = (size_t)i * (size_t)(rows / 16);
+    struct cuda_matrix m = {};
+
+    m.type = type;
+    m.rows = rows;
+    m.cols = cols;
+    m.low = b->low + at * p.low;
+    m.high = b->high + at * p.high;
+    m.scale = b->scale + at * p.scale;
+    m.min = b->min + at * p.min;
+    return m;
+}
+
+void product(const struct bench *b, int type, int shape, int n)
+{
+    const int rows = shapes[shape].rows, cols = shapes[shape].cols;
+    const struct matrix_planes p = matrix_planes(types[type].type, cols);
+    const double bytes = (double)(p.low + p.high + p.scale + p.min) * rows / 16;
+    const int copies = (int)(CACHE / bytes) + 2, each = n > 512 ? 2 : copies < 8 ? 8 : copies;
+    struct cuda_act a = {};
+    int chosen = -1;
+
+    a.n = a.ld = n;
+    a.cols = cols;
+    a.block = matrix_format(types[type].type).block;
+    a.q = static_cast<const int8_t *>(b->q);
+    a.d = static_cast<const float *>(b->d);
+    a.s16 = a.s32 = static_cast<const int16_t *>(b->sums);
+    for (int cut = -1; cut < MANY_CUTS; cut++) {
+        const struct many_way way = {b->sms, 0, cut};
+        int used = cut;
+
+        if (cut >= 0 && cut == chosen)
+            continue;
+        const double us = timed(b->s, each, [&](int i) {
+            struct cuda_matrix m = matrix_of(b, types[type].type, rows, cols, i % copies);
+
+            used = cuda_linear_many_by(&way, b->y, rows, false, &m, &a, b->s);
+        });
+        printf("{\"bench\":\"many\",\"type\":\"%s\",\"shape\":\"%s\",\"tokens\":%d,\"cut\":%d,"
+               "\"chosen\":%d,\"us\":%.2f,\"top_s\":%.1f,\"gb_s\":%.0f}\n",
+               types[type].name, shapes[shape].name, n, used, cut < 0, us,
+               2.0 * rows * cols * n / us / 1e6, bytes / us / 1e3);
+        fflush(stdout);
+        chosen = cut < 0 ? used : chosen;
+    }
+}
+
+} // namespace
+
+/* many_bench [TYPE...] */
+int main(int argc, char **argv)
+{
+    const int counts[] = {16, 32, 64, 128, 512, 2048};
+    const size_t weights = (size_t)2 * 28672 * 4096 + CACHE + ((size_t)64 << 20);
+    const size_t values = (size_t)MOST * WIDEST;
+    struct cudaDeviceProp p;
+    struct bench b = {};
+
+    TRY(cudaGetDeviceProperties(&p, 0));
+    b.sms = p.multiProcessorCount;
+    TRY(cudaStreamCreate(&b.s));
+    b.y = static_cast<float *>(noise((size_t)MOST * 28672 * 4, 0, 0));
+    b.low = static_cast<uint8_t *>(noise(weights, ~0u, 0));
+    b.high = b.low + 4096;
+    b.scale = static_cast<uint8_t *>(noise(weights / 4, 0x83ff83ffu, 0x20002000u));
+    b.min = static_cast<uint8_t *>(noise(weights / 4, 0x3f3f3f3fu, 0));
+    b.q = noise(values, ~0u, 0);
+    b.d = noise(values / 8, 0x007fffffu, 0x3c000000u);
+    b.sums = noise(values / 8, 0x01ff01ffu, 0);
+    TRY(cudaDeviceSynchronize());
+    for (int t = 0; t < (int)(sizeof(types) / sizeof(types[0])); t++) {
+        bool wanted = argc == 1;
+
+        for (int i = 1; i < argc; i++)
+            wanted = wanted || !strcmp(argv[i], types[t].name);
+        for (int i = 0; wanted && i < (int)(sizeof(counts) / sizeof(counts[0])); i++)
+            for (int s = 0; s < (int)(sizeof(shapes) / sizeof(shapes[0])); s++)
+                product(&b, t, s, counts[i]);
+    }
+    return 0;
+}
