@@ -48,8 +48,8 @@ struct cuda_matrix {
  *   q      int8 (K / 64, ld, 4, 16 B): per lane % 4 the words k32 0: k16 0, 1; k32 1: k16 0, 1
  *   d      (K / block, ld)
  *   s16    sums of 16 values of q (K / 256, ld, 16);  s32 of 32 (K / 256, ld, 8)
- *   h      F16 or BF16, up to eight tokens (K / 32, ld, 4, 16 B): per lane % 4 the words k16 0: k8 0,
- *          1; k16 1: k8 0, 1; more (K / 8, ld, 16 B): eight values
+ *   h      F16 or BF16, up to eight tokens (K / 32, ld, 4, 16 B): per lane % 4 the words k16 0: k8
+ *          0, 1; k16 1: k8 0, 1; more (K / 8, ld, 16 B): eight values
  *   scale  (ld) power of two that h was divided by
  * Columns from n to ld may be read and mean nothing. */
 struct cuda_act {
