@@ -1,9 +1,10 @@
 #!/bin/sh
 # gpu-bench.sh BUILD RESULTS [MODELS [TYPES]] - how fast a GPU is: the rates of its memory, kernels by
 # themselves, and the transformer with random weights of real shapes, beside the rate at which memory
-# was read in the same run, and beside PyTorch where it can be imported. Lines of JSON go to RESULTS/DATE-GPU.jsonl, with the date, the GPU, the
-# driver and the commit in front; a table of them to standard output and, as .txt, beside them. Each
-# part has its time, some eight minutes in all; one that fails says so and leaves the others alone.
+# was read in the same run, and beside PyTorch where it can be imported. Lines of JSON go to
+# RESULTS/DATE-GPU.jsonl, with the date, the GPU, the driver and the commit in front; a table of them
+# to standard output and, as .txt, beside them. Each part has its time, some eight minutes in all; one
+# that fails says so and leaves the others alone.
 set -eu
 cd "$(dirname "$0")/.."
 build=$1

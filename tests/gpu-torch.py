@@ -102,21 +102,17 @@ def main():
             torch.cuda.synchronize()
             times.append((time.perf_counter() - start) / STEPS)
     us = statistics.median(times[1:]) * 1e6
-    print(
-        json.dumps(
-            {
-                "bench": "torch",
-                "model": name,
-                "type": "BF16",
-                "version": torch.__version__,
-                "batch": 1,
-                "ctx": CONTEXT,
-                "us": round(us, 1),
-                "tok_s": round(1e6 / us, 1),
-            }
-        ),
-        flush=True,
-    )
+    line = {
+        "bench": "torch",
+        "model": name,
+        "type": "BF16",
+        "version": torch.__version__,
+        "batch": 1,
+        "ctx": CONTEXT,
+        "us": round(us, 1),
+        "tok_s": round(1e6 / us, 1),
+    }
+    print(json.dumps(line, separators=(",", ":")), flush=True)
 
 
 main()
