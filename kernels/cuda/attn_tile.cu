@@ -2,12 +2,12 @@
  *
  * A block of 128 threads takes the heads of a KV head (up to 8) for 64 / heads tokens, and walks
  * the pages that any of them sees, one sequence after the other, range by range; nodes of trees
- * take tail pages of their own one after the other. Queries, keys,
- * values and exponentials are f32 in shared memory (112 KiB at a head_dim of 128: two blocks on a
- * multiprocessor). A thread has 8 queries, and of them 4 scores of a page at a time and all the
- * while 4 * NV outputs: 12 loads of 16 bytes for 128 multiply-adds of scores, 8 + 4 NV for
- * 128 NV of outputs. Half a warp has 8 whole rows of scores, so what becomes of them takes no
- * barrier; pages' keys and values are read a step ahead into registers. */
+ * take tail pages of their own one after the other. Queries, keys, values and exponentials are f32
+ * in shared memory (112 KiB at a head_dim of 128: two blocks on a multiprocessor, with 1 KiB to
+ * spare). A thread has 8 queries, and of them 4 scores of a page at a time and all the while 4 * NV
+ * outputs: 12 loads of 16 bytes for 128 multiply-adds of scores, 8 + 4 NV for 128 NV of outputs.
+ * Half a warp has 8 whole rows of scores, so what becomes of them takes no barrier; pages' keys and
+ * values are read a step ahead into registers. */
 #include "attn_run.cuh"
 
 namespace
@@ -23,7 +23,6 @@ template <int NV_, int ROWS_, int DIM_> struct tile_plan {
 
 struct tile_shared : tile_tokens {
     float *q, *key, *value, *p;
-    const int *bend, *tail; // (tokens), with trees only
 };
 
 /* What a thread keeps of its rows. */
@@ -346,17 +345,20 @@ template <class P> __device__ inline void tile_reset(tile_rows<P> *r)
     }
 }
 
-/* Where token t has page k: a tail page, -1: among its sequence's, -2: it does not see it. */
-__device__ inline int tile_source(const tile_shared &sh, int t, int k)
+/* Where token t has page k: a tail page, -1: among its sequence's, -2: it does not see it. What is
+ * known of trees stays in device memory: 256 bytes more of shared memory, and a multiprocessor has
+ * room for one block instead of two. */
+__device__ inline int tile_source(const attn_args &a, const tile_shared &sh, const tile_job &j,
+                                  int t, int k)
 {
     if (k < sh.first[t] / CUDA_PAGE || k > sh.last[t] / CUDA_PAGE)
         return -2;
-    return k < sh.bend[t] ? -1 : sh.tail[t] + k;
+    return k < a.st.bend[j.t0 + t] ? -1 : a.st.tail[j.t0 + t] + k;
 }
 
 /* The next tokens, or those of the next page; false behind page `end`. */
-__device__ inline bool tile_step(const attn_args &a, const tile_shared &sh, const tile_run &run,
-                                 int end, tile_pass *p)
+__device__ inline bool tile_step(const attn_args &a, const tile_shared &sh, const tile_job &j,
+                                 const tile_run &run, int end, tile_pass *p)
 {
     do {
         p->from = p->to == run.to ? run.from : p->to;
@@ -365,8 +367,9 @@ __device__ inline bool tile_step(const attn_args &a, const tile_shared &sh, cons
             return false;
         p->to = run.to;
         if (a.st.bend) {
-            p->tail = tile_source(sh, p->from, p->k);
-            for (p->to = p->from + 1; p->to < run.to && tile_source(sh, p->to, p->k) == p->tail;)
+            p->tail = tile_source(a, sh, j, p->from, p->k);
+            for (p->to = p->from + 1;
+                 p->to < run.to && tile_source(a, sh, j, p->to, p->k) == p->tail;)
                 p->to++;
         }
     } while (p->tail == -2);
@@ -385,7 +388,7 @@ __device__ inline void tile_walk(const attn_args &a, const tile_shared &sh, cons
     tile_rows<P> r;
     tile_page<T, P> v;
     float s[P::ROWS][4];
-    bool more = tile_step(a, sh, run, end, &p);
+    bool more = tile_step(a, sh, j, run, end, &p);
     auto where = [&] {
         return attn_page<T>(a, p.tail < 0 ? a.kv : a.st.tails, p.tail < 0 ? run.table[p.k] : p.tail,
                             j.kv_head, dim);
@@ -413,7 +416,7 @@ __device__ inline void tile_walk(const attn_args &a, const tile_shared &sh, cons
             tile_softmax<P, true>(&r, s, sh, j, now, a);
         tile_copy<T, P>(sh.value, &v, at + values, dim);
         __syncthreads(); // values are there, and keys are not needed any more
-        more = tile_step(a, sh, run, end, &p);
+        more = tile_step(a, sh, j, run, end, &p);
         if (more) {
             at = where();
             tile_early<T, P>(&v, at, dim);
@@ -437,14 +440,12 @@ __global__ void __launch_bounds__(P::THREADS, P::NV == 4 ? 1 : 2) attn_tile_kern
     SHARED(int, seq, [TILE_QUERIES]);
     SHARED(int, first, [TILE_QUERIES]);
     SHARED(int, last, [TILE_QUERIES]);
-    SHARED(int, bend, [TILE_QUERIES]);
-    SHARED(int, tail, [TILE_QUERIES]);
     int tid = (int)threadIdx.x;
     SHARED(tile_job, job, [1]);
     const tile_job &j = job[0];
     int dim = tile_dim<P>(a), stride = (dim + 31) / 32 * 32;
     float *key = q + TILE_QUERIES * stride, *value = key + CUDA_PAGE * dim;
-    tile_shared sh = {{seq, first, last}, q, key, value, value + CUDA_PAGE * dim, bend, tail};
+    tile_shared sh = {{seq, first, last}, q, key, value, value + CUDA_PAGE * dim};
     tile_run run;
 
     previous_done();
@@ -452,10 +453,6 @@ __global__ void __launch_bounds__(P::THREADS, P::NV == 4 ? 1 : 2) attn_tile_kern
         tile_begin(a, job, stride);
     __syncthreads();
     tile_tokens_of(a, j, seq, first, last);
-    if (a.st.bend && tid < j.n) {
-        bend[tid] = a.st.bend[j.t0 + tid];
-        tail[tid] = a.st.tail[j.t0 + tid];
-    }
     for (int i = tid; i < TILE_QUERIES * stride; i += P::THREADS) {
         int row = i / stride, d = i % stride, token = row >> j.shift, head = row & (j.width - 1);
         size_t at = (size_t)(j.t0 + token) * (size_t)(a.n_heads + 2 * a.n_kv_heads) +
