@@ -1,4 +1,5 @@
-/* blas.c - products of prompts by cuBLAS (--fast): sooner, and not the same bytes for any batch.
+/* blas.c - products of prompts by cuBLAS (--fast): sooner, and not the same bytes for any batch. Of
+ * half floats on Hopper there are none: half_wide.cu does them.
  *
  * cuBLASLt is opened at run time, and only when it is asked for. A matrix is written out as rows of
  * BF16, so many at a time as a scratch of fixed size holds, and multiplied; a bias, and what is

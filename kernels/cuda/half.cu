@@ -365,6 +365,13 @@ static struct half_plan plan_of(const struct cuda_matrix *m, int n, int sms)
     return n > 32 && cuda_half_wide_plan(&p, m, n, sms) ? p : cuda_half_plan(m, n, sms);
 }
 
+bool cuda_linear_is_wide(const struct cuda_matrix *m, int n, int sms)
+{
+    struct half_plan p;
+
+    return cuda_half_wide_plan(&p, m, n, sms);
+}
+
 size_t cuda_linear_part_bytes(const struct cuda_matrix *m, int n, int sms)
 {
     const struct half_plan p = plan_of(m, n, sms);

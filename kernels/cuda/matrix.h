@@ -217,6 +217,8 @@ void cuda_linear_half(float *y, int ldy, bool add, const struct cuda_matrix *m,
 void cuda_linear_float(float *y, int ldy, bool add, const struct cuda_matrix *m, const float *x,
                        int n, cudaStream_t s);
 size_t cuda_linear_part_bytes(const struct cuda_matrix *m, int n, int sms);
+/* Is this product, with half floats, one of half_wide.cu's? */
+bool cuda_linear_is_wide(const struct cuda_matrix *m, int n, int sms);
 /* embed.cu: y (n, cols) = scale * rows token[i] of m, plus rows pos[i] of `positions` or NULL. */
 void cuda_embed(float *y, const struct cuda_matrix *m, const struct cuda_matrix *positions,
                 float scale, const struct cuda_step *st, cudaStream_t s);

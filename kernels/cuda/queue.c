@@ -244,9 +244,18 @@ static void multiply_many(struct cuda *c, const struct cuda_op *p, const struct 
     }
 }
 
+/* With half floats, half_wide.cu is as fast as cuBLAS, which needs them laid out anew. */
 static bool by_blas(const struct cuda *c, const struct cuda_op *p)
 {
-    return c->blas && p->n > CUDA_GRAPH_TOKENS;
+    if (!c->blas || p->n <= CUDA_GRAPH_TOKENS)
+        return false;
+    for (int i = 0; i < p->w.n_parts; i++) {
+        const struct cuda_rows *r = p->w.part[i].w_d;
+
+        if (r && !(half(r->m.type) && cuda_linear_is_wide(&r->m, p->n, c->sms)))
+            return true;
+    }
+    return false;
 }
 
 /* Product p, with a norm ahead and an op behind it where these are not NULL. */
