@@ -2,6 +2,7 @@
  * model (32 heads, 8 KV heads, head_dim 128, dim 4096, ffn 14336), beside the rate at which the
  * same GPU reads and copies memory. One JSON object a line. Times are medians of launches between
  * events, over buffers that do not fit into the cache where the model's would not. */
+#include "bench.h"
 #include "cuda.h"
 #include "gpu.h"
 
@@ -9,15 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TRY(call)                                                                    \
-    do {                                                                             \
-        cudaError_t rc_ = (call);                                                    \
-        if (rc_ != cudaSuccess) {                                                    \
-            fprintf(stderr, "attn_bench: %s: %s\n", #call, cudaGetErrorString(rc_)); \
-            exit(2);                                                                 \
-        }                                                                            \
-    } while (0)
 
 namespace
 {
@@ -85,13 +77,6 @@ int32_t *ints(const int32_t *host, int n)
 
     TRY(cudaMemcpy(p, host, (size_t)n * 4, cudaMemcpyHostToDevice));
     return p;
-}
-
-int ascending(const void *a, const void *b)
-{
-    float x = *static_cast<const float *>(a), y = *static_cast<const float *>(b);
-
-    return x < y ? -1 : x > y;
 }
 
 /* The median of RUNS times, in microseconds, of one of `each` calls queued together, as a graph

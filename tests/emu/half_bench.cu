@@ -6,21 +6,13 @@
  *
  *     half_bench [all | wide]     all: every plan for up to 64 tokens, not only those of the used
  *                                 warps; wide: half_wide.cu's alone */
+#include "bench.h"
 #include "gpu.h"
 #include "half.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TRY(call)                                                                    \
-    do {                                                                             \
-        cudaError_t rc_ = (call);                                                    \
-        if (rc_ != cudaSuccess) {                                                    \
-            fprintf(stderr, "half_bench: %s: %s\n", #call, cudaGetErrorString(rc_)); \
-            exit(2);                                                                 \
-        }                                                                            \
-    } while (0)
 
 namespace
 {
@@ -75,13 +67,6 @@ struct bench {
     uint32_t *hash;
     void *act, *part;
 };
-
-int ascending(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-
-    return (x > y) - (x < y);
-}
 
 /* Median microseconds of one of `each` calls in a graph; call i gets i and the stream. */
 template <class F> double timed(int each, F call)

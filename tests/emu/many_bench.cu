@@ -2,21 +2,13 @@
  * shapes of an 8B model: by the cut that is chosen and by every other. One JSON object a line.
  * Times are medians of graphs of launches, whose weights are copies that together do not fit into
  * the cache; operations are multiplications and additions. */
+#include "bench.h"
 #include "gpu.h"
 #include "matrix.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TRY(call)                                                                    \
-    do {                                                                             \
-        cudaError_t rc_ = (call);                                                    \
-        if (rc_ != cudaSuccess) {                                                    \
-            fprintf(stderr, "many_bench: %s: %s\n", #call, cudaGetErrorString(rc_)); \
-            exit(2);                                                                 \
-        }                                                                            \
-    } while (0)
 
 namespace
 {
@@ -55,13 +47,6 @@ void *noise(size_t bytes, uint32_t keep, uint32_t set)
     LAUNCH(fill_kernel, 1024u, 256u, 0, 0, static_cast<uint32_t *>(p), bytes / 4 + 4, keep, set);
     TRY(cudaGetLastError());
     return p;
-}
-
-int ascending(const void *a, const void *b)
-{
-    float x = *static_cast<const float *>(a), y = *static_cast<const float *>(b);
-
-    return x < y ? -1 : x > y;
 }
 
 /* The median time of one of `each` calls that are queued together, in microseconds. */

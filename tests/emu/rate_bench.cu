@@ -2,6 +2,7 @@
  * memory, and cuBLASLt's product of two large random matrices where the library is there; and what
  * a kernel that does nothing takes in a recorded step, started early or not. One JSON object a
  * line; operations are multiplications and additions, two a multiply-add. */
+#include "bench.h"
 #include "gpu.h"
 
 #if __has_include(<cublasLt.h>)
@@ -14,15 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define TRY(call)                                                                    \
-    do {                                                                             \
-        cudaError_t rc_ = (call);                                                    \
-        if (rc_ != cudaSuccess) {                                                    \
-            fprintf(stderr, "rate_bench: %s: %s\n", #call, cudaGetErrorString(rc_)); \
-            exit(2);                                                                 \
-        }                                                                            \
-    } while (0)
 
 namespace
 {
@@ -78,13 +70,6 @@ __global__ void __launch_bounds__(256, 2) nothing(int *out)
     previous_done();
     if (gridDim.y > 1)
         *out = 1;
-}
-
-int ascending(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-
-    return (x > y) - (x < y);
 }
 
 /* Median microseconds of a call. */
