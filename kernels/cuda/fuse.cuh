@@ -11,8 +11,8 @@
 // two panels of rows that belong together, gate and up, or both halves of the pairs that rotate.
 //
 // Measured on an H200 (2026-11-26), 8B shapes, one token: what it stands for takes 3 us (norm), 3.4
-// (rope_kv), 1.3 (glu), 1 to 2 (a product's own activations). It saves 5 % of a step of the 1B shape
-// in BF16 and costs as much of the 8B's; queue.c says where it is used.
+// (rope_kv), 1.3 (glu), 1 to 2 (a product's own activations). It saves 5 % of a step of the 1B
+// shape in BF16 and costs as much of the 8B's; queue.c says where it is used.
 #pragma once
 #include "act.cuh"
 #include "kv.cuh"

@@ -7,9 +7,9 @@
 // the sums of segments are added. Activations come from device memory, some steps ahead in
 // registers, or are the block's own.
 //
-// Measured on an H200 (2026-11-26), 8B shapes, eight tokens whose activations are there: qkv 14.8 us,
-// o 10.0, gate_up 55.5, down 28.8, where reading the weights at 4559 GB/s takes 11.0, 7.4, 51.5 and
-// 25.8.
+// Measured on an H200 (2026-11-26), 8B shapes, eight tokens whose activations are there: qkv 14.8
+// us, o 10.0, gate_up 55.5, down 28.8, where reading the weights at 4559 GB/s takes 11.0, 7.4, 51.5
+// and 25.8.
 #include "fuse.cuh"
 
 namespace
