@@ -171,7 +171,7 @@ static bool marks_alone(const struct kinds *t, size_t from, size_t to, size_t *n
             behind |= 1ull << (to - 1) % 64;
         if (m & ~behind)
             return false;
-        *n += (size_t)__builtin_popcountll(m);
+        *n += kinds_ones(m);
         *last = m ? 64 * b + 63 - (size_t)__builtin_clzll(m) : *last;
     }
     return true;

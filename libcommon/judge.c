@@ -337,15 +337,14 @@ static int mask_field(struct judge_desk *d, struct record *r, const char *field,
     return masked;
 }
 
-static bool has_pii(struct judge_desk *d, const struct texts *t, unsigned kinds)
+static bool has_pii(const struct judge_desk *d, const struct texts *t, unsigned kinds)
 {
     struct pii_hit hit;
 
     for (size_t k = 0; k < t->n; k++) {
-        const struct look *l = d->look[t->first + k];
         size_t at = 0;
 
-        if (pii_next(l->s, l->n, kinds, &at, &hit))
+        if (pii_next(look_kinds(d->look[t->first + k]), kinds, &at, &hit))
             return true;
     }
     return false;

@@ -65,9 +65,9 @@ WIDE static inline void singles_wide(const char *p, wide *hangul, wide *han)
     *han = both(other, go_on);
 }
 
-WIDE static inline wide word_wide(wide x)
+WIDE static inline wide data_of(wide x)
 {
-    return either(in(wide_with(x, 32), 'a', 26), in(x, '0', 10));
+    return either(either(in(x, '0', 11), is(x, '@')), either(is(x, '+'), is(x, '(')));
 }
 
 WIDE static inline wide stop_of(wide x)
@@ -76,19 +76,22 @@ WIDE static inline wide stop_of(wide x)
 }
 
 /* 64 bytes from p on, of which all and BEHIND more can be read, as block b. */
-WIDE static void block_wide(struct kinds *t, size_t b, const char *p)
+WIDE static inline void block_wide(struct kinds *t, size_t b, const char *p)
 {
     wide x = wide_load(p), y = wide_load(p + 32), k0, k1, h0, h1;
     wide odd = either(either(is(x, '['), is(y, '[')), either(is(x, '{'), is(y, '{')));
     wide sign = either(either(is(x, '#'), is(y, '#')), either(is(x, '<'), is(y, '<')));
     uint64_t high = bits(x, y);
+    uint64_t latin = bits(in(wide_with(x, 32), 'a', 26), in(wide_with(y, 32), 'a', 26));
 
-    t->word[b] = bits(word_wide(x), word_wide(y));
+    t->word[b] = latin | bits(in(x, '0', 10), in(y, '0', 10));
+    t->n_latin += (size_t)__builtin_popcountll(latin);
     t->upper[b] = bits(in(x, 'A', 26), in(y, 'A', 26));
     t->space[b] = bits(either(in(x, 28, 5), in(x, 9, 5)), either(in(y, 28, 5), in(y, 9, 5)));
     t->line[b] = bits(either(in(x, 28, 3), in(x, 10, 4)), either(in(y, 28, 3), in(y, 10, 4)));
     t->newline[b] = bits(is(x, '\n'), is(y, '\n'));
     t->stop[b] = bits(stop_of(x), stop_of(y));
+    t->data[b] = bits(data_of(x), data_of(y));
     t->high[b] = high;
     t->control |= bits(either(in(x, 0, 9), in(x, 14, 14)), either(in(y, 0, 9), in(y, 14, 14))) ||
                   bits(is(x, 31), is(y, 31));
@@ -103,6 +106,78 @@ WIDE static void block_wide(struct kinds *t, size_t b, const char *p)
     t->n_hangul += (size_t)__builtin_popcountll(bits(k0, k1));
     t->n_han += (size_t)__builtin_popcountll(bits(h0, h1));
     t->n_high += (size_t)__builtin_popcountll(high);
+}
+
+WIDE static void all_wide(struct kinds *t, size_t b, size_t end, const char *p)
+{
+    for (; b < end; b++, p += 64)
+        block_wide(t, b, p);
+}
+
+/* The same of one register. */
+typedef __m512i wider;
+
+WIDER static inline uint64_t wider_is(wider x, char c)
+{
+    return _mm512_cmpeq_epi8_mask(x, _mm512_set1_epi8(c));
+}
+
+WIDER static inline uint64_t wider_in(wider x, char lo, int span)
+{
+    return _mm512_cmplt_epu8_mask(_mm512_sub_epi8(x, _mm512_set1_epi8(lo)),
+                                  _mm512_set1_epi8((char)span));
+}
+
+WIDER static inline void singles_wider(const char *p, uint64_t *hangul, uint64_t *han)
+{
+    wider a = _mm512_loadu_si512(p), b = _mm512_loadu_si512(p + 1), c = _mm512_loadu_si512(p + 2);
+    uint64_t go_on = wider_in(b, (char)0x80, 64) & wider_in(c, (char)0x80, 64);
+
+    *hangul =
+        go_on &
+        (wider_in(a, (char)0xEB, 2) | (wider_is(a, (char)0xEA) & wider_in(b, (char)0xB0, 16)) |
+         (wider_is(a, (char)0xED) &
+          (wider_in(b, (char)0x80, 30) | (wider_is(b, (char)0x9E) & wider_in(c, (char)0x80, 36)))));
+    *han = go_on &
+           (wider_in(a, (char)0xE5, 4) | (wider_is(a, (char)0xE4) & wider_in(b, (char)0xB8, 8)) |
+            (wider_is(a, (char)0xE9) & (wider_in(b, (char)0x80, 62) |
+                                        (wider_is(b, (char)0xBE) & wider_in(c, (char)0x80, 38)))));
+}
+
+WIDER static inline void block_wider(struct kinds *t, size_t b, const char *p)
+{
+    wider x = _mm512_loadu_si512(p);
+    uint64_t high = _mm512_movepi8_mask(x), digit = wider_in(x, '0', 10), hangul, han;
+    uint64_t latin = wider_in(_mm512_or_si512(x, _mm512_set1_epi8(32)), 'a', 26);
+    uint64_t down = wider_in(x, 9, 5), back = wider_in(x, 28, 3), newline = wider_is(x, '\n');
+    uint64_t low = _mm512_cmplt_epu8_mask(x, _mm512_set1_epi8(32)), unit = wider_is(x, 31);
+
+    t->word[b] = latin | digit;
+    t->n_latin += (size_t)__builtin_popcountll(latin);
+    t->upper[b] = wider_in(x, 'A', 26);
+    t->space[b] = down | back | unit | wider_is(x, ' ');
+    t->line[b] = (down & ~wider_is(x, '\t')) | back;
+    t->newline[b] = newline;
+    t->stop[b] = wider_is(x, '.') | wider_is(x, '!') | wider_is(x, '?');
+    t->data[b] = digit | wider_is(x, ':') | wider_is(x, '@') | wider_is(x, '+') | wider_is(x, '(');
+    t->high[b] = high;
+    t->control |= (low & ~(down | back)) != 0;
+    t->odd |= (wider_is(x, '[') | wider_is(x, '{')) != 0;
+    t->sign |= (wider_is(x, '#') | wider_is(x, '<')) != 0;
+    t->single[b] = 0;
+    if (!high)
+        return;
+    singles_wider(p, &hangul, &han);
+    t->single[b] = hangul | han;
+    t->n_hangul += (size_t)__builtin_popcountll(hangul);
+    t->n_han += (size_t)__builtin_popcountll(han);
+    t->n_high += (size_t)__builtin_popcountll(high);
+}
+
+WIDER static void all_wider(struct kinds *t, size_t b, size_t end, const char *p)
+{
+    for (; b < end; b++, p += 64)
+        block_wider(t, b, p);
 }
 #endif
 
@@ -121,17 +196,22 @@ static void single_plain(struct kinds *t, size_t b, unsigned i, const unsigned c
 
 static void block_plain(struct kinds *t, size_t b, const char *p)
 {
-    t->word[b] = t->upper[b] = t->space[b] = t->line[b] = t->newline[b] = t->stop[b] = t->high[b] =
-        t->single[b] = 0;
+    t->word[b] = t->upper[b] = t->space[b] = t->line[b] = t->newline[b] = t->stop[b] = t->data[b] =
+        t->high[b] = t->single[b] = 0;
     for (size_t k = 0; k < 64; k += STEP) {
         vec v = load(p + k);
 
-        t->word[b] |= (uint64_t)(within(with(v, 32), 'a', 26) | within(v, '0', 10)) << k;
+        unsigned latin = within(with(v, 32), 'a', 26);
+
+        t->word[b] |= (uint64_t)(latin | within(v, '0', 10)) << k;
+        t->n_latin += ones(latin);
         t->upper[b] |= (uint64_t)within(v, 'A', 26) << k;
         t->space[b] |= (uint64_t)(equal(v, ' ') | within(v, 9, 5) | within(v, 28, 4)) << k;
         t->line[b] |= (uint64_t)(within(v, 10, 4) | within(v, 28, 3)) << k;
         t->newline[b] |= (uint64_t)equal(v, '\n') << k;
         t->stop[b] |= (uint64_t)stop(v) << k;
+        t->data[b] |= (uint64_t)(within(v, '0', 11) | equal(v, '@') | equal(v, '+') | equal(v, '('))
+                      << k;
         t->high[b] |= (uint64_t)less(v, 0) << k;
         t->control |= (within(v, 0, 9) | within(v, 14, 14) | equal(v, 31)) != 0;
         t->odd |= (equal(v, '[') | equal(v, '{')) != 0;
@@ -144,10 +224,16 @@ static void block_plain(struct kinds *t, size_t b, const char *p)
     }
 }
 
+static void all_plain(struct kinds *t, size_t b, size_t end, const char *p)
+{
+    for (; b < end; b++, p += 64)
+        block_plain(t, b, p);
+}
+
 static void room(struct kinds *t, size_t blocks)
 {
-    uint64_t **const of[] = {&t->word, &t->high,    &t->space, &t->line,
-                             &t->stop, &t->newline, &t->upper, &t->single};
+    uint64_t **const of[] = {&t->word, &t->high,    &t->space, &t->line,  &t->stop,
+                             &t->data, &t->newline, &t->upper, &t->single};
 
     t->blocks = blocks;
     if (blocks <= t->cap)
@@ -159,30 +245,26 @@ static void room(struct kinds *t, size_t blocks)
 
 void kinds_text(struct kinds *x, const char *s, size_t n)
 {
-    void (*block)(struct kinds *, size_t, const char *) = block_plain;
-    char last[64 + BEHIND];
+    void (*all)(struct kinds *, size_t, size_t, const char *) = all_plain;
+    size_t whole = n < BEHIND ? 0 : (n - BEHIND) / 64, left = n - 64 * whole;
+    char last[128 + BEHIND];
 
     room(x, n / 64 + 1);
     x->s = s;
     x->n = n;
     x->odd = x->sign = x->control = 0;
-    x->n_hangul = x->n_han = x->n_high = 0;
+    x->n_hangul = x->n_han = x->n_high = x->n_latin = 0;
 #if defined(WIDE)
-    if (is_wide(64))
-        block = block_wide;
+    if (is_wider())
+        all = all_wider;
+    else if (is_wide(64))
+        all = all_wide;
 #endif
-    for (size_t b = 0; b < x->blocks; b++) {
-        size_t at = 64 * b, left = n - at;
-
-        if (left >= sizeof(last)) {
-            block(x, b, s + at);
-            continue;
-        }
-        memset(last, ' ', sizeof(last));
-        if (left)
-            memcpy(last, s + at, left);
-        block(x, b, last);
-    }
+    all(x, 0, whole, s);
+    memset(last, ' ', sizeof(last)); // one block or two
+    if (left)
+        memcpy(last, s + 64 * whole, left);
+    all(x, whole, x->blocks, last);
     x->ascii = !x->n_high;
     x->easy = x->n_high == 3 * (x->n_hangul + x->n_han);
 }
@@ -194,6 +276,7 @@ void kinds_free(struct kinds *x)
     free(x->space);
     free(x->line);
     free(x->stop);
+    free(x->data);
     free(x->newline);
     free(x->upper);
     free(x->single);
@@ -224,7 +307,7 @@ size_t kinds_count(const uint64_t *bits, size_t from, size_t to)
     while (from < to) {
         size_t k = 64 - from % 64 < to - from ? 64 - from % 64 : to - from;
 
-        n += (size_t)__builtin_popcountll(bits[from / 64] >> from % 64 << (64 - k));
+        n += kinds_ones(bits[from / 64] >> from % 64 << (64 - k));
         from += k;
     }
     return n;

@@ -13,14 +13,24 @@ struct kinds {
     uint64_t *word, *high, *space, *line; // (blocks) letters and digits of ASCII; beyond it; 9-13
                                           // and 28-32; ends of lines among them: 10-13, 28-30
     uint64_t *upper, *newline, *stop;     // (blocks) A-Z; 10; . ! ?
+    uint64_t *data;                       // (blocks) 0-9 : @ + (
     uint64_t *single;               // (blocks) first bytes of Hangul syllables and of Han 4E00-9FA5
     size_t n_high, n_hangul, n_han; // bytes beyond ASCII; characters that begin so
+    size_t n_latin;                 // letters of ASCII
     size_t cap;
     int ascii, easy;        // all of it; beyond it are none but those of `single`
     int odd, sign, control; // there is a [ or {; a # or <; 0-8, 14-27, 31
 };
 void kinds_text(struct kinds *x, const char *s, size_t n); // zeroed is empty
 void kinds_free(struct kinds *x);
+
+/* Bits set: without the processor's own instruction, whose absence is a call. */
+static inline size_t kinds_ones(uint64_t m)
+{
+    m -= m >> 1 & 0x5555555555555555u;
+    m = (m & 0x3333333333333333u) + (m >> 2 & 0x3333333333333333u);
+    return ((m + (m >> 4)) & 0x0F0F0F0F0F0F0F0Fu) * 0x0101010101010101u >> 56;
+}
 
 /* Of bits from..to-1: is one set; how many are. */
 int kinds_any(const uint64_t *bits, size_t from, size_t to);

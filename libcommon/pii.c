@@ -1,8 +1,6 @@
 /* pii.c - personal data by pattern. */
 #include "pii.h"
 
-#include "scan.h"
-
 #include <arpa/inet.h>
 #include <stdint.h>
 #include <string.h>
@@ -362,11 +360,12 @@ static bool account(const char *s, size_t n, unsigned kinds, size_t from, size_t
            s[at - 2] <= 'Z' && found(s, n, kinds, from, at - 2, h);
 }
 
-bool pii_next(const char *s, size_t n, unsigned kinds, size_t *at, struct pii_hit *h)
+bool pii_next(const struct kinds *t, unsigned kinds, size_t *at, struct pii_hit *h)
 {
-    size_t from = *at; // what was found before is not part of the next
+    size_t from = *at, n = t->n; // what was found before is not part of the next
+    const char *s = t->s;
 
-    for (; (*at += scan_data(s + *at, n - *at)) < n; ++*at) {
+    for (; (*at = kinds_next_before(t->data, *at, n)) < n; ++*at) {
         if ((is_digit(s[*at]) && account(s, n, kinds, from, *at, h)) ||
             found(s, n, kinds, from, *at, h)) {
             *at = h->at + h->n;
@@ -380,15 +379,17 @@ bool pii_next(const char *s, size_t n, unsigned kinds, size_t *at, struct pii_hi
 
 int pii_mask(const char *s, size_t n, unsigned kinds, struct buf *out)
 {
+    struct kinds t = {0};
     struct pii_hit h;
     size_t at = 0, done = 0;
     int k = 0;
 
-    for (; pii_next(s, n, kinds, &at, &h); k++) {
+    for (kinds_text(&t, s, n); pii_next(&t, kinds, &at, &h); k++) {
         buf_add(out, s + done, h.at - done);
         buf_str(out, masks[h.kind]);
         done = h.at + h.n;
     }
     buf_add(out, s + done, n - done);
+    kinds_free(&t);
     return k;
 }

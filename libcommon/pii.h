@@ -12,6 +12,7 @@
 
 #include "buf.h"
 #include "err.h"
+#include "kinds.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,7 +29,7 @@ struct pii_hit {
 };
 
 /* The first of these kinds at or after *at, which is moved behind it. Linear in what it reads. */
-bool pii_next(const char *s, size_t n, unsigned kinds, size_t *at, struct pii_hit *h);
+bool pii_next(const struct kinds *text, unsigned kinds, size_t *at, struct pii_hit *h);
 
 /* Append the text with <EMAIL>, <PHONE>, <CARD>, <IP>, <IBAN> in place of what was found;
  * returns how many. */

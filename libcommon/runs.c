@@ -2,12 +2,9 @@
 #include "runs.h"
 
 #include "mem.h"
+#include "vec.h"
 
 #include <stdlib.h>
-#if defined(__x86_64__)
-#include <immintrin.h>
-#define WIDE __attribute__((target("bmi,popcnt")))
-#endif
 
 enum { AT_ONCE = 16 }; // more than most blocks have
 
@@ -45,10 +42,6 @@ WIDE static size_t runs_wide(struct runs *r, const struct kinds *x, int words)
     }
     return (size_t)(end - r->end);
 }
-#endif
-
-#if defined(WIDE)
-#define WIDER __attribute__((target("avx512f,avx512bw,avx512vbmi2,popcnt")))
 
 /* The same with the places pressed together by one instruction. */
 WIDER static inline uint32_t *press(uint32_t *to, uint64_t m, uint32_t base)
@@ -116,12 +109,11 @@ static void find(struct runs *r, const struct kinds *x, int words)
         r->end = mem_resize(r->end, r->cap, sizeof(*r->end));
     }
 #if defined(WIDE)
-    if (__builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512bw") &&
-        __builtin_cpu_supports("popcnt")) {
+    if (is_wider()) {
         r->n = runs_wider(r, x, words);
         return;
     }
-    if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt")) {
+    if (is_wide(64)) {
         r->n = runs_wide(r, x, words);
         return;
     }

@@ -37,8 +37,6 @@ enum { PAIRS = 8 };
     }
 WIDE_FIRST(plain_wide, wide_less(x, 0x20) | wide_equal(x, '"') | wide_equal(x, '\\'))
 WIDE_FIRST(ascii_wide, wide_less(x, 0))
-WIDE_FIRST(data_wide,
-           wide_within(x, '0', 11) | wide_equal(x, '@') | wide_equal(x, '+') | wide_equal(x, '('))
 WIDE_FIRST(stop_wide, wide_equal(x, '.') | wide_equal(x, '!') | wide_equal(x, '?'))
 WIDE_COUNT(chars_wide, wide_less(x, -64))
 WIDE_COUNT(letters_wide, wide_within(wide_with(x, 32), 'a', 26))
@@ -84,23 +82,6 @@ size_t scan_ascii(const char *s, size_t n)
         if ((m = less(load(s + i), 0)))
             return i + (size_t)__builtin_ctz(m);
     m = less(tail(s + i, n - i, -1), 0);
-    return m ? i + (size_t)__builtin_ctz(m) : n;
-}
-
-static inline unsigned data(vec x)
-{
-    return within(x, '0', 11) | equal(x, '@') | equal(x, '+') | equal(x, '('); // ':' is behind '9'
-}
-
-size_t scan_data(const char *s, size_t n)
-{
-    size_t i = WIDELY(data_wide, s, n);
-    unsigned m;
-
-    for (; i + STEP <= n; i += STEP)
-        if ((m = data(load(s + i))))
-            return i + (size_t)__builtin_ctz(m);
-    m = data(tail(s + i, n - i, 0));
     return m ? i + (size_t)__builtin_ctz(m) : n;
 }
 

@@ -9,8 +9,6 @@
 size_t scan_plain(const char *s, size_t n);
 /* Bytes of ASCII at the front. */
 size_t scan_ascii(const char *s, size_t n);
-/* Bytes before the first that is a digit or one of @ : + ( */
-size_t scan_data(const char *s, size_t n);
 /* Bytes before the first that is one of . ! ? */
 size_t scan_stop(const char *s, size_t n);
 /* Bytes before the first two that are one of the at most 8 pairs of `pairs`, or n. */

@@ -112,7 +112,7 @@ size_t script_count_of(const struct kinds *t, size_t count[SCRIPT_N])
 
     if (!t->easy)
         return script_count(t->s, t->n, count);
-    latin = scan_letters(t->s, t->n);
+    latin = t->n_latin;
     count[SCRIPT_LATIN] += latin;
     count[SCRIPT_HANGUL] += t->n_hangul;
     count[SCRIPT_HAN] += t->n_han;

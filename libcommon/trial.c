@@ -480,7 +480,7 @@ int trial_piece(const struct trial *t, struct trial_desk *d, int i, struct look 
         found = phrase < 0 ? NULL : phrases_text(t->aid[i].phrases, phrase);
         return found ? drop_text(v, found, strlen(found), NULL) : 0;
     case RULE_PII:
-        if (!pii_next(text->s, text->n, t->kinds, &at, &pii))
+        if (!pii_next(look_kinds(text), t->kinds, &at, &pii))
             return 0;
         return drop_text(v, pii_names[pii.kind], strlen(pii_names[pii.kind]), NULL);
     default:

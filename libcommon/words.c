@@ -386,7 +386,20 @@ static size_t count_starts(const struct kinds *t, size_t from, size_t to)
 
         m &= 64 * b < from ? ~0ull << from % 64 : ~0ull;
         m &= to - 64 * b < 64 ? ~(~0ull << to % 64) : ~0ull;
-        n += (size_t)__builtin_popcountll(m);
+        n += kinds_ones(m);
+    }
+    return n;
+}
+
+/* What stands between spaces. */
+static size_t count_spans(const struct kinds *t)
+{
+    size_t n = 0;
+    uint64_t space = 1; // before the block
+
+    for (size_t b = 0; b < t->blocks; b++) {
+        n += kinds_ones(~t->space[b] & (t->space[b] << 1 | space));
+        space = t->space[b] >> 63;
     }
     return n;
 }
@@ -397,8 +410,10 @@ int words_count_of(const struct kinds *t, struct runs *spans)
 {
     size_t count = t->n_hangul + t->n_han;
 
-    if (t->ascii || !t->easy || t->control)
+    if (!t->easy || t->control)
         return words_count(t->s, t->n);
+    if (t->ascii)
+        return (int)count_spans(t);
     count += count_starts(t, 0, t->n);
     runs_spans(spans, t);
     for (size_t k = 0; k < spans->n; k++)

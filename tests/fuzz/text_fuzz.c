@@ -35,15 +35,18 @@ static void measure(const char *s, size_t n)
 static void personal(const char *s, size_t n)
 {
     struct buf once = {0}, twice = {0};
+    struct kinds t = {0};
     struct pii_hit h;
     size_t at = 0, last = 0;
 
-    while (pii_next(s, n, ~0u, &at, &h)) {
+    kinds_text(&t, s, n);
+    while (pii_next(&t, ~0u, &at, &h)) {
         assert(h.n && h.at >= last && h.at + h.n <= n && at == h.at + h.n);
         last = at;
     }
     pii_mask(s, n, ~0u, &once);
     pii_mask(buf_cstr(&once), once.n, 1u << PII_CARD, &twice);
+    kinds_free(&t);
     buf_free(&once);
     buf_free(&twice);
 }

@@ -93,6 +93,7 @@ static void checks(void)
 
     for (int k = 0; k < 2000; k++) {
         int sum = 0, odd = 0;
+        struct kinds t = {0};
         struct pii_hit h;
         size_t at = 0;
 
@@ -102,10 +103,12 @@ static void checks(void)
             d[i] = (char)('0' + x / 7 % 10);
         for (int i = 15; i >= 0; i--, odd ^= 1)
             sum += odd ? (d[i] - '0') * 2 % 10 + (d[i] - '0') / 5 : d[i] - '0';
-        bool hit = pii_next(d, 16, 1u << PII_CARD, &at, &h);
+        kinds_text(&t, d, 16);
+        bool hit = pii_next(&t, 1u << PII_CARD, &at, &h);
 
         wrong += hit != (sum % 10 == 0);
         right += hit;
+        kinds_free(&t);
     }
     CHECK(!wrong && right > 150 && right < 250);
 }

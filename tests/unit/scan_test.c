@@ -92,6 +92,7 @@ static bool agree(const char *s, size_t n)
                (x.upper[i / 64] >> i % 64 & 1) == (c >= 'A' && c <= 'Z') &&
                (x.newline[i / 64] >> i % 64 & 1) == (c == '\n') &&
                (x.stop[i / 64] >> i % 64 & 1) == is_stop(c) &&
+               (x.data[i / 64] >> i % 64 & 1) == is_data(c) &&
                (x.single[i / 64] >> i % 64 & 1) == is_single(s + i, n - i);
         hangul += is_single(s + i, n - i) && c >= 0xEA;
         singles += is_single(s + i, n - i);
@@ -101,8 +102,8 @@ static bool agree(const char *s, size_t n)
         control += c < 9 || (c > 13 && c < 28) || c == 31;
     }
     same = same && x.n_hangul == hangul && x.n_han == singles - hangul && x.n_high == high &&
-           x.easy == (high == 3 * singles) && x.odd == (odd > 0) && x.sign == (sign > 0) &&
-           !x.control == !control;
+           x.n_latin == letters && x.easy == (high == 3 * singles) && x.odd == (odd > 0) &&
+           x.sign == (sign > 0) && !x.control == !control;
     for (size_t i = n; i < 64 * x.blocks; i++)
         same = same && x.space[i / 64] >> i % 64 & 1;
     while (pair + 2 <= n && memcmp(s + pair, "##", 2) != 0 && memcmp(s + pair, "mp", 2) != 0)
@@ -114,11 +115,10 @@ static bool agree(const char *s, size_t n)
     three_at = three_at + 3 <= n ? three_at : n;
     same = same && scan_threes(s, n, "xyzz m") == three_at &&
            scan_plain(s, n) == first(s, n, is_special) &&
-           scan_ascii(s, n) == first(s, n, is_high) && scan_data(s, n) == first(s, n, is_data) &&
-           scan_stop(s, n) == first(s, n, is_stop) && scan_pairs(s, n, "##mp") == pair &&
-           scan_chars(s, n) == chars && scan_letters(s, n) == letters &&
-           scan_chunks(s, n) == chunks && x.ascii == (scan_ascii(s, n) == n) &&
-           kinds_any(x.high, 0, n) == (scan_ascii(s, n) < n);
+           scan_ascii(s, n) == first(s, n, is_high) && scan_stop(s, n) == first(s, n, is_stop) &&
+           scan_pairs(s, n, "##mp") == pair && scan_chars(s, n) == chars &&
+           scan_letters(s, n) == letters && scan_chunks(s, n) == chunks &&
+           x.ascii == (scan_ascii(s, n) == n) && kinds_any(x.high, 0, n) == (scan_ascii(s, n) < n);
     for (size_t from = 0; from < n; from += 13)
         for (size_t to = from; to <= n; to += 17)
             same =
