@@ -16,6 +16,7 @@ enum { LIST = 8 };
 struct reach {
     int field, list[LIST + 1]; // its own; those whose texts it looks at
     bool record;               // the rule is for the record, not for a text of it
+    int measures;              // rules from it on that only measure the same text
 };
 
 struct judge {
@@ -97,6 +98,17 @@ static void find_fields(struct judge *j)
     }
 }
 
+/* How many rules from i on measure the same text. */
+static void find_measures(struct judge *j)
+{
+    for (int i = j->rules->n - 1; i >= 0; i--) {
+        struct reach *x = &j->reach[i];
+
+        if (trial_only_measures(j->trial, i))
+            x->measures = x[1].field == x->field ? x[1].measures + 1 : 1;
+    }
+}
+
 struct judge *judge_open(const struct rules *r, uint64_t run, struct err *e)
 {
     struct judge *j = mem_zero(1, sizeof(*j));
@@ -109,6 +121,8 @@ struct judge *judge_open(const struct rules *r, uint64_t run, struct err *e)
     find_fields(j);
     j->trial = trial_open(r, e);
     rc = j->trial ? 0 : -1;
+    if (!rc)
+        find_measures(j);
     for (int i = 0; i < r->n; i++) {
         o.exact = o.exact || r->v[i].id == RULE_EXACT;
         o.near = r->v[i].id == RULE_NEAR ? r->v[i].limit : o.near;
@@ -443,6 +457,7 @@ static int try_rules(const struct judge *j, struct judge_desk *d, struct record 
     for (; i < j->rules->n && j->rules->v[i].id < RULE_EXACT && !rc; i++) {
         const struct rule *x = &j->rules->v[i];
         const struct texts *t;
+        struct look *text;
 
         if (j->reach[i].record) {
             rc = by_record(j, d, x, r, c);
@@ -454,7 +469,16 @@ static int try_rules(const struct judge *j, struct judge_desk *d, struct record 
             c->says = JUDGE_NO_FIELD;
             return 1;
         }
-        rc = trial_text(j->trial, d->trial, i, d->look[t->first], &c->why, &c->err);
+        text = d->look[t->first];
+        if (j->reach[i].measures) {
+            int n = j->reach[i].measures,
+                k = trial_measures(j->trial, d->trial, i, n, text, &c->why);
+
+            rc = k >= 0;
+            i = rc ? k : i + n - 1;
+            continue;
+        }
+        rc = trial_text(j->trial, d->trial, i, text, &c->why, &c->err);
     }
     if (rc)
         c->why.rule = rules_name(j->rules->v[i - 1].id);

@@ -315,22 +315,6 @@ static int by_script(const struct aid *a, struct look *text, struct trial_reason
     return 1;
 }
 
-static int by_quality(struct trial_desk *d, const struct rule *x, struct look *text,
-                      struct trial_reason *v)
-{
-    enum quality_id id = (enum quality_id)(x->id - RULE_QUALITY);
-    double value;
-
-    if (d->measured != text) {
-        quality_text(d->quality, text);
-        d->measured = text;
-    }
-    value = quality_value(d->quality, id);
-    if (quality_rules[id].least ? value < x->limit : value > x->limit)
-        return drop_num(v, value, x->limit);
-    return 0;
-}
-
 static int by_tokens(const struct trial *t, struct trial_desk *d, const struct rule *x,
                      const struct look *text, struct trial_reason *v, struct err *e)
 {
@@ -411,8 +395,33 @@ static int by_rouge(const struct trial *t, const struct rule *x, const char *s, 
     return 1;
 }
 
-static int by_other(const struct trial *t, struct trial_desk *d, int i, struct look *text,
-                    struct trial_reason *v, struct err *e)
+bool trial_only_measures(const struct trial *t, int i)
+{
+    return t->rules->v[i].id >= RULE_QUALITY && t->rules->v[i].id < RULE_MAX_REPEAT;
+}
+
+int trial_measures(const struct trial *t, struct trial_desk *d, int i, int n, struct look *text,
+                   struct trial_reason *v)
+{
+    if (d->measured != text) {
+        quality_text(d->quality, text);
+        d->measured = text;
+    }
+    for (int k = i; k < i + n; k++) {
+        const struct rule *x = &t->rules->v[k];
+        enum quality_id id = (enum quality_id)(x->id - RULE_QUALITY);
+        double value = quality_value(d->quality, id);
+
+        if (quality_rules[id].least ? value < x->limit : value > x->limit) {
+            drop_num(v, value, x->limit);
+            return k;
+        }
+    }
+    return -1;
+}
+
+int trial_text(const struct trial *t, struct trial_desk *d, int i, struct look *text,
+               struct trial_reason *v, struct err *e)
 {
     const struct rule *x = &t->rules->v[i];
     int64_t limit = (int64_t)x->limit, k;
@@ -449,16 +458,6 @@ static int by_other(const struct trial *t, struct trial_desk *d, int i, struct l
     default:
         return by_rouge(t, x, s, n, v);
     }
-}
-
-int trial_text(const struct trial *t, struct trial_desk *d, int i, struct look *text,
-               struct trial_reason *v, struct err *e)
-{
-    const struct rule *x = &t->rules->v[i];
-
-    if (x->id >= RULE_QUALITY && x->id < RULE_MAX_REPEAT) // most
-        return by_quality(d, x, text, v);
-    return by_other(t, d, i, text, v, e);
 }
 
 int trial_piece(const struct trial *t, struct trial_desk *d, int i, struct look *text,

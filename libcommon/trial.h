@@ -29,8 +29,13 @@ struct trial_desk *trial_desk(void);
 void trial_desk_close(struct trial_desk *d); // NULL-safe
 
 /* Rule i on the text of its field: 1 = broken, 0, -1 = error. trial_begin comes before the rules
- * for another text, since what was measured of one is kept. */
+ * for another text, since what was measured of one is kept. Rules that only measure quality, of
+ * which there are many one behind the other, are tried together: trial_measures gives the first of
+ * n rules from i on that is broken, or -1. */
 void trial_begin(struct trial_desk *d);
+bool trial_only_measures(const struct trial *t, int i);
+int trial_measures(const struct trial *t, struct trial_desk *d, int i, int n, struct look *text,
+                   struct trial_reason *v);
 int trial_text(const struct trial *t, struct trial_desk *d, int i, struct look *text,
                struct trial_reason *v, struct err *e);
 /* Rule i, one that looks at all texts of a record, on one of them: 1 = broken. */
