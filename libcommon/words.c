@@ -221,11 +221,24 @@ static bool may_be_mark(const char *s, size_t n)
              (c == 0xEA && n > 1 && (unsigned char)s[1] >= 0xB0));
 }
 
+/* Each of three bytes and a word. */
+static void add_singles(struct words_row *w, const struct kinds *t, size_t begin, size_t end)
+{
+    room(w, w->n + (end - begin) / 3 + 1);
+    for (size_t at = begin; at < end; at += 3)
+        add(w, at + 8 <= t->n ? hash_short(t->s + at, 3, 0) : hash_word(t->s + at, 3, t->n - at, 0),
+            at, at + 3);
+}
+
 /* A run of letters, digits and bytes beyond ASCII: no word goes beyond it. */
 static void add_wide(struct words_row *w, const struct kinds *t, size_t begin, size_t end)
 {
     size_t at = begin;
 
+    if (3 * kinds_count(t->single, begin, end) == end - begin) {
+        add_singles(w, t, begin, end);
+        return;
+    }
     while (at < end) {
         uint32_t cp;
         size_t from = at;
