@@ -7,15 +7,17 @@
 #include "json.h"
 
 #include "arena.h"
+#include "decimal.h"
+#include "escape.h"
 #include "hash.h"
-#include "scan.h"
+#include "stops.h"
 #include "utf8.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SHORT = 1 << 16, FIRST = 32 }; // bytes of a text; nodes
+enum { SHORT = 1 << 16, FIRST = 32, FEW = 16 }; // bytes of a text; nodes; members
 
 struct parse {
     const char *s;
@@ -26,6 +28,8 @@ struct parse {
     size_t max; // nodes there is room for
     struct arena *mem;
     struct err *e;
+    size_t from, marked;        // what strings must stop at, of s[from..from + marked)
+    uint64_t stop[STOPS_WORDS]; // and a bit behind it
 };
 
 static int fail(struct parse *p, size_t at, const char *what)
@@ -33,9 +37,9 @@ static int fail(struct parse *p, size_t at, const char *what)
     return err_set(p->e, ERR_DATA, "byte %zu: %s", at, at < p->n ? what : "text ends too early");
 }
 
-static void skip_space(struct parse *p)
+static inline void skip_space(struct parse *p)
 {
-    while (p->i < p->n) {
+    while (p->i < p->n && (unsigned char)p->s[p->i] <= ' ') {
         char c = p->s[p->i];
 
         if (c != ' ' && c != '\n' && c != '\r' && c != '\t')
@@ -44,75 +48,61 @@ static void skip_space(struct parse *p)
     }
 }
 
-static struct json_node *add(struct parse *p, enum json_type type, size_t start)
+static void more_nodes(struct parse *p)
+{
+    struct json_node *more = arena_new(p->mem, 2 * p->max * sizeof(*more));
+
+    memcpy(more, p->j->node, p->max * sizeof(*more));
+    p->j->node = more;
+    p->max *= 2;
+}
+
+static inline void add(struct parse *p, enum json_type type, bool escaped, size_t start)
 {
     uint32_t at = p->j->n_node++;
 
-    if (at == p->max) {
-        struct json_node *more = arena_new(p->mem, 2 * p->max * sizeof(*more));
-
-        memcpy(more, p->j->node, p->max * sizeof(*more));
-        p->j->node = more;
-        p->max *= 2;
-    }
-    p->j->node[at] = (struct json_node){type, (uint32_t)start, (uint32_t)p->i, 0, at + 1};
-    return &p->j->node[at];
+    if (at == p->max)
+        more_nodes(p);
+    p->j->node[at] =
+        (struct json_node){(uint8_t)type, escaped, (uint32_t)start, (uint32_t)p->i, 0, at + 1};
 }
 
 /* ---- strings ---- */
 
-static int hex4(const char *s, uint32_t *out)
+/* Go on to what a string stops at, or to the end of the text. */
+static inline void next_stop(struct parse *p)
 {
-    *out = 0;
-    for (int i = 0; i < 4; i++) {
-        char c = s[i];
-        int d = c >= '0' && c <= '9'   ? c - '0'
-                : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                       : -1;
+    for (;;) {
+        size_t k = p->i - p->from, w = k / 64;
+        uint64_t m;
 
-        if (d < 0)
-            return -1;
-        *out = *out << 4 | (uint32_t)d;
+        if (k < p->marked) {
+            m = p->stop[w] & ~0ull << k % 64;
+            while (!m)
+                m = p->stop[++w];
+            k = 64 * w + (size_t)__builtin_ctzll(m);
+            p->i = p->from + k;
+            if (k < p->marked)
+                return;
+        }
+        if (p->i == p->n)
+            return;
+        p->from = p->i;
+        p->marked = stops_mark(p->s + p->i, p->n - p->i, p->stop);
     }
-    return 0;
-}
-
-/* Read the escape at s[0..n), s[0] a backslash: its length, or 0 when it is none. */
-static size_t escape(const char *s, size_t n, uint32_t *cp)
-{
-    static const unsigned char stands_for['u'] = {
-        ['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
-        ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t'};
-    uint32_t low;
-
-    if (n < 2)
-        return 0;
-    if ((unsigned char)s[1] < sizeof(stands_for) && stands_for[(unsigned char)s[1]]) {
-        *cp = stands_for[(unsigned char)s[1]];
-        return 2;
-    }
-    if (s[1] != 'u' || n < 6 || hex4(s + 2, cp))
-        return 0;
-    if (*cp < 0xD800 || *cp > 0xDFFF)
-        return 6;
-    if (*cp > 0xDBFF || n < 12 || s[6] != '\\' || s[7] != 'u' || hex4(s + 8, &low) ||
-        low < 0xDC00 || low > 0xDFFF)
-        return 0;
-    *cp = 0x10000 + ((*cp - 0xD800) << 10) + (low - 0xDC00);
-    return 12;
 }
 
 /* Pass over a string from its opening quote to after its closing one. */
 static int string(struct parse *p)
 {
     size_t start = ++p->i, len;
+    bool escaped = false;
     uint32_t cp;
 
     for (;;) {
         unsigned char c;
 
-        p->i += scan_plain(p->s + p->i, p->n - p->i);
+        next_stop(p);
         if (p->i == p->n)
             return fail(p, p->i, "");
         c = (unsigned char)p->s[p->i];
@@ -120,49 +110,20 @@ static int string(struct parse *p)
             break;
         if (c < 0x20)
             return fail(p, p->i, "control character in a string");
-        len =
-            c == '\\' ? escape(p->s + p->i, p->n - p->i, &cp) : utf8_run(p->s + p->i, p->n - p->i);
+        escaped = escaped || c == '\\';
+        len = c == '\\' ? escape_get(p->s + p->i, p->n - p->i, &cp)
+                        : utf8_run(p->s + p->i, p->n - p->i);
         if (!len)
             return fail(p, p->i,
                         c == '\\' ? "bad escape or half a surrogate pair" : "invalid UTF-8");
         p->i += len;
     }
-    add(p, JSON_STRING, start);
+    add(p, JSON_STRING, escaped, start);
     p->i++;
     return 0;
 }
 
-/* Unescape n bytes, known to be good, to out (n bytes are enough); returns the length. */
-static size_t unescape(const char *s, size_t n, char *out)
-{
-    size_t i = 0, to = 0;
-    uint32_t cp = 0;
-
-    while (i < n) {
-        const char *next = memchr(s + i, '\\', n - i);
-        size_t len = next ? (size_t)(next - s) - i : n - i;
-
-        memcpy(out + to, s + i, len);
-        to += len;
-        i += len;
-        if (!next)
-            break;
-        i += escape(s + i, n - i, &cp);
-        to += (size_t)utf8_put(out + to, cp);
-    }
-    return to;
-}
-
 /* ---- numbers and words ---- */
-
-static size_t digits(struct parse *p)
-{
-    size_t from = p->i;
-
-    while (p->i < p->n && p->s[p->i] >= '0' && p->s[p->i] <= '9')
-        p->i++;
-    return p->i - from;
-}
 
 static bool take(struct parse *p, char c)
 {
@@ -175,19 +136,12 @@ static bool take(struct parse *p, char c)
 static int number(struct parse *p)
 {
     size_t start = p->i;
+    bool good;
 
-    take(p, '-');
-    if (!take(p, '0') && !digits(p))
+    p->i += decimal_span(p->s + start, p->n - start, &good);
+    if (!good)
         return fail(p, p->i, "expected a digit");
-    if (take(p, '.') && !digits(p))
-        return fail(p, p->i, "expected a digit");
-    if (take(p, 'e') || take(p, 'E')) {
-        if (!take(p, '+'))
-            take(p, '-');
-        if (!digits(p))
-            return fail(p, p->i, "expected a digit");
-    }
-    add(p, JSON_NUMBER, start);
+    add(p, JSON_NUMBER, false, start);
     return 0;
 }
 
@@ -198,45 +152,49 @@ static int word(struct parse *p, const char *w, enum json_type type)
     if (p->n - p->i < len || memcmp(p->s + p->i, w, len))
         return fail(p, p->i, "expected a value");
     p->i += len;
-    add(p, type, start);
+    add(p, type, false, start);
     return 0;
 }
 
 /* ---- objects ---- */
 
-static bool same_string(const char *a, size_t na, const char *b, size_t nb)
+static bool same_string(const struct json *j, const struct json_node *x, const struct json_node *y)
 {
-    bool plain_a = !na || !memchr(a, '\\', na), plain_b = !nb || !memchr(b, '\\', nb), same;
+    const char *a = j->text + x->start, *b = j->text + y->start;
+    size_t na = x->end - x->start, nb = y->end - y->start;
+    bool same;
     char *ua, *ub;
 
-    if (plain_a && plain_b)
-        return na == nb && (!na || !memcmp(a, b, na));
+    if (!x->escaped && !y->escaped)
+        return na == nb && !memcmp(a, b, na);
     ua = mem_new(na);
     ub = mem_new(nb);
-    na = unescape(a, na, ua);
-    nb = unescape(b, nb, ub);
+    na = escape_undo(a, na, ua);
+    nb = escape_undo(b, nb, ub);
     same = na == nb && !memcmp(ua, ub, na);
     free(ua);
     free(ub);
     return same;
 }
 
-static uint64_t key_hash(const char *s, size_t n)
+static uint64_t key_hash(const struct json *j, const struct json_node *x)
 {
+    const char *s = j->text + x->start;
+    size_t n = x->end - x->start;
     struct hash128 h;
     char *u;
 
-    if (!n || !memchr(s, '\\', n))
+    if (!x->escaped)
         return hash_bytes(s, n).lo;
     u = mem_new(n);
-    h = hash_bytes(u, unescape(s, n, u));
+    h = hash_bytes(u, escape_undo(s, n, u));
     free(u);
     return h.lo;
 }
 
 /* The first key of object `obj` that stands there a second time, or 0. Compared
  * unescaped, in a table of (node, 32 bits of hash) with at most half its places used. */
-static uint32_t find_twice(const struct json *j, uint32_t obj)
+static uint32_t twice_of_many(const struct json *j, uint32_t obj)
 {
     struct place {
         uint32_t node, tag;
@@ -250,22 +208,37 @@ static uint32_t find_twice(const struct json *j, uint32_t obj)
         t = mem_zero(cap, sizeof(*t));
     for (uint32_t k = obj + 1; k < j->n_node && !twice; k = j->node[k + 1].next) {
         const struct json_node *x = &j->node[k];
-        uint64_t h = key_hash(j->text + x->start, x->end - x->start);
+        uint64_t h = key_hash(j, x);
         uint32_t tag = (uint32_t)(h >> 32);
         size_t i = h & (cap - 1);
 
-        for (; t[i].node && !twice; i = (i + 1) & (cap - 1)) {
-            const struct json_node *y = &j->node[t[i].node];
-
-            if (t[i].tag == tag && same_string(j->text + x->start, x->end - x->start,
-                                               j->text + y->start, y->end - y->start))
+        for (; t[i].node && !twice; i = (i + 1) & (cap - 1))
+            if (t[i].tag == tag && same_string(j, x, &j->node[t[i].node]))
                 twice = k;
-        }
         t[i] = (struct place){k, tag}; // node 0 is the root, so 0 marks a free place
     }
     if (t != few)
         free(t);
     return twice;
+}
+
+/* The same for few keys: most differ in their length, their first or their last byte. */
+static uint32_t twice_of_few(const struct json *j, uint32_t obj)
+{
+    uint64_t seen = 0;
+
+    for (uint32_t k = obj + 1; k < j->n_node; k = j->node[k + 1].next) {
+        const struct json_node *x = &j->node[k];
+        uint64_t bit = json_name_bit(j->text + x->start, x->end - x->start);
+
+        if (x->escaped)
+            return twice_of_many(j, obj);
+        for (uint32_t y = obj + 1; seen & bit && y < k; y = j->node[y + 1].next)
+            if (same_string(j, x, &j->node[y]))
+                return k;
+        seen |= bit;
+    }
+    return 0;
 }
 
 static int key(struct parse *p)
@@ -292,7 +265,7 @@ static int close_container(struct parse *p)
     x->next = p->j->n_node;
     if (x->type == JSON_ARRAY || x->size < 2)
         return 0;
-    twice = find_twice(p->j, at);
+    twice = x->size <= FEW ? twice_of_few(p->j, at) : twice_of_many(p->j, at);
     if (!twice)
         return 0;
     x = &p->j->node[twice];
@@ -327,7 +300,8 @@ static int value(struct parse *p)
     if (p->depth == JSON_DEPTH)
         return err_set(p->e, ERR_DATA, "byte %zu: nesting deeper than %d", p->i, JSON_DEPTH);
     p->open[p->depth++] = p->j->n_node;
-    add(p, c == '{' ? JSON_OBJECT : JSON_ARRAY, p->i++);
+    add(p, c == '{' ? JSON_OBJECT : JSON_ARRAY, false, p->i);
+    p->i++;
     return 0;
 }
 
@@ -413,6 +387,7 @@ int json_parse(struct json *j, struct arena *a, const char *text, size_t n, stru
     p.depth = 0;
     p.mem = a;
     p.e = e;
+    p.from = p.marked = 0;
 
     *j = (struct json){.text = text, .n_text = n};
     if (n > UINT32_MAX - 1)
@@ -460,7 +435,7 @@ int json_get(const struct json *j, int obj, const char *name)
 
         if (len < n || (len == n && (*p != *name || memcmp(p, name, n) != 0))) // most keys
             continue;
-        if (len == n || (memchr(p, '\\', len) && json_str_is(j, (int)k, name)))
+        if (len == n || (j->node[k].escaped && json_str_is(j, (int)k, name)))
             return (int)k + 1;
     }
     return -1;
@@ -486,11 +461,21 @@ char *json_str(const struct json *j, int node, struct arena *a, size_t *n)
     if (!x || x->type != JSON_STRING)
         return NULL;
     s = arena_new(a, (size_t)(x->end - x->start) + 1);
-    len = unescape(j->text + x->start, x->end - x->start, s);
+    len = escape_undo(j->text + x->start, x->end - x->start, s);
     s[len] = 0;
     if (n)
         *n = len;
     return s;
+}
+
+const char *json_text(const struct json *j, int node, struct arena *a, size_t *n)
+{
+    const struct json_node *x = at(j, node);
+
+    if (!x || x->type != JSON_STRING || x->escaped)
+        return json_str(j, node, a, n);
+    *n = x->end - x->start;
+    return j->text + x->start;
 }
 
 bool json_str_is(const struct json *j, int node, const char *s)
@@ -511,7 +496,7 @@ bool json_str_is(const struct json *j, int node, const char *s)
         int len = 1;
 
         if (p[i] == '\\') {
-            i += escape(p + i, n - i, &cp) - 1;
+            i += escape_get(p + i, n - i, &cp) - 1;
             len = utf8_put(c, cp);
         }
         i++;
@@ -530,6 +515,8 @@ int json_num(const struct json *j, int node, double *out)
 
     if (!x || x->type != JSON_NUMBER)
         return -1;
+    if (decimal_get(j->text + x->start, x->end - x->start, out))
+        return 0;
     if (x->end - x->start < sizeof(few)) {
         memcpy(few, j->text + x->start, x->end - x->start);
         few[x->end - x->start] = 0;

@@ -22,7 +22,8 @@ enum { JSON_DEPTH = 128 };
 enum json_type { JSON_NULL, JSON_BOOL, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
 struct json_node {
-    enum json_type type;
+    uint8_t type;        // enum json_type
+    bool escaped;        // a string with a backslash in it
     uint32_t start, end; // span in the text; a string's lies inside its quotes
     uint32_t size;       // items of an array; members of an object
     uint32_t next;       // node after this one and all below it
@@ -52,12 +53,20 @@ int json_get(const struct json *j, int obj, const char *key);
 /* Item k of array node arr, or -1. Linear. */
 int json_at(const struct json *j, int arr, uint32_t k);
 
+/* One of 64 bits for the name of a member, by its length and its ends. */
+static inline uint64_t json_name_bit(const char *s, size_t n)
+{
+    return n ? 1ull << ((n * 7 + (unsigned char)s[0] + (unsigned char)s[n - 1] * 3u) & 63) : 1;
+}
+
 enum json_type json_type(const struct json *j, int node);       // JSON_NULL for node -1
 bool json_is(const struct json *j, int node, enum json_type t); // false for node -1
 
 /* The value of a string node, unescaped, in the arena (NUL-terminated, may hold
  * NULs); *n gets its length when n is not NULL. NULL when node is no string. */
 char *json_str(const struct json *j, int node, struct arena *a, size_t *n);
+/* The same without a NUL behind it, and where nothing is escaped in the text itself. */
+const char *json_text(const struct json *j, int node, struct arena *a, size_t *n);
 bool json_str_is(const struct json *j, int node, const char *s);
 
 /* Numbers: 0, or -1 when the node is no number, too large for a double, or not

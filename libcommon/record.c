@@ -28,11 +28,6 @@ static void join_lines(char *s, size_t n)
         *s++ = ' ';
 }
 
-static uint64_t name_bit(const char *p, size_t n)
-{
-    return n ? 1ull << ((n * 7 + (unsigned char)p[0] + (unsigned char)p[n - 1] * 3u) & 63) : 1;
-}
-
 /* An escape may be any letter. */
 static void note_names(struct record *r)
 {
@@ -41,9 +36,8 @@ static void note_names(struct record *r)
     r->names = 0;
     for (uint32_t k = 1; k < x->next; k = x[k + 1].next) {
         const char *p = r->line + x[k].start;
-        size_t n = x[k].end - x[k].start;
 
-        r->names |= n && memchr(p, '\\', n) ? ~0ull : name_bit(p, n);
+        r->names |= x[k].escaped ? ~0ull : json_name_bit(p, x[k].end - x[k].start);
     }
 }
 
@@ -118,7 +112,7 @@ int record_node(struct record *r, const char *field, struct json *j)
 
     if (!s) {
         *j = r->json;
-        return r->names & name_bit(field, strlen(field)) ? json_get(j, 0, field) : -1;
+        return r->names & json_name_bit(field, strlen(field)) ? json_get(j, 0, field) : -1;
     }
     return json_parse(j, &r->mem, s->raw, s->n, &e) ? -1 : 0;
 }

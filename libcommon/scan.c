@@ -35,7 +35,6 @@ enum { PAIRS = 8 };
         }                                            \
         return k;                                    \
     }
-WIDE_FIRST(plain_wide, wide_less(x, 0x20) | wide_equal(x, '"') | wide_equal(x, '\\'))
 WIDE_FIRST(ascii_wide, wide_less(x, 0))
 WIDE_FIRST(stop_wide, wide_equal(x, '.') | wide_equal(x, '!') | wide_equal(x, '?'))
 WIDE_COUNT(chars_wide, wide_less(x, -64))
@@ -54,23 +53,6 @@ static inline size_t seen(size_t n)
     (void)n;
     return 0;
 #endif
-}
-
-static inline unsigned not_plain(vec x)
-{
-    return less(x, 0x20) | equal(x, '"') | equal(x, '\\');
-}
-
-size_t scan_plain(const char *s, size_t n)
-{
-    size_t i = WIDELY(plain_wide, s, n);
-    unsigned m;
-
-    for (; i + STEP <= n; i += STEP)
-        if ((m = not_plain(load(s + i))))
-            return i + (size_t)__builtin_ctz(m);
-    m = not_plain(tail(s + i, n - i, 0));
-    return i + (size_t)(m ? __builtin_ctz(m) : 0);
 }
 
 size_t scan_ascii(const char *s, size_t n)
@@ -285,6 +267,45 @@ size_t scan_chunks(const char *s, size_t n)
         i += STEP;
     }
     return k;
+}
+
+#if defined(WIDE)
+WIDE static size_t copy_wide(char *to, const char *s, size_t n, char c)
+{
+    const wide end = _mm256_set1_epi8(c);
+    size_t i = 0;
+
+    for (; i + 32 <= n; i += 32) {
+        wide x = wide_load(s + i);
+        unsigned m = (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(x, end));
+
+        _mm256_storeu_si256((__m256i *)(void *)(to + i), x);
+        if (m)
+            return i + (size_t)__builtin_ctz(m);
+    }
+    return i;
+}
+#endif
+
+size_t scan_copy(char *to, const char *s, size_t n, char c)
+{
+    size_t i = 0;
+
+#if defined(WIDE)
+    if (is_wide(n))
+        i = copy_wide(to, s, n, c);
+#endif
+    for (; i + STEP <= n; i += STEP) {
+        vec x = load(s + i);
+        unsigned m = equal(x, c);
+
+        memcpy(to + i, &x, STEP);
+        if (m)
+            return i + (size_t)__builtin_ctz(m);
+    }
+    for (; i < n && s[i] != c; i++)
+        to[i] = s[i];
+    return i;
 }
 
 #if defined(WIDE)

@@ -263,6 +263,9 @@ static void test_messages(void)
         {"[1] 2", "byte 4: text after the end of the value"},
         {"[\"\x01\"]", "byte 2: control character in a string"},
         {"[\"\xff\"]", "byte 2: invalid UTF-8"},
+        {"[\"\xe2\x82\xac\x80\n\"]", "byte 5: invalid UTF-8"},
+        {"[\"\xe2\x82\xac\n\x80\"]", "byte 5: control character in a string"},
+        {"{\"a\":1,\"c\":2,\"b\":3,\"c\":4}", "byte 19: duplicate key 'c'"},
     };
     struct arena a = {0};
     struct json j;
@@ -301,6 +304,10 @@ static void test_reading(void)
     CHECK(t && n == 6 && !memcmp(t, "a\n\xc3\xa9\0z", 7));
     CHECK(!json_str_is(&j, json_get(&j, 0, "t"), "a\n\xc3\xa9"));
     CHECK(!json_str(&j, json_get(&j, 0, "id"), &a, &n));
+    const char *plain = json_text(&j, json_at(&j, json_get(&j, 0, "l"), 2), &a, &n);
+    CHECK(plain && n == 1 && *plain == 'q' && plain > s && plain < s + strlen(s));
+    plain = json_text(&j, json_get(&j, 0, "t"), &a, &n);
+    CHECK(plain && n == 6 && !memcmp(plain, t, 6) && !json_text(&j, -1, &a, &n));
     l = json_get(&j, 0, "l");
     CHECK(json_type(&j, l) == JSON_ARRAY && j.node[l].size == 4);
     CHECK(json_is(&j, json_at(&j, l, 1), JSON_ARRAY));
@@ -347,6 +354,17 @@ static void test_numbers(void)
 
         CHECK(!parse(&j, &a, row[i].text, strlen(row[i].text), &e));
         CHECK(json_int(&j, 0, &v) == row[i].rc && v == row[i].v);
+    }
+    TEST("doubles are those of the library");
+    for (uint64_t i = 0, x = 1; i < 20000;
+         i++, x = x * 6364136223846793005u + 1442695040888963407u) {
+        char t[40];
+
+        snprintf(t, sizeof(t), "%s%.*f", i % 3 ? "" : "-", (int)(i % 12),
+                 ldexp((double)(x >> 11), -53) * (double)(i % 5 * i));
+        CHECK(!parse(&j, &a, t, strlen(t), &e) && !json_num(&j, 0, &d));
+        CHECK(d == strtod(t, NULL) && signbit(d) == signbit(strtod(t, NULL)));
+        arena_reset(&a);
     }
     TEST("doubles");
     CHECK(!parse(&j, &a, "1e999", 5, &e) && json_num(&j, 0, &d) == -1);

@@ -26,11 +26,6 @@ static size_t first(const char *s, size_t n, bool (*f)(unsigned char c))
     return i;
 }
 
-static bool is_special(unsigned char c)
-{
-    return c < 32 || c == '"' || c == '\\' || c >= 128;
-}
-
 static bool is_high(unsigned char c)
 {
     return c >= 128;
@@ -62,6 +57,17 @@ static size_t count_high(const char *s, size_t n)
     while (n--)
         k += (unsigned char)*s++ >= 128;
     return k;
+}
+
+static bool copies(const char *s, size_t n, char c)
+{
+    const char *end = n ? memchr(s, c, n) : NULL;
+    size_t k = end ? (size_t)(end - s) : n;
+    char *to = malloc(n ? n : 1);
+    bool same = scan_copy(to, s, n, c) == k && !memcmp(to, s, k);
+
+    free(to);
+    return same;
 }
 
 static bool agree(const char *s, size_t n)
@@ -113,12 +119,12 @@ static bool agree(const char *s, size_t n)
            strncasecmp(s + three_at, "z m", 3) != 0)
         three_at++;
     three_at = three_at + 3 <= n ? three_at : n;
-    same = same && scan_threes(s, n, "xyzz m") == three_at &&
-           scan_plain(s, n) == first(s, n, is_special) &&
-           scan_ascii(s, n) == first(s, n, is_high) && scan_stop(s, n) == first(s, n, is_stop) &&
-           scan_pairs(s, n, "##mp") == pair && scan_chars(s, n) == chars &&
-           scan_letters(s, n) == letters && scan_chunks(s, n) == chunks &&
-           x.ascii == (scan_ascii(s, n) == n) && kinds_any(x.high, 0, n) == (scan_ascii(s, n) < n);
+    same = same && scan_threes(s, n, "xyzz m") == three_at && copies(s, n, 'm') &&
+           copies(s, n, '\0') && scan_ascii(s, n) == first(s, n, is_high) &&
+           scan_stop(s, n) == first(s, n, is_stop) && scan_pairs(s, n, "##mp") == pair &&
+           scan_chars(s, n) == chars && scan_letters(s, n) == letters &&
+           scan_chunks(s, n) == chunks && x.ascii == (scan_ascii(s, n) == n) &&
+           kinds_any(x.high, 0, n) == (scan_ascii(s, n) < n);
     for (size_t from = 0; from < n; from += 13)
         for (size_t to = from; to <= n; to += 17)
             same =
