@@ -82,7 +82,7 @@ enum { N_LANGUAGES = sizeof(languages) / sizeof(*languages) };
 struct lang {
     uint32_t tag[PLACES + WINDOW]; // upper half of a word's hash; 0: free
     uint32_t number[PLACES + WINDOW];
-    uint32_t of[WORDS], met[WORDS]; // by number: languages, a bit each; in the text at hand
+    uint32_t of[WORDS], met[WORDS]; // by number: languages, a bit each; in the text at hand, else 0
     uint64_t any[WORDS / 64];       // numbers that are in it
     uint32_t n;
     int shift; // of a hash, so chosen that every word finds a place
@@ -176,8 +176,6 @@ static const char *by_words(struct lang *x, const struct words_row *w, enum scri
     uint32_t count[N_LANGUAGES] = {0}, kinds[N_LANGUAGES] = {0};
     int best = -1;
 
-    memset(x->met, 0, (x->n + 1) * sizeof(*x->met));
-    memset(x->any, 0, sizeof(x->any));
     for (size_t i = 0; i < w->n; i += SOME)
         count_some(x, w->hash + i, w->n - i < SOME ? w->n - i : SOME);
     for (size_t b = 0; b < WORDS / 64; b++)
@@ -188,6 +186,8 @@ static const char *by_words(struct lang *x, const struct words_row *w, enum scri
                 count[__builtin_ctz(of)] += x->met[k];
                 kinds[__builtin_ctz(of)]++;
             }
+            x->met[k] = 0;
+            x->any[b] = 0;
         }
     for (int i = 0; i < N_LANGUAGES; i++)
         if (languages[i].script == script && kinds[i] >= (uint32_t)WORDS_MIN &&
