@@ -217,13 +217,25 @@ static bool has_three(const struct kinds *t, size_t at, size_t end)
     return n == 3;
 }
 
+/* Is there a word too long, by its bytes? It has no space in so many blocks. */
+static bool may_be_long(const struct kinds *t, size_t at, size_t end)
+{
+    size_t solid = 0;
+
+    if (end - at <= LONG_WORD)
+        return false;
+    for (size_t b = at / 64; b <= end / 64 && solid < LONG_WORD / 64 - 1; b++)
+        solid = t->space[b] ? 0 : solid + 1;
+    return solid >= LONG_WORD / 64 - 1;
+}
+
 static bool is_kept(const struct kinds *t, struct part x)
 {
     size_t begin = (size_t)(x.p - t->s), words;
 
     if (!x.n || !is_end(x.p[x.n - 1], false) || parts_end(x, "..."))
         return false;
-    if (t->easy && x.n <= LONG_WORD)
+    if (t->easy && !may_be_long(t, begin, begin + x.n))
         return has_three(t, begin, begin + x.n);
     return !has_long_word(x, &words) && words >= 3;
 }

@@ -46,9 +46,14 @@ size_t parts_count(const char *s, size_t n, const char *what)
     return k;
 }
 
+void parts_room(struct parts *l, size_t n)
+{
+    mem_grow(&l->v, &l->cap, n, sizeof(*l->v));
+}
+
 static void add_line(struct parts *l, const char *p, size_t n)
 {
-    mem_grow(&l->v, &l->cap, l->n + 1, sizeof(*l->v));
+    parts_room(l, l->n + 1);
     l->v[l->n++] = (struct part){p, n};
 }
 
@@ -115,7 +120,7 @@ void parts_split(struct parts *l, const struct kinds *t, struct part of, size_t 
     add_line(l, t->s + start, end - start);
 }
 
-struct part parts_strip(struct part x)
+struct part parts_strip_all(struct part x)
 {
     uint32_t cp;
 
@@ -138,14 +143,4 @@ struct part parts_strip(struct part x)
         x.n -= len;
     }
     return x;
-}
-
-bool parts_begin(struct part x, const char *with)
-{
-    return x.n >= strlen(with) && !memcmp(x.p, with, strlen(with));
-}
-
-bool parts_end(struct part x, const char *with)
-{
-    return x.n >= strlen(with) && !memcmp(x.p + x.n - strlen(with), with, strlen(with));
 }

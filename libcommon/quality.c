@@ -61,12 +61,14 @@ struct quality {
     double v[QUALITY_N];
     unsigned have; // groups of measures, a bit each
     unsigned char group[QUALITY_N];
-    bool has_ends;
+    bool has_ends, has_rows;
+    bool rows_differ; // all of them
     size_t n_chars;
     struct chunks chunks;
     struct repeat repeat;
     struct repeat_grams grams;
-    struct parts lines, ends; // scratch; the lines at every kind of line end
+    struct parts lines;      // scratch
+    struct parts ends, rows; // lines at every kind of line end; at runs of newlines
     struct buf text;
 };
 
@@ -79,6 +81,7 @@ void quality_close(struct quality *q)
     repeat_grams_free(&q->grams);
     parts_free(&q->lines);
     parts_free(&q->ends);
+    parts_free(&q->rows);
     buf_free(&q->text);
     free(q);
 }
@@ -90,7 +93,7 @@ void quality_text(struct quality *q, struct look *text)
     q->s = text->s;
     q->n = text->n;
     q->have = 0;
-    q->has_ends = false;
+    q->has_ends = q->has_rows = false;
     q->n_chars = look_chars(text);
 }
 
@@ -147,15 +150,15 @@ static void look_lines(struct quality *q)
 /* ---- what is repeated ---- */
 
 /* Do a look at their lengths, beginnings and ends show that no line is another's copy? */
-static bool all_differ(const struct quality *q)
+static bool all_differ(const struct parts *lines)
 {
     uint64_t key[FEW];
 
-    if (q->lines.n > FEW)
+    if (lines->n > FEW)
         return false;
-    for (size_t i = 0; i < q->lines.n; i++) {
-        const char *p = q->lines.v[i].p;
-        size_t n = q->lines.v[i].n;
+    for (size_t i = 0; i < lines->n; i++) {
+        const char *p = lines->v[i].p;
+        size_t n = lines->v[i].n;
 
         key[i] = n;
         if (n >= 8) {
@@ -173,31 +176,41 @@ static bool all_differ(const struct quality *q)
 }
 
 /* Lines that stood before: their number and their characters. */
-static void repeated(struct quality *q, double *number, double *chars)
+static void repeated(struct quality *q, const struct parts *lines, double *number, double *chars)
 {
     *number = *chars = 0;
-    if (all_differ(q))
-        return;
-    repeat_clear(&q->repeat, q->lines.n);
-    for (size_t i = 0; i < q->lines.n; i++)
-        if (repeat_add(&q->repeat, hash_bytes(q->lines.v[i].p, q->lines.v[i].n).lo, 0)) {
+    repeat_clear(&q->repeat, lines->n);
+    for (size_t i = 0; i < lines->n; i++)
+        if (repeat_add(&q->repeat, hash_bytes(lines->v[i].p, lines->v[i].n).lo, 0)) {
             *number += 1;
-            *chars += (double)scan_chars(q->lines.v[i].p, q->lines.v[i].n);
+            *chars += (double)scan_chars(lines->v[i].p, lines->v[i].n);
         }
+}
+
+static void split_rows(struct quality *q)
+{
+    if (!q->has_rows) {
+        parts_split(&q->rows, q->t, (struct part){q->s, q->n}, 1);
+        q->rows_differ = all_differ(&q->rows);
+    }
+    q->has_rows = true;
 }
 
 static void look_parts(struct quality *q)
 {
     struct part all = parts_strip((struct part){q->s, q->n});
-    double number, chars;
+    double number = 0, chars = 0;
 
+    split_rows(q);
     parts_split(&q->lines, q->t, all, 2);
-    repeated(q, &number, &chars);
+    if (!q->rows_differ || all.n != q->n) // paragraphs that are alike begin with rows that are
+        repeated(q, &q->lines, &number, &chars);
     q->v[QUALITY_DUP_PARAS] = ratio(number, (double)q->lines.n);
     q->v[QUALITY_DUP_PARA_CHARS] = ratio(chars, (double)q->n_chars);
-    parts_split(&q->lines, q->t, (struct part){q->s, q->n}, 1);
-    repeated(q, &number, &chars);
-    q->v[QUALITY_DUP_LINES] = ratio(number, (double)q->lines.n);
+    number = chars = 0;
+    if (!q->rows_differ)
+        repeated(q, &q->rows, &number, &chars);
+    q->v[QUALITY_DUP_LINES] = ratio(number, (double)q->rows.n);
     q->v[QUALITY_DUP_LINE_CHARS] = ratio(chars, (double)q->n_chars);
 }
 
@@ -231,9 +244,12 @@ static void look_c4(struct quality *q)
 
 static bool ends_sentence(struct part x)
 {
+    unsigned char last = (unsigned char)x.p[x.n - 1];
     size_t len = 1;
     uint32_t cp;
 
+    if (last < 0x80)
+        return last == '.' || last == '!' || last == '?';
     while (len < x.n && ((unsigned char)x.p[x.n - len] & 0xC0) == 0x80)
         len++;
     parts_char(x.p + x.n - len, len, &cp);
@@ -243,19 +259,22 @@ static bool ends_sentence(struct part x)
 static void look_fineweb(struct quality *q)
 {
     size_t out = 0, ended = 0, brief = 0, newlines = kinds_count(q->t->newline, 0, q->n);
-    double number, chars;
+    double number = 0, chars = 0;
 
-    parts_split(&q->lines, q->t, (struct part){q->s, q->n}, 1);
-    for (size_t i = 0; i < q->lines.n; i++) {
-        if (!parts_strip(q->lines.v[i]).n)
+    split_rows(q);
+    parts_room(&q->lines, q->rows.n);
+    for (size_t i = 0; i < q->rows.n; i++) {
+        struct part x = q->rows.v[i];
+
+        if (!parts_strip(x).n)
             continue;
-        ended += ends_sentence(q->lines.v[i]);
-        brief += q->lines.v[i].n <= 4 * SHORT_LINE &&
-                 scan_chars(q->lines.v[i].p, q->lines.v[i].n) <= SHORT_LINE;
-        q->lines.v[out++] = q->lines.v[i];
+        ended += ends_sentence(x);
+        brief += x.n <= 4 * SHORT_LINE && scan_chars(x.p, x.n) <= SHORT_LINE;
+        q->lines.v[out++] = x;
     }
     q->lines.n = out;
-    repeated(q, &number, &chars);
+    if (!q->rows_differ)
+        repeated(q, &q->lines, &number, &chars);
     q->v[QUALITY_LINE_ENDS] = ratio((double)ended, (double)out);
     q->v[QUALITY_SHORT_LINES] = ratio((double)brief, (double)out);
     q->v[QUALITY_DUP_CHARS] = ratio(chars, (double)(q->n_chars - newlines));
