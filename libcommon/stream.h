@@ -43,7 +43,7 @@ struct stream_conf {
     const char *fingerprint;   // JSON object: version, model, options; for FILE.meta
     int group;   // output lines a record: 1, or --samples N (a resumed output must hold all N)
     bool quiet;  // no lines on standard error for rejected records (-q)
-    bool gather; // lines are written some 64 KiB at a time, or when there is nothing to read yet
+    bool gather; // lines are written some 256 KiB at a time, or when there is nothing to read yet
 };
 
 struct stream;
