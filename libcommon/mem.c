@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+enum { PAGE = 4096, LARGE = 2 << 20 }; // bytes of a small page, of a large one
 
 static void *check(void *p, size_t bytes)
 {
@@ -53,6 +56,44 @@ void *mem_aligned(size_t bytes)
     check(p, bytes);
     memset(p, 0, bytes);
     return p;
+}
+
+/* Whole large pages, which the system then lays where one begins. */
+static size_t table_bytes(size_t n, size_t size)
+{
+    size_t bytes;
+
+    if (!mem_mul(n, size, &bytes) || bytes > SIZE_MAX - LARGE)
+        return SIZE_MAX;
+    return bytes < 2 * LARGE ? bytes : (bytes + LARGE - 1) / LARGE * LARGE;
+}
+
+void *mem_table(size_t n, size_t size)
+{
+    size_t bytes = table_bytes(n, size);
+    void *p = MAP_FAILED;
+
+    if (bytes != SIZE_MAX)
+        p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    check(p == MAP_FAILED ? NULL : p, bytes);
+    if (bytes >= 2 * LARGE)
+        madvise(p, bytes, MADV_HUGEPAGE); // a wish
+    return p;
+}
+
+void mem_table_drop(void *p, size_t n, size_t size)
+{
+    uintptr_t from = ((uintptr_t)p + PAGE - 1) / PAGE * PAGE;
+    uintptr_t to = ((uintptr_t)p + n * size) / PAGE * PAGE;
+
+    if (from < to)
+        madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+void mem_table_free(void *p, size_t n, size_t size)
+{
+    if (p)
+        munmap(p, table_bytes(n, size));
 }
 
 bool mem_mul(size_t a, size_t b, size_t *out)

@@ -20,6 +20,13 @@ char *mem_dup(const char *s, size_t n); // n bytes and a NUL
 /* Memory aligned to 64 bytes, zeroed; free with free(3). */
 void *mem_aligned(size_t bytes);
 
+/* n zeroed items, a table whose places are met in no order: in pages of their own, large ones when
+ * it is large. To give back, of some of its items, the pages that hold no others, zeroed if asked
+ * for again; to free all n, NULL-safe. */
+void *mem_table(size_t n, size_t size);
+void mem_table_drop(void *p, size_t n, size_t size);
+void mem_table_free(void *p, size_t n, size_t size);
+
 /* a * b and a + b into *out; false when the result does not fit. */
 bool mem_mul(size_t a, size_t b, size_t *out);
 bool mem_sum(size_t a, size_t b, size_t *out);

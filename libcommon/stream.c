@@ -390,10 +390,12 @@ enum stream_made stream_make(const struct stream *s, const struct lines_line *x,
         return STREAM_NO_JSON;
     r->file = x->file;
     r->line_no = x->no;
-    if (!record_identify(r, s->conf.fields, why))
-        return STREAM_RECORD;
-    record_reset(r);
-    return STREAM_NO_ID;
+    if (record_identify(r, s->conf.fields, why)) {
+        record_reset(r);
+        return STREAM_NO_ID;
+    }
+    tally_soon(&s->ids, r->key);
+    return STREAM_RECORD;
 }
 
 int stream_accept(struct stream *s, const struct lines_line *x, enum stream_made made,

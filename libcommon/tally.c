@@ -1,10 +1,14 @@
-/* tally.c - how often each id was met, by 128-bit hash. */
+/* tally.c - how often each id was met, by 128-bit hash.
+ *
+ * Ids are met in no order, so the table lies in large pages: with small ones the processor looks
+ * up where a page is for nearly every id. */
 #include "tally.h"
 
 #include "mem.h"
 
 #include <stdbool.h>
-#include <stdlib.h>
+
+enum { LEAST = 512, PIECE = 1 << 17 }; // places; those that are moved before theirs are given back
 
 static bool is_free(const struct tally_entry *x)
 {
@@ -18,67 +22,74 @@ static struct hash128 not_zero(struct hash128 key)
     return key;
 }
 
-/* The part a key belongs to. Only the upper half of a key chooses places: within a
- * shard the lower halves are all the same modulo N. */
-static size_t part_of(struct hash128 key)
+/* A key's place, or one of the next. Only the upper half of a key chooses it: within a shard the
+ * lower halves are all the same modulo N. */
+static size_t first(const struct tally *t, struct hash128 key)
 {
-    return key.hi >> 58;
+    return (size_t)((hash_wide)key.hi * t->cap >> 64);
 }
 
 /* The entry of a key, or the free place where it belongs. */
-static struct tally_entry *place(const struct tally_part *p, struct hash128 key)
+static struct tally_entry *place(const struct tally *t, struct hash128 key)
 {
-    size_t i = (size_t)((hash_wide)(key.hi << 6) * p->cap >> 64);
-
-    for (;; i = i + 1 < p->cap ? i + 1 : 0) {
-        struct tally_entry *x = &p->entry[i];
+    for (size_t i = first(t, key);; i = i + 1 < t->cap ? i + 1 : 0) {
+        struct tally_entry *x = &t->entry[i];
 
         if (is_free(x) || (x->key.lo == key.lo && x->key.hi == key.hi))
             return x;
     }
 }
 
-static void rehash(struct tally_part *p)
+/* Both tables are in the same order, so that the old one can be given back as the new one fills. */
+static void rehash(struct tally *t)
 {
-    struct tally_part old = *p;
+    struct tally old = *t;
 
-    p->cap = old.cap ? old.cap + old.cap / 4 : 8; // all parts grow at nearly the same time
-    p->entry = mem_zero(p->cap, sizeof(*p->entry));
-    for (size_t i = 0; i < old.cap; i++)
+    t->cap = old.cap ? old.cap + old.cap / 4 : LEAST;
+    t->entry = mem_table(t->cap, sizeof(*t->entry));
+    for (size_t i = 0; i < old.cap; i++) {
         if (!is_free(&old.entry[i]))
-            *place(p, old.entry[i].key) = old.entry[i];
-    free(old.entry);
+            *place(t, old.entry[i].key) = old.entry[i];
+        if (i % PIECE == PIECE - 1)
+            mem_table_drop(&old.entry[i + 1 - PIECE], PIECE, sizeof(*old.entry));
+    }
+    mem_table_free(old.entry, old.cap, sizeof(*old.entry));
 }
 
 struct tally_entry *tally_at(struct tally *t, struct hash128 key)
 {
-    struct tally_part *p = &t->part[part_of(key = not_zero(key))];
     struct tally_entry *x;
 
-    if (8 * (p->n + 1) > 7 * p->cap)
-        rehash(p);
-    x = place(p, key);
+    key = not_zero(key);
+    if (8 * (t->n + 1) > 7 * t->cap)
+        rehash(t);
+    x = place(t, key);
     if (is_free(x)) {
         x->key = key;
-        p->n++;
+        t->n++;
     }
     return x;
 }
 
 struct tally_entry *tally_find(const struct tally *t, struct hash128 key)
 {
-    const struct tally_part *p = &t->part[part_of(key = not_zero(key))];
     struct tally_entry *x;
 
-    if (!p->cap)
+    key = not_zero(key);
+    if (!t->cap)
         return NULL;
-    x = place(p, key);
+    x = place(t, key);
     return is_free(x) ? NULL : x;
+}
+
+void tally_soon(const struct tally *t, struct hash128 key)
+{
+    if (t->cap)
+        __builtin_prefetch(&t->entry[first(t, key)]);
 }
 
 void tally_free(struct tally *t)
 {
-    for (int i = 0; i < TALLY_PARTS; i++)
-        free(t->part[i].entry);
+    mem_table_free(t->entry, t->cap, sizeof(*t->entry));
     *t = (struct tally){0};
 }

@@ -13,21 +13,18 @@ struct tally_entry {
     uint32_t done;      // lines in the output and rejects of earlier runs
 };
 
-/* Many tables, so that one at a time is held twice while it grows. */
-enum { TALLY_PARTS = 64 };
-
 /* Zeroed is empty. */
 struct tally {
-    struct tally_part {
-        struct tally_entry *entry; // (cap) open addressing
-        size_t n, cap;
-    } part[TALLY_PARTS]; // by the upper bits of the key
+    struct tally_entry *entry; // (cap) open addressing, in the order of the keys' upper halves
+    size_t n, cap;
 };
 
 /* The entry of a key, made when it was absent; valid until the next tally_at. */
 struct tally_entry *tally_at(struct tally *t, struct hash128 key);
 /* The entry of a key, or NULL. */
 struct tally_entry *tally_find(const struct tally *t, struct hash128 key);
+/* The key's entry is asked for soon: fetch it. By any thread, while none is made. */
+void tally_soon(const struct tally *t, struct hash128 key);
 void tally_free(struct tally *t);
 
 #endif
