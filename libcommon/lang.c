@@ -2,16 +2,14 @@
 #include "lang.h"
 
 #include "mem.h"
+#include "vec.h"
 
 #include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
 
-enum { WORDS_MIN = 2, PLACES = 1 << 12, WINDOW = 4, WORDS = 1024, SOME = 256 };
+enum { WORDS_MIN = 2, PLACES = 1 << 12, WINDOW = 4, WORDS = 1024, SOME = 256, LANES = 32 };
 
 /* Frequent function words of languages that share a script; spaces around each. */
 // clang-format off
@@ -75,16 +73,17 @@ static const struct {
     {SCRIPT_MONGOLIAN, "mn"}, {SCRIPT_HANGUL, "ko"}};
 // clang-format on
 
-enum { N_LANGUAGES = sizeof(languages) / sizeof(*languages) };
+enum { N_LANGUAGES = sizeof(languages) / sizeof(*languages) }; // <= LANES
 
 /* Function words by their hash. A word lies in its place or in one of the next three, so that a
  * text is counted without a branch a word: what stands in none of them counts as number 0. */
 struct lang {
     uint32_t tag[PLACES + WINDOW]; // upper half of a word's hash; 0: free
     uint32_t number[PLACES + WINDOW];
-    uint32_t of[WORDS], met[WORDS]; // by number: languages, a bit each; in the text at hand, else 0
-    uint64_t any[WORDS / 64];       // numbers that are in it
-    uint32_t n;
+    uint8_t of[WORDS][LANES]; // by number: is it a word of a language?
+    uint32_t met[WORDS];      // in the text at hand, else 0
+    uint32_t any[WORDS];      // (n_any) numbers that are in it
+    uint32_t n, n_any;
     int shift; // of a hash, so chosen that every word finds a place
 };
 
@@ -122,7 +121,7 @@ static bool add(struct lang *x, const char *p, size_t n, int language)
         x->tag[i] = (uint32_t)(hash >> 32);
         x->number[i] = ++x->n;
     }
-    x->of[number_of(x, hash)] |= 1u << language;
+    x->of[number_of(x, hash)][language] = 1;
     return true;
 }
 
@@ -165,30 +164,35 @@ static void count_some(struct lang *x, const uint64_t *hash, size_t n)
         k += list[k] != 0;
     }
     for (size_t i = 0; i < k; i++) {
-        x->met[list[i]]++;
-        x->any[list[i] / 64] |= 1ull << list[i] % 64;
+        x->any[x->n_any] = list[i];
+        x->n_any += !x->met[list[i]]++;
     }
+}
+
+/* Words of each language in the text, and different ones; the counts are clear again. */
+ANY_CPU static void sum_up(struct lang *x, uint32_t count[LANES], uint32_t kinds[LANES])
+{
+    for (uint32_t i = 0; i < x->n_any; i++) {
+        uint32_t k = x->any[i], met = x->met[k];
+
+        for (int l = 0; l < LANES; l++) {
+            count[l] += x->of[k][l] * met;
+            kinds[l] += x->of[k][l];
+        }
+        x->met[k] = 0;
+    }
+    x->n_any = 0;
 }
 
 /* The language with most function words in the text; of equals the first in the table. */
 static const char *by_words(struct lang *x, const struct words_row *w, enum script script)
 {
-    uint32_t count[N_LANGUAGES] = {0}, kinds[N_LANGUAGES] = {0};
+    uint32_t count[LANES] = {0}, kinds[LANES] = {0};
     int best = -1;
 
     for (size_t i = 0; i < w->n; i += SOME)
         count_some(x, w->hash + i, w->n - i < SOME ? w->n - i : SOME);
-    for (size_t b = 0; b < WORDS / 64; b++)
-        for (uint64_t m = x->any[b]; m; m &= m - 1) {
-            size_t k = 64 * b + (size_t)__builtin_ctzll(m);
-
-            for (uint32_t of = x->of[k]; of; of &= of - 1) {
-                count[__builtin_ctz(of)] += x->met[k];
-                kinds[__builtin_ctz(of)]++;
-            }
-            x->met[k] = 0;
-            x->any[b] = 0;
-        }
+    sum_up(x, count, kinds);
     for (int i = 0; i < N_LANGUAGES; i++)
         if (languages[i].script == script && kinds[i] >= (uint32_t)WORDS_MIN &&
             (best < 0 || count[i] > count[best]))
