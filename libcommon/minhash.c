@@ -10,10 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    STREAM_NAME = 0x6e656172, // "near": the stream of the functions' constants
-    LANES = 64,               // functions computed together, at most
-};
+enum { STREAM_NAME = 0x6e656172 }; // "near": the stream of the functions' constants
+
+static const double ENOUGH = 0.995, SELDOM = 0.005;
 
 static double power(double x, int n)
 {
@@ -39,13 +38,17 @@ void minhash_init(struct minhash *m, double threshold)
     struct rng g = rng_stream(0, 0, STREAM_NAME);
 
     m->rows = 1;
-    /* The most rows, which is the fewest false candidates, that still find enough. */
-    for (int r = 2; r <= 32; r++)
-        if (recall(threshold, MINHASH_MAX / r, r) >= 0.995)
-            m->rows = r;
-    m->bands = MINHASH_MAX / m->rows;
-    while (m->bands > 1 && recall(threshold, m->bands - 1, m->rows) >= 0.995)
-        m->bands--;
+    m->bands = MINHASH_MAX;
+    /* Each band is a place in memory that is looked at: the fewest that find enough and hardly ever
+     * have texts meet that share little; where there are none such, the most rows. */
+    for (int r = 1; r <= 32 && recall(threshold, MINHASH_MAX / r, r) >= ENOUGH; r++) {
+        m->rows = r;
+        m->bands = 1;
+        while (recall(threshold, m->bands, r) < ENOUGH)
+            m->bands++;
+        if (recall(threshold / 4, m->bands, r) <= SELDOM)
+            break;
+    }
     for (int i = 0; i < MINHASH_MAX; i++) {
         uint32_t w[4];
 
@@ -166,17 +169,17 @@ void minhash_set_free(struct minhash_set *x)
 
 /* ---- signatures ---- */
 
-/* Functions i to i + lanes - 1, a constant number of them. */
-static inline __attribute__((always_inline)) void sign_some(const struct minhash *m, int i,
-                                                            int lanes, const uint32_t *run,
-                                                            size_t n, uint32_t *sig)
+/* The first of the functions, a constant number of them. */
+static inline __attribute__((always_inline)) void sign_some(const struct minhash *m, int lanes,
+                                                            const uint32_t *run, size_t n,
+                                                            uint32_t *sig)
 {
-    uint32_t least[LANES], mul[LANES], add[LANES];
+    uint32_t least[MINHASH_MAX], mul[MINHASH_MAX], add[MINHASH_MAX];
 
     for (int k = 0; k < lanes; k++) {
         least[k] = UINT32_MAX;
-        mul[k] = m->mul[i + k];
-        add[k] = m->add[i + k];
+        mul[k] = m->mul[k];
+        add[k] = m->add[k];
     }
     for (size_t j = 0; j < n; j++) {
         uint32_t x = run[j];
@@ -187,20 +190,37 @@ static inline __attribute__((always_inline)) void sign_some(const struct minhash
             least[k] = h < least[k] ? h : least[k];
         }
     }
-    memcpy(sig + i, least, (size_t)lanes * sizeof(*least));
+    memcpy(sig, least, (size_t)lanes * sizeof(*least));
 }
 
 ANY_CPU static void sign(const struct minhash *m, const uint32_t *run, size_t n, int functions,
                          uint32_t *sig)
 {
-    int i = 0;
-
-    for (; functions - i > 48; i += 64)
-        sign_some(m, i, 64, run, n, sig);
-    if (functions - i > 32)
-        sign_some(m, i, 48, run, n, sig);
-    else if (functions - i > 0)
-        sign_some(m, i, 32, run, n, sig);
+    switch ((functions + 15) / 16) {
+    case 1:
+        sign_some(m, 16, run, n, sig);
+        break;
+    case 2:
+        sign_some(m, 32, run, n, sig);
+        break;
+    case 3:
+        sign_some(m, 48, run, n, sig);
+        break;
+    case 4:
+        sign_some(m, 64, run, n, sig);
+        break;
+    case 5:
+        sign_some(m, 80, run, n, sig);
+        break;
+    case 6:
+        sign_some(m, 96, run, n, sig);
+        break;
+    case 7:
+        sign_some(m, 112, run, n, sig);
+        break;
+    default:
+        sign_some(m, 128, run, n, sig);
+    }
 }
 
 void minhash_keys(const struct minhash *m, const uint32_t *run, size_t n, uint64_t key[MINHASH_MAX])

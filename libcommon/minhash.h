@@ -4,7 +4,7 @@
  * each run a 32-bit hash. A signature holds, for bands x rows functions a * x + b modulo
  * 2^32, the least value over the set. Two texts of similarity s agree in all rows of a band with
  * probability 1 - (1 - s^rows)^bands; bands and rows are chosen so that at the threshold this is at
- * least 0.995.
+ * least 0.995, and at a quarter of it, where that can be, at most 0.005.
  * Sources: Broder 1997 (resemblance), Indyk and Motwani 1998 (LSH). */
 #ifndef MINHASH_H
 #define MINHASH_H

@@ -31,7 +31,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char MAGIC[8] = "llmnear4";
+static const char MAGIC[8] = "llmnear5";
 
 struct head {
     char magic[8], boot[40];
