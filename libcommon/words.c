@@ -165,26 +165,17 @@ ANY_CPU static void make_pairs(uint64_t *restrict pair, const uint64_t *restrict
         pair[i] = hash[i] * BASE + hash[i + 1];
 }
 
-static inline uint32_t three_of(const uint64_t *h)
-{
-    uint64_t x = hash_fold(3 ^ h[0], MIX);
-
-    x = hash_fold(x ^ h[1], MIX);
-    x = hash_fold(x ^ h[2], MIX);
-    return (uint32_t)(x ^ x >> 32);
-}
-
 uint32_t words_three(const uint64_t *hash)
 {
-    return three_of(hash);
+    return (uint32_t)(((hash[0] * BASE + hash[1]) * BASE + hash[2]) >> 32);
 }
 
-void words_threes(const struct words_row *w, uint32_t *three)
+ANY_CPU void words_threes(const struct words_row *w, uint32_t *restrict three)
 {
-    const uint64_t *hash = w->hash;
+    const uint64_t *restrict hash = w->hash, *restrict pair = w->pair;
 
     for (size_t i = 0; i + 2 < w->n; i++)
-        three[i] = three_of(hash + i);
+        three[i] = (uint32_t)((pair[i] * BASE + hash[i + 2]) >> 32);
 }
 
 uint64_t words_hash(const char *word, size_t n)
