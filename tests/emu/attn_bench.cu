@@ -79,50 +79,6 @@ int32_t *ints(const int32_t *host, int n)
     return p;
 }
 
-/* The median of RUNS times, in microseconds, of one of `each` calls queued together, as a graph
- * when there are several; call i gets i and the stream. */
-template <class F> double timed(int each, F call)
-{
-    cudaEvent_t from, to;
-    cudaStream_t s;
-    cudaGraph_t graph;
-    cudaGraphExec_t exec;
-    float ms[RUNS];
-
-    TRY(cudaEventCreate(&from));
-    TRY(cudaEventCreate(&to));
-    TRY(cudaStreamCreate(&s));
-    TRY(cudaDeviceSynchronize()); // what was filled is there
-    if (each > 1) {
-        call(0, s); // kernels are loaded, and their limits raised
-        TRY(cudaStreamBeginCapture(s, cudaStreamCaptureModeGlobal));
-        for (int k = 0; k < each; k++)
-            call(k, s);
-        TRY(cudaStreamEndCapture(s, &graph));
-        TRY(cudaGraphInstantiate(&exec, graph, 0));
-        TRY(cudaGraphDestroy(graph));
-    }
-    for (int i = -3; i < RUNS; i++) {
-        TRY(cudaEventRecord(from, s));
-        if (each > 1)
-            TRY(cudaGraphLaunch(exec, s));
-        else
-            call(i + 3, s);
-        TRY(cudaEventRecord(to, s));
-        TRY(cudaEventSynchronize(to));
-        TRY(cudaGetLastError());
-        if (i >= 0)
-            TRY(cudaEventElapsedTime(&ms[i], from, to));
-    }
-    if (each > 1)
-        TRY(cudaGraphExecDestroy(exec));
-    TRY(cudaEventDestroy(from));
-    TRY(cudaEventDestroy(to));
-    TRY(cudaStreamDestroy(s));
-    qsort(ms, RUNS, sizeof(*ms), ascending);
-    return (double)ms[RUNS / 2] * 1e3 / each;
-}
-
 /* Bytes read per second of a loop that only reads, and bytes read and written of a copy. */
 double bandwidth(void)
 {
@@ -132,9 +88,9 @@ double bandwidth(void)
 
     fill(p, bytes, CUDA_KV_F16);
     for (unsigned blocks = 132 * 4; blocks <= 132 * 16; blocks *= 2) {
-        double us = timed(
+        double us = timed<RUNS>(
             1, [=](int, cudaStream_t s) { LAUNCH(read_kernel, blocks, 512u, 0, s, out, p, n); });
-        double both = timed(1, [=](int, cudaStream_t s) {
+        double both = timed<RUNS>(1, [=](int, cudaStream_t s) {
             LAUNCH(copy_kernel, blocks, 512u, 0, s, p + n / 2, p, n / 2);
         });
 
@@ -227,7 +183,7 @@ void decode(int type, int n_seq, int keys, double read)
     struct run r;
 
     open_run(&r, type, n_seq, 1, keys, layers > 32 ? 32 : layers);
-    us = timed(each, [&](int i, cudaStream_t s) {
+    us = timed<RUNS>(each, [&](int i, cudaStream_t s) {
         cuda_attn(r.y, r.qkv, &r.a, &r.kv, i % r.kv.n_layers, &r.st, false, r.part, s);
     });
     printf("{\"bench\":\"attn_decode\",\"kv\":\"%s\",\"sequences\":%d,\"keys\":%d,\"us\":%.2f,"
@@ -243,7 +199,7 @@ void prefill(int type, int tokens, int keys, bool fast)
     double fma = 2.0 * HEADS * HEAD_DIM * tokens * (keys - tokens + (tokens + 1) / 2.0), us;
 
     open_run(&r, type, 1, tokens, keys, 2);
-    us = timed(1, [&](int i, cudaStream_t s) {
+    us = timed<RUNS>(1, [&](int i, cudaStream_t s) {
         cuda_attn(r.y, r.qkv, &r.a, &r.kv, i % 2, &r.st, fast, r.part, s);
     });
     printf("{\"bench\":\"attn_prefill\",\"kv\":\"%s\",\"fast\":%d,\"tokens\":%d,\"keys\":%d,"
@@ -273,18 +229,19 @@ void rows(int n, double read)
 
     fill(p, (size_t)copies * x * 4, CUDA_KV_F32);
     fill(y, (size_t)n * FFN * 4, CUDA_KV_F32);
-    us = timed(20, [&](int i, cudaStream_t s) {
+    us = timed<RUNS>(20, [&](int i, cudaStream_t s) {
         cuda_norm(y + DIM, p + (size_t)(i % copies) * x, &norm, n, DIM, false, nullptr, s);
     });
     small("norm", n, us, 2.0 * n * DIM * 4, read);
-    us = timed(20, [&](int i, cudaStream_t s) {
+    us = timed<RUNS>(20, [&](int i, cudaStream_t s) {
         cuda_glu(y, p + (size_t)(i % copies) * x, n, FFN, 1, CUDA_SILU, nullptr, s);
     });
     small("glu", n, us, 3.0 * n * FFN * 4, read);
     TRY(cudaFree(p));
     TRY(cudaFree(y));
     open_run(&r, CUDA_KV_F16, n < 256 ? n : 1, n < 256 ? 1 : n, n < 256 ? 1024 : n, 1);
-    us = timed(20, [&](int, cudaStream_t s) { cuda_rope_kv(r.qkv, &r.a, &r.kv, 0, &r.st, s); });
+    us = timed<RUNS>(20,
+                     [&](int, cudaStream_t s) { cuda_rope_kv(r.qkv, &r.a, &r.kv, 0, &r.st, s); });
     small("rope_kv", n, us, n * (40 * 8.0 + 8 * 4 + 16 * 2) * HEAD_DIM, read);
     close_run(&r);
 }

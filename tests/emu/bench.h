@@ -27,4 +27,48 @@ static inline int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* The median of RUNS times, in microseconds, of one of `each` calls queued together, as a graph
+ * when there are several; call i gets i and the stream. */
+template <int RUNS, class F> double timed(int each, F call)
+{
+    cudaEvent_t from, to;
+    cudaStream_t s;
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    float ms[RUNS];
+
+    TRY(cudaEventCreate(&from));
+    TRY(cudaEventCreate(&to));
+    TRY(cudaStreamCreate(&s));
+    TRY(cudaDeviceSynchronize()); // what was filled is there
+    if (each > 1) {
+        call(0, s); // kernels are loaded, and their limits raised
+        TRY(cudaStreamBeginCapture(s, cudaStreamCaptureModeGlobal));
+        for (int k = 0; k < each; k++)
+            call(k, s);
+        TRY(cudaStreamEndCapture(s, &graph));
+        TRY(cudaGraphInstantiate(&exec, graph, 0));
+        TRY(cudaGraphDestroy(graph));
+    }
+    for (int i = -3; i < RUNS; i++) {
+        TRY(cudaEventRecord(from, s));
+        if (each > 1)
+            TRY(cudaGraphLaunch(exec, s));
+        else
+            call(i + 3, s);
+        TRY(cudaEventRecord(to, s));
+        TRY(cudaEventSynchronize(to));
+        TRY(cudaGetLastError());
+        if (i >= 0)
+            TRY(cudaEventElapsedTime(&ms[i], from, to));
+    }
+    if (each > 1)
+        TRY(cudaGraphExecDestroy(exec));
+    TRY(cudaEventDestroy(from));
+    TRY(cudaEventDestroy(to));
+    TRY(cudaStreamDestroy(s));
+    qsort(ms, RUNS, sizeof(*ms), ascending);
+    return (double)ms[RUNS / 2] * 1e3 / each;
+}
+
 #endif

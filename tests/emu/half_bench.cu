@@ -68,41 +68,6 @@ struct bench {
     void *act, *part;
 };
 
-/* Median microseconds of one of `each` calls in a graph; call i gets i and the stream. */
-template <class F> double timed(int each, F call)
-{
-    cudaEvent_t from, to;
-    cudaStream_t s;
-    cudaGraph_t graph;
-    cudaGraphExec_t exec;
-    float ms[RUNS];
-
-    TRY(cudaEventCreate(&from));
-    TRY(cudaEventCreate(&to));
-    TRY(cudaStreamCreate(&s));
-    TRY(cudaStreamBeginCapture(s, cudaStreamCaptureModeGlobal));
-    for (int i = 0; i < each; i++)
-        call(i, s);
-    TRY(cudaStreamEndCapture(s, &graph));
-    TRY(cudaGraphInstantiate(&exec, graph, 0));
-    for (int i = -1; i < RUNS; i++) {
-        TRY(cudaEventRecord(from, s));
-        TRY(cudaGraphLaunch(exec, s));
-        TRY(cudaEventRecord(to, s));
-        TRY(cudaEventSynchronize(to));
-        TRY(cudaGetLastError());
-        if (i >= 0)
-            TRY(cudaEventElapsedTime(&ms[i], from, to));
-    }
-    TRY(cudaGraphExecDestroy(exec));
-    TRY(cudaGraphDestroy(graph));
-    TRY(cudaEventDestroy(from));
-    TRY(cudaEventDestroy(to));
-    TRY(cudaStreamDestroy(s));
-    qsort(ms, RUNS, sizeof(*ms), ascending);
-    return (double)ms[RUNS / 2] * 1e3 / each;
-}
-
 size_t bytes_of(const struct cuda_matrix *m)
 {
     return (size_t)m->rows * (size_t)m->cols * 2;
@@ -141,10 +106,10 @@ void run(const struct bench *b, const struct half_plan *p, bool plan, int n)
     TRY(cudaMemset(b->hash, 0, 4));
     LAUNCH(hash_kernel, 64, 256, 0, 0, b->hash, (const uint32_t *)b->y, 8 * b->m.rows);
     TRY(cudaMemcpy(&hash, b->hash, 4, cudaMemcpyDeviceToHost));
-    const double us = timed(n <= 64    ? 12
-                            : n <= 256 ? 4
-                                       : 2,
-                            [&](int i, cudaStream_t s) { multiply(b, p, &a, i, s); });
+    const double us = timed<RUNS>(n <= 64    ? 12
+                                  : n <= 256 ? 4
+                                             : 2,
+                                  [&](int i, cudaStream_t s) { multiply(b, p, &a, i, s); });
     printf("{\"bench\":\"half\",\"shape\":\"%s\",\"tokens\":%d,\"wide\":%d,\"tiles\":%d,"
            "\"across\":%d,\"warps\":%d,\"turn\":%d,\"stages\":%d,\"plan\":%d,\"us\":%.1f,"
            "\"gb_s\":%.0f,\"tflop_s\":%.0f,\"hash\":\"%08x\"}\n",

@@ -49,42 +49,7 @@ void *noise(size_t bytes, uint32_t keep, uint32_t set)
     return p;
 }
 
-/* The median time of one of `each` calls that are queued together, in microseconds. */
-template <class F> double timed(cudaStream_t s, int each, F call)
-{
-    cudaEvent_t from, to;
-    cudaGraph_t graph;
-    cudaGraphExec_t exec;
-    float ms[RUNS];
-
-    TRY(cudaEventCreate(&from));
-    TRY(cudaEventCreate(&to));
-    call(0); // the kernel is loaded, and its limits raised
-    TRY(cudaStreamSynchronize(s));
-    TRY(cudaStreamBeginCapture(s, cudaStreamCaptureModeGlobal));
-    for (int k = 0; k < each; k++)
-        call(k);
-    TRY(cudaStreamEndCapture(s, &graph));
-    TRY(cudaGraphInstantiate(&exec, graph, 0));
-    TRY(cudaGraphDestroy(graph));
-    for (int i = -1; i < RUNS; i++) {
-        TRY(cudaEventRecord(from, s));
-        TRY(cudaGraphLaunch(exec, s));
-        TRY(cudaEventRecord(to, s));
-        TRY(cudaEventSynchronize(to));
-        TRY(cudaGetLastError());
-        if (i >= 0)
-            TRY(cudaEventElapsedTime(&ms[i], from, to));
-    }
-    TRY(cudaGraphExecDestroy(exec));
-    TRY(cudaEventDestroy(from));
-    TRY(cudaEventDestroy(to));
-    qsort(ms, RUNS, sizeof(*ms), ascending);
-    return (double)ms[RUNS / 2] * 1e3 / each;
-}
-
 struct bench {
-    cudaStream_t s;
     float *y;
     uint8_t *low, *high, *scale, *min; // room for the copies of any matrix
     void *q, *d, *sums;
@@ -129,10 +94,10 @@ void product(const struct bench *b, int type, int shape, int n)
 
         if (cut >= 0 && cut == chosen)
             continue;
-        const double us = timed(b->s, each, [&](int i) {
+        const double us = timed<RUNS>(each, [&](int i, cudaStream_t s) {
             struct cuda_matrix m = matrix_of(b, types[type].type, rows, cols, i % copies);
 
-            used = cuda_linear_many_by(&way, b->y, rows, false, &m, &a, b->s);
+            used = cuda_linear_many_by(&way, b->y, rows, false, &m, &a, s);
         });
         printf("{\"bench\":\"many\",\"type\":\"%s\",\"shape\":\"%s\",\"tokens\":%d,\"cut\":%d,"
                "\"chosen\":%d,\"us\":%.2f,\"top_s\":%.1f,\"gb_s\":%.0f}\n",
@@ -156,7 +121,6 @@ int main(int argc, char **argv)
 
     TRY(cudaGetDeviceProperties(&p, 0));
     b.sms = p.multiProcessorCount;
-    TRY(cudaStreamCreate(&b.s));
     b.y = static_cast<float *>(noise((size_t)MOST * 28672 * 4, 0, 0));
     b.low = static_cast<uint8_t *>(noise(weights, ~0u, 0));
     b.high = b.low + 4096;
