@@ -101,7 +101,7 @@ bug() { # NAME WAY
 	*) EMU_CLOSED=1 "$build/emu/plain/bugs" "$i" >"$dir/bug" 2>&1 ;;
 	esac
 	rc=$?
-	if [ "$1" = none ]; then
+	if [ "${1#none}" != "$1" ]; then
 		[ $rc = 0 ] && grep -q '^0 values' "$dir/bug"
 	elif [ "$2" = values ]; then
 		[ $rc = 0 ] && grep -q '^[1-9][0-9]* values' "$dir/bug"
@@ -112,18 +112,23 @@ bug() { # NAME WAY
 if [ -e "$asan" ]; then
 	for way in plain san race; do
 		bug none $way
+		bug "none, blocks together" $way
+		bug "none, bulk copies" $way
 	done
 	bug "wrong reduction" values
 	bug "missing barrier" values
+	bug "missing grid barrier" values
 	for b in "divergent shuffle" "early return" "two barriers" "static shared overrun" "stack overflow" "block too large" \
-		"host touches device memory"; do
+		"host touches device memory" "bulk copy read too early" \
+		"place filled again too early" "grid barrier, blocks one by one" "too many blocks together"; do
 		bug "$b" plain
 	done
 	for b in "global read out of bounds" "global write out of bounds" "misaligned load" "dynamic shared overrun"; do
 		bug "$b" san
 	done
 	for b in "missing barrier" "missing syncwarp" "global read out of bounds" "blocks write one place" "sum without atomics" \
-		"missing second barrier" "host pointer" "cp.async read too early"; do
+		"missing second barrier" "host pointer" "cp.async read too early" "missing grid barrier" \
+		"grid barrier without the block's" "place filled again too early"; do
 		bug "$b" race
 	done
 fi
