@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIEVE = 1 << 16, AT_ONCE = 64 }; // bits at first; words looked at together
+/* Bits at first, and at least so many for each that is set; words looked at together. */
+enum { SIEVE = 1 << 13, FREE = 8, AT_ONCE = 64 };
 
 struct slot {
     uint64_t key; // 0: free
@@ -22,15 +23,54 @@ struct decon {
     size_t len[DECON_MAX + 1], n_len; // lengths of runs in the index, ascending
     struct slot *slot;                // (cap) open addressing, a power of two
     size_t n, cap;
-    /* A bit for each run, and for its first `start` words: most of any text is passed by. */
-    uint64_t *sieve; // (sieve_bits / 64)
-    size_t start, sieve_bits;
-    uint64_t *head; // (n_head) what has a bit
-    size_t n_head, cap_head;
+    /* A bit for each run, for its first `start` words and, apart, for its first three: most of any
+     * text is passed by. */
+    struct sieve {
+        uint64_t *bit;  // (bits / 64)
+        uint64_t *hash; // (n) what has a bit
+        size_t bits, n, cap;
+    } run, first;
+    size_t start;
     struct hash128 print;
     struct kinds scan;
     struct words_row words; // of what is read
 };
+
+/* ---- sieves ---- */
+
+static size_t bit_of(const struct sieve *x, uint64_t hash)
+{
+    return (size_t)hash & (x->bits - 1);
+}
+
+static void mark(struct sieve *x, uint64_t hash)
+{
+    size_t bit = bit_of(x, hash);
+
+    x->bit[bit / 64] |= 1ull << bit % 64;
+}
+
+static void note(struct sieve *x, uint64_t hash)
+{
+    mem_grow(&x->hash, &x->cap, x->n + 1, sizeof(*x->hash));
+    x->hash[x->n++] = hash;
+    if (FREE * x->n > x->bits) {
+        x->bits = x->bits ? 4 * x->bits : SIEVE;
+        free(x->bit);
+        x->bit = mem_zero(x->bits / 64, sizeof(*x->bit));
+        for (size_t k = 0; k < x->n; k++)
+            mark(x, x->hash[k]);
+    }
+    mark(x, hash);
+}
+
+static void sieve_free(struct sieve *x)
+{
+    free(x->bit);
+    free(x->hash);
+}
+
+/* ---- the index ---- */
 
 struct decon *decon_open(int ngram)
 {
@@ -46,8 +86,8 @@ void decon_close(struct decon *d)
     if (!d)
         return;
     free(d->slot);
-    free(d->sieve);
-    free(d->head);
+    sieve_free(&d->run);
+    sieve_free(&d->first);
     kinds_free(&d->scan);
     words_row_free(&d->words);
     free(d);
@@ -68,33 +108,6 @@ static uint64_t run_key(const struct words_row *w, size_t i, size_t len)
     uint64_t h = words_run(w, i, len);
 
     return h ? h : 1;
-}
-
-static size_t bit_of(const struct decon *d, uint64_t head)
-{
-    return (size_t)(head >> 20) & (d->sieve_bits - 1);
-}
-
-static void mark(struct decon *d, uint64_t head)
-{
-    size_t bit = bit_of(d, head);
-
-    d->sieve[bit / 64] |= 1ull << bit % 64;
-}
-
-/* A run, or the first words of one. */
-static void note(struct decon *d, uint64_t hash)
-{
-    mem_grow(&d->head, &d->cap_head, d->n_head + 1, sizeof(*d->head));
-    d->head[d->n_head++] = hash;
-    if (32 * d->n_head > d->sieve_bits) {
-        d->sieve_bits = d->sieve_bits ? 4 * d->sieve_bits : SIEVE;
-        free(d->sieve);
-        d->sieve = mem_zero(d->sieve_bits / 64, sizeof(*d->sieve));
-        for (size_t k = 0; k < d->n_head; k++)
-            mark(d, d->head[k]);
-    }
-    mark(d, d->head[d->n_head - 1]);
 }
 
 static struct slot *find(const struct decon *d, uint64_t key)
@@ -155,9 +168,11 @@ void decon_add(struct decon *d, int file, long line, const char *s, size_t n)
         d->n += !x->key;
         if (!x->key)
             *x = (struct slot){key, (uint32_t)line, (uint16_t)file, (uint16_t)len};
-        note(d, words_run(&d->words, i, d->start));
+        note(&d->run, words_run(&d->words, i, d->start) >> 20);
         if (len != d->start)
-            note(d, key);
+            note(&d->run, key >> 20);
+        if (d->start >= 3)
+            note(&d->first, words_three(d->words.hash + i));
     }
 }
 
@@ -207,9 +222,9 @@ int decon_read(struct decon *d, const char *path, struct err *e)
 
 static bool may_be(const struct decon *d, uint64_t hash)
 {
-    size_t bit = bit_of(d, hash);
+    size_t bit = bit_of(&d->run, hash >> 20);
 
-    return d->sieve[bit / 64] >> bit % 64 & 1;
+    return d->run.bit[bit / 64] >> bit % 64 & 1;
 }
 
 /* Is a run that begins at word i in the index? */
@@ -228,26 +243,38 @@ static int find_at(const struct decon *d, const struct words_row *w, size_t i, s
     return 0;
 }
 
-int decon_find(const struct decon *d, const struct words_row *w, struct decon_hit *h)
+/* The same, when its first words begin one there. */
+static int try_at(const struct decon *d, const struct words_row *w, size_t i, struct decon_hit *h)
 {
-    uint64_t key[AT_ONCE];
-    const uint64_t *sieve = d->sieve;
-    size_t mask = d->sieve_bits - 1;
+    return may_be(d, words_run(w, i, d->start)) && find_at(d, w, i, h);
+}
+
+int decon_find(const struct decon *d, struct look *text, struct decon_hit *h)
+{
+    const struct words_row *w = look_words(text);
+    size_t n = w->n < d->start ? 0 : w->n - d->start + 1, mask = d->first.bits - 1;
     uint32_t list[AT_ONCE + 1];
+    const uint32_t *three;
 
-    for (size_t i = 0; d->n && i + d->start <= w->n; i += AT_ONCE) {
-        size_t n = w->n - i - d->start + 1, some = 0;
+    if (!d->n)
+        return 0;
+    for (size_t i = 0; i < n && d->start < 3; i++)
+        if (try_at(d, w, i, h))
+            return 1;
+    if (d->start < 3)
+        return 0;
+    three = look_threes(text);
+    for (size_t from = 0; from < n; from += AT_ONCE) {
+        size_t to = n - from < AT_ONCE ? n : from + AT_ONCE, some = 0;
 
-        n = n < AT_ONCE ? n : AT_ONCE;
-        words_runs(w, i, n, d->start, key);
-        for (size_t k = 0; k < n; k++) { // few are
-            size_t bit = (size_t)(key[k] >> 20) & mask;
+        for (size_t i = from; i < to; i++) { // few are
+            size_t bit = three[i] & mask;
 
-            list[some] = (uint32_t)k;
-            some += sieve[bit / 64] >> bit % 64 & 1;
+            list[some] = (uint32_t)i;
+            some += d->first.bit[bit / 64] >> bit % 64 & 1;
         }
         for (size_t k = 0; k < some; k++)
-            if (find_at(d, w, i + list[k], h))
+            if (try_at(d, w, list[k], h))
                 return 1;
     }
     return 0;

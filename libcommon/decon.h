@@ -12,7 +12,7 @@
 #include "buf.h"
 #include "err.h"
 #include "hash.h"
-#include "words.h"
+#include "look.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -24,7 +24,7 @@ struct decon;
 struct decon *decon_open(int ngram); // 1..DECON_MAX
 void decon_close(struct decon *d);   // NULL-safe
 
-/* Read a benchmark file into the index: 24 to 40 bytes of memory a word. Errors: ERR_IO. */
+/* Read a benchmark file into the index: 50 to 100 bytes of memory a word. Errors: ERR_IO. */
 int decon_read(struct decon *d, const char *path, struct err *e);
 /* A text of file `file` (0..), line `line`. */
 void decon_add(struct decon *d, int file, long line, const char *s, size_t n);
@@ -38,6 +38,6 @@ struct decon_hit {
 };
 /* The first run of the text that is in the index: 1, or 0; from any thread once all is read. Two
  * runs are the same when their 64-bit hashes are. */
-int decon_find(const struct decon *d, const struct words_row *text, struct decon_hit *h);
+int decon_find(const struct decon *d, struct look *text, struct decon_hit *h);
 
 #endif

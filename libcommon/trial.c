@@ -483,7 +483,7 @@ int trial_piece(const struct trial *t, struct trial_desk *d, int i, struct look 
             return 0;
         return drop_text(v, pii_names[pii.kind], strlen(pii_names[pii.kind]), NULL);
     default:
-        if (!decon_find(t->decon, look_words(text), &hit))
+        if (!decon_find(t->decon, text, &hit))
             return 0;
         buf_fmt(&v->value, "{\"file\":%d,\"line\":%ld,\"words\":", hit.file + 1, hit.line);
         json_put_str(&v->value, text->s + hit.at, hit.n);

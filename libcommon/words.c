@@ -139,26 +139,6 @@ uint64_t words_run(const struct words_row *w, size_t i, size_t len)
     return mixed(h, len);
 }
 
-ANY_CPU static void add_pairs(uint64_t *key, const uint64_t *pair, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        key[i] = key[i] * MIX + pair[i];
-}
-
-ANY_CPU static void mix_all(uint64_t *key, size_t n, size_t len)
-{
-    for (size_t i = 0; i < n; i++)
-        key[i] = mixed(key[i], len);
-}
-
-void words_runs(const struct words_row *w, size_t i, size_t n, size_t len, uint64_t *key)
-{
-    memcpy(key, (len > 1 ? w->pair : w->hash) + i, n * sizeof(*key));
-    for (size_t k = 2; k < len; k += 2)
-        add_pairs(key, w->pair + i + next_pair(k, len), n);
-    mix_all(key, n, len);
-}
-
 ANY_CPU static void make_pairs(uint64_t *restrict pair, const uint64_t *restrict hash, size_t n)
 {
     for (size_t i = 0; i + 1 < n; i++)

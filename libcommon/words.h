@@ -31,9 +31,8 @@ struct words_row {
 void words_read(struct words_row *w, const struct kinds *text);
 void words_row_free(struct words_row *w);
 
-/* The run of `len` > 0 words from word i on as a hash; the same for n <= 64 words from i on. */
+/* The run of `len` > 0 words from word i on as a hash. */
 uint64_t words_run(const struct words_row *w, size_t i, size_t len);
-void words_runs(const struct words_row *w, size_t i, size_t n, size_t len, uint64_t *key);
 /* Each run of three words as a hash of 32 bits: (n - 2). */
 void words_threes(const struct words_row *w, uint32_t *three);
 uint32_t words_three(const uint64_t *hash);

@@ -63,7 +63,7 @@ static void spans(const char *s, size_t n)
         assert(f.p >= s && f.p + f.n <= s + n && at <= n);
     decon_add(d, 0, 1, s, n / 2);
     look_text(&l, s, n);
-    if (decon_find(d, look_words(&l), &hit))
+    if (decon_find(d, &l, &hit))
         assert(hit.at + hit.n <= n);
     look_free(&l);
     decon_close(d);

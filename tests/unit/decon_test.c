@@ -14,7 +14,7 @@ static int find(const struct decon *d, const char *s, size_t n, struct decon_hit
     int rc;
 
     look_text(&l, s, n);
-    rc = decon_find(d, look_words(&l), h);
+    rc = decon_find(d, &l, h);
     look_free(&l);
     return rc;
 }
