@@ -108,8 +108,10 @@ static int read_lines(struct batch *b, struct half *h, struct err *e)
         buf_add(&h->text, x->line.p, x->line.n);
         h->n++;
     }
-    for (int i = 0; i < h->n; i++)
+    for (int i = 0; i < h->n; i++) {
         h->item[i].line.p = h->text.p + h->item[i].at;
+        h->item[i].line.stays = true;
+    }
     return rc;
 }
 

@@ -423,22 +423,47 @@ bool json_is(const struct json *j, int node, enum json_type t)
     return x && x->type == t;
 }
 
-int json_get(const struct json *j, int obj, const char *name)
+/* Is the string s[0..n)? */
+static bool is_string(const struct json *j, const struct json_node *x, const char *s, size_t n)
 {
-    size_t n = strlen(name);
+    const char *p = j->text + x->start;
+    size_t len = x->end - x->start, i = 0, k = 0;
+    uint32_t cp = 0;
 
+    if (!x->escaped)
+        return len == n && !memcmp(p, s, n);
+    while (i < len && k < n) {
+        char c[4] = {p[i]};
+        size_t many = 1;
+
+        if (p[i] == '\\') {
+            i += escape_get(p + i, len - i, &cp) - 1;
+            many = (size_t)utf8_put(c, cp);
+        }
+        i++;
+        if (many > n - k || memcmp(c, s + k, many) != 0)
+            return false;
+        k += many;
+    }
+    return i == len && k == n;
+}
+
+int json_find(const struct json *j, int obj, const char *name, size_t n)
+{
     if (!json_is(j, obj, JSON_OBJECT))
         return -1;
     for (uint32_t k = (uint32_t)obj + 1; k < j->node[obj].next; k = j->node[k + 1].next) {
-        const char *p = j->text + j->node[k].start;
-        size_t len = j->node[k].end - j->node[k].start;
+        const struct json_node *x = &j->node[k];
 
-        if (len < n || (len == n && (*p != *name || memcmp(p, name, n) != 0))) // most keys
-            continue;
-        if (len == n || (j->node[k].escaped && json_str_is(j, (int)k, name)))
+        if ((x->end - x->start == n || x->escaped) && is_string(j, x, name, n))
             return (int)k + 1;
     }
     return -1;
+}
+
+int json_get(const struct json *j, int obj, const char *name)
+{
+    return json_find(j, obj, name, strlen(name));
 }
 
 int json_at(const struct json *j, int arr, uint32_t k)
@@ -481,30 +506,8 @@ const char *json_text(const struct json *j, int node, struct arena *a, size_t *n
 bool json_str_is(const struct json *j, int node, const char *s)
 {
     const struct json_node *x = at(j, node);
-    size_t n, i = 0;
-    const char *p;
-    uint32_t cp = 0;
 
-    if (!x || x->type != JSON_STRING)
-        return false;
-    p = j->text + x->start;
-    n = x->end - x->start;
-    if (n && *p != *s && *p != '\\') // most keys
-        return false;
-    while (i < n && *s) {
-        char c[4] = {p[i]};
-        int len = 1;
-
-        if (p[i] == '\\') {
-            i += escape_get(p + i, n - i, &cp) - 1;
-            len = utf8_put(c, cp);
-        }
-        i++;
-        for (int k = 0; k < len; k++, s++)
-            if (*s != c[k] || !c[k]) // a NUL in the text is not the end of s
-                return false;
-    }
-    return i == n && !*s;
+    return x && x->type == JSON_STRING && is_string(j, x, s, strlen(s));
 }
 
 int json_num(const struct json *j, int node, double *out)

@@ -49,6 +49,7 @@ size_t json_bound(const char *text, size_t n);
  * children end at node[i].next. json_get: value of member `key` of object node
  * obj (compared unescaped), or -1 when obj < 0, not an object or without it. */
 int json_get(const struct json *j, int obj, const char *key);
+int json_find(const struct json *j, int obj, const char *key, size_t n); // key[0..n)
 
 /* Item k of array node arr, or -1. Linear. */
 int json_at(const struct json *j, int arr, uint32_t k);

@@ -270,13 +270,13 @@ static void find_texts(struct judge_desk *d, struct record *r, const char *field
     t->raw = json_raw(&json, at, &t->n_raw);
     t->is_text = t->raw && *t->raw == '"';
     if (t->is_text) {
-        s = json_str(&json, at, &r->mem, &n);
+        s = json_text(&json, at, &r->mem, &n);
         add_look(d, s, n);
     } else if (t->raw && (*t->raw == '[' || *t->raw == '{') &&
                !json_parse(&json, &r->mem, t->raw, t->n_raw, &why))
         for (uint32_t k = 0; k < json.n_node; k++)
             if (json.node[k].type == JSON_STRING && !json_is_key(&json, (int)k)) {
-                s = json_str(&json, (int)k, &r->mem, &n);
+                s = json_text(&json, (int)k, &r->mem, &n);
                 add_look(d, s, n);
             }
     t->n = d->n_look - t->first;

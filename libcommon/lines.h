@@ -36,6 +36,7 @@ struct lines_line {
     uint64_t size;    // of the whole line; more than n when it was cut
     uint64_t at, end; // its place in the file, newline included
     bool ended;       // a newline was there
+    bool stays;       // p is the caller's own, longer than what is made of the line
     const char *file;
     long no; // from 1
 };

@@ -13,9 +13,9 @@ enum { NODE_BYTES = 32 << 20 };
 enum { KEEP = 1 << 16 }; // bytes of memory that record_clear leaves at most
 
 struct record_set {
-    const char *field;
-    const char *raw; // (n) one JSON value
-    size_t n;
+    const char *field; // (n_field)
+    const char *raw;   // (n) one JSON value
+    size_t n_field, n;
     int at; // node of the value that it replaces, or -1: appended
 };
 
@@ -47,23 +47,32 @@ static int parse(struct record *r, const char *line, size_t n, struct err *e)
 
     if (n > most && json_bound(line, n) > most)
         return err_set(e, ERR_DATA, "more than %zu values in a line of %zu bytes", most, n);
-    r->line = arena_dup(&r->mem, line, n);
+    r->line = line;
     r->n = n;
-    if (json_parse(&r->json, &r->mem, r->line, n, e))
+    if (json_parse(&r->json, &r->mem, line, n, e))
         return -1;
     if (!json_is(&r->json, 0, JSON_OBJECT))
         return err_set(e, ERR_DATA, "not a JSON object");
-    join_lines(r->line, n);
     note_names(r);
     return 0;
 }
 
-int record_read(struct record *r, const char *line, size_t n, struct err *e)
+int record_borrow(struct record *r, const char *line, size_t n, struct err *e)
 {
     if (!parse(r, line, n, e))
         return 0;
     record_reset(r);
     return -1;
+}
+
+int record_read(struct record *r, const char *line, size_t n, struct err *e)
+{
+    char *own = arena_dup(&r->mem, line, n);
+
+    if (record_borrow(r, own, n, e))
+        return -1;
+    join_lines(own, n);
+    return 0;
 }
 
 int record_parse(struct record *r, const char *line, size_t n, struct err *e)
@@ -97,24 +106,29 @@ void record_clear(struct record *r)
     *r = (struct record){.mem = r->mem};
 }
 
-static struct record_set *find_set(const struct record *r, const char *field)
+static struct record_set *find_set(const struct record *r, const char *field, size_t n)
 {
     for (int i = 0; i < r->n_set; i++)
-        if (!strcmp(r->set[i].field, field))
+        if (r->set[i].n_field == n && !memcmp(r->set[i].field, field, n))
             return &r->set[i];
     return NULL;
 }
 
-int record_node(struct record *r, const char *field, struct json *j)
+int record_find(struct record *r, const char *field, size_t n, struct json *j)
 {
-    const struct record_set *s = find_set(r, field);
+    const struct record_set *s = find_set(r, field, n);
     struct err e;
 
     if (!s) {
         *j = r->json;
-        return r->names & json_name_bit(field, strlen(field)) ? json_get(j, 0, field) : -1;
+        return r->names & json_name_bit(field, n) ? json_find(j, 0, field, n) : -1;
     }
     return json_parse(j, &r->mem, s->raw, s->n, &e) ? -1 : 0;
+}
+
+int record_node(struct record *r, const char *field, struct json *j)
+{
+    return record_find(r, field, strlen(field), j);
 }
 
 const char *record_str(struct record *r, const char *field, size_t *n)
@@ -135,12 +149,12 @@ int record_num(struct record *r, const char *field, double *out)
 
 bool record_has(struct record *r, const char *field)
 {
-    return find_set(r, field) || json_get(&r->json, 0, field) >= 0;
+    return find_set(r, field, strlen(field)) || json_get(&r->json, 0, field) >= 0;
 }
 
 const char *record_raw(struct record *r, const char *field, size_t *n)
 {
-    const struct record_set *s = find_set(r, field);
+    const struct record_set *s = find_set(r, field, strlen(field));
 
     if (!s)
         return json_raw(&r->json, json_get(&r->json, 0, field), n);
@@ -197,13 +211,15 @@ static struct record_set *add_set(struct record *r)
 
 void record_set(struct record *r, const char *field, const char *raw, size_t n)
 {
-    struct record_set *s = find_set(r, field);
+    size_t n_field = strlen(field);
+    struct record_set *s = find_set(r, field, n_field);
     char *own = arena_dup(&r->mem, raw, n);
 
     join_lines(own, n);
     if (!s) {
         s = add_set(r);
-        s->field = arena_dup(&r->mem, field, strlen(field));
+        s->field = arena_dup(&r->mem, field, n_field);
+        s->n_field = n_field;
         s->at = json_get(&r->json, 0, field);
     }
     s->raw = own;
@@ -410,7 +426,7 @@ void record_write(struct record *r, struct buf *out)
             if (!first)
                 buf_char(out, ',');
             first = false;
-            json_put_str(out, r->set[i].field, strlen(r->set[i].field));
+            json_put_str(out, r->set[i].field, r->set[i].n_field);
             buf_char(out, ':');
             buf_add(out, r->set[i].raw, r->set[i].n);
         }

@@ -17,7 +17,7 @@
 
 struct record {
     struct arena mem; // of everything below; released by record_reset
-    char *line;       // (n) the JSON object's text, no newline
+    const char *line; // (n) the JSON object's text, no newline
     size_t n;
     struct json json;
     uint64_t names;   // of its fields, a bit each by length and ends: what has none is not there
@@ -43,6 +43,8 @@ void record_reset(struct record *r); // zeroed again, memory released
  * that is zeroed or emptied by record_clear, which keeps what a usual record needs. */
 int record_read(struct record *r, const char *line, size_t n, struct err *e);
 void record_clear(struct record *r);
+/* As record_read, of a line without a newline, not copied: it must stay while the record does. */
+int record_borrow(struct record *r, const char *line, size_t n, struct err *e);
 
 /* The value of a field as it stands now: a string's text (NULL when absent or
  * no string; may hold NULs), a number (0 found, -1 absent or no number). */
@@ -53,6 +55,7 @@ bool record_has(struct record *r, const char *field);
 const char *record_raw(struct record *r, const char *field, size_t *n);
 /* The node of the value in *j, or -1. */
 int record_node(struct record *r, const char *field, struct json *j);
+int record_find(struct record *r, const char *field, size_t n, struct json *j); // field[0..n)
 /* The same of a member of the object `meta`. */
 const char *record_meta(struct record *r, const char *key, size_t *n);
 const char *record_meta_str(struct record *r, const char *key, size_t *n);

@@ -386,7 +386,7 @@ enum stream_made stream_make(const struct stream *s, const struct lines_line *x,
         err_set(why, ERR_DATA, "line of %" PRIu64 " bytes exceeds %d", x->size, STREAM_LINE_MAX);
         return STREAM_LONG;
     }
-    if (record_read(r, x->p, x->n, why))
+    if (x->stays ? record_borrow(r, x->p, x->n, why) : record_read(r, x->p, x->n, why))
         return STREAM_NO_JSON;
     r->file = x->file;
     r->line_no = x->no;

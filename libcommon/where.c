@@ -1,7 +1,6 @@
 /* where.c - comparisons of a record's fields. */
 #include "where.h"
 
-#include "arena.h"
 #include "mem.h"
 
 #include <math.h>
@@ -69,17 +68,18 @@ void where_free(struct where *w)
 /* The node of a field's value in *j, or -1. Names with dots go through objects. */
 static int find(struct record *r, const char *field, struct json *j)
 {
-    const char *dot = strchr(field, '.');
-    int at = record_node(r, field, j);
+    size_t n = strlen(field), k = strcspn(field, ".");
+    int at = record_find(r, field, n, j);
 
-    if (at >= 0 || !dot)
+    if (at >= 0 || k == n)
         return at;
-    at = record_node(r, arena_dup(&r->mem, field, (size_t)(dot - field)), j);
-    while (dot && at >= 0) {
-        const char *name = dot + 1;
+    at = record_find(r, field, k, j);
+    while (at >= 0 && k < n) {
+        const char *name = field + k + 1;
+        size_t len = strcspn(name, ".");
 
-        dot = strchr(name, '.');
-        at = json_get(j, at, dot ? arena_dup(&r->mem, name, (size_t)(dot - name)) : name);
+        at = json_find(j, at, name, len);
+        k += len + 1;
     }
     return at;
 }

@@ -299,6 +299,8 @@ static void test_reading(void)
     CHECK(j.node[0].size == 5 && j.node[0].next == j.n_node);
     CHECK(json_get(&j, 0, "none") == -1 && json_get(&j, -1, "id") == -1);
     CHECK(!json_int(&j, json_get(&j, 0, "id"), &v) && v == 7);
+    CHECK(json_find(&j, 0, "keys", 3) == json_get(&j, 0, "key") && json_find(&j, 0, "keys", 4) < 0);
+    CHECK(json_find(&j, 0, "ke", 2) < 0 && json_find(&j, 0, "idx", 2) == json_get(&j, 0, "id"));
     CHECK(json_true(&j, json_get(&j, 0, "key")) && !json_true(&j, json_get(&j, 0, "id")));
     const char *t = json_str(&j, json_get(&j, 0, "t"), &a, &n);
     CHECK(t && n == 6 && !memcmp(t, "a\n\xc3\xa9\0z", 7));

@@ -313,14 +313,15 @@ static void test_again(void)
     struct err e;
     struct buf out = {0};
 
-    TEST("records one after the other in the same memory");
-    for (int i = 0; i < 400; i++) {
+    TEST("records one after the other in the same memory, of lines copied and borrowed");
+    for (int i = 0; i < 800; i++) {
         const char *s = line[i % 4];
-        int bad = record_read(&r, s, strlen(s), &e);
+        int bad = (i < 400 ? record_read : record_borrow)(&r, s, strlen(s), &e);
 
         CHECK((bad != 0) == (i % 4 == 2));
         if (bad)
             continue;
+        CHECK((r.line == s) == (i >= 400));
         record_set_int(&r, "n", i);
         record_clear(&r);
         CHECK(!r.n_set && !r.id && !r.line);
