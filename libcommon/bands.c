@@ -3,6 +3,7 @@
 
 #include "buf.h"
 #include "grow.h"
+#include "hash.h"
 #include "mem.h"
 #include "pile.h"
 
@@ -15,13 +16,15 @@
 
 enum {
     PART = 8192,   // pairs of a file read or written together
-    BUCKET = 8,    // at least so many pairs a bucket on the average, but for the smallest
+    BUCKET = 64,   // pairs of a file between two of which memory knows the places, on the average
+    BITS = 10,     // of memory a pair of the file
+    LINE = 64,     // bytes of memory that come together
+    WORDS = 8,     // of a line, in each of which a tag has a bit
     LEAST = 1024,  // places in memory
     SHARE = 16,    // places in memory are at least this part of the file's pairs
     FULL = 3,      // fourths of the places that are used before pairs are merged
     WIDE = 2,      // and before there are more places, while there may be
     BEYOND = 4096, // places behind the last home
-    GROUP = 4096,  // buckets, in which there are fewer than 1 << 32 pairs
 };
 
 struct pair {
@@ -34,11 +37,12 @@ struct bands {
     struct grow fresh;
     size_t places, used;
     struct pile file;
-    uint64_t n;      // pairs in the file
-    uint64_t *group; // (buckets / GROUP + 1) where the pairs of a group of buckets begin
-    uint32_t *at;    // (buckets + 1) where a bucket's pairs begin, from there
-    uint8_t *mark;   // (n) the bits of each tag that follow those of its bucket
-    int bits;        // buckets are 1 << bits
+    uint64_t n;         // pairs in the file
+    struct grow at;     // (buckets + 1) u64: where the pairs of a bucket begin
+    size_t buckets;     // equal parts of all tags
+    size_t known;       // buckets whose places are in `at`, while pairs are learned
+    struct grow filter; // (lines, WORDS) u64: bits of the tags of the file
+    size_t lines;
     uint32_t *found;
     size_t cap;
     struct buf room;
@@ -46,63 +50,67 @@ struct bands {
 
 /* ---- the file ---- */
 
-static size_t bucket(const struct bands *x, uint32_t tag)
+/* The part of all tags to which one belongs, when there are n that are equal. */
+static size_t part(uint32_t tag, size_t n)
 {
-    return (size_t)((uint64_t)tag >> (32 - x->bits));
-}
-
-static uint8_t mark(const struct bands *x, uint32_t tag)
-{
-    return (uint8_t)((uint64_t)tag << x->bits >> 24);
+    return (size_t)(tag * (uint64_t)n >> 32);
 }
 
 static void forget(struct bands *x)
 {
-    free(x->group);
-    free(x->at);
-    free(x->mark);
-    x->group = NULL;
-    x->at = NULL;
-    x->mark = NULL;
-    x->n = 0;
+    grow_close(&x->at);
+    grow_close(&x->filter);
+    x->n = x->buckets = x->lines = x->known = 0;
 }
 
 /* Room for what memory holds of n pairs. */
-static void prepare(struct bands *x, uint64_t n)
+static int prepare(struct bands *x, uint64_t n, struct err *e)
 {
     forget(x);
-    x->bits = 4;
-    while (x->bits < 28 && (uint64_t)(2 * BUCKET) << x->bits < n)
-        x->bits++;
-    x->at = mem_zero(((size_t)1 << x->bits) + 1, sizeof(*x->at));
-    x->group = mem_zero(((size_t)1 << x->bits) / GROUP + 1, sizeof(*x->group));
-    x->mark = mem_zero((size_t)n + 1, 1);
+    x->buckets = (size_t)(n / BUCKET) + 1;
+    x->lines = (size_t)(n * BITS / (8 * LINE)) + 1;
+    return grow_room(&x->at, (x->buckets + 1) * sizeof(uint64_t), e) ||
+                   grow_room(&x->filter, x->lines * LINE, e)
+               ? -1
+               : 0;
 }
 
-/* Pairs are told one by one, in order; then buckets hold how many each has, and are summed up. */
+static uint64_t *line(const struct bands *x, uint32_t tag)
+{
+    return (uint64_t *)x->filter.p + WORDS * part(tag, x->lines);
+}
+
+/* Six bits a word of its line. */
+static uint64_t bits_of(uint32_t tag)
+{
+    return hash_fold(tag ^ 0x9E3779B97F4A7C15u, 0xBF58476D1CE4E5B9u);
+}
+
+static bool may_have(const struct bands *x, uint32_t tag)
+{
+    const uint64_t *w = line(x, tag);
+    uint64_t h = bits_of(tag), yes = 1;
+
+    for (int i = 0; i < WORDS; i++)
+        yes &= w[i] >> (h >> 6 * i & 63);
+    return yes;
+}
+
+/* Pairs are told one by one, in order, and then that there is none more. */
+static void learn_until(struct bands *x, size_t bucket)
+{
+    while (x->known < bucket)
+        ((uint64_t *)x->at.p)[x->known++] = x->n;
+}
+
 static void learn(struct bands *x, uint32_t tag)
 {
-    x->mark[x->n++] = mark(x, tag);
-    x->at[bucket(x, tag)]++;
-}
+    uint64_t *w = line(x, tag), h = bits_of(tag);
 
-static void sum(struct bands *x)
-{
-    uint64_t all = 0;
-
-    for (size_t i = 0; i <= (size_t)1 << x->bits; i++) {
-        uint32_t n = x->at[i];
-
-        if (i % GROUP == 0)
-            x->group[i / GROUP] = all;
-        x->at[i] = (uint32_t)(all - x->group[i / GROUP]);
-        all += n;
-    }
-}
-
-static uint64_t begin(const struct bands *x, size_t i)
-{
-    return x->group[i / GROUP] + x->at[i];
+    learn_until(x, part(tag, x->buckets) + 1);
+    for (int i = 0; i < WORDS; i++)
+        w[i] |= 1ull << (h >> 6 * i & 63);
+    x->n++;
 }
 
 static int unread(struct err *e)
@@ -115,7 +123,8 @@ static int load(struct bands *x, struct err *e)
     uint64_t n = x->file.n / sizeof(struct pair);
     uint32_t before = 0;
 
-    prepare(x, n);
+    if (prepare(x, n, e))
+        return -1;
     while (x->n < n) {
         size_t k = n - x->n < PART ? (size_t)(n - x->n) : PART;
         const struct pair *p = pile_get(&x->file, x->n * sizeof(*p), k * sizeof(*p), &x->room);
@@ -128,7 +137,7 @@ static int load(struct bands *x, struct err *e)
             learn(x, p[i].tag);
         }
     }
-    sum(x);
+    learn_until(x, x->buckets + 1);
     return 0;
 }
 
@@ -268,10 +277,10 @@ static int merge(struct bands *x, struct err *e)
 
     name_file(x, false, e);
     rc = open_file(x, &m.to, "table.new", e);
-    if (!rc) {
-        prepare(x, n_old + x->used);
+    if (!rc)
+        rc = prepare(x, n_old + x->used, e);
+    if (!rc)
         rc = merge_all(&m, n_old, e);
-    }
     if (!rc)
         rc = name_file(x, true, e);
     free(m.out);
@@ -279,7 +288,7 @@ static int merge(struct bands *x, struct err *e)
         pile_close(&m.to);
         return -1;
     }
-    sum(x);
+    learn_until(x, x->buckets + 1);
     pile_close(&x->file);
     x->file = m.to;
     return make_places(x, places > x->n / SHARE ? places : (size_t)(x->n / SHARE), e);
@@ -289,7 +298,7 @@ static int merge(struct bands *x, struct err *e)
 
 static size_t home(const struct bands *x, uint32_t tag)
 {
-    return (size_t)(tag * (uint64_t)x->places >> 32);
+    return part(tag, x->places);
 }
 
 /* The place of a pair, or the free one where it belongs; -1: there is none left for it. */
@@ -352,7 +361,8 @@ int bands_put(struct bands *x, uint32_t tag, uint32_t text, struct err *e)
 void bands_soon(const struct bands *x, uint32_t tag)
 {
     __builtin_prefetch((const struct pair *)x->fresh.p + home(x, tag), 1);
-    __builtin_prefetch(x->at + bucket(x, tag));
+    if (x->n)
+        __builtin_prefetch(line(x, tag));
 }
 
 static void found(struct bands *x, size_t *n, uint32_t text)
@@ -363,23 +373,21 @@ static void found(struct bands *x, size_t *n, uint32_t text)
 
 static int find_in_file(struct bands *x, uint32_t tag, size_t *n, struct err *e)
 {
-    uint64_t from = begin(x, bucket(x, tag)), to = begin(x, bucket(x, tag) + 1), end;
-    uint8_t m = mark(x, tag);
+    const uint64_t *bucket = (const uint64_t *)x->at.p + part(tag, x->buckets);
+    bool behind = false; // the tag
 
-    while (from < to && x->mark[from] < m)
-        from++;
-    for (end = from; end < to && x->mark[end] == m;)
-        end++;
-    while (from < end) {
-        size_t k = end - from < PART ? (size_t)(end - from) : PART;
-        const struct pair *p = pile_get(&x->file, from * sizeof(*p), k * sizeof(*p), &x->room);
+    for (uint64_t at = bucket[0]; at < bucket[1] && !behind;) {
+        size_t k = bucket[1] - at < PART ? (size_t)(bucket[1] - at) : PART;
+        const struct pair *p = pile_get(&x->file, at * sizeof(*p), k * sizeof(*p), &x->room);
 
         if (!p)
             return unread(e);
-        for (size_t i = 0; i < k; i++)
+        for (size_t i = 0; i < k && !behind; i++) {
             if (p[i].tag == tag)
                 found(x, n, p[i].text);
-        from += k;
+            behind = p[i].tag > tag;
+        }
+        at += k;
     }
     return 0;
 }
@@ -389,7 +397,7 @@ int bands_find(struct bands *x, uint32_t tag, const uint32_t **text, size_t *n, 
     const struct pair *p = x->fresh.p;
 
     *n = 0;
-    if (find_in_file(x, tag, n, e))
+    if (x->n && may_have(x, tag) && find_in_file(x, tag, n, e))
         return -1;
     for (size_t i = home(x, tag); i < x->places + BEYOND && p[i].text; i++)
         if (p[i].tag == tag)
@@ -410,6 +418,8 @@ struct bands *bands_open(const char *dir, bool empty, size_t memory, const char 
     while (2 * x->most * sizeof(struct pair) <= memory)
         x->most *= 2;
     grow_open(&x->fresh, NULL, e);
+    grow_open(&x->at, NULL, e);
+    grow_open(&x->filter, NULL, e);
     x->file.fd = -1;
     name_file(x, false, e);
     if (!open_file(x, &x->file, "table", e) &&
@@ -441,6 +451,6 @@ int bands_clear(struct bands *x, struct err *e)
     if (x->file.path && ftruncate(x->file.fd, 0))
         return err_set(e, ERR_IO, "cannot write '%s': %s", x->file.path, strerror(errno));
     pile_close(&x->file);
-    prepare(x, 0);
+    forget(x);
     return open_file(x, &x->file, "table", e) || make_places(x, LEAST, e);
 }

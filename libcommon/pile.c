@@ -95,14 +95,17 @@ int pile_put(struct pile *x, uint64_t at, const void *p, size_t n, struct err *e
 
 const void *pile_get(const struct pile *x, uint64_t at, size_t n, struct buf *room)
 {
+    size_t in_file; // the rest is in memory
+
     if (at > x->n || n > x->n - at)
         return NULL;
     if (at >= x->base)
         return n ? x->tail.p + (at - x->base) : "";
+    in_file = n < x->base - at ? n : (size_t)(x->base - at);
     buf_reset(room);
     mem_grow(&room->p, &room->cap, n + 1, 1);
-    while (room->n < n) {
-        ssize_t k = pread(x->fd, room->p + room->n, n - room->n, (off_t)(at + room->n));
+    while (room->n < in_file) {
+        ssize_t k = pread(x->fd, room->p + room->n, in_file - room->n, (off_t)(at + room->n));
 
         if (k < 0 && errno == EINTR)
             continue;
@@ -110,6 +113,8 @@ const void *pile_get(const struct pile *x, uint64_t at, size_t n, struct buf *ro
             return NULL;
         room->n += (size_t)k;
     }
+    if (n > in_file)
+        buf_add(room, x->tail.p, n - in_file);
     room->p[n] = 0;
     return room->p;
 }

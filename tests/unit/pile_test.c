@@ -19,11 +19,12 @@ static size_t part(int i, char *out)
     return n;
 }
 
-/* All parts into it, and each read again, also while they are put. */
+/* All parts into it, and each read again, alone and with the one behind it, also while they are
+ * put. */
 static void fill(struct pile *x)
 {
     uint64_t at[PARTS + 1] = {0};
-    char p[LONGEST];
+    char p[2 * LONGEST];
     struct buf room = {0};
     struct err e;
     int bad = 0;
@@ -36,6 +37,9 @@ static void fill(struct pile *x)
         for (int k = i; k >= 0; k -= 1 + i / 8) {
             const char *q = pile_get(x, at[k], n = part(k, p), &room);
 
+            bad += !q || memcmp(q, p, n) != 0;
+            n += k < i ? part(k + 1, p + n) : 0;
+            q = pile_get(x, at[k], n, &room);
             bad += !q || memcmp(q, p, n) != 0;
         }
     }
