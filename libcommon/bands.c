@@ -6,6 +6,7 @@
 #include "hash.h"
 #include "mem.h"
 #include "pile.h"
+#include "vec.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -20,10 +21,10 @@ enum {
     BITS = 10,     // of memory a pair of the file
     LINE = 64,     // bytes of memory that come together
     WORDS = 8,     // of a line, in each of which a tag has a bit
-    LEAST = 1024,  // places in memory
+    PAIRS = 8,     // the same in places in memory
+    LEAST = 1024,  // these, a power of two
     SHARE = 16,    // places in memory are at least this part of the file's pairs
-    FULL = 3,      // fourths of the places that are used before pairs are merged
-    WIDE = 2,      // and before there are more places, while there may be
+    FULL = 3,      // fourths of the places that are used before there are more, or pairs are merged
     BEYOND = 4096, // places behind the last home
 };
 
@@ -96,21 +97,30 @@ static bool may_have(const struct bands *x, uint32_t tag)
     return yes;
 }
 
-/* Pairs are told one by one, in order, and then that there is none more. */
+/* Pairs are told in order, and then that there is none more. */
 static void learn_until(struct bands *x, size_t bucket)
 {
     while (x->known < bucket)
         ((uint64_t *)x->at.p)[x->known++] = x->n;
 }
 
-static void learn(struct bands *x, uint32_t tag)
+ANY_CPU static void fill(uint64_t *line, size_t lines, const struct pair *p, size_t n)
 {
-    uint64_t *w = line(x, tag), h = bits_of(tag);
+    for (size_t k = 0; k < n; k++) {
+        uint64_t *w = line + WORDS * part(p[k].tag, lines), h = bits_of(p[k].tag);
 
-    learn_until(x, part(tag, x->buckets) + 1);
-    for (int i = 0; i < WORDS; i++)
-        w[i] |= 1ull << (h >> 6 * i & 63);
-    x->n++;
+        for (int i = 0; i < WORDS; i++)
+            w[i] |= 1ull << (h >> 6 * i & 63);
+    }
+}
+
+static void learn(struct bands *x, const struct pair *p, size_t n)
+{
+    fill(x->filter.p, x->lines, p, n);
+    for (size_t k = 0; k < n; k++) {
+        learn_until(x, part(p[k].tag, x->buckets) + 1);
+        x->n++;
+    }
 }
 
 static int unread(struct err *e)
@@ -118,7 +128,7 @@ static int unread(struct err *e)
     return err_set(e, ERR_IO, "cannot read the table of near duplicates: %s", strerror(errno));
 }
 
-static int load(struct bands *x, struct err *e)
+static int read_all(struct bands *x, struct err *e)
 {
     uint64_t n = x->file.n / sizeof(struct pair);
     uint32_t before = 0;
@@ -134,8 +144,8 @@ static int load(struct bands *x, struct err *e)
         for (size_t i = 0; i < k; before = p[i++].tag) {
             if (p[i].tag < before || !p[i].text)
                 return err_set(e, ERR_DATA, "the table of near duplicates is not in order");
-            learn(x, p[i].tag);
         }
+        learn(x, p, k);
     }
     learn_until(x, x->buckets + 1);
     return 0;
@@ -146,79 +156,133 @@ static int load(struct bands *x, struct err *e)
 struct merge {
     struct bands *x;
     struct pile to;
-    struct pair *out;
+    struct pair *out; // (PART)
     size_t n_out;
-    uint64_t n;
-    struct pair last;
+    uint64_t n;    // pairs in `to`
+    uint64_t last; // what went out last
 };
 
 static int drain(struct merge *m, struct err *e)
 {
     uint64_t at = m->n * sizeof(*m->out);
+    size_t n = m->n_out;
 
-    m->n += m->n_out;
-    return pile_put(&m->to, at, m->out, m->n_out * sizeof(*m->out), e);
+    learn(m->x, m->out, n);
+    m->n += n;
+    m->n_out = 0;
+    return pile_put(&m->to, at, m->out, n * sizeof(*m->out), e);
 }
 
-static int emit(struct merge *m, struct pair p, struct err *e)
+/* A number for the order of pairs. */
+static inline uint64_t key(struct pair p)
 {
-    if (p.tag == m->last.tag && p.text == m->last.text)
-        return 0;
-    if (m->n_out == PART) {
-        if (drain(m, e))
-            return -1;
-        m->n_out = 0;
-    }
-    m->out[m->n_out++] = m->last = p;
-    learn(m->x, p.tag);
-    return 0;
+    return (uint64_t)p.tag << 32 | p.text;
 }
 
-/* New pairs to the front of their places, sorted; they nearly are. */
-static size_t sort_fresh(struct bands *x)
+/* What is left of a sorted list. */
+struct list {
+    const struct pair *p;
+    size_t n;
+};
+
+/* As much of both as there is room for, or as there is of one; each pair once. Steps without
+ * branches, as nobody can tell which list is next. */
+static void join(struct merge *m, struct list *a, struct list *b)
+{
+    const struct pair *p = a->p, *q = b->p, *p_end = p + a->n, *q_end = q + b->n;
+    size_t k = m->n_out;
+    uint64_t last = m->last;
+
+    while (k < PART && p < p_end && q < q_end) {
+        bool first = key(*p) <= key(*q);
+        struct pair x = first ? *p : *q;
+
+        p += first;
+        q += !first;
+        m->out[k] = x;
+        k += key(x) != last;
+        last = key(x);
+    }
+    m->last = last;
+    m->n_out = k;
+    *a = (struct list){p, (size_t)(p_end - p)};
+    *b = (struct list){q, (size_t)(q_end - q)};
+}
+
+/* The same of one when there is no other. */
+static void take(struct merge *m, struct list *a)
+{
+    while (a->n && m->n_out < PART) {
+        m->out[m->n_out] = *a->p;
+        m->n_out += key(*a->p) != m->last;
+        m->last = key(*a->p++);
+        a->n--;
+    }
+}
+
+/* The pairs of a line of places in order; how many. */
+ANY_CPU static size_t sort_line(const struct pair *line, struct pair *out)
+{
+    uint64_t k[PAIRS];
+    uint32_t less[PAIRS] = {0};
+    size_t n = 0;
+
+    for (size_t i = 0; i < PAIRS; i++) {
+        k[i] = line[i].text ? key(line[i]) : UINT64_MAX;
+        n += line[i].text != 0;
+    }
+    for (size_t j = 0; j < PAIRS; j++)
+        for (size_t i = 0; i < PAIRS; i++)
+            less[i] += k[j] < k[i];
+    for (size_t i = 0; i < n; i++)
+        out[less[i]] = (struct pair){(uint32_t)(k[i] >> 32), (uint32_t)k[i]};
+    return n;
+}
+
+/* New pairs to the front of their places, sorted; all but those that found their line full are
+ * when those of each line are. */
+static size_t gather(struct bands *x)
 {
     struct pair *p = x->fresh.p;
     size_t n = 0;
 
-    for (size_t i = 0; i < x->places + BEYOND; i++) {
-        struct pair v = p[i];
-        size_t k = n;
+    for (size_t i = 0; i < x->places + BEYOND; i += PAIRS) {
+        size_t to = n + sort_line(p + i, p + n);
 
-        if (!v.text)
-            continue;
-        for (; k && p[k - 1].tag > v.tag; k--)
-            p[k] = p[k - 1];
-        p[k] = v;
-        n++;
+        for (; n < to; n++) {
+            struct pair v = p[n];
+            size_t k = n;
+
+            for (; k && key(p[k - 1]) > key(v); k--)
+                p[k] = p[k - 1];
+            p[k] = v;
+        }
     }
     return n;
-}
-
-static bool before(struct pair a, struct pair b)
-{
-    return a.tag != b.tag ? a.tag < b.tag : a.text <= b.text;
 }
 
 static int merge_all(struct merge *m, uint64_t n_old, struct err *e)
 {
     struct bands *x = m->x;
-    const struct pair *fresh = x->fresh.p;
-    size_t n = sort_fresh(x), i = 0;
-    int rc = 0;
+    struct list fresh = {x->fresh.p, gather(x)}, old = {0};
+    uint64_t at = 0;
 
-    for (uint64_t at = 0; at < n_old && !rc;) {
-        size_t k = n_old - at < PART ? (size_t)(n_old - at) : PART;
-        const struct pair *old = pile_get(&x->file, at * sizeof(*old), k * sizeof(*old), &x->room);
-
-        if (!old)
-            return unread(e);
-        for (size_t j = 0; j < k && !rc;)
-            rc = i < n && before(fresh[i], old[j]) ? emit(m, fresh[i++], e) : emit(m, old[j++], e);
-        at += k;
+    while (fresh.n || old.n || at < n_old) {
+        if (!old.n && at < n_old) {
+            old.n = n_old - at < PART ? (size_t)(n_old - at) : PART;
+            old.p = pile_get(&x->file, at * sizeof(*old.p), old.n * sizeof(*old.p), &x->room);
+            if (!old.p)
+                return unread(e);
+            at += old.n;
+        }
+        if (fresh.n && old.n)
+            join(m, &fresh, &old);
+        else
+            take(m, fresh.n ? &fresh : &old);
+        if (m->n_out == PART && drain(m, e))
+            return -1;
     }
-    while (i < n && !rc)
-        rc = emit(m, fresh[i++], e);
-    return rc || drain(m, e) ? -1 : 0;
+    return drain(m, e);
 }
 
 static int open_file(const struct bands *x, struct pile *p, const char *name, struct err *e)
@@ -255,16 +319,15 @@ static int name_file(const struct bands *x, bool take, struct err *e)
     return rc;
 }
 
+/* Places without pairs; those before may have had some. */
 static int make_places(struct bands *x, size_t places, struct err *e)
 {
-    size_t size = (places + BEYOND) * sizeof(struct pair), old = x->fresh.cap;
-
-    if (grow_room(&x->fresh, size, e))
+    if (x->places)
+        memset(x->fresh.p, 0, (x->places + BEYOND) * sizeof(struct pair));
+    x->places = x->used = 0;
+    if (grow_room(&x->fresh, (places + BEYOND) * sizeof(struct pair), e))
         return -1;
-    if (old) // what is new is zero
-        memset(x->fresh.p, 0, old < size ? old : size);
     x->places = places;
-    x->used = 0;
     return 0;
 }
 
@@ -291,68 +354,83 @@ static int merge(struct bands *x, struct err *e)
     learn_until(x, x->buckets + 1);
     pile_close(&x->file);
     x->file = m.to;
-    return make_places(x, places > x->n / SHARE ? places : (size_t)(x->n / SHARE), e);
+    return make_places(x, places > x->n / SHARE ? places : (size_t)(x->n / SHARE / PAIRS * PAIRS),
+                       e);
 }
 
 /* ---- new pairs ---- */
 
+/* The first place of the line where pairs of a tag stand, or from which on they do: in the first
+ * that has a place left for each. */
 static size_t home(const struct bands *x, uint32_t tag)
 {
-    return part(tag, x->places);
+    return PAIRS * part(tag, x->places / PAIRS);
 }
 
-/* The place of a pair, or the free one where it belongs; -1: there is none left for it. */
-static int64_t place(const struct bands *x, struct pair v)
+/* Twice the places, where there is room for them: what there is goes to their end, and from there
+ * to where it belongs. None goes farther than the first of those that wait. */
+static void widen(struct bands *x)
 {
-    const struct pair *p = x->fresh.p;
+    struct pair *p = x->fresh.p, *from;
+    size_t n = gather(x), before = x->places + BEYOND, to = 0;
 
-    for (size_t i = home(x, v.tag); i < x->places + BEYOND; i++)
-        if (!p[i].text || (p[i].tag == v.tag && p[i].text == v.text))
-            return (int64_t)i;
-    return -1;
+    x->places *= 2;
+    from = p + x->places + BEYOND - n;
+    memmove(from, p, n * sizeof(*p));
+    memset(p, 0, (before < (size_t)(from - p) ? before : (size_t)(from - p)) * sizeof(*p));
+    for (; n--; from++) {
+        struct pair v = *from;
+        size_t h = home(x, v.tag);
+
+        *from = (struct pair){0};
+        to = h > to ? h : to;
+        p[to++] = v;
+    }
 }
 
-/* Twice the places. A pair behind the old last place is before the new one as well. */
-static int widen(struct bands *x, struct err *e)
+/* Is the tag among those of a line? */
+static bool has(const struct pair *line, uint32_t tag)
 {
-    struct grow old = x->fresh;
-    const struct pair *p = old.p;
-    size_t n = x->places + BEYOND;
+    unsigned same = 0;
 
-    grow_open(&x->fresh, NULL, e);
-    if (make_places(x, 2 * x->places, e)) {
-        grow_close(&x->fresh);
-        x->fresh = old;
-        return -1;
-    }
-    for (size_t i = 0; i < n; i++) {
-        int64_t to = p[i].text ? place(x, p[i]) : -1;
+    for (int i = 0; i < PAIRS; i++)
+        same |= line[i].tag == tag;
+    return same;
+}
 
-        if (to >= 0)
-            ((struct pair *)x->fresh.p)[to] = p[i];
-        x->used += to >= 0;
-    }
-    grow_close(&old);
-    return 0;
+static size_t used(const struct pair *line)
+{
+    size_t n = 0;
+
+    for (int i = 0; i < PAIRS; i++)
+        n += line[i].text != 0;
+    return n;
 }
 
 int bands_put(struct bands *x, uint32_t tag, uint32_t text, struct err *e)
 {
-    struct pair v = {tag, text + 1};
-    int64_t i;
+    struct pair v = {tag, text + 1}, *p;
     int merged = 0;
 
-    if (4 * (x->used + 1) > WIDE * x->places && x->places < x->most && widen(x, e))
-        return -1;
-    i = place(x, v);
-    if (i < 0 || 4 * (x->used + 1) > FULL * x->places) {
+    if (4 * (x->used + 1) > FULL * x->places && x->places < x->most)
+        widen(x);
+    p = x->fresh.p;
+    // the last place is always free
+    if (4 * (x->used + 1) > FULL * x->places || p[x->places + BEYOND - 2].text) {
         if (merge(x, e))
             return -1;
         merged = 1;
-        i = place(x, v);
+        p = x->fresh.p;
     }
-    x->used += !((struct pair *)x->fresh.p)[i].text;
-    ((struct pair *)x->fresh.p)[i] = v;
+    for (p += home(x, tag);; p += PAIRS) {
+        for (int i = 0; has(p, tag) && i < PAIRS; i++)
+            if (p[i].tag == tag && p[i].text == v.text)
+                return merged;
+        if (!p[PAIRS - 1].text)
+            break;
+    }
+    p[used(p)] = v;
+    x->used++;
     return merged;
 }
 
@@ -399,9 +477,13 @@ int bands_find(struct bands *x, uint32_t tag, const uint32_t **text, size_t *n, 
     *n = 0;
     if (x->n && may_have(x, tag) && find_in_file(x, tag, n, e))
         return -1;
-    for (size_t i = home(x, tag); i < x->places + BEYOND && p[i].text; i++)
-        if (p[i].tag == tag)
-            found(x, n, p[i].text);
+    for (p += home(x, tag);; p += PAIRS) {
+        for (int i = 0; has(p, tag) && i < PAIRS; i++)
+            if (p[i].tag == tag && p[i].text)
+                found(x, n, p[i].text);
+        if (!p[PAIRS - 1].text)
+            break;
+    }
     *text = x->found;
     return 0;
 }
@@ -423,7 +505,8 @@ struct bands *bands_open(const char *dir, bool empty, size_t memory, const char 
     x->file.fd = -1;
     name_file(x, false, e);
     if (!open_file(x, &x->file, "table", e) &&
-        (empty ? !bands_clear(x, e) : !make_places(x, LEAST, e) && !load(x, e)))
+        !grow_room(&x->fresh, (x->most + BEYOND) * sizeof(struct pair), e) &&
+        (empty ? !bands_clear(x, e) : !make_places(x, LEAST, e) && !read_all(x, e)))
         return x;
     bands_close(x);
     return NULL;

@@ -1,10 +1,12 @@
 /* bands.h - which texts have a band: numbers under 32-bit tags, far more than memory holds.
  *
  * What is new is in memory; from time to time it is merged, in one pass, into a file in which
- * pairs stand sorted by their tags. Of that file memory holds a byte of each tag and where each
- * sixteenth or so begins, so that the file itself is read only where a tag is very likely there.
- * Bytes of memory: 1.25 to 1.5 a pair of the file, and for the new ones the bytes given, or half a
- * byte a pair of the file, whichever is more. */
+ * pairs stand sorted by their tags. Of that file memory holds a filter, in which a tag's bits
+ * lie in one line of memory, and where each 64th pair or so is, so that the file itself is read
+ * where a tag is there, and in one of a hundred cases where it is not. Bytes of memory: 1.4 a pair
+ * of the file, and for the new ones the bytes given, or half a byte a pair of the file, whichever
+ * is more.
+ * Source of the filter: Putze, Sanders and Singler 2007 (blocked Bloom filters). */
 #ifndef BANDS_H
 #define BANDS_H
 
@@ -28,7 +30,7 @@ int bands_clear(struct bands *x, struct err *e);
  * be in memory only; -1 = error. */
 int bands_put(struct bands *x, uint32_t tag, uint32_t text, struct err *e);
 
-void bands_soon(const struct bands *x, uint32_t tag); // it is looked for soon
+void bands_soon(const struct bands *x, uint32_t tag); // it is looked for soon, and put
 
 /* The texts of a tag, until the next call; -1 = error. Some may stand there twice. */
 int bands_find(struct bands *x, uint32_t tag, const uint32_t **text, size_t *n, struct err *e);
