@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AHEAD = 3 }; // cases whose turn comes soon
-
 struct filter {
     struct stream_opt io;
     struct cli_notes notes;
@@ -83,9 +81,8 @@ static int finish(void *with, struct record *r, int item, struct err *e)
     const struct trial_reason *v = &c->why;
     struct err why;
 
-    for (int k = item % BATCH_RECORDS ? AHEAD : 1; k <= AHEAD; k++)
-        if (item % BATCH_RECORDS + k < BATCH_RECORDS)
-            judge_soon(g->judge, c + k);
+    if (item % BATCH_RECORDS + 1 < BATCH_RECORDS)
+        judge_soon(g->judge, c + 1);
     judge_among(g->judge, r, c);
     switch (c->says) {
     case JUDGE_KEEP:

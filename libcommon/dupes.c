@@ -286,6 +286,8 @@ int dupes_meet(struct dupes *d, struct dupes_text *t, const char *id, struct dup
     if (rc) {
         const char *kept = pile_get(&d->ids, x.id_at, x.n_id, &d->id);
 
+        if (d->near)
+            near_soon(d->near, NULL);
         *hit = (struct dupes_hit){true, kept, x.n_id, 1};
         return kept ? 1 : err_set(e, ERR_IO, "cannot read the id of a record that was kept");
     }

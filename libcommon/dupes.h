@@ -53,7 +53,7 @@ struct dupes_hit {
 /* 1 = the record's texts are those of a kept one, 0 = they are not, and it is a kept one
  * now; -1 = error. The same in the same fields is exact (two are taken for the same when their
  * 64-bit hashes are). A kept record's id and 32 bytes are in memory up to a limit, then in files;
- * of those, memory has 1.5 to 4 bytes a record (bands.h). */
+ * of those, memory has two bytes a record (bands.h). */
 int dupes_meet(struct dupes *d, struct dupes_text *x, const char *id, struct dupes_hit *hit,
                struct err *e);
 void dupes_recalled(struct dupes *d); // all that this run kept before was met: near_cut

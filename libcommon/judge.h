@@ -46,7 +46,7 @@ void judge_alone(const struct judge *j, struct judge_desk *d, struct record *r,
 /* Then, in the order of the input, one thread: compare a record that is kept so far with those
  * kept before. */
 void judge_among(struct judge *j, struct record *r, struct judge_case *c);
-/* A case, or none, that comes next but one or so: what it needs may be fetched. */
+/* The case, or none, that comes after the next one: what it needs may be fetched. */
 void judge_soon(const struct judge *j, const struct judge_case *c);
 /* A record that an earlier run kept: fill the index of duplicates. */
 int judge_recall(struct judge *j, struct judge_desk *d, struct record *r, struct err *e);

@@ -58,7 +58,8 @@ struct near {
     struct buf text, run, id; // room for what is read of them
     uint32_t *like;           // (cap_like) texts that share a band with the one at hand
     size_t cap_like;
-    uint64_t known; // texts up to the last that was met by its own run, or added
+    uint64_t known;       // texts up to the last that was met by its own run, or added
+    const uint64_t *next; // bands of the set that is met soon, or NULL
 };
 
 static struct head *head(const struct near *x)
@@ -268,7 +269,7 @@ static int open_all(struct near *x, const char *dir, struct err *e)
         return -1;
     }
     lost = head(x)->open && memcmp(head(x)->boot, boot, sizeof(boot)) != 0;
-    if (!(x->table = bands_open(dir, lost || head(x)->building, x->at.memory / 4, x->at.tmp, e)))
+    if (!(x->table = bands_open(dir, lost || head(x)->building, x->at.memory / 2, x->at.tmp, e)))
         return -1;
     if (lost)
         rc = recover(x, e);
@@ -376,10 +377,9 @@ void near_keys(const struct near *x, const struct minhash_set *set, uint64_t key
     minhash_keys(&x->m, set->run, set->n, key);
 }
 
-void near_soon(const struct near *x, const uint64_t key[MINHASH_MAX])
+void near_soon(struct near *x, const uint64_t key[MINHASH_MAX])
 {
-    for (int b = 0; b < x->m.bands; b++)
-        bands_soon(x->table, tag_of(key[b]));
+    x->next = key;
 }
 
 static int by_number(const void *a, const void *b)
@@ -389,14 +389,20 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Texts that share a band, ascending, each once, in x->like; how many, or -1. */
+/* Texts that share a band, ascending, each once, in x->like; how many, or -1. On the way the bands
+ * of the set that comes next are told, as a processor forgets what it is told at once. */
 static int64_t gather(struct near *x, const uint64_t key[MINHASH_MAX], struct err *e)
 {
+    const uint64_t *next = x->next;
     size_t n = 0, k = 0;
 
+    x->next = NULL;
     for (int b = 0; b < x->m.bands; b++) {
         const uint32_t *text;
         size_t more;
+
+        if (next)
+            bands_soon(x->table, tag_of(next[b]));
 
         if (bands_find(x->table, tag_of(key[b]), &text, &more, e))
             return -1;

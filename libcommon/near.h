@@ -3,7 +3,7 @@
  * Texts that share a band with one in the index are compared with it exactly (minhash.h), so no
  * pair below the threshold is ever called near. Memory up to a limit, then bytes in files, a text
  * that is kept: 4 a word, the id, 48, and 8 a band, twice so while bands are merged (bands.h).
- * Memory beside that: 1.75 to 2 a band of those that are in the file.
+ * Memory beside that: 1.9 a band of those that are in the file.
  *
  * The files (head, texts, runs, ids, table) lie in a directory of their own, which is locked.
  * All but the head are written to and read from, not mapped. What is added is there after a kill;
@@ -48,8 +48,9 @@ struct near_hit {
 /* The bands of a set, for near_meet; from any thread. */
 void near_keys(const struct near *x, const struct minhash_set *set, uint64_t key[MINHASH_MAX]);
 
-/* A set will be met soon, after others. */
-void near_soon(const struct near *x, const uint64_t key[MINHASH_MAX]);
+/* The set that is met after the next one, so that what it needs can be fetched meanwhile. `key` is
+ * borrowed until the next one is met; NULL: there is none. */
+void near_soon(struct near *x, const uint64_t key[MINHASH_MAX]);
 
 /* 1 = an earlier text is at least as similar as the threshold: the most similar, of
  * equals the first. 0 = there is none, and the text is in the index now. -1 = error.
