@@ -59,12 +59,12 @@ static void back_room(struct repeat_back *b, size_t n)
 
     while (use < 6 * n)
         use *= 2;
-    if (use > b->cap_last) {
+    if (use > b->cap_last || n > UINT32_MAX - b->base) {
         free(b->last);
-        b->last = mem_new(use * sizeof(*b->last));
+        b->last = mem_zero(use, sizeof(*b->last));
         b->cap_last = use;
+        b->base = 1;
     }
-    memset(b->last, 0, use * sizeof(*b->last));
     b->mask = use - 1;
     if (n < b->cap)
         return;
@@ -79,14 +79,15 @@ static size_t taken(const struct repeat_back *b, const uint32_t *restrict key, s
 {
     uint32_t *restrict last = b->last, *restrict before = b->before, *restrict again = b->again;
     size_t mask = b->mask, some = 0;
+    uint32_t base = b->base;
 
     for (size_t i = 0; i < n; i++) {
         uint32_t *p = last + (key[i] & mask), old = *p;
 
-        *p = (uint32_t)i + 1;
+        *p = base + (uint32_t)i;
         before[i] = old;
         again[some] = (uint32_t)i;
-        some += old != 0;
+        some += old >= base;
     }
     return some;
 }
@@ -94,18 +95,21 @@ static size_t taken(const struct repeat_back *b, const uint32_t *restrict key, s
 size_t repeat_back_find(struct repeat_back *b, const uint32_t *key, size_t n)
 {
     size_t some, found = 0;
+    uint32_t base;
 
     back_room(b, n);
+    base = b->base;
     some = taken(b, key, n);
     for (size_t k = 0; k < some; k++) {
         uint32_t i = b->again[k], j = b->before[i];
 
-        while (j && key[j - 1] != key[i])
-            j = b->before[j - 1];
+        while (j >= base && key[j - base] != key[i])
+            j = b->before[j - base];
         b->again[found] = i;
-        b->first[found] = j - 1;
-        found += j != 0;
+        b->first[found] = j - base;
+        found += j >= base;
     }
+    b->base += (uint32_t)n;
     return found;
 }
 

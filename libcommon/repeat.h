@@ -25,8 +25,10 @@ void repeat_free(struct repeat *r);
  * each, and each key the one before it. Zeroed is empty. */
 struct repeat_back {
     uint32_t *again, *first; // number of a key that stood before, ascending; of the nearest like it
-    uint32_t *last, *before; // of a key in a place, + 1; of the one in its place before it, + 1
+    /* Numbers + base: of the last key of each place, and of the one before each in its place. */
+    uint32_t *last, *before;
     size_t cap, cap_last, mask;
+    uint32_t base; // more than what earlier searches left in `last`
 };
 size_t repeat_back_find(struct repeat_back *b, const uint32_t *key, size_t n); // how many `again`
 void repeat_back_free(struct repeat_back *b);
