@@ -21,7 +21,10 @@ struct reach {
 
 struct judge {
     const struct rules *rules;
-    const char **field; // (n_fields) different ones, borrowed
+    struct field {
+        const char *name; // (n) borrowed
+        size_t n;
+    } * field; // (n_fields) different ones
     size_t n_fields, cap_fields;
     struct reach *reach; // (rules->n)
     struct reach dupes_reach;
@@ -54,10 +57,10 @@ struct judge_desk {
 static int number_of(struct judge *j, const char *field)
 {
     for (size_t i = 0; i < j->n_fields; i++)
-        if (!strcmp(j->field[i], field))
+        if (!strcmp(j->field[i].name, field))
             return (int)i;
     mem_grow(&j->field, &j->cap_fields, j->n_fields + 1, sizeof(*j->field));
-    j->field[j->n_fields] = field;
+    j->field[j->n_fields] = (struct field){field, strlen(field)};
     return (int)j->n_fields++;
 }
 
@@ -257,7 +260,8 @@ static void add_look(struct judge_desk *d, const char *s, size_t n)
     look_text(d->look[d->n_look++], s, n);
 }
 
-static void find_texts(struct judge_desk *d, struct record *r, const char *field, struct texts *t)
+static void find_texts(struct judge_desk *d, struct record *r, const struct field *f,
+                       struct texts *t)
 {
     size_t n = 0;
     const char *s;
@@ -266,7 +270,7 @@ static void find_texts(struct judge_desk *d, struct record *r, const char *field
     int at;
 
     t->first = d->n_look;
-    at = record_node(r, field, &json);
+    at = record_find(r, f->name, f->n, &json);
     t->raw = json_raw(&json, at, &t->n_raw);
     t->is_text = t->raw && *t->raw == '"';
     if (t->is_text) {
@@ -295,7 +299,7 @@ static const struct texts *texts_of(const struct judge *j, struct judge_desk *d,
     }
     t = &d->texts[field];
     if (!t->known)
-        find_texts(d, r, j->field[field], t);
+        find_texts(d, r, &j->field[field], t);
     t->known = true;
     return t;
 }
@@ -374,7 +378,7 @@ static int by_pii(const struct judge *j, struct judge_desk *d, const struct rule
         return by_texts(j, d, x, r, &c->why);
     for (const int *f = j->reach[x - j->rules->v].list; *f >= 0; f++)
         if (has_pii(d, texts_of(j, d, r, *f), kinds))
-            masked += mask_field(d, r, j->field[*f], kinds);
+            masked += mask_field(d, r, j->field[*f].name, kinds);
     if (masked)
         forget(d); // other texts now
     c->masked += masked;

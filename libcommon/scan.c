@@ -270,45 +270,6 @@ size_t scan_chunks(const char *s, size_t n)
 }
 
 #if defined(WIDE)
-WIDE static size_t copy_wide(char *to, const char *s, size_t n, char c)
-{
-    const wide end = _mm256_set1_epi8(c);
-    size_t i = 0;
-
-    for (; i + 32 <= n; i += 32) {
-        wide x = wide_load(s + i);
-        unsigned m = (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(x, end));
-
-        _mm256_storeu_si256((__m256i *)(void *)(to + i), x);
-        if (m)
-            return i + (size_t)__builtin_ctz(m);
-    }
-    return i;
-}
-#endif
-
-size_t scan_copy(char *to, const char *s, size_t n, char c)
-{
-    size_t i = 0;
-
-#if defined(WIDE)
-    if (is_wide(n))
-        i = copy_wide(to, s, n, c);
-#endif
-    for (; i + STEP <= n; i += STEP) {
-        vec x = load(s + i);
-        unsigned m = equal(x, c);
-
-        memcpy(to + i, &x, STEP);
-        if (m)
-            return i + (size_t)__builtin_ctz(m);
-    }
-    for (; i < n && s[i] != c; i++)
-        to[i] = s[i];
-    return i;
-}
-
-#if defined(WIDE)
 WIDE static void lower_wide(char *to, const char *s, size_t n, int spaces)
 {
     const wide a = _mm256_set1_epi8('A' - 1), z = _mm256_set1_epi8('Z' + 1),

@@ -18,9 +18,6 @@ size_t scan_count(const char *s, size_t n, char c);
 size_t scan_chars(const char *s, size_t n);   // characters of UTF-8
 size_t scan_letters(const char *s, size_t n); // letters of ASCII
 size_t scan_chunks(const char *s, size_t n);  // runs of bytes above 32
-/* Copy up to the first c, or all of n bytes; how many. The others of to[0..n) may be written too.
- */
-size_t scan_copy(char *to, const char *s, size_t n, char c);
 /* Copy with A-Z in lower case and, with `spaces`, \t \n \r as spaces. */
 void scan_lower(char *to, const char *s, size_t n, int spaces);
 
