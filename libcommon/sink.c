@@ -19,6 +19,13 @@ const char *sink_name(const struct sink *s)
     return s->path ? s->path : "standard output";
 }
 
+void sink_hold_standard(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) < 0)
+            return;
+}
+
 static int open_stdout(struct sink *s, struct err *e)
 {
     int flags = fcntl(1, F_GETFL);

@@ -26,6 +26,10 @@ struct sink {
     struct buf held; // whole lines
 };
 
+/* Before any file is opened: a standard descriptor that is closed would be given to the next one,
+ * and records would go there. Taken by one that cannot be used, it gives errors instead. */
+void sink_hold_standard(void);
+
 /* Open for appending; path NULL or "-" is standard output. A regular file is locked until
  * it is closed (standard output only with resume) and, without resume, refused
  * when it holds something. With resume standard output must be a regular file opened

@@ -18,7 +18,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,15 +171,6 @@ static int check_meta(struct stream *s, struct buf *note, struct err *e)
     return rc ? -1 : 0;
 }
 
-/* A standard descriptor that is closed would be given to the next file opened, and
- * records would go there. Taken by one that cannot be used, it gives errors instead. */
-static void hold_standard(void)
-{
-    for (int fd = 0; fd <= 2; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) < 0)
-            return;
-}
-
 static int open_files(struct stream *s, int n, char **file, struct buf *note, struct err *e)
 {
     const struct stream_opt *o = &s->opt;
@@ -190,7 +180,7 @@ static int open_files(struct stream *s, int n, char **file, struct buf *note, st
         return err_set(e, ERR_ARG, "--rejects needs a file: standard output is for records");
     if (o->stats && !strcmp(o->stats, "-"))
         return err_set(e, ERR_ARG, "--stats needs a file: standard output is for records");
-    hold_standard();
+    sink_hold_standard();
     if (take_attempt(s, e) || parse_shard(s, e) || stop_open(&s->stop, e) ||
         lines_open(&s->in, n, file, &s->stop, e) ||
         sink_open(&s->out, o->output, o->resume, &s->stop, e))
