@@ -48,6 +48,7 @@ SANB = $(if $(SAN),$B,$B-san)
 all: $(CMDS:%=$B/%) $(MANS) cuda
 
 # One instruction set a file: the rest of the program runs on any x86-64.
+$B/libcommon/hash_wide.o: ISA = -mavx2
 $B/kernels/cpu/%_avx2.o: ISA = -mavx2 -mfma -mf16c
 $B/kernels/cpu/%_avxvnni.o: ISA = -mavx2 -mfma -mf16c -mavxvnni
 $B/kernels/cpu/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c

@@ -1,6 +1,7 @@
 /* hash.c - XXH3-128 of bytes, and a string -> int table. */
 #include "hash.h"
 
+#include "hash_wide.h"
 #include "mem.h"
 
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 #include <xxhash.h>
 
 /* Keys lie in blocks that never move, so entries may point at them. */
-enum { KEYS = 1 << 16, LEAST = 64 }; // bytes of keys; places of a table
+enum { KEYS = 1 << 16, LEAST = 64, LONG = 256 }; // bytes of keys; places of a table; bytes
 
 struct hash_block {
     struct hash_block *next;
@@ -25,8 +26,15 @@ struct hash_entry {
 
 struct hash128 hash_bytes(const void *p, size_t n)
 {
-    XXH128_hash_t h = XXH3_128bits(p ? p : "", n);
+    XXH128_hash_t h;
 
+    if (n >= LONG && hash_wide_can()) {
+        struct hash128 x;
+
+        hash_wide_bytes(p, n, &x.lo, &x.hi);
+        return x;
+    }
+    h = XXH3_128bits(p ? p : "", n);
     return (struct hash128){h.low64, h.high64};
 }
 

@@ -5,12 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 static void test_values(void)
 {
     struct hash128 h = hash_bytes("", 0), a, b;
-    char hex[33];
+    char hex[33], text[1500];
 
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = (char)(i * 37 + i / 11);
     TEST("hash: XXH3-128 of known texts, hi half first");
     hash_hex(h, hex);
     CHECK(!strcmp(hex, "99aa06d3014798d86001c324468d497f"));
@@ -21,6 +25,14 @@ static void test_values(void)
     CHECK(!strcmp(hex, "99aa06d3014798d86001c324468d497f"));
     hash_hex((struct hash128){1, 0x8000000000000000}, hex);
     CHECK(!strcmp(hex, "80000000000000000000000000000001"));
+
+    TEST("hash: XXH3-128 of texts of every length, as its own library computes it");
+    for (size_t n = 0; n <= sizeof(text); n++) {
+        XXH128_hash_t is = XXH3_128bits(text, n);
+
+        h = hash_bytes(text, n);
+        CHECK(h.lo == is.low64 && h.hi == is.high64);
+    }
 
     TEST("hash_add: where a piece ends counts");
     a = hash_add(hash_add((struct hash128){0}, "ab", 2), "c", 1);
