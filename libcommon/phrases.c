@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIEVE = 1 << 13, AT_ONCE = 64 }; // bits; words looked at together
+enum { SIEVE = 1 << 15, AT_ONCE = 64 }; // bits; words looked at together
 
 struct phrase {
     char *text;
