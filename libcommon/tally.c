@@ -8,7 +8,8 @@
 
 #include <stdbool.h>
 
-enum { LEAST = 512, PIECE = 1 << 17 }; // places; those that are moved before theirs are given back
+/* Places: of the first table, of one that still doubles; moved before theirs are given back. */
+enum { LEAST = 512, SMALL = 1 << 17, PIECE = 1 << 17 };
 
 static bool is_free(const struct tally_entry *x)
 {
@@ -45,7 +46,7 @@ static void rehash(struct tally *t)
 {
     struct tally old = *t;
 
-    t->cap = old.cap ? old.cap + old.cap / 4 : LEAST;
+    t->cap = !old.cap ? LEAST : old.cap < SMALL ? 2 * old.cap : old.cap + old.cap / 8 * 3;
     t->entry = mem_table(t->cap, sizeof(*t->entry));
     for (size_t i = 0; i < old.cap; i++) {
         if (!is_free(&old.entry[i]))

@@ -1,4 +1,5 @@
-/* tally.h - how often each id was met, by 128-bit hash; at most 40 bytes of memory an id. */
+/* tally.h - how often each id was met, by 128-bit hash; at most 40 bytes of memory an id,
+ * 55 while there are few. */
 #ifndef TALLY_H
 #define TALLY_H
 
