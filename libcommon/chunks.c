@@ -209,10 +209,11 @@ static void add_wide(struct chunks *c, size_t start, size_t end)
 struct walk {
     const struct kinds *t;
     const struct runs *r;
-    const uint64_t *hash;   // (r->n) of runs, in lower case; NULL: not known
-    size_t run;             // the next
-    size_t upper, upper_at; // the next capital, or the end of the text; its block
-    uint64_t upper_left;    // capitals of the block behind it
+    const unsigned char *kind; // (r->n) of runs
+    const uint64_t *hash;      // (r->n) of runs, in lower case; NULL: not known
+    size_t run;                // the next
+    size_t upper, upper_at;    // the next capital, or the end of the text; its block
+    uint64_t upper_left;       // capitals of the block behind it
 };
 
 static void next_upper(struct walk *w, size_t from)
@@ -272,7 +273,9 @@ static inline void add_runs(struct chunks *c, struct walk *w, size_t to, bool as
         }
         stops |= stop_bit(c, h);
         lettered += (unsigned char)s[at] > '9' || has_letter(s + at, len);
-        if (!ascii && kinds_any(t->high, at, end))
+        if (!ascii && w->kind[k] == WORDS_SINGLES)
+            len /= 3;
+        else if (!ascii && w->kind[k] == WORDS_OTHER)
             len -= 2 * kinds_count(t->single, at, end);
         solid_chars += len;
         chars += len;
@@ -313,7 +316,8 @@ static uint64_t odd_of(const struct kinds *t, size_t b)
 /* Text of ASCII and of scripts whose characters are letters all. */
 static void add_easy(struct chunks *c, const struct kinds *t, const struct words_row *row)
 {
-    struct walk w = {.t = t, .r = &row->runs, .hash = t->ascii ? row->hash : NULL};
+    struct walk w = {
+        .t = t, .r = &row->runs, .kind = row->kind, .hash = t->ascii ? row->hash : NULL};
     size_t done = 0;
 
     w.upper_left = t->upper[0];

@@ -195,10 +195,16 @@ static bool may_be_mark(const char *s, size_t n)
 /* Each of three bytes and a word. */
 static void add_singles(struct words_row *w, const struct kinds *t, size_t begin, size_t end)
 {
-    room(w, w->n + (end - begin) / 3 + 1);
-    for (size_t at = begin; at < end; at += 3)
-        add(w, at + 8 <= t->n ? hash_short(t->s + at, 3, 0) : hash_word(t->s + at, 3, t->n - at, 0),
-            at, at + 3);
+    size_t k = w->n;
+
+    room(w, k + (end - begin) / 3 + 1);
+    for (size_t at = begin; at < end; at += 3, k++) {
+        w->hash[k] =
+            at + 8 <= t->n ? hash_short(t->s + at, 3, 0) : hash_word(t->s + at, 3, t->n - at, 0);
+        w->begin[k] = (uint32_t)at;
+        w->end[k] = (uint32_t)at + 3;
+    }
+    w->n = k;
 }
 
 /* A run of letters, digits and bytes beyond ASCII: no word goes beyond it. */
@@ -206,10 +212,6 @@ static void add_wide(struct words_row *w, const struct kinds *t, size_t begin, s
 {
     size_t at = begin;
 
-    if (3 * kinds_count(t->single, begin, end) == end - begin) {
-        add_singles(w, t, begin, end);
-        return;
-    }
     while (at < end) {
         uint32_t cp;
         size_t from = at;
@@ -254,22 +256,69 @@ static void add_plain(struct words_row *w, const struct kinds *t, size_t first, 
     w->n += n;
 }
 
-void words_read(struct words_row *w, const struct kinds *t)
+/* Where ASCII and what is beyond it meet in a run: the first place at or behind `from`. */
+static size_t next_meeting(const struct kinds *t, size_t from)
 {
-    const struct runs *r = &w->runs;
+    for (size_t b = from / 64; b < t->blocks; b++) {
+        uint64_t in = t->word[b] | t->high[b], high = t->high[b] << 1, before = in << 1, m;
+
+        if (b) {
+            high |= t->high[b - 1] >> 63;
+            before |= (t->word[b - 1] | t->high[b - 1]) >> 63;
+        }
+        m = in & before & (t->high[b] ^ high);
+        m &= 64 * b < from ? ~0ull << from % 64 : ~0ull;
+        if (m)
+            return 64 * b + (size_t)__builtin_ctzll(m);
+    }
+    return SIZE_MAX;
+}
+
+static void tell_kinds(struct words_row *w, const struct kinds *t)
+{
+    const uint32_t *begin = w->runs.begin, *end = w->runs.end;
+    size_t meeting = next_meeting(t, 0);
+    unsigned char high = t->easy ? WORDS_SINGLES : WORDS_OTHER;
+
+    mem_grow(&w->kind, &w->cap_kind, w->runs.n + 1, 1);
+    for (size_t k = 0; k < w->runs.n; k++) {
+        w->kind[k] = high;
+        if ((unsigned char)t->s[begin[k]] < 0x80)
+            w->kind[k] = WORDS_ASCII;
+        if (meeting < end[k]) {
+            w->kind[k] = WORDS_OTHER;
+            meeting = next_meeting(t, end[k]);
+        }
+    }
+}
+
+/* Up to the last run that is not of ASCII; how many runs that are. */
+static size_t add_mixed(struct words_row *w, const struct kinds *t)
+{
+    const uint32_t *begin = w->runs.begin, *end = w->runs.end;
     size_t done = 0;
 
+    tell_kinds(w, t);
+    for (size_t k = 0; k < w->runs.n; k++) {
+        if (w->kind[k] == WORDS_ASCII)
+            continue;
+        if (done < k)
+            add_plain(w, t, done, k);
+        if (w->kind[k] == WORDS_SINGLES)
+            add_singles(w, t, begin[k], end[k]);
+        else
+            add_wide(w, t, begin[k], end[k]);
+        done = k + 1;
+    }
+    return done;
+}
+
+void words_read(struct words_row *w, const struct kinds *t)
+{
     runs_words(&w->runs, t);
     w->n = 0;
     room(w, 2);
-    for (size_t k = 0; !t->ascii && k < r->n; k++) {
-        if (!kinds_any(t->high, r->begin[k], r->end[k]))
-            continue;
-        add_plain(w, t, done, k);
-        add_wide(w, t, r->begin[k], r->end[k]);
-        done = k + 1;
-    }
-    add_plain(w, t, done, r->n);
+    add_plain(w, t, t->ascii ? 0 : add_mixed(w, t), w->runs.n);
     make_pairs(w->pair, w->hash, w->n);
 }
 
@@ -279,6 +328,7 @@ void words_row_free(struct words_row *w)
     free(w->pair);
     free(w->begin);
     free(w->end);
+    free(w->kind);
     runs_free(&w->runs);
     buf_free(&w->one);
     *w = (struct words_row){0};
@@ -401,7 +451,8 @@ int words_count_of(const struct kinds *t, struct runs *spans)
     count += count_starts(t, 0, t->n);
     runs_spans(spans, t);
     for (size_t k = 0; k < spans->n; k++)
-        if (!kinds_any(t->single, spans->begin[k], spans->end[k]))
+        if ((unsigned char)t->s[spans->begin[k]] < 0x80 &&
+            !kinds_any(t->single, spans->begin[k], spans->end[k]))
             count += 1 - count_starts(t, spans->begin[k], spans->end[k]);
     return (int)count;
 }

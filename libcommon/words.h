@@ -19,6 +19,8 @@
  * Bytes that are not UTF-8 separate. */
 bool words_next(const char *s, size_t n, size_t *at, struct buf *w);
 
+enum words_run_kind { WORDS_ASCII, WORDS_SINGLES, WORDS_OTHER }; // singles: those of kinds.h
+
 /* All words of a text at once, for whom they are hashes. Zeroed is empty. */
 struct words_row {
     size_t n, cap;
@@ -26,6 +28,8 @@ struct words_row {
     uint64_t *pair;        // (n - 1) of a word and the next
     uint32_t *begin, *end; // (n) in the text, which has fewer than 4 GiB
     struct runs runs;      // of letters, digits and bytes beyond ASCII: of ASCII the words
+    unsigned char *kind;   // (runs.n) what is in each; of a text of ASCII not told
+    size_t cap_kind;
     struct buf one;
 };
 void words_read(struct words_row *w, const struct kinds *text);
