@@ -8,10 +8,25 @@
 
 enum { AT_ONCE = 16 }; // more than most blocks have
 
-/* A block's bits: those of words, or those that are no space. */
-static inline uint64_t block(const struct kinds *x, size_t b, int words)
+enum what { WORDS, SPANS, UNITS };
+
+/* Where runs begin in a block, and where they have ended, with what the block before leaves over.
+ */
+struct edges {
+    uint64_t begin, end, left, singles_left;
+};
+
+static inline void edges(struct edges *e, const struct kinds *x, size_t b, enum what what)
 {
-    return words ? x->word[b] | x->high[b] : ~x->space[b];
+    uint64_t in = what == WORDS   ? x->word[b] | x->high[b]
+                  : what == SPANS ? ~x->space[b]
+                                  : x->word[b];
+    uint64_t before = in << 1 | e->left, single = what == UNITS ? x->single[b] : 0;
+
+    e->begin = (in & ~before) | single;
+    e->end = (before & ~in) | single << 3 | e->singles_left;
+    e->left = in >> 63;
+    e->singles_left = single >> 61;
 }
 
 #if defined(WIDE)
@@ -28,17 +43,15 @@ WIDE static inline uint32_t *places(uint32_t *to, uint64_t m, uint32_t base)
     return to + n;
 }
 
-WIDE static size_t runs_wide(struct runs *r, const struct kinds *x, int words)
+WIDE static size_t runs_wide(struct runs *r, const struct kinds *x, enum what what)
 {
     uint32_t *begin = r->begin, *end = r->end;
-    uint64_t carry = 0;
+    struct edges e = {0};
 
     for (size_t b = 0; b < x->blocks; b++) {
-        uint64_t in = block(x, b, words), before = in << 1 | carry;
-
-        begin = places(begin, in & ~before, (uint32_t)(64 * b));
-        end = places(end, before & ~in, (uint32_t)(64 * b));
-        carry = in >> 63;
+        edges(&e, x, b, what);
+        begin = places(begin, e.begin, (uint32_t)(64 * b));
+        end = places(end, e.end, (uint32_t)(64 * b));
     }
     return (size_t)(end - r->end);
 }
@@ -62,44 +75,37 @@ WIDER static inline uint32_t *press(uint32_t *to, uint64_t m, uint32_t base)
     return to + n; // runs are apart, so that a block has at most 32 edges of a kind
 }
 
-WIDER static size_t runs_wider(struct runs *r, const struct kinds *x, int words)
+WIDER static size_t runs_wider(struct runs *r, const struct kinds *x, enum what what)
 {
     uint32_t *begin = r->begin, *end = r->end;
-    uint64_t carry = 0;
+    struct edges e = {0};
 
     for (size_t b = 0; b < x->blocks; b++) {
-        uint64_t in = block(x, b, words), before = in << 1 | carry;
-
-        begin = press(begin, in & ~before, (uint32_t)(64 * b));
-        end = press(end, before & ~in, (uint32_t)(64 * b));
-        carry = in >> 63;
+        edges(&e, x, b, what);
+        begin = press(begin, e.begin, (uint32_t)(64 * b));
+        end = press(end, e.end, (uint32_t)(64 * b));
     }
     return (size_t)(end - r->end);
 }
 #endif
 
 /* The last byte of the last block is behind the text, so that every run ends. */
-static size_t runs_plain(struct runs *r, const struct kinds *x, int words)
+static size_t runs_plain(struct runs *r, const struct kinds *x, enum what what)
 {
-    uint64_t carry = 0;
-    size_t n = 0;
+    struct edges e = {0};
+    size_t n = 0, ended = 0;
 
     for (size_t b = 0; b < x->blocks; b++) {
-        uint64_t in = block(x, b, words), edge = in ^ (in << 1 | carry);
-
-        for (carry = in >> 63; edge; edge &= edge - 1) {
-            uint32_t at = (uint32_t)(64 * b) + (uint32_t)__builtin_ctzll(edge);
-
-            if (in >> at % 64 & 1)
-                r->begin[n] = at;
-            else
-                r->end[n++] = at;
-        }
+        edges(&e, x, b, what);
+        for (; e.begin; e.begin &= e.begin - 1)
+            r->begin[n++] = (uint32_t)(64 * b) + (uint32_t)__builtin_ctzll(e.begin);
+        for (; e.end; e.end &= e.end - 1)
+            r->end[ended++] = (uint32_t)(64 * b) + (uint32_t)__builtin_ctzll(e.end);
     }
     return n;
 }
 
-static void find(struct runs *r, const struct kinds *x, int words)
+static void find(struct runs *r, const struct kinds *x, enum what what)
 {
     size_t most = x->n / 2 + 1 + AT_ONCE;
 
@@ -110,25 +116,30 @@ static void find(struct runs *r, const struct kinds *x, int words)
     }
 #if defined(WIDE)
     if (is_wider()) {
-        r->n = runs_wider(r, x, words);
+        r->n = runs_wider(r, x, what);
         return;
     }
     if (is_wide(64)) {
-        r->n = runs_wide(r, x, words);
+        r->n = runs_wide(r, x, what);
         return;
     }
 #endif
-    r->n = runs_plain(r, x, words);
+    r->n = runs_plain(r, x, what);
 }
 
 void runs_words(struct runs *r, const struct kinds *x)
 {
-    find(r, x, 1);
+    find(r, x, WORDS);
 }
 
 void runs_spans(struct runs *r, const struct kinds *x)
 {
-    find(r, x, 0);
+    find(r, x, SPANS);
+}
+
+void runs_units(struct runs *r, const struct kinds *x)
+{
+    find(r, x, UNITS);
 }
 
 void runs_free(struct runs *r)

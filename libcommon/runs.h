@@ -14,6 +14,7 @@ struct runs {
 };
 void runs_words(struct runs *r, const struct kinds *x); // of `word` and `high`
 void runs_spans(struct runs *r, const struct kinds *x); // between `space`
+void runs_units(struct runs *r, const struct kinds *x); // of `word`, and each of `single`
 void runs_free(struct runs *r);
 
 #endif

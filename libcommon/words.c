@@ -192,21 +192,6 @@ static bool may_be_mark(const char *s, size_t n)
              (c == 0xEA && n > 1 && (unsigned char)s[1] >= 0xB0));
 }
 
-/* Each of three bytes and a word. */
-static void add_singles(struct words_row *w, const struct kinds *t, size_t begin, size_t end)
-{
-    size_t k = w->n;
-
-    room(w, k + (end - begin) / 3 + 1);
-    for (size_t at = begin; at < end; at += 3, k++) {
-        w->hash[k] =
-            at + 8 <= t->n ? hash_short(t->s + at, 3, 0) : hash_word(t->s + at, 3, t->n - at, 0);
-        w->begin[k] = (uint32_t)at;
-        w->end[k] = (uint32_t)at + 3;
-    }
-    w->n = k;
-}
-
 /* A run of letters, digits and bytes beyond ASCII: no word goes beyond it. */
 static void add_wide(struct words_row *w, const struct kinds *t, size_t begin, size_t end)
 {
@@ -292,25 +277,41 @@ static void tell_kinds(struct words_row *w, const struct kinds *t)
     }
 }
 
-/* Up to the last run that is not of ASCII; how many runs that are. */
-static size_t add_mixed(struct words_row *w, const struct kinds *t)
+/* Words of ASCII and characters of three bytes that are words, and there are no others. */
+static void add_units(struct words_row *w, const struct kinds *t)
+{
+    const char *s = t->s;
+    size_t n, all = t->n;
+
+    runs_units(&w->units, t);
+    n = w->units.n;
+    room(w, n + 1);
+    memcpy(w->begin, w->units.begin, n * sizeof(*w->begin));
+    memcpy(w->end, w->units.end, n * sizeof(*w->end));
+    for (size_t k = 0; k < n; k++) {
+        size_t at = w->begin[k], len = w->end[k] - at;
+        unsigned char with = (unsigned char)s[at] < 0x80 ? 0x20 : 0;
+
+        w->hash[k] = len <= 8 && at + 8 <= all ? hash_short(s + at, len, with)
+                                               : hash_word(s + at, len, all - at, with);
+    }
+    w->n = n;
+}
+
+/* Any text. */
+static void add_any(struct words_row *w, const struct kinds *t)
 {
     const uint32_t *begin = w->runs.begin, *end = w->runs.end;
     size_t done = 0;
 
-    tell_kinds(w, t);
     for (size_t k = 0; k < w->runs.n; k++) {
         if (w->kind[k] == WORDS_ASCII)
             continue;
-        if (done < k)
-            add_plain(w, t, done, k);
-        if (w->kind[k] == WORDS_SINGLES)
-            add_singles(w, t, begin[k], end[k]);
-        else
-            add_wide(w, t, begin[k], end[k]);
+        add_plain(w, t, done, k);
+        add_wide(w, t, begin[k], end[k]);
         done = k + 1;
     }
-    return done;
+    add_plain(w, t, done, w->runs.n);
 }
 
 void words_read(struct words_row *w, const struct kinds *t)
@@ -318,7 +319,14 @@ void words_read(struct words_row *w, const struct kinds *t)
     runs_words(&w->runs, t);
     w->n = 0;
     room(w, 2);
-    add_plain(w, t, t->ascii ? 0 : add_mixed(w, t), w->runs.n);
+    if (!t->ascii)
+        tell_kinds(w, t);
+    if (t->ascii)
+        add_plain(w, t, 0, w->runs.n);
+    else if (t->easy)
+        add_units(w, t);
+    else
+        add_any(w, t);
     make_pairs(w->pair, w->hash, w->n);
 }
 
@@ -330,6 +338,7 @@ void words_row_free(struct words_row *w)
     free(w->end);
     free(w->kind);
     runs_free(&w->runs);
+    runs_free(&w->units);
     buf_free(&w->one);
     *w = (struct words_row){0};
 }

@@ -30,6 +30,7 @@ struct words_row {
     struct runs runs;      // of letters, digits and bytes beyond ASCII: of ASCII the words
     unsigned char *kind;   // (runs.n) what is in each; of a text of ASCII not told
     size_t cap_kind;
+    struct runs units; // scratch
     struct buf one;
 };
 void words_read(struct words_row *w, const struct kinds *text);
