@@ -2,8 +2,9 @@
 #include "chunks.h"
 
 #include "hash.h"
+#include "mem.h"
 #include "parts.h"
-#include "scan.h"
+#include "vec.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -92,14 +93,6 @@ static inline size_t stop_place(const struct chunks *c, uint64_t hash)
     return hash >> c->shift & 31;
 }
 
-/* The stop word that has the hash as a bit, or 0. */
-static inline uint32_t stop_bit(const struct chunks *c, uint64_t hash)
-{
-    size_t i = stop_place(c, hash);
-
-    return (uint32_t)(c->stop[i] == hash) << i;
-}
-
 static void add_word(struct chunks *c, const char *p, size_t n)
 {
     bool solid = false, letter = false;
@@ -122,7 +115,6 @@ static void add_word(struct chunks *c, const char *p, size_t n)
     c->solid += solid;
     c->solid_chars += solid ? chars : 0;
     c->lettered += letter;
-    c->stops |= stop_bit(c, hash);
 }
 
 /* Bytes of the punctuation at the front of s[0..n) that make one word: a run of full stops or
@@ -205,32 +197,51 @@ static void add_wide(struct chunks *c, size_t start, size_t end)
         add_chunk(c, c->t->s + start, end - start);
 }
 
+/* Hashes of an ASCII text's runs as they are written: those in lower case, but for runs with a
+ * capital. Added to the letters that are none, the first of each run carries up to its first
+ * capital, or out of the run. */
+ANY_CPU static void hash_ascii(struct chunks *c, const struct kinds *t, const struct words_row *row)
+{
+    const struct runs *r = &row->runs;
+    uint64_t before = 0, carry = 0, *hash = c->hash;
+    size_t begun = 0;
+
+    if (r->n)
+        memcpy(hash, row->hash, r->n * sizeof(*hash));
+    for (size_t b = 0; b < t->blocks; b++) {
+        uint64_t word = t->word[b], first = word & ~(word << 1 | before);
+        uint64_t small = word & ~t->upper[b], sum = small + first, up = sum + carry;
+
+        before = word >> 63;
+        carry = (sum < small) | (up < sum);
+        for (up &= word & ~small; up; up &= up - 1) {
+            size_t k = begun + (size_t)__builtin_popcountll(first & (up ^ (up - 1))) - 1;
+            size_t at = r->begin[k];
+
+            hash[k] = hash_word(t->s + at, r->end[k] - at, t->n - at, 0);
+        }
+        begun += (size_t)__builtin_popcountll(first);
+    }
+}
+
+static void hash_runs(struct chunks *c, const struct kinds *t, const struct words_row *row)
+{
+    const struct runs *r = &row->runs;
+
+    mem_grow(&c->hash, &c->cap_hash, r->n + 1, sizeof(*c->hash));
+    if (t->ascii)
+        hash_ascii(c, t, row);
+    for (size_t k = 0; !t->ascii && k < r->n; k++)
+        c->hash[k] = hash_word(t->s + r->begin[k], r->end[k] - r->begin[k], t->n - r->begin[k], 0);
+}
+
 /* Where a text's words are simple, all that need be known of a run of letters is where it is. */
 struct walk {
     const struct kinds *t;
     const struct runs *r;
     const unsigned char *kind; // (r->n) of runs
-    const uint64_t *hash;      // (r->n) of runs, in lower case; NULL: not known
     size_t run;                // the next
-    size_t upper, upper_at;    // the next capital, or the end of the text; its block
-    uint64_t upper_left;       // capitals of the block behind it
 };
-
-static void next_upper(struct walk *w, size_t from)
-{
-    const struct kinds *t = w->t;
-
-    while (w->upper < from) {
-        while (!w->upper_left && w->upper_at + 1 < t->blocks)
-            w->upper_left = t->upper[++w->upper_at];
-        if (!w->upper_left) {
-            w->upper = SIZE_MAX;
-            return;
-        }
-        w->upper = 64 * w->upper_at + (size_t)__builtin_ctzll(w->upper_left);
-        w->upper_left &= w->upper_left - 1;
-    }
-}
 
 /* Bytes of a run that are digits only have none beyond '9'. */
 static inline bool has_letter(const char *p, size_t n)
@@ -248,56 +259,44 @@ static inline void add_runs(struct chunks *c, struct walk *w, size_t to, bool as
     const struct kinds *t = w->t;
     const uint32_t *begin = w->r->begin, *ends = w->r->end;
     const char *s = t->s;
-    size_t k = w->run, n = c->words.n, all = t->n, chars, lettered = 0, solid_chars = 0;
-    size_t runs = w->r->n, upper = w->upper;
-    uint32_t stops = 0, *upto;
+    size_t k = w->run, n = c->words.n, all = t->n, chars, lettered = 0;
+    size_t runs = w->r->n, old;
+    uint32_t *upto;
     uint64_t *hash;
 
     repeat_words_room(&c->words, 2 * (runs - k) + 2);
     hash = c->words.hash;
     upto = c->words.upto;
-    chars = upto[n];
+    old = chars = upto[n];
     for (; k < runs && begin[k] < to; k++) {
         size_t at = begin[k], end = ends[k], len = end - at, more;
         unsigned char behind = end < all ? (unsigned char)s[end] : ' ';
-        uint64_t h;
 
-        if (!ascii) {
-            h = hash_word(s + at, len, all - at, 0);
-        } else if (upper < end) {
-            h = hash_word(s + at, len, all - at, 0);
-            next_upper(w, end);
-            upper = w->upper;
-        } else {
-            h = w->hash[k];
-        }
-        stops |= stop_bit(c, h);
         lettered += (unsigned char)s[at] > '9' || has_letter(s + at, len);
         if (!ascii && w->kind[k] == WORDS_SINGLES)
             len /= 3;
         else if (!ascii && w->kind[k] == WORDS_OTHER)
             len -= 2 * kinds_count(t->single, at, end);
-        solid_chars += len;
         chars += len;
         more = c->own[behind];
-        hash[n] = h;
+        hash[n] = c->hash[k];
         hash[n + 1] = c->mark[behind];
         upto[n + 1] = (uint32_t)chars;
         upto[n + 2] = (uint32_t)chars + 1;
         chars += more;
         n += 1 + more;
     }
-    c->words.n = n;
-    c->solid += k - w->run;
-    c->solid_chars += solid_chars;
+    k -= w->run; // of them all are words; the rest that was added is marks
+    c->solid += k;
+    c->solid_chars += chars - old - (n - c->words.n - k);
     c->lettered += lettered;
-    c->stops |= stops;
-    w->run = k;
+    c->words.n = n;
+    w->run += k;
 }
 
 static void add_simple(struct chunks *c, struct walk *w, size_t to)
 {
-    if (w->hash)
+    if (w->t->ascii)
         add_runs(c, w, to, true);
     else
         add_runs(c, w, to, false);
@@ -316,16 +315,10 @@ static uint64_t odd_of(const struct kinds *t, size_t b)
 /* Text of ASCII and of scripts whose characters are letters all. */
 static void add_easy(struct chunks *c, const struct kinds *t, const struct words_row *row)
 {
-    struct walk w = {
-        .t = t, .r = &row->runs, .kind = row->kind, .hash = t->ascii ? row->hash : NULL};
+    struct walk w = {.t = t, .r = &row->runs, .kind = row->kind};
     size_t done = 0;
 
-    w.upper_left = t->upper[0];
-    w.upper = 0;
-    if (w.upper_left & 1)
-        w.upper_left &= w.upper_left - 1;
-    else
-        next_upper(&w, 1);
+    hash_runs(c, t, row);
     for (size_t b = 0; b < t->blocks; b++)
         for (uint64_t odd = odd_of(t, b); odd; odd &= odd - 1) {
             size_t at = 64 * b + (size_t)__builtin_ctzll(odd), begin;
@@ -338,7 +331,6 @@ static void add_easy(struct chunks *c, const struct kinds *t, const struct words
             add_chunk(c, t->s + begin, done - begin);
             while (w.run < w.r->n && w.r->begin[w.run] < done)
                 w.run++;
-            next_upper(&w, done);
         }
     add_simple(c, &w, SIZE_MAX);
 }
@@ -389,7 +381,6 @@ void chunks_read(struct chunks *c, const struct kinds *t, const struct words_row
         prepare(c);
     c->t = t;
     c->solid = c->solid_chars = c->lettered = 0;
-    c->stops = 0;
     repeat_words_clear(&c->words);
     if (t->easy)
         add_easy(c, t, row);
@@ -397,8 +388,24 @@ void chunks_read(struct chunks *c, const struct kinds *t, const struct words_row
         add_all(c, t);
 }
 
+size_t chunks_stops(const struct chunks *c, size_t enough)
+{
+    uint32_t found = 0;
+    size_t n = 0;
+
+    for (size_t k = 0; k < c->words.n && n < enough; k++) {
+        uint64_t h = c->words.hash[k];
+        uint32_t bit = (uint32_t)(c->stop[stop_place(c, h)] == h) << stop_place(c, h);
+
+        n += (bit & ~found) != 0;
+        found |= bit;
+    }
+    return n;
+}
+
 void chunks_free(struct chunks *c)
 {
     repeat_words_free(&c->words);
     runs_free(&c->spans);
+    free(c->hash);
 }

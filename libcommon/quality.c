@@ -120,7 +120,6 @@ static void measure_words(struct quality *q)
     ellipses += kinds_three(q->t->stop, q->t->blocks) ? parts_count(q->s, q->n, "...") : 0;
     q->v[QUALITY_ELLIPSES] = ratio((double)ellipses, words);
     q->v[QUALITY_LETTERS] = ratio((double)c->lettered, words);
-    q->v[QUALITY_STOP_WORDS] = (double)__builtin_popcount(c->stops);
 }
 
 /* ---- lines ---- */
@@ -306,13 +305,31 @@ static void measure(struct quality *q, enum group g)
     q->have |= 1u << g;
 }
 
-double quality_value(struct quality *q, enum quality_id id)
+/* With its group. */
+static void find_value(struct quality *q, enum quality_id id)
 {
     enum group g = q->group[id];
 
     if (!(q->have >> g & 1))
         measure(q, g);
+}
+
+double quality_value(struct quality *q, enum quality_id id)
+{
+    find_value(q, id);
+    if (id == QUALITY_STOP_WORDS)
+        q->v[id] = (double)chunks_stops(&q->chunks, SIZE_MAX);
     return q->v[id];
+}
+
+bool quality_keeps(struct quality *q, enum quality_id id, double limit)
+{
+    find_value(q, id);
+    if (id == QUALITY_STOP_WORDS) // most texts begin with some
+        return limit <= 0 ||
+               (double)chunks_stops(&q->chunks, limit < 8 ? (size_t)ceil(limit) : 9) >= limit;
+    return !(quality_rules[id].least ? q->v[id] < limit
+                                     : q->v[id] > limit); // no number keeps to all
 }
 
 struct quality *quality_open(void)

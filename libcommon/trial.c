@@ -410,10 +410,9 @@ int trial_measures(const struct trial *t, struct trial_desk *d, int i, int n, st
     for (int k = i; k < i + n; k++) {
         const struct rule *x = &t->rules->v[k];
         enum quality_id id = (enum quality_id)(x->id - RULE_QUALITY);
-        double value = quality_value(d->quality, id);
 
-        if (quality_rules[id].least ? value < x->limit : value > x->limit) {
-            drop_num(v, value, x->limit);
+        if (!quality_keeps(d->quality, id, x->limit)) {
+            drop_num(v, quality_value(d->quality, id), x->limit);
             return k;
         }
     }

@@ -30,10 +30,14 @@ static int64_t broken(struct quality *q, struct look *t, const struct buf *text)
     quality_text(q, t);
     for (int i = QUALITY_N - 1; i >= 0; i--) { // any order of asking
         const struct quality_rule *r = &quality_rules[i];
-        double v = quality_value(q, i), limit = i == QUALITY_MAX_WORDS ? 100 : r->limit;
+        double limit = i == QUALITY_MAX_WORDS ? 100 : r->limit, v;
+        bool keeps = quality_keeps(q, i, limit);
 
+        v = quality_value(q, i);
         if (r->least ? v < limit : v > limit)
             bits |= (int64_t)1 << i;
+        CHECK(keeps == !(bits >> i & 1));
+        CHECK(quality_keeps(q, i, v) || v != v); // its own value is never beyond
     }
     return bits;
 }
