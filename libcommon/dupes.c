@@ -164,6 +164,24 @@ static void join_spaces(struct buf *b)
     b->p[to] = 0;
 }
 
+/* May there be a space at an end, or two together? */
+static bool may_have_spaces(const struct kinds *t)
+{
+    uint64_t before = 1, any = 0; // is the byte before a block a space?
+
+    for (size_t k = 0; k < t->n / 64; k++) {
+        any |= t->space[k] & (t->space[k] << 1 | before);
+        before = t->space[k] >> 63;
+    }
+    if (t->n % 64) { // behind the text is space as well
+        uint64_t last = t->space[t->n / 64] & ((1ull << t->n % 64 << 1) - 1);
+
+        any |= last & (last << 1 | before);
+        before = 0;
+    }
+    return any || before;
+}
+
 /* The text in w->one; true when its words are those of the text as it was. */
 static bool normalize(struct dupes_desk *w, struct look *text)
 {
@@ -180,7 +198,9 @@ static bool normalize(struct dupes_desk *w, struct look *text)
         same = low.n == w->one.n && !memcmp(low.p, w->one.p, low.n);
         buf_free(&low);
     }
-    join_spaces(&w->one);
+    if (!look_kinds(text)->easy || may_have_spaces(look_kinds(text)))
+        join_spaces(&w->one);
+    w->one.p[w->one.n] = 0;
     return same;
 }
 

@@ -83,6 +83,23 @@ kept() {
     [ "$(jq -r '"\(.id)=\(.reject.value)"' r | tr '\n' ' ')" = "2=1 4=1 " ]
 }
 
+@test "llm-filter: exact duplicates however spaces stand, wherever in the text" {
+    awk 'BEGIN { for (n = 1; n <= 131; n += n < 61 || n > 67 && n < 125 ? 9 : 1)
+        for (p = 1; p < n - 1; p += p < n - 6 && p < 60 ? 7 : 1) {
+            a = sprintf("%d_%d_", n, p)
+            a = substr(a "xxxxxxxxxx", 1, p < 10 ? p : 10)
+            while (length(a) < p) a = a "y"
+            b = "z"; while (length(a b) < n - 1) b = b p
+            b = substr(b, 1, n - 1 - p) n "." p
+            split(a " " b "|" a "  " b "|" a "\\t \\n" b "| " a " " b "|" a " " b " |\\n" a " " b "\\t", v, "|")
+            for (i = 1; i <= 6; i++) printf "{\"id\":\"%d %d %d\",\"output\":\"%s\"}\n", n, p, i, v[i]
+        } }' >in
+    llm-filter --exact in >out
+    [ "$(wc -l <in)" -gt 2000 ]
+    [ "$(jq -r .id out | awk '$3 != 1' | wc -l)" = 0 ]
+    [ "$(wc -l <out)" = "$(jq -r .id in | awk '$3 == 1' | wc -l)" ]
+}
+
 @test "llm-filter: near duplicates with the nearest kept and the similarity" {
     a="one two three four five six seven eight nine ten eleven twelve"
     printf '{"id":"%s","instruction":"%s"}\n' a "$a" b "$a thirteen" c "${a/one/ONE}" d "zero $a thirteen" \
