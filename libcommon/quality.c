@@ -215,14 +215,20 @@ static void look_parts(struct quality *q)
 
 static void look_grams(struct quality *q)
 {
-    repeat_grams_begin(&q->grams, &q->chunks.words);
-    for (size_t run = 2; run <= 10; run++) {
-        size_t top = repeat_top(&q->grams, &q->chunks.words), chars = top;
+    const struct repeat_words *w = &q->chunks.words;
+    struct repeat_grams *g = &q->grams;
 
-        if (run >= 5)
-            chars = repeat_runs(&q->grams, &q->chunks.words);
-        q->v[run < 5 ? QUALITY_TOP_2_GRAM + run - 2 : QUALITY_DUP_5_GRAMS + run - 5] =
-            ratio((double)chars, (double)q->n_chars);
+    repeat_grams_begin(g, w);
+    for (size_t run = 2; run < 5; run++)
+        q->v[QUALITY_TOP_2_GRAM + run - 2] = ratio((double)repeat_top(g, w), (double)q->n_chars);
+    for (size_t run = 5; run <= 10; run++) {
+        size_t chars = 0;
+
+        if (g->n_again) { // of a longer run there is none where there is none of this
+            repeat_top(g, w);
+            chars = repeat_runs(g, w);
+        }
+        q->v[QUALITY_DUP_5_GRAMS + run - 5] = ratio((double)chars, (double)q->n_chars);
     }
 }
 
