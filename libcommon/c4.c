@@ -207,14 +207,17 @@ static size_t sentences_of(const struct kinds *t, size_t at, size_t end)
 /* Three words, by the spaces of ASCII. */
 static bool has_three(const struct kinds *t, size_t at, size_t end)
 {
-    int n = 0;
+    uint64_t before = 0;
+    size_t n = 0;
 
-    for (; n < 3 && at < end; n++) {
-        at = kinds_next_before(t->space, at, end);
-        while (at < end && t->space[at / 64] >> at % 64 & 1)
-            at++;
+    for (size_t b = at / 64; n < 3 && 64 * b < end; b++) {
+        uint64_t in = ~t->space[b] & (64 * b < at ? ~0ull << at % 64 : ~0ull);
+
+        in &= end - 64 * b < 64 ? ~(~0ull << (end - 64 * b)) : ~0ull;
+        n += kinds_ones(in & ~(in << 1 | before));
+        before = in >> 63;
     }
-    return n == 3;
+    return n >= 3;
 }
 
 /* Is there a word too long, by its bytes? It has no space in so many blocks. */

@@ -48,6 +48,11 @@ static inline bool is_common_at(const char *s, size_t n)
            (b & 0xC0) == 0x80 && ((unsigned char)s[2] & 0xC0) == 0x80;
 }
 
+static inline bool is_alnum(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
+}
+
 static bool is_punct(uint32_t cp)
 {
     if (is_common(cp))
@@ -95,12 +100,19 @@ static inline size_t stop_place(const struct chunks *c, uint64_t hash)
 
 static void add_word(struct chunks *c, const char *p, size_t n)
 {
+    size_t at = (size_t)(p - c->t->s), chars = 0, i = 0;
     bool solid = false, letter = false;
-    size_t chars = 0;
     uint64_t hash;
     uint32_t cp;
 
-    for (size_t i = 0; i < n; chars++) {
+    if (c->t->ascii && n <= 64) { // as the loop would find
+        uint64_t word = kinds_window(c->t->word, at, n);
+
+        solid = word != 0;
+        letter = (word & ~kinds_window(c->t->data, at, n)) != 0;
+        chars = i = n;
+    }
+    for (; i < n; chars++) {
         if (is_common_at(p + i, n - i)) {
             solid = letter = true;
             i += 3;
@@ -110,7 +122,7 @@ static void add_word(struct chunks *c, const char *p, size_t n)
         solid = solid || !is_mark(cp);
         letter = letter || is_letter(cp);
     }
-    hash = hash_word(p, n, c->t->n - (size_t)(p - c->t->s), 0);
+    hash = hash_word(p, n, c->t->n - at, 0);
     repeat_words_add(&c->words, hash, chars);
     c->solid += solid;
     c->solid_chars += solid ? chars : 0;
@@ -125,7 +137,7 @@ static size_t front(const char *s, size_t n)
     size_t k = 0;
     int len;
 
-    if (is_common_at(s, n))
+    if (is_alnum(*s) || is_common_at(s, n))
         return 0;
     len = parts_char(s, n, &cp);
     if (!is_punct(cp))
@@ -141,7 +153,7 @@ static size_t back(const char *s, size_t n)
     size_t k = 0, len = 1;
     uint32_t cp;
 
-    if (n >= 3 && is_common_at(s + n - 3, 3))
+    if (is_alnum(s[n - 1]) || (n >= 3 && is_common_at(s + n - 3, 3)))
         return 0;
     while (len < n && ((unsigned char)s[n - len] & 0xC0) == 0x80)
         len++;

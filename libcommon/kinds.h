@@ -32,6 +32,17 @@ static inline size_t kinds_ones(uint64_t m)
     return ((m + (m >> 4)) & 0x0F0F0F0F0F0F0F0Fu) * 0x0101010101010101u >> 56;
 }
 
+/* Bits from..from + n - 1, n <= 64, all of them of the text. */
+static inline uint64_t kinds_window(const uint64_t *bits, size_t from, size_t n)
+{
+    size_t b = from / 64, s = from % 64;
+    uint64_t m = n ? bits[b] >> s : 0;
+
+    if (s + n > 64)
+        m |= bits[b + 1] << (64 - s);
+    return n < 64 ? m & ~(~0ull << n) : m;
+}
+
 /* Of bits from..to-1: is one set; how many are. */
 int kinds_any(const uint64_t *bits, size_t from, size_t to);
 size_t kinds_count(const uint64_t *bits, size_t from, size_t to);
