@@ -33,6 +33,7 @@ namespace
 {
 
 constexpr int LAYERS_WARPS = 8, LAYERS_DEPTH = 16; // places of a ring, at most
+constexpr int LAYERS_FURTHER = 4;                  // that are asked for where blocks wait longest
 constexpr int LAYERS_STATIC = 4 << 10;             // shared memory that is not counted, at most
 
 // A product as blocks share it.
@@ -72,6 +73,11 @@ template <class W> struct Walk {
     {
         return item % s.segments * W::ITEM + place * W::PLACE;
     }
+    // The same among all of the matrix; panels of up stand below those of gate.
+    __device__ inline size_t first(const Split &s) const
+    {
+        return (size_t)(unit + (item >= s.segments ? s.units : 0)) * s.tiles + tile(s);
+    }
     __device__ inline int tiles(const Split &s) const
     {
         const int begin = item % s.segments * W::ITEM, end = min(begin + W::ITEM, s.tiles);
@@ -104,12 +110,9 @@ template <class W> struct Ring {
         if (threadIdx.x % 32 == 0) {
             const int which = ahead.i % LAYER_PRODUCTS;
             const Split &s = p.of[which];
-            const struct cuda_matrix &m = p.l.layer[ahead.i / LAYER_PRODUCTS].w[which];
-            const int panel =
-                ahead.unit + (ahead.item >= s.segments ? s.units : 0); // up stands below gate
 
-            W::copy(at + to * W::SLOT, m, (size_t)panel * s.tiles + ahead.tile(s), ahead.tiles(s),
-                    full + to);
+            W::copy(at + to * W::SLOT, p.l.layer[ahead.i / LAYER_PRODUCTS].w[which], ahead.first(s),
+                    ahead.tiles(s), full + to);
         }
         ahead.next(p);
     }
@@ -131,6 +134,19 @@ template <class W> struct Ring {
         __syncwarp();
         for (int i = 0; i < p.depth; i++)
             fill(p, i);
+    }
+    // What the ring has no room for is on its way to the cache of all multiprocessors.
+    __device__ inline void further(const Plan &p) const
+    {
+        Walk<W> at = ahead;
+
+        for (int i = 0; i < LAYERS_FURTHER && at.i < p.products; i++) {
+            const int which = at.i % LAYER_PRODUCTS;
+
+            W::prefetch(p.l.layer[at.i / LAYER_PRODUCTS].w[which], at.first(p.of[which]),
+                        at.tiles(p.of[which]));
+            at.next(p);
+        }
     }
     __device__ inline const uint8_t *wait() const
     {
@@ -202,8 +218,8 @@ template <class T> __device__ inline attn_args layer_attn(const Plan &p, const s
     return g;
 }
 
-// Heads to warps; cosines and sines are there before the blocks meet. room: (rope_dims), then
-// (LAYERS_WARPS, head_dim).
+// Heads to warps; cosines and sines are there when the blocks, which have arrived, meet. room:
+// (rope_dims), then (LAYERS_WARPS, head_dim).
 template <class T>
 __device__ inline void layer_rope(const Plan &p, const struct cuda_layer &w, Meeting &meet,
                                   float *room)
@@ -214,7 +230,6 @@ __device__ inline void layer_rope(const Plan &p, const struct cuda_layer &w, Mee
     const int page =
         p.l.st.page[(size_t)p.l.st.seq[0] * (size_t)p.l.st.max_pages + slot / CUDA_PAGE];
 
-    meet.arrive();
     a.q_norm = w.q_norm;
     a.k_norm = w.k_norm;
     if ((int)blockIdx.x < heads)
@@ -228,32 +243,40 @@ __device__ inline void layer_rope(const Plan &p, const struct cuda_layer &w, Mee
                      static_cast<typename T::value *>(w.kv), page, slot % CUDA_PAGE);
 }
 
-// A head and a range at a time. room: a query, then its scores.
-template <class T> __device__ inline void layer_ranges(const attn_args &a, float *room)
-{
-    using P = attn_plan<LAYERS_WARPS, 1, 1, 1, 1, 0, true>;
-    SHARED(attn_block<P::Q>, block, [1]);
-
-    for (int i = (int)blockIdx.x; i < a.n_heads * a.st.n_ranges; i += (int)gridDim.x) {
-        if (attn_begin<P>(a, block, i / a.n_heads, i % a.n_heads, 0)) {
-            attn_open<T, P>(a, block);
-            __syncthreads();
-            attn_range_rest<T, P>(a, room, block);
-        }
-        __syncthreads();
-    }
-}
+// A head and a range at a time.
+using LayerRange = attn_plan<LAYERS_WARPS, 1, 1, 1, 1, 0, true>;
 
 template <class T>
-__device__ inline void layer_attention(const Plan &p, const struct cuda_layer &w, Meeting &meet,
-                                       float *room)
+__device__ inline bool layer_range(const attn_args &a, attn_block<1> *block, int i)
 {
+    if (i >= a.n_heads * a.st.n_ranges ||
+        !attn_begin<LayerRange>(a, block, i / a.n_heads, i % a.n_heads, 0))
+        return false;
+    attn_open<T, LayerRange>(a, block);
+    __syncthreads();
+    return true;
+}
+
+// room: what positions need, or a query, then its scores.
+template <class W, class T>
+__device__ inline void layer_attention(const Plan &p, const struct cuda_layer &w, Meeting &meet,
+                                       const Ring<W> &ring, float *room)
+{
+    SHARED(attn_block<1>, block, [1]);
     const attn_args a = layer_attn<T>(p, w);
 
+    meet.arrive();
+    ring.further(p);
+    if (layer_range<T>(a, block, (int)blockIdx.x)) // but for the newest key it is all there
+        attn_ahead_of<T, LayerRange>(block, a.head_dim);
     layer_rope<T>(p, w, meet, room);
     meet.arrive();
     meet.wait();
-    layer_ranges<T>(a, room);
+    for (int i = (int)blockIdx.x; i < a.n_heads * a.st.n_ranges; i += (int)gridDim.x) {
+        if (layer_range<T>(a, block, i))
+            attn_range_rest<T, LayerRange>(a, room, block);
+        __syncthreads();
+    }
     if (a.parts) {
         const int first = attn_first(a, 0) / CUDA_RANGE, last = a.st.last[0] / CUDA_RANGE;
         constexpr int HEADS = 32 * LAYERS_WARPS / ATTN_JOIN; // of a block
@@ -270,7 +293,8 @@ __device__ inline void layer_attention(const Plan &p, const struct cuda_layer &w
 
 // What product i multiplies with, as activations in room; before it, what this reads is there.
 template <class W, class T>
-__device__ inline struct cuda_act layer_inputs(const Plan &p, int i, Meeting &meet, uint8_t *room)
+__device__ inline struct cuda_act layer_inputs(const Plan &p, int i, Meeting &meet,
+                                               const Ring<W> &ring, uint8_t *room)
 {
     const int which = i % LAYER_PRODUCTS, cols = p.l.cols[which];
     const struct cuda_layer &w = p.l.layer[i / LAYER_PRODUCTS];
@@ -280,7 +304,7 @@ __device__ inline struct cuda_act layer_inputs(const Plan &p, int i, Meeting &me
     struct cuda_head head = {};
 
     if (which == LAYER_O)
-        layer_attention<T>(p, w, meet, reinterpret_cast<float *>(room));
+        layer_attention<W, T>(p, w, meet, ring, reinterpret_cast<float *>(room));
     if (i > 0)
         meet.arrive();
     if (which == LAYER_QKV || which == LAYER_GATE_UP) {
@@ -309,11 +333,10 @@ __device__ inline struct cuda_act layer_inputs(const Plan &p, int i, Meeting &me
 
 // A unit's panels are summed up: what becomes of them.
 template <class W>
-__device__ inline void layer_finish(const Plan &p, int i, const struct cuda_act &a, int unit,
-                                    const float *sums)
+__device__ inline void layer_finish(const Plan &p, int i, const struct cuda_matrix &m,
+                                    const struct cuda_act &a, int unit, const float *sums)
 {
     const int which = i % LAYER_PRODUCTS, segments = W::parts(p.of[which].segments);
-    const struct cuda_matrix &m = p.l.layer[i / LAYER_PRODUCTS].w[which];
     struct cuda_tail tail = {};
 
     if (which == LAYER_GATE_UP) {
@@ -351,8 +374,8 @@ __global__ void __launch_bounds__(32 * LAYERS_WARPS, 1) layers(const __grid_cons
 #pragma unroll 1
     for (int i = 0; i < p.products; i++) {
         const Split &s = p.of[i % LAYER_PRODUCTS];
-        const struct cuda_matrix &m = p.l.layer[i / LAYER_PRODUCTS].w[i % LAYER_PRODUCTS];
-        const struct cuda_act a = layer_inputs<W, T>(p, i, meet, room);
+        const struct cuda_matrix m = p.l.layer[i / LAYER_PRODUCTS].w[i % LAYER_PRODUCTS];
+        const struct cuda_act a = layer_inputs<W, T>(p, i, meet, ring, room);
 
 #pragma unroll 1
         for (int unit = (int)blockIdx.x; unit < s.units; unit += (int)gridDim.x) {
@@ -374,7 +397,7 @@ __global__ void __launch_bounds__(32 * LAYERS_WARPS, 1) layers(const __grid_cons
             }
             __syncthreads();
             if (threadIdx.x < 16)
-                layer_finish<W>(p, i, a, unit, to);
+                layer_finish<W>(p, i, m, a, unit, to);
             flip ^= 1;
         }
     }

@@ -30,6 +30,13 @@ template <bool BF16> struct Half {
         mbar_expect(full, n * 1024);
         bulk_copy(to, m.low + tile * 1024, n * 1024, full);
     }
+    static __device__ inline void prefetch(const struct cuda_matrix &m, size_t tile, int n)
+    {
+        const int at = (int)threadIdx.x % 32 * 128;
+
+        if (at < n * 1024)
+            ::prefetch(m.low + tile * 1024 + at);
+    }
     static __device__ inline void make(const struct cuda_act &a, const struct cuda_head &head,
                                        float *scratch)
     {

@@ -31,6 +31,12 @@ template <class F, int BLOCK_> struct Chunks {
     {
         F::bulk(to, m, tile, n, full);
     }
+    // But for scales.
+    static __device__ inline void prefetch(const struct cuda_matrix &m, size_t tile, int n)
+    {
+        for (int at = (int)threadIdx.x % 32 * 128; at < n * F::LOW; at += 32 * 128)
+            ::prefetch(m.low + tile * F::LOW + at);
+    }
     static __device__ inline void make(const struct cuda_act &a, const struct cuda_head &head,
                                        float *scratch)
     {
