@@ -10,9 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STREAM_NAME = 0x6e656172 }; // "near": the stream of the functions' constants
+enum { STREAM_NAME = 0x6e656172, SKETCH = 64 }; // "near": the stream of the functions' constants
 
-static const double ENOUGH = 0.995, SELDOM = 0.005;
+/* Of texts at the threshold by their sketches, and by their bands then, so that 0.995 are found;
+ * of texts at a quarter of it. */
+static const double SKETCH_ENOUGH = 0.9995, ENOUGH = 0.995 / 0.9995, SELDOM = 0.005;
 
 static double power(double x, int n)
 {
@@ -28,15 +30,30 @@ static double recall(double s, int bands, int rows)
     return 1 - power(1 - power(s, rows), bands);
 }
 
+/* Probability that sketches differ in no more than `apart` bits. */
+static double sketch_recall(double s, int apart)
+{
+    double p = (1 - s) / 2, one = power(1 - p, SKETCH), all = one;
+
+    for (int i = 0; i < apart; i++) {
+        one *= p / (1 - p) * (SKETCH - i) / (i + 1);
+        all += one;
+    }
+    return all;
+}
+
 double minhash_recall(const struct minhash *m, double similarity)
 {
-    return recall(similarity, m->bands, m->rows);
+    return recall(similarity, m->bands, m->rows) * sketch_recall(similarity, m->apart);
 }
 
 void minhash_init(struct minhash *m, double threshold)
 {
     struct rng g = rng_stream(0, 0, STREAM_NAME);
 
+    m->apart = 0;
+    while (sketch_recall(threshold, m->apart) < SKETCH_ENOUGH)
+        m->apart++;
     m->rows = 1;
     m->bands = MINHASH_MAX;
     /* Each band is a place in memory that is looked at: the fewest that find enough and hardly ever
@@ -223,16 +240,22 @@ ANY_CPU static void sign(const struct minhash *m, const uint32_t *run, size_t n,
     }
 }
 
-void minhash_keys(const struct minhash *m, const uint32_t *run, size_t n, uint64_t key[MINHASH_MAX])
+uint64_t minhash_keys(const struct minhash *m, const uint32_t *run, size_t n,
+                      uint64_t key[MINHASH_MAX])
 {
+    int functions = m->bands * m->rows;
     uint32_t sig[MINHASH_MAX];
+    uint64_t sketch = 0;
 
-    sign(m, run, n, m->bands * m->rows, sig);
+    sign(m, run, n, functions < SKETCH ? SKETCH : functions, sig);
     for (int b = 0; b < m->bands; b++) {
         struct hash128 h = hash_bytes(sig + b * m->rows, (size_t)m->rows * sizeof(*sig));
 
         key[b] = h.lo + (uint64_t)b * 0x9E3779B97F4A7C15u;
     }
+    for (int i = 0; i < SKETCH; i++)
+        sketch |= (uint64_t)(sig[i] * 0x9E3779B1u >> 31) << i;
+    return sketch;
 }
 
 double minhash_jaccard(struct minhash_set *x, const uint32_t *run, size_t n)

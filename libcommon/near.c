@@ -19,11 +19,13 @@
 #include "buf.h"
 #include "grow.h"
 #include "hash.h"
+#include "kinds.h"
 #include "mem.h"
 #include "pile.h"
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +33,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char MAGIC[8] = "llmnear5";
+enum { PART = 4096 }; // texts read together
+
+static const char MAGIC[8] = "llmnear6";
 
 struct head {
     char magic[8], boot[40];
@@ -44,7 +48,8 @@ struct head {
 struct text {
     uint64_t run_at, id_at; // in `runs`, counted in u32, and in `ids`
     uint64_t run;           // which run added it
-    uint64_t check;         // hash of its runs and its id
+    uint64_t sketch;        // of its runs
+    uint64_t check;         // hash of all that but `run`
     uint32_t n_run, n_id;
 };
 
@@ -54,6 +59,7 @@ struct near {
     struct minhash m;
     struct grow head;
     struct bands *table;
+    struct grow sketch; // (n_text) u64
     struct pile texts, runs, ids;
     struct buf text, run, id; // room for what is read of them
     uint32_t *like;           // (cap_like) texts that share a band with the one at hand
@@ -114,7 +120,9 @@ static const char *id_of(struct near *x, const struct text *t)
 
 static uint64_t check_of(const struct text *t, const uint32_t *runs, const char *id)
 {
-    return hash_add(hash_bytes(runs, 4 * (size_t)t->n_run), id, t->n_id).lo;
+    struct hash128 h = hash_add(hash_bytes(runs, 4 * (size_t)t->n_run), id, t->n_id);
+
+    return hash_add(h, &t->sketch, sizeof(t->sketch)).lo;
 }
 
 /* ---- table ---- */
@@ -234,6 +242,29 @@ static int recover(struct near *x, struct err *e)
     return rebuild(x, e);
 }
 
+/* Sketches of the texts that are there. */
+static int load_sketches(struct near *x, struct err *e)
+{
+    uint64_t n = head(x)->n_text;
+
+    if (grow_room(&x->sketch, (size_t)n * sizeof(uint64_t), e))
+        return -1;
+    for (uint64_t i = 0; i < n;) {
+        uint64_t *to = (uint64_t *)x->sketch.p + i;
+        size_t k = n - i < PART ? (size_t)(n - i) : PART;
+        const char *p =
+            pile_get(&x->texts, i * sizeof(struct text), k * sizeof(struct text), &x->text);
+
+        if (!p)
+            return err_set(e, ERR_IO, "cannot read the texts of the index: %s", strerror(errno));
+        for (size_t j = 0; j < k; j++)
+            memcpy(to + j, p + j * sizeof(struct text) + offsetof(struct text, sketch),
+                   sizeof(*to));
+        i += k;
+    }
+    return 0;
+}
+
 static int check_head(struct near *x, const char *dir, struct err *e)
 {
     struct head *h = head(x);
@@ -275,7 +306,7 @@ static int open_all(struct near *x, const char *dir, struct err *e)
         rc = recover(x, e);
     else
         rc = head(x)->building ? rebuild(x, e) : catch_up(x, e);
-    if (rc)
+    if (rc || load_sketches(x, e))
         return -1;
     memcpy(head(x)->boot, boot, sizeof(boot));
     head(x)->open = 1;
@@ -290,6 +321,7 @@ struct near *near_open(double threshold, const struct near_place *at, struct err
     x->threshold = threshold;
     x->at = *at;
     minhash_init(&x->m, threshold);
+    grow_open(&x->sketch, NULL, e);
     if (!open_all(x, at->dir, e))
         return x;
     if (x->head.cap) // not as it should be: leave it so
@@ -313,6 +345,7 @@ int near_close(struct near *x, struct err *e)
         }
     }
     grow_close(&x->head);
+    grow_close(&x->sketch);
     pile_close(&x->texts);
     pile_close(&x->runs);
     pile_close(&x->ids);
@@ -332,7 +365,9 @@ static int add(struct near *x, const struct minhash_set *set, const uint64_t *ke
 {
     struct head *h = head(x);
     uint64_t n = h->n_text;
-    struct text t = {.run = run, .n_run = (uint32_t)set->n, .n_id = (uint32_t)strlen(id)}, last;
+    struct text t = {.run = run, .sketch = set->sketch, .n_run = (uint32_t)set->n}, last;
+
+    t.n_id = (uint32_t)strlen(id);
 
     if (n >= UINT32_MAX - 1)
         return err_set(e, ERR_MEM, "more than %u texts in the index", UINT32_MAX - 1);
@@ -345,8 +380,9 @@ static int add(struct near *x, const struct minhash_set *set, const uint64_t *ke
         pile_put(&x->ids, t.id_at, id, t.n_id, e) ||
         pile_put(&x->texts, n * sizeof(t), &t, sizeof(t), e))
         return -1;
-    if (put(x, (uint32_t)n, key, e))
+    if (grow_room(&x->sketch, (size_t)(n + 1) * sizeof(uint64_t), e) || put(x, (uint32_t)n, key, e))
         return -1;
+    ((uint64_t *)x->sketch.p)[n] = set->sketch;
     h->n_text = n + 1;
     x->known = n + 1;
     return 0;
@@ -360,7 +396,9 @@ static void compare(struct near *x, struct minhash_set *set, uint32_t i, uint32_
     struct text t;
     double j;
 
-    if (i >= head(x)->n_text || text_at(x, i, &t))
+    if (i >= head(x)->n_text ||
+        kinds_ones(((const uint64_t *)x->sketch.p)[i] ^ set->sketch) > (size_t)x->m.apart ||
+        text_at(x, i, &t))
         return;
     j = t.n_run < set->n ? (double)t.n_run / (double)set->n : (double)set->n / (double)t.n_run;
     if (j < x->threshold || !(runs = runs_of(x, &t))) // no more than that can be in both
@@ -372,9 +410,9 @@ static void compare(struct near *x, struct minhash_set *set, uint32_t i, uint32_
     }
 }
 
-void near_keys(const struct near *x, const struct minhash_set *set, uint64_t key[MINHASH_MAX])
+void near_keys(const struct near *x, struct minhash_set *set, uint64_t key[MINHASH_MAX])
 {
-    minhash_keys(&x->m, set->run, set->n, key);
+    set->sketch = minhash_keys(&x->m, set->run, set->n, key);
 }
 
 void near_soon(struct near *x, const uint64_t key[MINHASH_MAX])

@@ -1,9 +1,10 @@
 /* near.h - near-duplicate texts: an index of MinHash bands, in memory and beyond it, or in files.
  *
- * Texts that share a band with one in the index are compared with it exactly (minhash.h), so no
- * pair below the threshold is ever called near. Memory up to a limit, then bytes in files, a text
- * that is kept: 4 a word, the id, 48, and 8 a band, twice so while bands are merged (bands.h).
- * Memory beside that: 1.9 a band of those that are in the file.
+ * Texts that share a band with one in the index, and differ in no more bits of their sketches than
+ * near texts do, are compared with it exactly (minhash.h), so no pair below the threshold is ever
+ * called near. Memory up to a limit, then bytes in files, a text that is kept: 4 a word, the id,
+ * 56, and 8 a band, twice so while bands are merged (bands.h). Memory beside that: 8 a text, for
+ * its sketch, and 1.9 a band of those that are in the file.
  *
  * The files (head, texts, runs, ids, table) lie in a directory of their own, which is locked.
  * All but the head are written to and read from, not mapped. What is added is there after a kill;
@@ -45,8 +46,8 @@ struct near_hit {
     double similarity;
 };
 
-/* The bands of a set, for near_meet; from any thread. */
-void near_keys(const struct near *x, const struct minhash_set *set, uint64_t key[MINHASH_MAX]);
+/* The bands of a set and its sketch, for near_meet; from any thread. */
+void near_keys(const struct near *x, struct minhash_set *set, uint64_t key[MINHASH_MAX]);
 
 /* The set that is met after the next one, so that what it needs can be fetched meanwhile. `key` is
  * borrowed until the next one is met; NULL: there is none. */
