@@ -75,7 +75,7 @@ static const struct rules_set defaults = {.field = "output",
                                           .pii_kinds = "email,phone,card,ip,iban",
                                           .ngram = 8,
                                           .check_timeout = 10,
-                                          .memory = 128 << 20,
+                                          .memory = 256 << 20,
                                           .tmp_dir = "/var/tmp"};
 
 /* ---- options ---- */
