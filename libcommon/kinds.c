@@ -323,19 +323,6 @@ size_t kinds_next(const uint64_t *bits, size_t at)
     return 64 * b + (size_t)__builtin_ctzll(m);
 }
 
-size_t kinds_next_before(const uint64_t *bits, size_t at, size_t end)
-{
-    for (size_t b = at / 64; 64 * b < end; b++) {
-        uint64_t m = bits[b] & (64 * b < at ? ~0ull << at % 64 : ~0ull);
-
-        if (m) {
-            at = 64 * b + (size_t)__builtin_ctzll(m);
-            return at < end ? at : end;
-        }
-    }
-    return end;
-}
-
 size_t kinds_after_last(const uint64_t *bits, size_t at)
 {
     size_t b = at / 64;

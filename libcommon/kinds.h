@@ -49,7 +49,16 @@ size_t kinds_count(const uint64_t *bits, size_t from, size_t to);
 /* The first bit that is set at or behind `at`, where there is one; behind the last that is set
  * before `at`, or 0. */
 size_t kinds_next(const uint64_t *bits, size_t at);
-size_t kinds_next_before(const uint64_t *bits, size_t at, size_t end); // or end
+static inline size_t kinds_next_before(const uint64_t *bits, size_t at, size_t end) // or end
+{
+    size_t b = at / 64;
+    uint64_t m = at < end ? bits[b] >> at % 64 << at % 64 : 0;
+
+    while (!m && 64 * ++b < end)
+        m = bits[b];
+    at = m ? 64 * b + (size_t)__builtin_ctzll(m) : end;
+    return at < end ? at : end;
+}
 size_t kinds_after_last(const uint64_t *bits, size_t at);
 /* Are three set one behind the other? */
 int kinds_three(const uint64_t *bits, size_t blocks);

@@ -328,14 +328,23 @@ double quality_value(struct quality *q, enum quality_id id)
     return q->v[id];
 }
 
-bool quality_keeps(struct quality *q, enum quality_id id, double limit)
+int quality_beyond(struct quality *q, const struct quality_limit *x, int n)
 {
-    find_value(q, id);
-    if (id == QUALITY_STOP_WORDS) // most texts begin with some
-        return limit <= 0 ||
-               (double)chunks_stops(&q->chunks, limit < 8 ? (size_t)ceil(limit) : 9) >= limit;
-    return !(quality_rules[id].least ? q->v[id] < limit
-                                     : q->v[id] > limit); // no number keeps to all
+    for (int i = 0; i < n; i++) {
+        enum quality_id id = x[i].id;
+        double limit = x[i].limit, value;
+
+        find_value(q, id);
+        value = q->v[id];
+        if (id == QUALITY_STOP_WORDS) { // most texts begin with some
+            size_t enough = limit < 8 ? (size_t)ceil(limit) : 9;
+
+            value = limit > 0 ? (double)chunks_stops(&q->chunks, enough) : 0;
+        }
+        if (quality_rules[id].least ? value < limit : value > limit)
+            return i;
+    }
+    return n;
 }
 
 struct quality *quality_open(void)

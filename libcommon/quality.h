@@ -65,7 +65,12 @@ void quality_close(struct quality *q); // NULL-safe
 void quality_text(struct quality *q, struct look *text);
 /* The measure of a rule; what is looked at for it is looked at once a text. */
 double quality_value(struct quality *q, enum quality_id id);
-/* Does it keep to the limit of the rule? What is clear early is not measured to the end. */
-bool quality_keeps(struct quality *q, enum quality_id id, double limit);
+/* The first of n measures that does not keep to its limit, or n. What is clear early is not
+ * measured to the end. */
+struct quality_limit {
+    enum quality_id id;
+    double limit;
+};
+int quality_beyond(struct quality *q, const struct quality_limit *x, int n);
 
 #endif

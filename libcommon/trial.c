@@ -34,7 +34,8 @@ struct aid {
 
 struct trial {
     const struct rules *rules;
-    struct aid *aid; // (rules->n)
+    struct aid *aid;             // (rules->n)
+    struct quality_limit *limit; // (rules->n) of those that only measure
     struct tok *tok;
     struct decon *decon;
     struct rouge *rouge;
@@ -191,9 +192,12 @@ struct trial *trial_open(const struct rules *r, struct err *e)
 
     t->rules = r;
     t->aid = mem_zero((size_t)r->n + 1, sizeof(*t->aid));
+    t->limit = mem_zero((size_t)r->n + 1, sizeof(*t->limit));
     for (int i = 0; i < r->n && !rc; i++) {
         if (r->file) // options are in the fingerprint themselves
             print_rule(t, &r->v[i]);
+        if (trial_only_measures(t, i))
+            t->limit[i] = (struct quality_limit){r->v[i].id - RULE_QUALITY, r->v[i].limit};
         rc = need(t, &r->v[i], &t->aid[i], e);
         if (rc && strncmp(e->msg, "--", 2) != 0)
             err_wrap(e, "--%s", rules_name(r->v[i].id));
@@ -218,6 +222,7 @@ void trial_close(struct trial *t)
         phrases_close(t->aid[i].phrases);
     }
     free(t->aid);
+    free(t->limit);
     tok_close(t->tok);
     decon_close(t->decon);
     rouge_close(t->rouge);
@@ -403,20 +408,17 @@ bool trial_only_measures(const struct trial *t, int i)
 int trial_measures(const struct trial *t, struct trial_desk *d, int i, int n, struct look *text,
                    struct trial_reason *v)
 {
+    int k;
+
     if (d->measured != text) {
         quality_text(d->quality, text);
         d->measured = text;
     }
-    for (int k = i; k < i + n; k++) {
-        const struct rule *x = &t->rules->v[k];
-        enum quality_id id = (enum quality_id)(x->id - RULE_QUALITY);
-
-        if (!quality_keeps(d->quality, id, x->limit)) {
-            drop_num(v, quality_value(d->quality, id), x->limit);
-            return k;
-        }
-    }
-    return -1;
+    k = quality_beyond(d->quality, t->limit + i, n);
+    if (k == n)
+        return -1;
+    drop_num(v, quality_value(d->quality, t->limit[i + k].id), t->limit[i + k].limit);
+    return i + k;
 }
 
 int trial_text(const struct trial *t, struct trial_desk *d, int i, struct look *text,

@@ -31,13 +31,13 @@ static int64_t broken(struct quality *q, struct look *t, const struct buf *text)
     for (int i = QUALITY_N - 1; i >= 0; i--) { // any order of asking
         const struct quality_rule *r = &quality_rules[i];
         double limit = i == QUALITY_MAX_WORDS ? 100 : r->limit, v;
-        bool keeps = quality_keeps(q, i, limit);
+        bool keeps = quality_beyond(q, &(struct quality_limit){i, limit}, 1);
 
         v = quality_value(q, i);
         if (r->least ? v < limit : v > limit)
             bits |= (int64_t)1 << i;
         CHECK(keeps == !(bits >> i & 1));
-        CHECK(quality_keeps(q, i, v) || v != v); // its own value is never beyond
+        CHECK(quality_beyond(q, &(struct quality_limit){i, v}, 1)); // its own value never is
     }
     return bits;
 }
