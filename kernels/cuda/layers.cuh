@@ -416,6 +416,7 @@ template <class W> bool layers_plan(Plan *p, const struct cuda_layers *l)
            query = (size_t)(a.head_dim + 3 + CUDA_RANGE + 16) * 4;
     int device = 0, most = 0;
 
+    static_assert(W::ITEM % W::PLACE == 0 && W::SLOT % 16 == 0, "an item is whole places");
     *p = {};
     p->l = *l;
     p->products = l->n * LAYER_PRODUCTS;
