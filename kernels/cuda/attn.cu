@@ -12,28 +12,468 @@
  * read no byte twice. Where tokens and ranges are few, what counts is how soon a block is done:
  * then eight warps take four queries, or one, with a key or two and one dimension a thread, and ask
  * for what they will read before the kernel in front of this one has ended. */
-#include "attn_one.cuh"
+#include "attn.cuh"
 
 namespace
 {
+
+/* HEAD_DIM 0: any multiple of DIMS. */
+template <int WARPS_, int Q_, int KEYS_, int QV_, int DIMS_, int HEAD_DIM_> struct attn_plan {
+    enum {
+        WARPS = WARPS_,
+        Q = Q_,
+        KEYS = KEYS_,
+        QV = QV_,
+        DIMS = DIMS_,
+        HEAD_DIM = HEAD_DIM_,
+        THREADS = 32 * WARPS,
+        BLOCKS = WARPS == 4   ? 2
+                 : WARPS == 8 ? 1
+                              : 12 / WARPS, // on a multiprocessor, so registers: 255, 168
+        SCORES = CUDA_RANGE + 16,           // row of scores: two rows begin sixteen banks apart
+        AHEAD = WARPS >= 4 ? 64 : 32        // registers of values that were read ahead
+    };
+};
+
+/* The token, its heads, and the range: keys [lo, hi) of it are seen. */
+struct attn_job {
+    int t, head, n, kv_head, first, last, range, lo, hi;
+};
+
+/* What the threads of a block have in common. */
+template <int Q> struct attn_block {
+    attn_job j;
+    const unsigned char *page[ATTN_PAGES];
+    float m[Q][ATTN_PAGES]; // maxima up to and with a page
+    float by[Q][ATTN_PAGES];
+    float l[Q];
+    attn_sum sum[Q];
+};
+
+/* Loads of so many bytes that fit into so many registers. */
+template <int REGS, int BYTES, int MOST> struct attn_ahead {
+    enum { FIT = REGS / (BYTES < 4 ? 1 : BYTES / 4), N = FIT < 4 ? 4 : FIT > MOST ? MOST : FIT };
+};
+
+/* Scores of all queries with KEYS keys of a page, each one chain over the dimensions. */
+template <class T, int Q, int KEYS>
+__device__ inline void attn_scores(float (&s)[Q][KEYS], const float *q, int stride,
+                                   const unsigned char *key, int dim)
+{
+    constexpr int BYTES = KEYS * T::BYTES, AHEAD = attn_ahead < 32, BYTES,
+                  Q * KEYS == 1 ? 32 : 16 > ::N;
+    constexpr size_t STEP = (size_t)CUDA_PAGE * T::BYTES;
+    int whole = dim - dim % AHEAD, d = 0;
+    kv_raw<BYTES> k[AHEAD];
+    float x[Q][4], y[KEYS];
+
+#pragma unroll
+    for (int i = 0; i < Q * KEYS; i++)
+        s[i / KEYS][i % KEYS] = 0.0f;
+    if (whole) {
+#pragma unroll
+        for (int u = 0; u < AHEAD; u++)
+            k[u] = kv_load<BYTES>(key + (size_t)u * STEP);
+    }
+#pragma unroll 1
+    for (; d < whole; d += AHEAD) {
+        bool more = d + AHEAD < whole;
+
+        key += AHEAD * STEP;
+#pragma unroll
+        for (int u = 0; u < AHEAD; u++) {
+            if (u % 4 == 0) {
+#pragma unroll
+                for (int i = 0; i < Q; i++)
+                    *reinterpret_cast<float4 *>(x[i]) =
+                        *reinterpret_cast<const float4 *>(q + i * stride + d + u);
+            }
+            T::template get<KEYS>(y, k[u]);
+            if (more)
+                k[u] = kv_load<BYTES>(key + (size_t)u * STEP);
+#pragma unroll
+            for (int i = 0; i < Q * KEYS; i++)
+                s[i / KEYS][i % KEYS] =
+                    fmaf(x[i / KEYS][u % 4], y[i % KEYS], s[i / KEYS][i % KEYS]);
+        }
+    }
+    for (; d < dim; d++, key += STEP) {
+        T::template get<KEYS>(y, kv_load<BYTES>(key));
+#pragma unroll
+        for (int i = 0; i < Q * KEYS; i++)
+            s[i / KEYS][i % KEYS] =
+                fmaf(q[i / KEYS * stride + d], y[i % KEYS], s[i / KEYS][i % KEYS]);
+    }
+}
+
+/* Scores of the range into p (Q, SCORES): -infinity where a key is not seen. */
+template <class T, class P>
+__device__ inline void attn_score_range(float *p, const float *q, int stride,
+                                        const attn_block<P::Q> *b, int dim)
+{
+    for (int at = (int)threadIdx.x * P::KEYS; at < CUDA_RANGE; at += P::THREADS * P::KEYS) {
+        float s[P::Q][P::KEYS];
+        bool seen = at + P::KEYS > b->j.lo && at < b->j.hi;
+
+        if (seen)
+            attn_scores<T, P::Q, P::KEYS>(
+                s, q, stride, b->page[at / CUDA_PAGE] + (size_t)(at % CUDA_PAGE) * T::BYTES, dim);
+#pragma unroll
+        for (int i = 0; i < P::Q; i++) {
+#pragma unroll
+            for (int k = 0; k < P::KEYS; k++)
+                s[i][k] = seen && at + k >= b->j.lo && at + k < b->j.hi ? s[i][k] : -INFINITY;
+#pragma unroll
+            for (int k = 0; k < P::KEYS; k++)
+                if (P::KEYS % 4)
+                    p[i * P::SCORES + at + k] = s[i][k];
+                else if (k % 4 == 0)
+                    *reinterpret_cast<float4 *>(p + i * P::SCORES + at + k) =
+                        make_float4(s[i][k], s[i][k + 1], s[i][k + 2], s[i][k + 3]);
+        }
+    }
+}
+
+/* The maxima of a query's pages, four lanes a page, and what each raise scales by. */
+__device__ inline void attn_maxima(float *m, float *by, const float *p)
+{
+    int lane = (int)threadIdx.x % 32;
+    float top = -INFINITY, before;
+
+#pragma unroll
+    for (int i = 0; i < 16; i += 4) {
+        float4 s = *reinterpret_cast<const float4 *>(p + 16 * lane + i);
+
+        top = top > s.x ? top : s.x;
+        top = top > s.y ? top : s.y;
+        top = top > s.z ? top : s.z;
+        top = top > s.w ? top : s.w;
+    }
+    for (int i = 1; i < 32; i *= 2) {
+        float other = i < 4 ? __shfl_xor_sync(~0u, top, i) : __shfl_up_sync(~0u, top, i);
+
+        if (i < 4 || lane >= i)
+            top = other > top ? other : top;
+    }
+    before = __shfl_up_sync(~0u, top, 4);
+    before = lane < 4 ? -INFINITY : before;
+    if (lane % 4 == 0) {
+        m[lane / 4] = top;
+        by[lane / 4] = top > before ? num_exp(before - top) : 1.0f;
+    }
+}
+
+/* The sum of a query's exponentials: lane i % 16 has keys i % 16, + 16 ... in order. */
+__device__ inline float attn_total(const float *by, const float *e, int page0, int page1)
+{
+    int lane = (int)threadIdx.x % 16;
+    float l = 0.0f;
+
+    for (int k = page0; k <= page1; k++) {
+        const float *x = e + k * CUDA_PAGE + lane;
+
+        l = l * by[k] + x[0];
+        l = l + x[16];
+        l = l + x[32];
+        l = l + x[48];
+    }
+    return norm_tree(l);
+}
+
+/* Scores become exponentials; b has maxima, scales and sums. */
+template <class P> __device__ inline void attn_softmax(float *p, attn_block<P::Q> *b)
+{
+    int warp = (int)threadIdx.x / 32;
+    int page0 = b->j.lo / CUDA_PAGE, page1 = (b->j.hi - 1) / CUDA_PAGE;
+    int vecs = (page1 - page0 + 1) * (CUDA_PAGE / 4);
+
+    for (int i = warp; i < P::Q; i += P::WARPS)
+        attn_maxima(b->m[i], b->by[i], p + i * P::SCORES);
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < P::Q; i++)
+        for (int k = (int)threadIdx.x; k < vecs; k += P::THREADS) {
+            float4 *x = reinterpret_cast<float4 *>(p + i * P::SCORES + page0 * CUDA_PAGE) + k,
+                   s = *x;
+            float m = b->m[i][page0 + k / (CUDA_PAGE / 4)];
+
+            *x =
+                make_float4(num_exp(s.x - m), num_exp(s.y - m), num_exp(s.z - m), num_exp(s.w - m));
+        }
+    __syncthreads();
+    for (int i = 2 * warp; i < P::Q; i += 2 * P::WARPS) {
+        int mine = i + (int)threadIdx.x % 32 / 16, at = mine < P::Q ? mine : i;
+        float l = attn_total(b->by[at], p + at * P::SCORES, page0, page1);
+
+        if (mine < P::Q && threadIdx.x % 16 == 0)
+            b->l[mine] = l;
+    }
+}
+
+/* o += p v over AHEAD keys, whose values v holds; those of the next keys are read meanwhile.
+ * EDGE: only keys [from, to) of them count. */
+template <class T, class P, int AHEAD, bool EDGE>
+__device__ inline void attn_value_keys(float (&o)[P::QV][P::DIMS],
+                                       kv_raw<P::DIMS * T::BYTES> (&v)[AHEAD], const float *p,
+                                       const unsigned char *next, size_t row, int from, int to)
+{
+    constexpr int BYTES = P::DIMS * T::BYTES;
+    float x[P::QV][4], y[P::DIMS];
+
+#pragma unroll
+    for (int u = 0; u < AHEAD; u++) {
+        if (u % 4 == 0) {
+#pragma unroll
+            for (int i = 0; i < P::QV; i++)
+                *reinterpret_cast<float4 *>(x[i]) =
+                    *reinterpret_cast<const float4 *>(p + i * P::SCORES + u);
+        }
+        T::template get<P::DIMS>(y, v[u]);
+        if (next)
+            v[u] = kv_load<BYTES>(next + (size_t)u * row);
+        if (EDGE && (u < from || u >= to))
+            continue;
+#pragma unroll
+        for (int i = 0; i < P::QV * P::DIMS; i++)
+            o[i / P::DIMS][i % P::DIMS] =
+                fmaf(x[i / P::DIMS][u % 4], y[i % P::DIMS], o[i / P::DIMS][i % P::DIMS]);
+    }
+}
+
+/* o of QV queries from q0 on, and DIMS dimensions from d on. */
+template <class T, class P>
+__device__ inline void attn_values(float (&o)[P::QV][P::DIMS], const float *p,
+                                   const attn_block<P::Q> *b, int q0, int d, int dim)
+{
+    constexpr int BYTES = P::DIMS * T::BYTES, AHEAD = attn_ahead<P::AHEAD, BYTES, CUDA_PAGE>::N;
+    constexpr int STEPS = CUDA_PAGE / AHEAD;
+    size_t row = (size_t)dim * T::BYTES,
+           at = (size_t)dim * CUDA_PAGE * T::BYTES + (size_t)d * T::BYTES;
+    int lo = b->j.lo, hi = b->j.hi, end = (hi - 1) / AHEAD;
+    kv_raw<BYTES> v[AHEAD];
+
+#pragma unroll
+    for (int i = 0; i < P::QV * P::DIMS; i++)
+        o[i / P::DIMS][i % P::DIMS] = 0.0f;
+#pragma unroll 1
+    for (int c = lo / AHEAD; c <= end; c++) {
+        const unsigned char *here = b->page[c / STEPS] + at + (size_t)(c % STEPS * AHEAD) * row;
+        const unsigned char *next = nullptr;
+        int from = lo - c * AHEAD, to = hi - c * AHEAD;
+
+        if (c < end)
+            next = b->page[(c + 1) / STEPS] + at + (size_t)((c + 1) % STEPS * AHEAD) * row;
+        if (c == lo / AHEAD) {
+#pragma unroll
+            for (int u = 0; u < AHEAD; u++)
+                v[u] = kv_load<BYTES>(here + (size_t)u * row);
+        }
+        if (c % STEPS == 0) {
+#pragma unroll
+            for (int i = 0; i < P::QV * P::DIMS; i++)
+                o[i / P::DIMS][i % P::DIMS] *= b->by[q0 + i / P::DIMS][c / STEPS];
+        }
+        if (from <= 0 && to >= AHEAD)
+            attn_value_keys<T, P, AHEAD, false>(o, v, p + q0 * P::SCORES + c * AHEAD, next, row, 0,
+                                                0);
+        else
+            attn_value_keys<T, P, AHEAD, true>(o, v, p + q0 * P::SCORES + c * AHEAD, next, row,
+                                               from, to);
+    }
+}
+
+/* Is its range the only one? */
+__device__ inline bool attn_alone(const attn_job &j)
+{
+    return j.first / CUDA_RANGE == j.last / CUDA_RANGE;
+}
+
+/* A range's output of query i, from dimension d on, goes to its part, or joins y, or is y. */
+template <class P>
+__device__ inline void attn_finish(const attn_args &a, const attn_block<P::Q> *b, int i, int d,
+                                   const float (&o)[P::DIMS])
+{
+    const attn_job &j = b->j;
+    float *y = attn_y(a, j.t, j.head + i) + d, *ml;
+    bool join = !a.parts && j.range > j.first / CUDA_RANGE;
+    bool all = !a.parts && attn_alone(j);
+
+    if (a.parts) {
+        y = attn_part(a, j.t, j.head + i, j.range, &ml) + d;
+        if (d == 0) {
+            ml[0] = b->m[i][ATTN_PAGES - 1];
+            ml[1] = b->l[i];
+        }
+    }
+#pragma unroll
+    for (int k = 0; k < P::DIMS; k++) {
+        float x = o[k];
+
+        if (join)
+            x = fmaf(x, b->sum[i].now, y[k] * b->sum[i].old);
+        y[k] = all ? x / b->sum[i].l : x;
+    }
+}
+
+/* The last range is there: y / l. */
+template <class P>
+__device__ inline void attn_divide(const attn_args &a, const attn_block<P::Q> *b, int dim)
+{
+    float *y = attn_y(a, b->j.t, b->j.head);
+
+    for (int i = (int)threadIdx.x; i < b->j.n * dim; i += P::THREADS)
+        y[i] = y[i] / b->sum[i / dim].l;
+}
+
+/* Values of the range, and what becomes of them. */
+template <class T, class P>
+__device__ inline void attn_value_range(const attn_args &a, const float *p,
+                                        const attn_block<P::Q> *b, int dim)
+{
+    int slots = dim / P::DIMS;
+
+    for (int i = (int)threadIdx.x; i < slots * (P::Q / P::QV); i += P::THREADS) {
+        int q0 = i / slots * P::QV, d = i % slots * P::DIMS;
+        float o[P::QV][P::DIMS];
+
+        if (q0 >= b->j.n)
+            continue;
+        attn_values<T, P>(o, p, b, q0, d, dim);
+#pragma unroll
+        for (int k = 0; k < P::QV; k++)
+            if (q0 + k < b->j.n)
+                attn_finish<P>(a, b, q0 + k, d, o[k]);
+    }
+}
+
+/* The range at hand: what is seen of it, and its pages. */
+template <class T, class P>
+__device__ inline void attn_open(const attn_args &a, attn_block<P::Q> *b, int dim)
+{
+    const attn_job &j = b->j;
+    int begin = j.range * CUDA_RANGE, k = begin / CUDA_PAGE + (int)threadIdx.x;
+
+    if (threadIdx.x < ATTN_PAGES && k >= j.first / CUDA_PAGE && k <= j.last / CUDA_PAGE)
+        attn_find<T>(a, j.t, k, j.kv_head, dim, &b->page[threadIdx.x]);
+    if (threadIdx.x == 0) {
+        b->j.lo = j.first > begin ? j.first - begin : 0;
+        b->j.hi = j.last - begin + 1 < CUDA_RANGE ? j.last - begin + 1 : CUDA_RANGE;
+    }
+}
+
+/* Keys and values of the range are on their way from memory; but for the last token's they are
+ * there before the kernel in front of this one ends. */
+template <class T, class P> __device__ inline void attn_ahead_of(const attn_block<P::Q> *b, int dim)
+{
+    int bytes = 2 * dim * CUDA_PAGE * T::BYTES, page0 = b->j.lo / CUDA_PAGE,
+        page1 = (b->j.hi - 1) / CUDA_PAGE;
+
+    for (int k = page0; k <= page1; k++)
+        for (int i = 128 * (int)threadIdx.x; i < bytes; i += 128 * P::THREADS)
+            prefetch(b->page[k] + i);
+}
+
+/* What is known of the queries after this range: kept in part for the next launch. */
+template <class P> __device__ inline void attn_sums(const attn_args &a, attn_block<P::Q> *b)
+{
+    if ((int)threadIdx.x < b->j.n) {
+        attn_sum *sum = &b->sum[threadIdx.x];
+        float m = b->m[threadIdx.x][ATTN_PAGES - 1], l = b->l[threadIdx.x];
+        float *ml = a.part + 2 * ((size_t)b->j.t * (size_t)a.n_heads + (size_t)b->j.head +
+                                  (size_t)threadIdx.x);
+
+        *sum = {m, l, 0.0f, 1.0f};
+        if (b->j.range > b->j.first / CUDA_RANGE) {
+            *sum = {ml[0], ml[1], 0.0f, 1.0f};
+            attn_join(sum, m, l);
+        }
+        if (b->j.range < b->j.last / CUDA_RANGE) {
+            ml[0] = sum->m;
+            ml[1] = sum->l;
+        }
+    }
+}
+
+/* The block's token, heads and range. False: there is nothing to do. */
+template <class P>
+__device__ inline bool attn_begin(const attn_args &a, attn_block<P::Q> *b, int range0)
+{
+    int group = a.n_heads / a.n_kv_heads, splits = (group + P::Q - 1) / P::Q;
+    int h0 = (int)blockIdx.y % splits * P::Q, kv_head = (int)blockIdx.y / splits;
+    int t = (int)blockIdx.z, first = attn_first(a, t), last = a.st.last[t];
+    int range = first / CUDA_RANGE + range0 + (int)blockIdx.x;
+
+    if (range > last / CUDA_RANGE || (a.runs && attn_in_run(a.st, t)))
+        return false;
+    if (threadIdx.x == 0)
+        b->j = {t,
+                kv_head * group + h0,
+                group - h0 < P::Q ? group - h0 : (int)P::Q,
+                kv_head,
+                first,
+                last,
+                range,
+                0,
+                0};
+    __syncthreads();
+    return true;
+}
+
+/* The queries, scaled; zeros where the group has none. */
+template <class P>
+__device__ inline void attn_queries(const attn_args &a, float *q, const attn_block<P::Q> *b,
+                                    int stride, int dim)
+{
+    size_t row = (size_t)b->j.t * (size_t)(a.n_heads + 2 * a.n_kv_heads) + (size_t)b->j.head;
+
+    for (int i = (int)threadIdx.x; i < P::Q * stride; i += P::THREADS) {
+        int head = i / stride, d = i % stride;
+        size_t at = (row + (size_t)head) * (size_t)dim + (size_t)d;
+
+        q[i] = head < b->j.n && d < dim ? a.qkv[at] * a.scale : 0.0f;
+    }
+}
 
 template <class T, class P>
 __global__ void __launch_bounds__(P::THREADS, P::BLOCKS) attn_range_kernel(attn_args a, int range0)
 {
     DYN_SHARED(float, q); // (Q, stride), then scores (Q, SCORES)
     SHARED(attn_block<P::Q>, block, [1]);
+    attn_block<P::Q> *b = block;
+    int dim = P::HEAD_DIM > 0 ? (int)P::HEAD_DIM : a.head_dim, stride = (dim + 3) / 4 * 4;
+    float *p = q + P::Q * stride;
 
-    if (!attn_begin<P>(a, block, range0 + (int)blockIdx.x, (int)blockIdx.y, (int)blockIdx.z)) {
+    if (!attn_begin<P>(a, b, range0)) {
         previous_done();
         return; // the whole block
     }
-    attn_open<T, P>(a, block);
+    attn_open<T, P>(a, b, dim);
     if (P::WARPS >= 4) {
         __syncthreads();
-        attn_ahead_of<T, P>(block, attn_dim<P>(a));
+        attn_ahead_of<T, P>(b, dim);
     }
     previous_done();
-    attn_range_rest<T, P>(a, q, block);
+    attn_queries<P>(a, q, b, stride, dim);
+    __syncthreads();
+    attn_score_range<T, P>(p, q, stride, b, dim);
+    __syncthreads();
+    if (a.softcap > 0.0f) {
+        for (int i = b->j.lo + (int)threadIdx.x; i < b->j.hi; i += P::THREADS)
+            for (int k = 0; k < P::Q; k++)
+                p[k * P::SCORES + i] = attn_cap(a, p[k * P::SCORES + i]);
+        __syncthreads();
+    }
+    attn_softmax<P>(p, b);
+    __syncthreads();
+    if (!a.parts) {
+        attn_sums<P>(a, b);
+        __syncthreads();
+    }
+    attn_value_range<T, P>(a, p, b, dim);
+    if (a.parts || b->j.range < b->j.last / CUDA_RANGE || attn_alone(b->j))
+        return; // the whole block
+    __syncthreads();
+    attn_divide<P>(a, b, dim);
 }
 
 template <class T, class P> void attn_range_launch(const attn_args &a, cudaStream_t s)

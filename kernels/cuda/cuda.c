@@ -232,31 +232,19 @@ static void attn(struct backend *b, float *y_d, const float *qkv_d, const struct
                  const struct kv_pages *kv, int layer, const struct step *s)
 {
     struct cuda *c = cuda_of(b);
+    struct cuda_attn v = attn_of(c, a);
+    struct cuda_kv k = kv_of(kv);
 
-    cuda_push(c, &(struct cuda_op){.kind = CUDA_ATTN,
-                                   .y = y_d,
-                                   .x = qkv_d,
-                                   .n = s->n,
-                                   .attn = attn_of(c, a),
-                                   .kv = kv_of(kv),
-                                   .layer = layer});
-}
-
-void cuda_attend(struct cuda *c, const struct cuda_op *op)
-{
-    const struct cuda_kv *k = &op->kv;
-
-    if (!cuda_ready(c, op->n) ||
-        !cuda_grow(c, &c->attn, cuda_attn_bytes(&op->attn, op->n, c->now.n_ranges)))
+    if (!cuda_ready(c, s->n) || !cuda_grow(c, &c->attn, cuda_attn_bytes(&v, s->n, c->now.n_ranges)))
         return;
     if (c->now.n_tails) {
         if (!cuda_grow(c, &c->tails,
-                       cuda_tails_bytes(k->n_kv_heads, k->head_dim, k->type, c->now.n_tails)))
+                       cuda_tails_bytes(k.n_kv_heads, k.head_dim, k.type, c->now.n_tails)))
             return;
         c->now.tails = c->tails.p;
-        cuda_tails(k, op->layer, &c->now, c->stream);
+        cuda_tails(&k, layer, &c->now, c->stream);
     }
-    cuda_attn(op->y, op->x, &op->attn, k, op->layer, &c->now,
+    cuda_attn(y_d, qkv_d, &v, &k, layer, &c->now,
               c->blas && c->now.n > CUDA_GRAPH_TOKENS && !c->now.n_tails, c->attn.p, c->stream);
 }
 
@@ -323,7 +311,6 @@ static void cuda_close(struct backend *b)
     cuda_graphs_drop(c);
     cuda_step_close(c);
     cuda_blas_close(c);
-    cuda_collect_close(c);
     for (struct cuda_rows *r = c->rows, *next; r; r = next) {
         next = r->next;
         cudaFree(r->memory);
@@ -438,7 +425,7 @@ struct backend *llm_cuda_open(const struct backend_cuda *o, struct err *e)
         return NULL;
     }
     c->b.ops = o->nvtx ? cuda_marked(&ops) : &ops;
-    c->most = c->collect.most = -1;
+    c->most = -1;
     if (open_device(c, o->device, e)) {
         free(c);
         return NULL;

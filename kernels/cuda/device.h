@@ -4,7 +4,6 @@
 
 #include "backend.h"
 #include "cuda.h"
-#include "layers.h"
 #include "matrix.h"
 #include "tree.h"
 
@@ -51,7 +50,7 @@ enum { CUDA_ACT_32, CUDA_ACT_256, CUDA_ACT_F16, CUDA_ACT_BF16, CUDA_ACT_NEXT, CU
 /* An op; of few tokens some wait for the op behind them, which may be done in the same kernel
  * (queue.c). */
 struct cuda_op {
-    enum { CUDA_NORM, CUDA_LINEAR, CUDA_GLU, CUDA_ROPE, CUDA_ATTN } kind;
+    enum { CUDA_NORM, CUDA_LINEAR, CUDA_GLU, CUDA_ROPE } kind;
     float *y;
     const float *x;
     int n, dim;
@@ -66,28 +65,6 @@ struct cuda_op {
     int layer;
 };
 enum { CUDA_OPS = 3 }; // that wait: norm, product, nonlinearity
-
-/* Layers in device memory, and what they are. */
-struct cuda_laid {
-    struct cuda_laid *next;
-    struct cuda_layer *layer_d; // (n)
-    int n;
-    struct cuda_layer layer[];
-};
-
-/* Ops of a step that are whole layers (collect.c). */
-enum { CUDA_LAYER_OPS = 9 };
-struct cuda_collect {
-    int most, layers; // tokens of such a step, -1: as collect.c says; what was queued so
-    bool busy;        // ops that are pushed are not for it
-    int n, at;        // whole layers; ops of the next one
-    float *buf[4];
-    struct cuda_op op[CUDA_LAYER_OPS];
-    struct cuda_layers l;
-    struct cuda_layer layer[LAYERS_MOST];
-    struct cuda_laid *laid;
-    struct cuda_buf met;
-};
 
 struct cuda {
     struct backend b; // first
@@ -109,8 +86,7 @@ struct cuda {
     struct cuda_step now;
     struct cuda_op op[CUDA_OPS]; // that wait
     int n_ops;
-    int most; // tokens of what is done in one kernel; -1: as queue.c's table says
-    struct cuda_collect collect;
+    int most;     // tokens of what is done in one kernel; -1: as queue.c's table says
     void *pinned; // (CUDA_PINNED) staging of downloads
     struct cuda_graph graph[CUDA_GRAPHS];
     int n_graphs;
@@ -134,14 +110,6 @@ bool cuda_grow(struct cuda *c, struct cuda_buf *b, size_t bytes);
 void cuda_push(struct cuda *c, const struct cuda_op *op);
 void cuda_flush(struct cuda *c, const struct cuda_act *a);
 bool cuda_ready(struct cuda *c, int n);
-
-/* collect.c. cuda_collect: op is kept, or false; cuda_collected: what is kept is queued. */
-bool cuda_collect(struct cuda *c, const struct cuda_op *op);
-void cuda_collected(struct cuda *c);
-void cuda_collect_close(struct cuda *c);
-
-/* cuda.c: attention */
-void cuda_attend(struct cuda *c, const struct cuda_op *op);
 
 /* weight.c */
 int cuda_weight(struct backend *b, struct weight *w, struct err *e);

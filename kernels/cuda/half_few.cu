@@ -10,7 +10,7 @@
 // Measured on an H200 (2026-11-26), 8B shapes, eight tokens whose activations are there: qkv 14.8
 // us, o 10.0, gate_up 55.5, down 28.8, where reading the weights at 4559 GB/s takes 11.0, 7.4, 51.5
 // and 25.8.
-#include "half_few.cuh"
+#include "fuse.cuh"
 
 namespace
 {
@@ -80,6 +80,36 @@ struct Feed {
         return make_uint4(0, 0, 0, 0);
     }
 };
+
+// The segments of a unit's panels are in part: add them up, and write what becomes of them.
+template <int TAIL>
+__device__ inline void finish(float *y, int ldy, bool add, const struct cuda_matrix &m,
+                              const struct cuda_act &a, const struct cuda_tail &tail,
+                              const float *part, const float *cs, int unit, int segments)
+{
+    const int row = (int)threadIdx.x / 8, col = (int)threadIdx.x % 8;
+    float v[2] = {0.0f, 0.0f};
+
+#pragma unroll
+    for (int i = 0; i < (TAIL ? 2 : 1); i++) {
+        const float *p = part + i * segments * 128 + threadIdx.x;
+        const int r = tail_panel(tail, m.rows, unit, i) * 16 + row;
+
+        v[i] = p[0];
+        for (int s = 1; s < segments; s++)
+            v[i] += p[s * 128];
+        if (col < a.n)
+            v[i] = v[i] * a.scale[col];
+        if (m.bias && r < m.rows)
+            v[i] = v[i] + m.bias[r];
+        if (TAIL == CUDA_TAIL_NONE && r < m.rows && col < a.n)
+            put(y + (size_t)col * ldy + m.row0 + r, v[i], add);
+    }
+    if (TAIL == CUDA_TAIL_GLU)
+        tail_glu(tail, y, ldy, m.rows, unit, row, col, a.n, v);
+    if (TAIL == CUDA_TAIL_ROPE)
+        tail_rope(tail, cs, y, ldy, m.row0, m.rows, unit, row, col, a.n, 8, v);
+}
 
 // Shared memory: (warps, DEPTH, 1024) weights; 1 or 2 of (items, 16, 8) sums, in front the head's
 // scratch; the block's activations; cosines and sines.
@@ -162,7 +192,7 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, FEW_BLOCKS)
         }
         __syncthreads();
         if (threadIdx.x < 128)
-            half_finish<TAIL, 8>(y, ldy, add, m, a, tail, sums, cs, unit, f.segments);
+            finish<TAIL>(y, ldy, add, m, a, tail, sums, cs, unit, f.segments);
         sums = sums == part ? part + f.items * 128 : part; // while the first threads finish
     }
     cp_async_wait<0>();

@@ -20,33 +20,26 @@ template <int BYTES> struct kv_raw {
     uint32_t w[(BYTES + 3) / 4];
 };
 
-/* By the widest loads there are; p is aligned to them. FRESH: this kernel may have written there,
- * before a barrier; else nothing writes there meanwhile. */
-template <bool FRESH, class V> __device__ inline V kv_word(const V *p)
-{
-    return FRESH ? *p : __ldg(p);
-}
-
-template <int BYTES, bool FRESH = false>
-__device__ inline kv_raw<BYTES> kv_load(const unsigned char *p)
+/* By the widest loads there are; p is aligned to them. Nothing writes there meanwhile. */
+template <int BYTES> __device__ inline kv_raw<BYTES> kv_load(const unsigned char *p)
 {
     kv_raw<BYTES> r;
 
     if constexpr (BYTES == 1) {
-        r.w[0] = kv_word<FRESH>(p);
+        r.w[0] = __ldg(p);
     } else if constexpr (BYTES == 2) {
-        r.w[0] = kv_word<FRESH>(reinterpret_cast<const uint16_t *>(p));
+        r.w[0] = __ldg(reinterpret_cast<const uint16_t *>(p));
     } else if constexpr (BYTES == 4) {
-        r.w[0] = kv_word<FRESH>(reinterpret_cast<const unsigned int *>(p));
+        r.w[0] = __ldg(reinterpret_cast<const unsigned int *>(p));
     } else if constexpr (BYTES == 8) {
-        uint2 v = kv_word<FRESH>(reinterpret_cast<const uint2 *>(p));
+        uint2 v = __ldg(reinterpret_cast<const uint2 *>(p));
 
         r.w[0] = v.x;
         r.w[1] = v.y;
     } else {
 #pragma unroll
         for (int i = 0; i < BYTES / 16; i++) {
-            uint4 v = kv_word<FRESH>(reinterpret_cast<const uint4 *>(p) + i);
+            uint4 v = __ldg(reinterpret_cast<const uint4 *>(p) + i);
 
             r.w[4 * i] = v.x;
             r.w[4 * i + 1] = v.y;

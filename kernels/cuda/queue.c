@@ -28,18 +28,14 @@ static const struct {
     [ALONE] = {"few_k.cu, Q5_K and Q6_K", 0, {0, 0, 0, 0}},
 };
 
-__attribute__((visibility("default"))) int llm_cuda_fuse(struct backend *b, int most);
+__attribute__((visibility("default"))) void llm_cuda_fuse(struct backend *b, int most);
 
-/* For measurements and tests: up to so many tokens; 0: nothing; -1: as the table says. What it was
- * before. */
-int llm_cuda_fuse(struct backend *b, int most)
+/* For measurements and tests: up to so many tokens; 0: nothing; -1: as the table says. */
+void llm_cuda_fuse(struct backend *b, int most)
 {
-    int was = cuda_of(b)->most;
-
     cuda_flush(cuda_of(b), NULL);
     cuda_graphs_drop(cuda_of(b));
     cuda_of(b)->most = most;
-    return was;
 }
 
 enum { FEW_TOKENS = 8, HEAD_BYTES = 48 << 10 }; // shared memory of a head
@@ -332,11 +328,8 @@ static bool inputs(struct cuda *c, struct cuda_op *p)
 void cuda_flush(struct cuda *c, const struct cuda_act *a)
 {
     struct cuda_op op[CUDA_OPS];
-    int n, p; // of the product, if there is one
+    int n = c->n_ops, p = n > 1 && c->op[0].kind != CUDA_LINEAR; // of the product, if there is one
 
-    cuda_collected(c);
-    n = c->n_ops;
-    p = n > 1 && c->op[0].kind != CUDA_LINEAR;
     if (!n)
         return;
     memcpy(op, c->op, (size_t)n * sizeof(*op));
@@ -377,12 +370,6 @@ void cuda_push(struct cuda *c, const struct cuda_op *op)
 {
     if (idle(c, op->n)) {
         cuda_flush(c, NULL);
-        return;
-    }
-    if (cuda_collect(c, op))
-        return;
-    if (op->kind == CUDA_ATTN) {
-        cuda_attend(c, op);
         return;
     }
     if (op->kind == CUDA_LINEAR) {

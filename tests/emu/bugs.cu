@@ -140,53 +140,6 @@ __global__ void big_stack(float *o)
     o[threadIdx.x] = big[threadIdx.x];
 }
 
-// What one block writes, the next one reads; x's last word counts blocks.
-template <bool GRID, bool BLOCK> __global__ void exchange(float *o, float *x)
-{
-    const unsigned i = blockIdx.x * 32 + threadIdx.x % 32, n = gridDim.x * 32;
-    unsigned *count = reinterpret_cast<unsigned *>(x + 255);
-
-    if (threadIdx.x >= 32)
-        x[i] = 64.0f;
-    if (BLOCK)
-        __syncthreads();
-    if (threadIdx.x == 0 && GRID) {
-        grid_arrive(count);
-        grid_wait(count, 0x3f800000u + gridDim.x); // from the bits that it had
-    }
-    __syncthreads();
-    if (threadIdx.x < 32)
-        o[i] = x[(i + 32) % n];
-}
-
-// A ring of one place, which a bulk copy fills again before or after all have read it.
-template <bool WAIT, bool WARP> __global__ void ring(float *o, const float *x)
-{
-    DYN_SHARED(float, s);
-    SHARED(uint64_t, full, );
-    float sum = 0;
-
-    if (threadIdx.x == 0) {
-        mbar_init(&full);
-        mbar_ready();
-    }
-    __syncthreads();
-    for (unsigned i = 0; i < 2; i++) {
-        if (threadIdx.x == 0) {
-            mbar_expect(&full, 128);
-            bulk_copy(s, x + 32 * i, 128, &full);
-        }
-        if (WAIT)
-            mbar_wait(&full, i);
-        sum += 32 * s[31 - threadIdx.x];
-        if (WARP)
-            __syncwarp();
-    }
-    o[threadIdx.x] = o[32 + threadIdx.x] = sum;
-    if (!WAIT && threadIdx.x == 0)
-        mbar_wait(&full, 0);
-}
-
 struct Bug {
     const char *name;
     void (*run)(float *o, const float *x, float *h);
@@ -195,32 +148,6 @@ struct Bug {
 const Bug bugs[] = {
     {"none",
      [](float *o, const float *x, float *) { LAUNCH((sum<true, true>), 1, 64, 0, 0, o, x); }},
-    {"none, blocks together",
-     [](float *o, const float *x, float *) {
-         LAUNCH_TOGETHER((exchange<true, true>), 2, 64, 0, 0, o, const_cast<float *>(x));
-     }},
-    {"missing grid barrier",
-     [](float *o, const float *x, float *) {
-         LAUNCH_TOGETHER((exchange<false, true>), 2, 64, 0, 0, o, const_cast<float *>(x));
-     }},
-    {"grid barrier without the block's",
-     [](float *o, const float *x, float *) {
-         LAUNCH_TOGETHER((exchange<true, false>), 2, 64, 0, 0, o, const_cast<float *>(x));
-     }},
-    {"grid barrier, blocks one by one",
-     [](float *o, const float *x, float *) {
-         LAUNCH((exchange<true, true>), 2, 64, 0, 0, o, const_cast<float *>(x));
-     }},
-    {"too many blocks together",
-     [](float *o, const float *x, float *) {
-         LAUNCH_TOGETHER((exchange<true, true>), 16, 64, 200000, 0, o, const_cast<float *>(x));
-     }},
-    {"none, bulk copies",
-     [](float *o, const float *x, float *) { LAUNCH((ring<true, true>), 1, 32, 128, 0, o, x); }},
-    {"bulk copy read too early",
-     [](float *o, const float *x, float *) { LAUNCH((ring<false, true>), 1, 32, 128, 0, o, x); }},
-    {"place filled again too early",
-     [](float *o, const float *x, float *) { LAUNCH((ring<true, false>), 1, 32, 128, 0, o, x); }},
     {"missing barrier",
      [](float *o, const float *x, float *) { LAUNCH((sum<false, true>), 1, 64, 0, 0, o, x); }},
     {"wrong reduction",

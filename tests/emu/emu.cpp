@@ -7,23 +7,44 @@ namespace emu
 {
 
 constexpr size_t GUARD = 64;
-constexpr int GUARD_BYTE = 0xfe;
+constexpr int GUARD_BYTE = 0xfe, VARS = 64;
 
 Fiber *cur, main_fiber;
-Block *my;
 uint3 bid;
 dim3 bdim, gdim;
+unsigned block_epoch, warp_epoch[MAX_THREADS / 32];
 
-// Those that are there at once: one, or all of a launch of all together.
-static std::vector<Block *> &blocks = *new std::vector<Block *>;
-static unsigned n_threads, n_live; // of a block; of all that have not returned
-static bool together;
-static bool shuffle; // EMU_SEED
+static Fiber fibers[MAX_THREADS];
+static unsigned n_threads, n_done;
+static unsigned n_arrived, n_pred, last_pred; // at the block's barrier
+static Loc barrier_at;
+static unsigned ready[MAX_THREADS], first, n_ready; // a ring of fibers that may run
+static bool shuffle;                                // EMU_SEED
 static uint64_t random_state;
 static void (*call)(void *);
 static void *call_arg;
 static size_t call_size;
-static size_t dsmem_size;
+
+struct Slot { // a lane's place in a rendezvous
+    unsigned mask;
+    void *arg;
+    WarpOp f;
+};
+static struct Warp {
+    unsigned exist, waiting, exited; // lanes
+    Slot slot[32];
+} warps[MAX_THREADS / 32];
+
+// The block's shared memory: static variables grow from 0 with guards between them, dynamic
+// memory is as long as the launch said, and not a byte longer.
+struct Var {
+    const void *key;
+    size_t at, size;
+};
+static unsigned char *smem, *dsmem;
+static size_t smem_used, dsmem_size;
+static Var vars[VARS];
+static int n_vars;
 
 void die(Loc at, const char *fmt, ...)
 {
@@ -52,26 +73,26 @@ static unsigned pick(unsigned n)
 
 static void push(unsigned f)
 {
-    my->ready[(my->first + my->n_ready++) % MAX_THREADS] = f;
+    ready[(first + n_ready++) % MAX_THREADS] = f;
 }
 
 // In turn; or, with a seed, mostly the newest, so that one warp runs far ahead of the others.
 static Fiber *peek()
 {
-    unsigned *last = &my->ready[(my->first + my->n_ready - 1) % MAX_THREADS];
+    unsigned *last = &ready[(first + n_ready - 1) % MAX_THREADS];
 
     if (!shuffle)
-        return &my->fibers[my->ready[my->first]];
+        return &fibers[ready[first]];
     if (pick(256) == 0)
-        std::swap(*last, my->ready[(my->first + pick(my->n_ready)) % MAX_THREADS]);
-    return &my->fibers[*last];
+        std::swap(*last, ready[(first + pick(n_ready)) % MAX_THREADS]);
+    return &fibers[*last];
 }
 
 static void drop()
 {
-    my->n_ready--;
+    n_ready--;
     if (!shuffle)
-        my->first = (my->first + 1) % MAX_THREADS;
+        first = (first + 1) % MAX_THREADS;
 }
 
 [[noreturn]] static void deadlock()
@@ -79,41 +100,17 @@ static void drop()
     std::map<std::pair<int, const char *>, std::vector<unsigned>> by;
 
     fflush(stdout);
-    fprintf(stderr, "emu: no thread can run\n");
-    for (Block *b : blocks) {
-        by.clear();
-        for (unsigned i = 0; i < n_threads; i++) {
-            const Fiber &f = b->fibers[i];
+    fprintf(stderr, "emu: block (%u,%u,%u): no thread can run\n", bid.x, bid.y, bid.z);
+    for (unsigned i = 0; i < n_threads; i++) {
+        const Fiber &f = fibers[i];
 
-            by[f.done ? std::make_pair(0, "nothing: returned") : std::make_pair(f.at.line, f.op)]
-                .push_back(i);
-        }
-        for (auto &e : by)
-            fprintf(stderr,
-                    "  block (%u,%u,%u): %zu threads (first %u, last %u) wait for %s, line %d\n",
-                    b->id.x, b->id.y, b->id.z, e.second.size(), e.second.front(), e.second.back(),
-                    e.first.second, e.first.first);
+        by[f.done ? std::make_pair(0, "nothing: returned") : std::make_pair(f.at.line, f.op)]
+            .push_back(i);
     }
+    for (auto &e : by)
+        fprintf(stderr, "  %zu threads (first %u, last %u) wait for %s, line %d\n", e.second.size(),
+                e.second.front(), e.second.back(), e.first.second, e.first.first);
     _Exit(EXIT_MISTAKE);
-}
-
-// Blocks take turns where one has nothing to do; that which is next is any of them, with a seed.
-static void enter(Block *b)
-{
-    my = b;
-    bid = b->id;
-}
-
-static bool other_block()
-{
-    size_t n = blocks.size(), from = shuffle && n > 1 ? pick((unsigned)n) : my->no + 1;
-
-    for (size_t i = 0; i < n; i++)
-        if (blocks[(from + i) % n]->n_ready) {
-            enter(blocks[(from + i) % n]);
-            return true;
-        }
-    return false;
 }
 
 static void fiber_main();
@@ -123,8 +120,8 @@ static void next(Fiber *me)
 {
     Fiber *n;
 
-    if (!my->n_ready && !other_block()) {
-        if (n_live)
+    if (!n_ready) {
+        if (n_done != n_threads)
             deadlock();
         jump(me, &main_fiber);
         return;
@@ -147,14 +144,13 @@ static void fiber_main()
         call(call_arg);
         me = cur;
         me->done = true;
-        my->n_done++;
-        n_live--;
-        my->warps[me->warp].exited |= 1u << me->lane;
+        n_done++;
+        warps[me->warp].exited |= 1u << me->lane;
         if (!me->pending.empty())
             die({"?", 0}, "returned with a cp.async that was not waited for");
-        if (my->n_arrived)
-            die(my->barrier_at, "returned while %u threads wait at this barrier", my->n_arrived);
-        n = my->n_ready ? peek() : nullptr;
+        if (n_arrived)
+            die(barrier_at, "returned while %u threads wait at this barrier", n_arrived);
+        n = n_ready ? peek() : nullptr;
         if (!n || n->stack) {
             stack_take(me);
             next(me);
@@ -171,7 +167,7 @@ static void fiber_main()
 void warp_op(unsigned mask, void *arg, WarpOp f, const char *name, Loc at)
 {
     Fiber *me = cur, *lane0 = me - me->lane;
-    Warp &w = my->warps[me->warp];
+    Warp &w = warps[me->warp];
     unsigned bit = 1u << me->lane;
     void *args[32];
 
@@ -201,11 +197,11 @@ void warp_op(unsigned mask, void *arg, WarpOp f, const char *name, Loc at)
     if (f)
         f(args, mask);
     else
-        my->warp_epoch[me->warp]++; // nothing but __syncwarp orders memory
+        warp_epoch[me->warp]++; // nothing but __syncwarp orders memory
     w.waiting &= ~mask;
     for (unsigned l = 0; l < 32; l++)
         if (mask >> l & 1 && l != me->lane)
-            push((unsigned)(lane0 + l - my->fibers));
+            push((unsigned)(lane0 + l - fibers));
 }
 
 int block_op(int pred, const char *name, Loc at)
@@ -214,94 +210,91 @@ int block_op(int pred, const char *name, Loc at)
 
     me->op = name;
     me->at = at;
-    my->n_pred += pred != 0;
-    if (my->n_arrived && (my->barrier_at.line != at.line || strcmp(my->barrier_at.file, at.file)))
-        die(at, "%s, while %u threads wait at another barrier, %s:%d", name, my->n_arrived,
-            my->barrier_at.file, my->barrier_at.line);
-    my->barrier_at = at;
-    if (++my->n_arrived < n_threads) {
-        if (my->n_done)
-            die(at, "%s: %u threads of the block have returned", name, my->n_done);
+    n_pred += pred != 0;
+    if (n_arrived && (barrier_at.line != at.line || strcmp(barrier_at.file, at.file)))
+        die(at, "%s, while %u threads wait at another barrier, %s:%d", name, n_arrived,
+            barrier_at.file, barrier_at.line);
+    barrier_at = at;
+    if (++n_arrived < n_threads) {
+        if (n_done)
+            die(at, "%s: %u threads of the block have returned", name, n_done);
         next(me);
-        return (int)my->last_pred;
+        return (int)last_pred;
     }
-    my->last_pred = my->n_pred;
-    my->n_arrived = my->n_pred = 0;
-    my->epoch++;
-    my->known = my->passed;
+    last_pred = n_pred;
+    n_arrived = n_pred = 0;
+    block_epoch++;
     for (unsigned i = 0; i < n_threads; i++)
-        if (&my->fibers[i] != me)
+        if (&fibers[i] != me)
             push(i);
-    return (int)my->last_pred;
+    return (int)last_pred;
 }
 
-void sleep(const void *at, const char *name)
+// An mbarrier of one arrival is the number of its phases that have ended.
+struct Sleeper {
+    const uint64_t *at;
+    unsigned fiber;
+};
+static Sleeper sleeping[MAX_THREADS];
+static unsigned n_sleeping;
+
+__attribute__((no_sanitize("thread"))) void mbar_init(uint64_t *b)
+{
+    *b = 0;
+}
+
+__attribute__((no_sanitize("thread"))) void mbar_arrive(uint64_t *b)
+{
+    unsigned keep = 0;
+
+    ++*b;
+    for (unsigned i = 0; i < n_sleeping; i++)
+        if (sleeping[i].at == b)
+            push(sleeping[i].fiber);
+        else
+            sleeping[keep++] = sleeping[i];
+    n_sleeping = keep;
+}
+
+__attribute__((no_sanitize("thread"))) void mbar_wait(uint64_t *b, unsigned parity)
 {
     Fiber *me = cur;
 
-    me->op = name;
+    me->op = "mbar_wait";
     me->at = {"gpu.h", 0};
-    my->sleeping[my->n_sleeping++] = {at, me->lin};
-    next(me);
-}
-
-void wake(const void *at, bool all)
-{
-    Block *me = my;
-
-    for (Block *b : blocks) {
-        unsigned keep = 0;
-
-        if (!all && b != me)
-            continue;
-        my = b;
-        for (unsigned i = 0; i < b->n_sleeping; i++)
-            if (b->sleeping[i].at == at)
-                push(b->sleeping[i].fiber);
-            else
-                b->sleeping[keep++] = b->sleeping[i];
-        b->n_sleeping = keep;
+    while ((*b & 1) == parity) {
+        sleeping[n_sleeping++] = {b, (unsigned)(me - fibers)};
+        next(me);
     }
-    my = me;
-}
-
-bool live_together()
-{
-    return together;
-}
-
-size_t n_blocks_live()
-{
-    return blocks.size();
 }
 
 // ---- shared memory
 
 void *shared_var(const void *key, size_t size, size_t align, Loc at)
 {
-    size_t where = (my->smem_used + align - 1) / align * align;
+    size_t where = (smem_used + align - 1) / align * align;
 
-    for (int i = 0; i < my->n_vars; i++)
-        if (my->vars[i].key == key)
-            return my->smem + my->vars[i].at;
-    if (my->n_vars == VARS || where + size + GUARD > STATIC_MAX)
+    for (int i = 0; i < n_vars; i++)
+        if (vars[i].key == key)
+            return smem + vars[i].at;
+    if (n_vars == VARS || where + size + GUARD > STATIC_MAX)
         die(at, "more than %d static shared variables or %zu bytes of them", VARS, STATIC_MAX);
-    my->vars[my->n_vars++] = {key, where, size};
-    ASAN_UNPOISON_MEMORY_REGION(my->smem + where, size);
-    memset(my->smem + where, 0xff, size);
-    my->smem_used = where + size + GUARD;
-    return my->smem + where;
+    vars[n_vars++] = {key, where, size};
+    ASAN_UNPOISON_MEMORY_REGION(smem + where, size);
+    memset(smem + where, 0xff, size);
+    smem_used = where + size + GUARD;
+    return smem + where;
 }
 
 void *dyn_shared()
 {
-    return my->dsmem;
+    return dsmem;
 }
 
 size_t smem_index(const void *p)
 {
-    size_t i = (size_t)((const unsigned char *)p - my->smem),
-           k = (size_t)((const unsigned char *)p - my->dsmem);
+    size_t i = (size_t)((const unsigned char *)p - smem),
+           k = (size_t)((const unsigned char *)p - dsmem);
 
     return i < STATIC_MAX ? i : k < dsmem_size ? STATIC_MAX + k : ~(size_t)0;
 }
@@ -309,48 +302,33 @@ size_t smem_index(const void *p)
 #ifndef EMU_ASAN
 static void check_guards(Loc at)
 {
-    for (int i = 0; i < my->n_vars; i++) {
-        size_t end = my->vars[i].at + my->vars[i].size,
-               next_at = i + 1 < my->n_vars ? my->vars[i + 1].at : my->smem_used;
+    for (int i = 0; i < n_vars; i++) {
+        size_t end = vars[i].at + vars[i].size,
+               next_at = i + 1 < n_vars ? vars[i + 1].at : smem_used;
 
         for (size_t k = end; k < end + GUARD && k < next_at; k++)
-            if (my->smem[k] != GUARD_BYTE)
+            if (smem[k] != GUARD_BYTE)
                 die(at, "static shared variable %d was overrun by byte %zu", i, k - end);
     }
 }
 #endif
 
-// Lanes read each other's operands, on their stacks; and who they are.
+// Lanes read each other's operands, on their stacks.
 bool is_stack_or_arg(const void *p)
 {
-    return (size_t)((const char *)p - (const char *)my) < sizeof(*my) ||
-           (size_t)((const char *)p - (const char *)call_arg) < call_size || in_stacks(p);
+    return (size_t)((const char *)p - (const char *)call_arg) < call_size || in_stacks(p);
 }
 
 // ---- launch
-
-// As on sm_90, but for registers.
-size_t blocks_at_once(int threads, size_t dynamic)
-{
-    return SMS * std::min((size_t)(2048 / threads), 228 * 1024 / (dynamic + 1024));
-}
-
-static Block *new_block(Loc at)
-{
-    Block *b = new Block();
-
-    b->smem = (unsigned char *)aligned_alloc(1024, STATIC_MAX);
-    if (!b->smem)
-        die(at, "no memory");
-    b->smem_used = STATIC_MAX - GUARD; // all of it is filled at first
-    return b;
-}
 
 static void setup(Loc at)
 {
     const char *seed = getenv("EMU_SEED");
 
     stacks_open(at);
+    smem = (unsigned char *)aligned_alloc(1024, STATIC_MAX);
+    if (!smem)
+        die(at, "no memory");
     if (seed) {
         shuffle = true;
         random_state = strtoull(seed, nullptr, 0) * 0x9e3779b97f4a7c15u + 1;
@@ -359,20 +337,19 @@ static void setup(Loc at)
 
 static void begin_block(dim3 block)
 {
-    my->n_done = my->n_arrived = my->n_pred = my->first = my->n_ready = my->n_sleeping = 0;
-    my->epoch = 1;
-    my->known = my->passed = 0;
-    my->n_vars = 0;
+    n_done = n_arrived = n_pred = first = n_ready = n_sleeping = 0;
+    block_epoch = 1;
+    n_vars = 0;
 #ifdef EMU_ASAN
-    ASAN_POISON_MEMORY_REGION(my->smem, STATIC_MAX);
+    ASAN_POISON_MEMORY_REGION(smem, STATIC_MAX);
 #else
-    memset(my->smem, GUARD_BYTE, std::min(my->smem_used + GUARD, STATIC_MAX));
+    memset(smem, GUARD_BYTE, smem_used + GUARD < STATIC_MAX ? smem_used + GUARD : STATIC_MAX);
 #endif
-    my->smem_used = 0;
-    memset(my->dsmem, 0xff, dsmem_size);
-    n_live += n_threads;
+    smem_used = 0;
+    memset(dsmem, 0xff, dsmem_size);
+    stack_reset();
     for (unsigned i = 0; i < n_threads; i++) {
-        Fiber &t = my->fibers[i];
+        Fiber &t = fibers[i];
 
         t.tid = {i % block.x, i / block.x % block.y, i / block.x / block.y};
         t.lin = i;
@@ -388,23 +365,12 @@ static void begin_block(dim3 block)
     for (unsigned w = 0; w * 32 < n_threads; w++) {
         unsigned n = std::min(32u, n_threads - w * 32);
 
-        my->warps[w].exist = n == 32 ? ~0u : (1u << n) - 1;
-        my->warps[w].waiting = my->warps[w].exited = 0;
-        my->warp_epoch[w] = 1;
+        warps[w].exist = n == 32 ? ~0u : (1u << n) - 1;
+        warps[w].waiting = warps[w].exited = 0;
+        warp_epoch[w] = 1;
     }
     for (unsigned i = n_threads; shuffle && i > 1; i--)
-        std::swap(my->ready[i - 1], my->ready[pick(i)]);
-}
-
-static void end_block(Loc at)
-{
-#ifndef EMU_ASAN
-    check_guards(at);
-#endif
-    if (my->smem_used > 48 * 1024)
-        die(at, "%zu bytes of static shared memory", my->smem_used);
-    if (!my->copies.empty())
-        die(at, "a block returned with copies under way that nobody waits for");
+        std::swap(ready[i - 1], ready[pick(i)]);
 }
 
 static void check_shape(dim3 grid, dim3 block, size_t dynamic, Loc at)
@@ -418,73 +384,45 @@ static void check_shape(dim3 grid, dim3 block, size_t dynamic, Loc at)
         die(at, "%zu bytes of dynamic shared memory", dynamic);
 }
 
-// Room for the blocks that are there at once.
-static void open_blocks(size_t n, size_t dynamic, Loc at)
-{
-    static std::vector<Block *> &pool = *new std::vector<Block *>; // for good
-    size_t room = (dynamic + 2047) / 1024 * 1024;
-
-    if (n * n_threads > MAX_STACKS)
-        die(at, "%zu blocks of %u threads at once", n, n_threads);
-    while (pool.size() < n)
-        pool.push_back(new_block(at));
-    blocks.assign(pool.begin(), pool.begin() + (long)n);
-    dsmem_size = dynamic;
-    for (size_t i = 0; i < n; i++) {
-        Block *b = blocks[i];
-
-        b->no = i;
-        b->dsmem = (unsigned char *)aligned_alloc(1024, room);
-        if (!b->dsmem)
-            die(at, "no memory");
-        ASAN_POISON_MEMORY_REGION(b->dsmem + dynamic, room - dynamic);
-    }
-}
-
 void launch(dim3 grid, dim3 block, size_t dynamic, void (*f)(void *), void *arg, size_t arg_size,
-            bool all, Loc at)
+            Loc at)
 {
-    size_t n_blocks, live;
+    size_t room = (dynamic + 2047) / 1024 * 1024, n_blocks;
 
     cur = nullptr;
     bid = {0, 0, 0};
-    if (blocks.empty())
+    if (!smem)
         setup(at);
     check_shape(grid, block, dynamic, at);
-    n_blocks = (size_t)grid.x * grid.y * grid.z;
-    if (all && n_blocks > blocks_at_once((int)n_threads, dynamic))
-        die(at, "%zu blocks cannot all be there at once", n_blocks);
-    live = all ? n_blocks : 1;
-    open_blocks(live, dynamic, at);
-    together = all;
+    dsmem_size = dynamic;
+    dsmem = (unsigned char *)aligned_alloc(1024, room);
+    if (!dsmem)
+        die(at, "no memory");
+    ASAN_POISON_MEMORY_REGION(dsmem + dynamic, room - dynamic);
     bdim = block;
     gdim = grid;
     call = f;
     call_arg = arg;
     call_size = arg_size;
+    smem_used = STATIC_MAX - GUARD; // all of it is filled for the first block
     race_launch();
     device_memory(true);
-    for (size_t b = 0; b < n_blocks; b += live) {
-        for (size_t i = 0; i < live; i++) {
-            size_t k = b + i;
-
-            blocks[i]->id = {(unsigned)(k % grid.x), (unsigned)(k / grid.x % grid.y),
-                             (unsigned)(k / grid.x / grid.y)};
-            enter(blocks[i]);
-            begin_block(block);
-        }
+    n_blocks = (size_t)grid.x * grid.y * grid.z;
+    for (size_t b = 0; b < n_blocks; b++) {
+        bid = {(unsigned)(b % grid.x), (unsigned)(b / grid.x % grid.y),
+               (unsigned)(b / grid.x / grid.y)};
+        begin_block(block);
         race_block((unsigned)b);
         main_fiber.done = false;
-        enter(blocks[shuffle && live > 1 ? pick((unsigned)live) : 0]);
         next(&main_fiber);
         cur = nullptr;
-        for (size_t i = 0; i < live; i++) {
-            enter(blocks[i]);
-            end_block(at);
-        }
+#ifndef EMU_ASAN
+        check_guards(at);
+#endif
+        if (smem_used > 48 * 1024)
+            die(at, "%zu bytes of static shared memory", smem_used);
     }
-    for (Block *b : blocks)
-        free(b->dsmem);
+    free(dsmem);
     device_memory(false);
 }
 

@@ -1,8 +1,7 @@
 // emu.h - the CUDA device language for a C++ compiler of the host, for tests.
 //
-// Each thread of a block is a fiber (emu.cpp) and blocks run one after another, but for those of a
-// launch of all together, which take turns. Barriers and warp operations are rendezvous: whoever
-// arrives last does the work of all. Mistakes end the program
+// Each thread of a block is a fiber (emu.cpp) and blocks run one after another. Barriers and warp
+// operations are rendezvous: whoever arrives last does the work of all. Mistakes end the program
 // with file and line (status 99; 98 for a race, 97 for an address). Nothing here is fast or weakly
 // ordered as a GPU is; sums of floating-point mma have an order of their own.
 //
@@ -54,7 +53,7 @@ struct Fiber { // one CUDA thread
 typedef void (*WarpOp)(void **arg, unsigned mask);
 
 extern Fiber *cur;
-extern uint3 bid; // the block's
+extern uint3 bid;
 extern dim3 bdim, gdim;
 
 [[noreturn]] void die(Loc at, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -64,21 +63,16 @@ void warp_op(unsigned mask, void *arg, WarpOp f, const char *name, Loc at);
 int block_op(int pred, const char *name, Loc at);
 void *shared_var(const void *key, size_t size, size_t align, Loc at);
 void *dyn_shared();
-// all: the blocks live at once.
 void launch(dim3 grid, dim3 block, size_t smem, void (*call)(void *), void *arg, size_t arg_size,
-            bool all, Loc at);
+            Loc at);
 // Work of a stream: done now, late, or kept in the graph that is recorded.
 void submit(cudaStream_t s, std::function<void()> op);
 void cp_async(void *dst, const void *src, int n, int live);
 void cp_commit();
 void cp_wait(unsigned keep);
-void mbar_init(uint64_t *b, int count);
-void mbar_arrive(uint64_t *b, int bytes);
+void mbar_init(uint64_t *b);
+void mbar_arrive(uint64_t *b);
 void mbar_wait(uint64_t *b, unsigned parity);
-void bulk_copy(void *dst, const void *src, int n, uint64_t *b);
-void grid_arrive(unsigned *count);
-void grid_wait(const unsigned *count, unsigned until);
-size_t blocks_at_once(int threads, size_t dynamic);
 void ldmatrix(uint32_t *r, const void *row, int n, bool trans);
 void mma_f16(float *d, const uint32_t *a, const uint32_t *b);
 void mma_bf16(float *d, const uint32_t *a, const uint32_t *b);
@@ -88,8 +82,8 @@ int dp4a_u8s8(uint32_t a, uint32_t b, int c);
 
 // Arguments become the kernel's types at once and are kept, so that a graph can run it again.
 template <class... P, class... A>
-void launch_kernel(Loc at, bool all, void (*k)(P...), dim3 grid, dim3 block, size_t smem,
-                   cudaStream_t s, A... a)
+void launch_kernel(Loc at, void (*k)(P...), dim3 grid, dim3 block, size_t smem, cudaStream_t s,
+                   A... a)
 {
     struct Pack {
         void (*k)(P...);
@@ -104,7 +98,7 @@ void launch_kernel(Loc at, bool all, void (*k)(P...), dim3 grid, dim3 block, siz
 
                 std::apply(q->k, q->t);
             },
-            &p, sizeof(p), all, at);
+            &p, sizeof(p), at);
     });
 }
 
@@ -221,9 +215,6 @@ struct And {
 #define blockDim  emu::bdim
 #define gridDim   emu::gdim
 static const int warpSize = 32;
-#undef __grid_constant__
-#define __grid_constant__
-#define __trap() emu::die({__FILE__, __LINE__}, "__trap")
 #define EMU_HERE           \
     {                      \
         __FILE__, __LINE__ \
@@ -234,9 +225,7 @@ static const int warpSize = 32;
         emu::shared_var(&emu_key_##name, sizeof(T dims), alignof(T), EMU_HERE))
 #define DYN_SHARED(T, name) T *name = static_cast<T *>(emu::dyn_shared())
 #define LAUNCH(kernel, grid, block, smem, stream, ...) \
-    emu::launch_kernel(EMU_HERE, false, kernel, (grid), (block), (smem), (stream), __VA_ARGS__)
-#define LAUNCH_TOGETHER(kernel, grid, block, smem, stream, ...) \
-    emu::launch_kernel(EMU_HERE, true, kernel, (grid), (block), (smem), (stream), __VA_ARGS__)
+    emu::launch_kernel(EMU_HERE, kernel, (grid), (block), (smem), (stream), __VA_ARGS__)
 
 // ---- barriers and warp operations; the caller's place comes in default arguments
 #define EMU_AT const char *F = __builtin_FILE(), int L = __builtin_LINE()

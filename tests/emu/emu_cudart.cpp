@@ -24,10 +24,10 @@ static char *arena;
 static size_t arena_top, in_use;
 static bool closed; // EMU_CLOSED
 static int depth;   // of open ranges
-struct Piece {
+struct Block {
     size_t room, size;
 };
-static std::map<size_t, Piece> pieces; // by offset
+static std::map<size_t, Block> blocks; // by offset
 static std::map<size_t, size_t> holes; // offset -> room
 static std::map<void *, size_t> pinned;
 
@@ -110,7 +110,7 @@ static void *device_alloc(size_t n)
             return nullptr;
         arena_top += room;
     }
-    pieces[at] = {room, n};
+    blocks[at] = {room, n};
     in_use += n;
     device_memory(true);
     protect(PROT_READ | PROT_WRITE); // where it grew
@@ -125,26 +125,26 @@ static void *device_alloc(size_t n)
 
 static void device_free(void *p)
 {
-    auto b = pieces.find((size_t)((char *)p - arena));
+    auto b = blocks.find((size_t)((char *)p - arena));
 
-    if (b == pieces.end())
+    if (b == blocks.end())
         die({"cudaFree", 0}, "%p was not allocated", p);
     ASAN_POISON_MEMORY_REGION(p, b->second.room);
     race_free(p);
     in_use -= b->second.size;
     holes[b->first] = b->second.room;
-    pieces.erase(b);
+    blocks.erase(b);
 }
 
 // Ranges of a copy that lie in device memory must lie in one allocation.
 static void check_range(const void *p, size_t n, const char *what)
 {
     size_t at = (size_t)((const char *)p - arena);
-    auto b = pieces.upper_bound(at);
+    auto b = blocks.upper_bound(at);
 
     if (!arena || at >= ARENA || !n)
         return;
-    if (b == pieces.begin() || (--b)->first + b->second.size < at + n)
+    if (b == blocks.begin() || (--b)->first + b->second.size < at + n)
         die({what, 0}, "%zu bytes at %p are not within one allocation", n, p);
 }
 
@@ -518,7 +518,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
     snprintf(p->name, sizeof(p->name), "emulated device");
     p->totalGlobalMem = memory_size();
     p->major = 9;
-    p->multiProcessorCount = (int)SMS;
+    p->multiProcessorCount = 4;
     p->sharedMemPerBlock = 48 * 1024;
     p->sharedMemPerBlockOptin = DYNAMIC_MAX;
     p->sharedMemPerMultiprocessor = 228 * 1024;
@@ -533,10 +533,7 @@ cudaError_t cudaDeviceGetAttribute(int *v, cudaDeviceAttr a, int)
 {
     switch ((int)a) {
     case cudaDevAttrMultiProcessorCount:
-        *v = (int)SMS;
-        break;
-    case cudaDevAttrCooperativeLaunch:
-        *v = 1;
+        *v = 4;
         break;
     case cudaDevAttrComputeCapabilityMajor:
         *v = 9;
@@ -550,13 +547,6 @@ cudaError_t cudaDeviceGetAttribute(int *v, cudaDeviceAttr a, int)
     default:
         return cudaErrorInvalidValue;
     }
-    return cudaSuccess;
-}
-
-cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int *n, const void *, int threads,
-                                                          size_t dynamic)
-{
-    *n = (int)(blocks_at_once(threads, dynamic) / SMS);
     return cudaSuccess;
 }
 

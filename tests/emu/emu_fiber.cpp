@@ -9,28 +9,31 @@ namespace emu
 constexpr size_t PAGE = 4096, SLOT = STACK + PAGE; // an unmapped page below each stack
 
 static char *stacks;
-static unsigned free_stack[MAX_STACKS], n_free;
+static unsigned free_stack[MAX_THREADS], n_free;
 
 void stacks_open(Loc at)
 {
-    size_t n = (size_t)MAX_STACKS * SLOT;
+    size_t n = (size_t)MAX_THREADS * SLOT;
     void *p = mmap(nullptr, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
                    -1, 0);
 
     if (p == MAP_FAILED)
         die(at, "no memory for stacks");
     stacks = (char *)p;
-    for (size_t i = 0; i < MAX_STACKS; i++)
+    for (size_t i = 0; i < MAX_THREADS; i++)
         mprotect(stacks + i * SLOT, PAGE, PROT_NONE);
-    while (n_free < MAX_STACKS) {
-        free_stack[n_free] = MAX_STACKS - 1 - n_free;
-        n_free++;
-    }
 }
 
 bool in_stacks(const void *p)
 {
-    return stacks && (size_t)((const char *)p - stacks) < (size_t)MAX_STACKS * SLOT;
+    return stacks && (size_t)((const char *)p - stacks) < (size_t)MAX_THREADS * SLOT;
+}
+
+void stack_reset()
+{
+    n_free = 0;
+    for (unsigned i = 0; i < MAX_THREADS; i++)
+        free_stack[n_free++] = MAX_THREADS - 1 - i;
 }
 
 void stack_take(Fiber *f)

@@ -3,9 +3,7 @@
 // Kernels are compiled with -fsanitize=thread but linked with these callbacks instead of libtsan.
 // Two accesses to one byte of shared memory conflict when different threads made them, one wrote,
 // and no barrier lies between; in global memory likewise, and between the blocks of a launch
-// whatever the barriers, but for those of the whole grid: such a one lies between when the one
-// thread's block met after its access and before it arrived there, and the other's after it waited.
-// So one run in any order finds them. A kernel that touches memory of the
+// whatever the barriers. So one run in any order finds them. A kernel that touches memory of the
 // host is found as well. Known gaps: __syncwarp of some lanes counts for the whole warp.
 #include "emu_in.h"
 
@@ -30,7 +28,7 @@ static size_t code(const void *pc)
 struct Access {
     uint32_t launch, block, epoch;
     uint16_t thread, warp_epoch;
-    uint32_t grid, pc; // barriers of the grid that it knew of; code()
+    const void *pc;
 };
 
 struct Cell { // of a byte
@@ -44,9 +42,7 @@ struct Shadow {
 
 static int on = -1;
 static Cell *shared_cells;
-static uint32_t launch_no, first_block;
-// (barriers of the grid, blocks): the block's own barriers before it arrived there
-static std::vector<uint32_t> arrivals;
+static uint32_t launch_no, block_no;
 static std::map<const char *, Shadow> allocations; // by their end
 static int reports;
 
@@ -60,47 +56,13 @@ static bool is_on()
 void race_launch()
 {
     launch_no++;
-    arrivals.clear();
     if (is_on() && !shared_cells)
         shared_cells = (Cell *)calloc(STATIC_MAX + DYNAMIC_MAX, sizeof(Cell));
 }
 
-void race_block(unsigned first)
+void race_block(unsigned block)
 {
-    first_block = first + 1;
-}
-
-static uint32_t block_no()
-{
-    return first_block + (uint32_t)my->no;
-}
-
-void race_grid_arrive()
-{
-    size_t at = my->passed * n_blocks_live() + my->no;
-
-    if (arrivals.size() <= at)
-        arrivals.resize((my->passed + 1) * n_blocks_live());
-    arrivals[at] = my->epoch;
-}
-
-// What the current thread knows of: others learn of a barrier of the grid when the block meets.
-static uint32_t known()
-{
-    return my->known;
-}
-
-// Of another block: is there a barrier of the grid between?
-static bool grid_ordered(const Access &a)
-{
-    size_t at = a.grid * n_blocks_live() + (a.block - first_block);
-    uint32_t need = a.grid + 1;
-
-    if (at >= arrivals.size() || !arrivals[at])
-        return false; // it has not arrived since
-    if (a.epoch >= arrivals[at])
-        need++; // after it had
-    return known() >= need;
+    block_no = block + 1;
 }
 
 void race_alloc(void *p, size_t n)
@@ -145,12 +107,12 @@ static bool ordered(const Access &a, bool shared)
 {
     if (a.launch != launch_no)
         return true;
-    if (a.block != block_no())
-        return shared || grid_ordered(a); // shared memory is the block's own
-    if (a.thread == cur->lin || a.epoch != my->epoch)
+    if (a.block != block_no)
+        return shared; // shared memory is the block's own
+    if (a.thread == cur->lin || a.epoch != block_epoch)
         return true;
     return a.thread != MANY && warp_of(a) == cur->warp &&
-           a.warp_epoch != (uint16_t)my->warp_epoch[cur->warp];
+           a.warp_epoch != (uint16_t)warp_epoch[cur->warp];
 }
 
 static void finish()
@@ -170,7 +132,7 @@ static void report(const char *what, Cell *c, bool write, const void *p, bool sh
             "emu: RACE on %s memory %p: block (%u,%u,%u) thread %u %s at 0x%zx; before it, block "
             "%u thread %d at 0x%zx\n",
             shared ? "shared" : "global", p, bid.x, bid.y, bid.z, cur->lin, what, code(pc),
-            a.block - 1, a.thread & WARP ? -1 : a.thread, (size_t)a.pc);
+            a.block - 1, a.thread & WARP ? -1 : a.thread, code(a.pc));
     c->w.launch = c->r.launch = 0;
     if (++reports >= REPORTS)
         _Exit(EXIT_RACE);
@@ -202,13 +164,8 @@ static void access(const void *p, size_t n, bool write, const void *pc)
         check_other((const char *)p + (c ? room : 0), write, pc);
         return;
     }
-    Access me = {launch_no,
-                 block_no(),
-                 my->epoch,
-                 (uint16_t)cur->lin,
-                 (uint16_t)my->warp_epoch[cur->warp],
-                 known(),
-                 (uint32_t)code(pc)};
+    Access me = {
+        launch_no, block_no, block_epoch, (uint16_t)cur->lin, (uint16_t)warp_epoch[cur->warp], pc};
 
     for (size_t i = 0; i < n; i++, c++) {
         if (!ordered(c->w, shared)) {
@@ -226,7 +183,7 @@ static void access(const void *p, size_t n, bool write, const void *pc)
             c->r = me;
         else if (c->r.thread != cur->lin)
             c->r.thread =
-                c->r.thread != MANY && c->r.block == block_no() && warp_of(c->r) == cur->warp
+                c->r.thread != MANY && c->r.block == block_no && warp_of(c->r) == cur->warp
                     ? (uint16_t)(WARP + cur->warp)
                     : (uint16_t)MANY;
     }
@@ -240,17 +197,6 @@ void race_read(const void *p, size_t n, const void *pc)
 void race_write(const void *p, size_t n, const void *pc)
 {
     access(p, n, true, pc);
-}
-
-// Who waited for the copy may read it; that others do not is left to their barriers.
-void race_arrived(void *p, size_t n)
-{
-    bool shared;
-    size_t room;
-    Cell *c = is_on() ? cell_of(p, &shared, &room) : nullptr;
-
-    for (size_t i = 0; c && i < n && i < room; i++)
-        c[i].w.launch = c[i].r.launch = 0;
 }
 
 } // namespace emu

@@ -7,9 +7,8 @@
  * also by cuBLAS where it is ("fast":1); and what a step must read: weights once, keys and values
  * of the positions before it. Times are of steps as the engine takes them, replayed where they are
  * recorded, without sampling; medians of several runs of several steps; those of few sequences also
- * with each op a kernel ("fused":0) and with all that the kernels can do together (8); those of one
- * also with all layers in one kernel ("layers":1; percent: of weights alone). Each op by itself:
- * all layers' of one kind in a row, in one recorded step. Needs no other library. */
+ * with each op a kernel ("fused":0) and with all that the kernels can do together (8). Each op by
+ * itself: all layers' of one kind in a row, in one recorded step. Needs no other library. */
 #include "forward.h"
 #include "mem.h"
 #include "quant.h"
@@ -41,9 +40,9 @@ struct bench {
     const struct shape *shape;
     enum tensor_type type;
     double read_gb_s, tflop_s;
-    int (*fuse)(struct backend *, int), (*layers)(struct backend *, int); // the device's llm_cuda_*
-    size_t body, head; // bytes of weights that a step reads
-    uint8_t *block;    // random blocks, of which each matrix takes some
+    void (*fuse)(struct backend *, int); // the device's llm_cuda_fuse
+    size_t body, head;                   // bytes of weights that a step reads
+    uint8_t *block;                      // random blocks, of which each matrix takes some
     size_t block_bytes, at;
     int32_t *page;
     int max_pages;
@@ -253,28 +252,6 @@ static void fused(struct bench *c)
         c->fuse(c->b, -1);
 }
 
-/* The steps of one sequence with and without all layers in one kernel, where there is one. */
-static void layers(struct bench *c)
-{
-    static const int pos[] = {128, 1024};
-    double t[3];
-
-    for (int i = 0; i < 2 && c->layers; i++)
-        for (int k = 0; k < 2; k++) {
-            c->layers(c->b, k);
-            measure(c, 1, 1, pos[i], t);
-            if (!c->layers(c->b, -1) && k)
-                return;
-            printf("{\"bench\":\"layers\",\"model\":\"%s\",\"type\":\"%s\",\"batch\":1,\"ctx\":%d,"
-                   "\"layers\":%d,\"us\":%.1f,\"us_min\":%.1f,\"us_max\":%.1f,\"percent\":%.1f}\n",
-                   c->shape->name, tensor_type_name(c->type), pos[i], k, t[0] * 1e6, t[1] * 1e6,
-                   t[2] * 1e6,
-                   c->read_gb_s > 0 ? 100 * (double)(c->body + c->head) / t[0] / 1e9 / c->read_gb_s
-                                    : 0);
-            fflush(stdout);
-        }
-}
-
 static void prompt(struct bench *c, int n, bool fast)
 {
     const struct shape *s = c->shape;
@@ -406,16 +383,10 @@ static void ops_time(struct bench *c, int seqs, int n, int pos)
 
 /* One model in one type: in a backend of its own, which takes its memory along when it closes. */
 static void bench(const struct shape *s, enum tensor_type t, struct backend *b, double read_gb_s,
-                  double tflop_s, int (*fuse)(struct backend *, int),
-                  int (*together)(struct backend *, int))
+                  double tflop_s, void (*fuse)(struct backend *, int))
 {
-    struct bench c = {.b = b,
-                      .shape = s,
-                      .type = t,
-                      .read_gb_s = read_gb_s,
-                      .tflop_s = tflop_s,
-                      .fuse = fuse,
-                      .layers = together};
+    struct bench c = {
+        .b = b, .shape = s, .type = t, .read_gb_s = read_gb_s, .tflop_s = tflop_s, .fuse = fuse};
     double start = seconds();
     struct err e;
 
@@ -434,7 +405,6 @@ static void bench(const struct shape *s, enum tensor_type t, struct backend *b, 
     decode(&c, 32, 1024);
     decode(&c, 64, 1024);
     fused(&c);
-    layers(&c);
     ops_time(&c, 1, 1, 128);
     ops_time(&c, 8, 1, 1024);
     ops_time(&c, 64, 1, 1024);
@@ -463,7 +433,7 @@ int main(int argc, char **argv)
     double read_gb_s = argc > 2 ? atof(argv[2]) : 0, tflop_s = argc > 5 ? atof(argv[5]) : 0;
     struct backend_cuda o = {.version = BACKEND_CUDA_VERSION};
     struct backend *(*open)(const struct backend_cuda *, struct err *) = NULL;
-    int (*fuse)(struct backend *, int) = NULL, (*together)(struct backend *, int) = NULL;
+    void (*fuse)(struct backend *, int) = NULL;
     void *so = argc > 1 ? dlopen(argv[1], RTLD_NOW) : NULL;
     void *f = so ? dlsym(so, "llm_cuda_open") : NULL;
     struct err e;
@@ -476,8 +446,6 @@ int main(int argc, char **argv)
     memcpy(&open, &f, sizeof(f));
     f = dlsym(so, "llm_cuda_fuse");
     memcpy(&fuse, &f, sizeof(f));
-    f = dlsym(so, "llm_cuda_layers");
-    memcpy(&together, &f, sizeof(f));
     for (size_t i = 0; i < sizeof(shapes) / sizeof(*shapes); i++)
         for (size_t k = 0; k < sizeof(types) / sizeof(*types); k++) {
             struct backend *b;
@@ -488,7 +456,7 @@ int main(int argc, char **argv)
             b = open(&o, &e);
             if (!b)
                 stop(&e);
-            bench(&shapes[i], types[k], b, read_gb_s, tflop_s, fuse, together);
+            bench(&shapes[i], types[k], b, read_gb_s, tflop_s, fuse);
             backend_close(b);
         }
     return 0;

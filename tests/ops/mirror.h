@@ -541,25 +541,15 @@ static inline struct backend *mirror_device(const char *so)
     return b;
 }
 
-static inline int mirror_say(const char *so, const char *name, struct backend *device, int most)
-{
-    int (*say)(struct backend *, int) = NULL;
-    void *h = dlopen(so, RTLD_NOW | RTLD_LOCAL), *f = h ? dlsym(h, name) : NULL;
-
-    memcpy(&say, &f, sizeof(f));
-    return say ? say(device, most) : -1;
-}
-
 /* Ops of a device's steps of at most so many tokens are done together; -1: as it would. */
 static inline void mirror_fuse(const char *so, struct backend *device, int most)
 {
-    mirror_say(so, "llm_cuda_fuse", device, most);
-}
+    void (*fuse)(struct backend *, int) = NULL;
+    void *h = dlopen(so, RTLD_NOW | RTLD_LOCAL), *f = h ? dlsym(h, "llm_cuda_fuse") : NULL;
 
-/* Layers of a step of so many tokens are done by one kernel; how many were, of late. */
-static inline int mirror_layers(const char *so, struct backend *device, int most)
-{
-    return mirror_say(so, "llm_cuda_layers", device, most);
+    memcpy(&fuse, &f, sizeof(f));
+    if (fuse)
+        fuse(device, most);
 }
 
 /* The same with host pointers, and a CPU backend for ops on host memory; or NULL. */
