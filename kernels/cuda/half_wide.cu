@@ -115,11 +115,12 @@ __device__ inline void copy_weights(const Ring<TILES> &ring, int slot, const str
     const int lane = threadIdx.x % 32, panels = min(PANELS, max(0, up(m.rows, 16) - panel));
 
     if (lane == 0)
-        mbar_expect(ring.full + slot, panels * 2048);
+        bar_expect(ring.full + slot, panels * 2048);
     __syncwarp();
     if (lane < panels)
-        bulk_copy(ring.at(slot) + lane * 2048,
-                  m.low + ((size_t)(panel + lane) * work.steps + k) * 2048, 2048, ring.full + slot);
+        bulk_copy<false>(ring.at(slot) + lane * 2048,
+                         m.low + ((size_t)(panel + lane) * work.steps + k) * 2048, 2048,
+                         ring.full + slot);
 }
 
 // The warp of activations: lanes 0 to 7 have eight values of K each; of blocks that share tokens,
@@ -129,14 +130,14 @@ __device__ inline void copy_acts(const Ring<TILES> &ring, int slot, const struct
                                  int tile, int k)
 {
     const int lane = threadIdx.x % 32, bytes = min(64 * TILES, a.ld - tile * 8) * 16;
-    const auto copy = ACROSS == 2 ? bulk_copy_both : bulk_copy;
 
     if (lane == 0)
-        mbar_expect(ring.full + slot, 8 * bytes);
+        bar_expect(ring.full + slot, 8 * bytes);
     __syncwarp();
     if (lane < 8 && lane % ACROSS == (int)blockIdx.x % ACROSS)
-        copy(ring.at(slot) + PANELS * 2048 + lane * TILES * 1024,
-             a.h + ((size_t)(k * 8 + lane) * a.ld + tile * 8) * 16, bytes, ring.full + slot);
+        bulk_copy<ACROSS == 2>(ring.at(slot) + PANELS * 2048 + lane * TILES * 1024,
+                               a.h + ((size_t)(k * 8 + lane) * a.ld + tile * 8) * 16, bytes,
+                               ring.full + slot);
 }
 
 template <int TILES, int ACROSS, bool WEIGHTS>
@@ -150,7 +151,7 @@ __device__ inline void produce(const Ring<TILES> &ring, const struct cuda_matrix
         const int end = w.end();
 
         for (int k = w.first(); k < end; k++) {
-            mbar_wait(ring.empty + slot, parity);
+            bar_wait(ring.empty + slot, parity);
             if (WEIGHTS)
                 copy_weights(ring, slot, m, work, at.panel, k);
             else
@@ -169,10 +170,10 @@ template <int TILES, int ACROSS> __device__ inline void release(const Ring<TILES
     if (threadIdx.x % 32)
         return;
     if (ACROSS == 1)
-        mbar_arrive(ring.empty + slot);
+        bar_arrive(ring.empty + slot);
     else
         for (int i = 0; i < ACROSS; i++)
-            mbar_arrive_at(ring.empty + slot, i);
+            bar_arrive_at(ring.empty + slot, i);
 }
 
 // Sums of 64 tokens. WHOLE: all are there, and all rows.
@@ -231,7 +232,7 @@ __device__ inline void multiply(const Ring<TILES> &ring, int slot, int parity, i
     const uint8_t *at = ring.at(slot), *low = at + mine * 2048 + lane * 16;
     const uint64_t x = wgmma_place(at + PANELS * 2048, TILES * 1024);
 
-    mbar_wait(ring.full + slot, parity);
+    bar_wait(ring.full + slot, parity);
 #pragma unroll
     for (int j = 0; j < 4; j++) {
         const uint4 v = *reinterpret_cast<const uint4 *>(low + j * 512);
@@ -349,10 +350,10 @@ __global__ void __launch_bounds__(THREADS, 1)
 
     if (threadIdx.x == 0) {
         for (int i = 0; i < stages; i++) {
-            mbar_init(ring.full + i, 2);                // the two that copy
-            mbar_init(ring.empty + i, PANELS * ACROSS); // a warp has a panel
+            bar_init(ring.full + i, 2);                // the two that copy
+            bar_init(ring.empty + i, PANELS * ACROSS); // a warp has a panel
         }
-        mbar_ready();
+        bar_ready();
     }
     if (ACROSS == 1)
         __syncthreads();
