@@ -186,7 +186,7 @@ void minhash_set_free(struct minhash_set *x)
 
 /* ---- signatures ---- */
 
-/* The first of the functions, a constant number of them. */
+/* The first of the functions, a constant number of them, for loops without a rest. */
 static inline __attribute__((always_inline)) void sign_some(const struct minhash *m, int lanes,
                                                             const uint32_t *run, size_t n,
                                                             uint32_t *sig)
@@ -210,44 +210,27 @@ static inline __attribute__((always_inline)) void sign_some(const struct minhash
     memcpy(sig, least, (size_t)lanes * sizeof(*least));
 }
 
+/* So many functions, or some more; not fewer than a sketch needs. */
 ANY_CPU static void sign(const struct minhash *m, const uint32_t *run, size_t n, int functions,
                          uint32_t *sig)
 {
-    switch ((functions + 15) / 16) {
-    case 1:
-        sign_some(m, 16, run, n, sig);
-        break;
-    case 2:
-        sign_some(m, 32, run, n, sig);
-        break;
-    case 3:
-        sign_some(m, 48, run, n, sig);
-        break;
-    case 4:
-        sign_some(m, 64, run, n, sig);
-        break;
-    case 5:
+    if (functions <= SKETCH)
+        sign_some(m, SKETCH, run, n, sig);
+    else if (functions <= 80)
         sign_some(m, 80, run, n, sig);
-        break;
-    case 6:
+    else if (functions <= 96)
         sign_some(m, 96, run, n, sig);
-        break;
-    case 7:
-        sign_some(m, 112, run, n, sig);
-        break;
-    default:
-        sign_some(m, 128, run, n, sig);
-    }
+    else
+        sign_some(m, MINHASH_MAX, run, n, sig);
 }
 
 uint64_t minhash_keys(const struct minhash *m, const uint32_t *run, size_t n,
                       uint64_t key[MINHASH_MAX])
 {
-    int functions = m->bands * m->rows;
     uint32_t sig[MINHASH_MAX];
     uint64_t sketch = 0;
 
-    sign(m, run, n, functions < SKETCH ? SKETCH : functions, sig);
+    sign(m, run, n, m->bands * m->rows, sig);
     for (int b = 0; b < m->bands; b++) {
         struct hash128 h = hash_bytes(sig + b * m->rows, (size_t)m->rows * sizeof(*sig));
 

@@ -40,19 +40,6 @@ __global__ void copy_kernel(uint4 *to, const uint4 *from, size_t n)
         to[i] = from[i];
 }
 
-/* Words of noise, with some bits cleared and some set: floats of a type between 1/2 and 1. */
-__global__ void fill_kernel(uint32_t *p, size_t n, uint32_t keep, uint32_t set)
-{
-    size_t step = (size_t)gridDim.x * blockDim.x;
-
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step) {
-        uint32_t h = (uint32_t)i * 2654435761u;
-
-        h = (h ^ h >> 15) * 2246822519u;
-        p[i] = ((h ^ h >> 13) & keep) | set;
-    }
-}
-
 void *room(size_t bytes)
 {
     void *p;
@@ -61,7 +48,7 @@ void *room(size_t bytes)
     return p;
 }
 
-/* Values of a type of the cache, but for f32: the same for any. */
+/* Values of a type of the cache between 1/2 and 1, but for f32: the same for any. */
 void fill(void *p, size_t bytes, int type)
 {
     const uint32_t keep[] = {0x807fffffu, 0x83ff83ffu, 0x807f807fu, 0x87878787u};

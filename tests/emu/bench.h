@@ -27,6 +27,19 @@ static inline int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Words of noise, with some bits cleared and some set. */
+__global__ void fill_kernel(uint32_t *p, size_t n, uint32_t keep, uint32_t set)
+{
+    size_t step = (size_t)gridDim.x * blockDim.x;
+
+    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step) {
+        uint32_t h = (uint32_t)i * 2654435761u;
+
+        h = (h ^ h >> 15) * 2246822519u;
+        p[i] = ((h ^ h >> 13) & keep) | set;
+    }
+}
+
 /* The median of RUNS times, in microseconds, of one of `each` calls queued together, as a graph
  * when there are several; call i gets i and the stream. */
 template <int RUNS, class F> double timed(int each, F call)

@@ -26,19 +26,6 @@ const struct {
 } shapes[] = {
     {"qkv", 6144, 4096}, {"o", 4096, 4096}, {"gate_up", 28672, 4096}, {"down", 4096, WIDEST}};
 
-/* Words of noise, with some bits cleared and some set. */
-__global__ void fill_kernel(uint32_t *p, size_t n, uint32_t keep, uint32_t set)
-{
-    size_t step = (size_t)gridDim.x * blockDim.x;
-
-    for (size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step) {
-        uint32_t h = (uint32_t)i * 2654435761u;
-
-        h = (h ^ h >> 15) * 2246822519u;
-        p[i] = ((h ^ h >> 13) & keep) | set;
-    }
-}
-
 void *noise(size_t bytes, uint32_t keep, uint32_t set)
 {
     void *p;
