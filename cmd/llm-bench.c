@@ -201,7 +201,7 @@ static int make_model(struct bench *g, struct err *e)
     }
     g->model.path = path;
     cli_note(g->cli, "writing %s", path);
-    return synth_write(g->shape, g->type, g->seed, path, g->force, e);
+    return synth_write(g->shape, g->type, g->seed, g->model.threads, path, g->force, e);
 }
 
 static void remove_model(struct bench *g)

@@ -5,6 +5,7 @@
 #include "gguf.h"
 #include "quant.h"
 #include "rng.h"
+#include "thread.h"
 #include "vocab.h"
 
 #include <stdio.h>
@@ -12,7 +13,8 @@
 #include <string.h>
 
 enum {
-    PIECE = 1 << 16,   // bytes made at a time, at most
+    PIECE = 1 << 16,   // bytes that a worker makes at a time, at most
+    PIECES = 64,       // that are made side by side, and written then
     QUANT_VERSION = 2, // of ggml's block formats
     CTX = 8192,
     N_BYTES = 256,
@@ -73,8 +75,9 @@ struct synth {
     const struct shape *s;
     const struct form *f;
     struct rng rng;
-    uint64_t position;
-    uint8_t *out; // (PIECE)
+    uint64_t position; // of the first block at hand
+    struct thread_pool *pool;
+    uint8_t *out; // (PIECES * PIECE)
 };
 
 /* ---- values ---- */
@@ -97,19 +100,20 @@ static void put_float(enum tensor_type t, float x, uint8_t *p)
         memcpy(p, &h, sizeof(h));
 }
 
-static void fill_floats(struct synth *m, size_t n)
+/* n blocks to out, of draws from position `at` on. */
+static void fill_floats(const struct synth *m, uint8_t *out, uint64_t at, size_t n)
 {
     size_t size = tensor_block_bytes(m->f->type);
     uint32_t x[4];
 
     for (size_t i = 0; i < n; i++) {
         if (i % 4 == 0)
-            rng_quad(&m->rng, m->position++, 0, x);
-        put_float(m->f->type, 0.02f * bell(x[i % 4]), m->out + i * size);
+            rng_quad(&m->rng, at++, 0, x);
+        put_float(m->f->type, 0.02f * bell(x[i % 4]), out + i * size);
     }
 }
 
-static void fill_q8(struct synth *m, size_t n)
+static void fill_q8(const struct synth *m, uint8_t *out, uint64_t at, size_t n)
 {
     uint32_t x[4];
 
@@ -118,14 +122,14 @@ static void fill_q8(struct synth *m, size_t n)
 
         for (int k = 0; k < QUANT_32; k++) {
             if (k % 4 == 0)
-                rng_quad(&m->rng, m->position++, 0, x);
+                rng_quad(&m->rng, at++, 0, x);
             b.q[k] = (int8_t)(m->f->deviation * bell(x[k % 4]));
         }
-        memcpy(m->out + i * sizeof(b), &b, sizeof(b));
+        memcpy(out + i * sizeof(b), &b, sizeof(b));
     }
 }
 
-static void fill_blocks(struct synth *m, size_t n)
+static void fill_blocks(const struct synth *m, uint8_t *out, uint64_t at, size_t n)
 {
     const struct form *f = m->f;
     size_t size = tensor_block_bytes(f->type);
@@ -134,10 +138,10 @@ static void fill_blocks(struct synth *m, size_t n)
     uint32_t x[4];
 
     for (size_t i = 0; i < n * size; i += sizeof(x)) {
-        rng_quad(&m->rng, m->position++, 0, x);
-        memcpy(m->out + i, x, n * size - i < sizeof(x) ? n * size - i : sizeof(x));
+        rng_quad(&m->rng, at++, 0, x);
+        memcpy(out + i, x, n * size - i < sizeof(x) ? n * size - i : sizeof(x));
     }
-    for (uint8_t *p = m->out; p < m->out + n * size; p += size) {
+    for (uint8_t *p = out; p < out + n * size; p += size) {
         for (int k = 0; k < 2; k++)
             memset(p + f->set[k].at, f->set[k].byte, f->set[k].n);
         if (f->d_at >= 0)
@@ -147,21 +151,55 @@ static void fill_blocks(struct synth *m, size_t n)
     }
 }
 
+/* Blocks of a piece. */
+static int64_t piece_of(enum tensor_type t)
+{
+    return (int64_t)(PIECE / tensor_block_bytes(t));
+}
+
+/* Draws that n blocks take. */
+static uint64_t draws(enum tensor_type t, int64_t n)
+{
+    uint64_t bytes = (uint64_t)n * tensor_block_bytes(t);
+
+    return tensor_block(t) == 1 ? ((uint64_t)n + 3) / 4
+           : t == T_Q8_0        ? (uint64_t)n * (QUANT_32 / 4)
+                                : (bytes + 15) / 16;
+}
+
+/* Blocks [begin, end), whole pieces but for the last of all: each has draws of its own. */
+static void fill(void *ctx, int64_t begin, int64_t end, int worker)
+{
+    const struct synth *m = ctx;
+    enum tensor_type t = m->f->type;
+    int64_t piece = piece_of(t);
+
+    (void)worker;
+    for (int64_t i = begin; i < end; i += piece) {
+        size_t n = (size_t)(end - i < piece ? end - i : piece);
+        uint8_t *out = m->out + (size_t)i * tensor_block_bytes(t);
+        uint64_t at = m->position + (uint64_t)(i / piece) * draws(t, piece);
+
+        if (tensor_block(t) == 1)
+            fill_floats(m, out, at, n);
+        else if (t == T_Q8_0)
+            fill_q8(m, out, at, n);
+        else
+            fill_blocks(m, out, at, n);
+    }
+}
+
 static int put_matrix(struct synth *m, struct gguf_writer *w, int64_t values, struct err *e)
 {
-    size_t size = tensor_block_bytes(m->f->type);
-    int64_t blocks = values / tensor_block(m->f->type), piece = (int64_t)(PIECE / size);
+    enum tensor_type t = m->f->type;
+    int64_t blocks = values / tensor_block(t), piece = piece_of(t);
 
-    for (int64_t i = 0; i < blocks; i += piece) {
-        size_t n = (size_t)(blocks - i < piece ? blocks - i : piece);
+    for (int64_t i = 0; i < blocks; i += PIECES * piece) {
+        int64_t n = blocks - i < PIECES * piece ? blocks - i : PIECES * piece;
 
-        if (tensor_block(m->f->type) == 1)
-            fill_floats(m, n);
-        else if (m->f->type == T_Q8_0)
-            fill_q8(m, n);
-        else
-            fill_blocks(m, n);
-        if (gguf_data(w, m->out, n * size, e))
+        thread_run(m->pool, fill, m, n, piece);
+        m->position += (uint64_t)(n / piece) * draws(t, piece) + draws(t, n % piece);
+        if (gguf_data(w, m->out, (size_t)n * tensor_block_bytes(t), e))
             return -1;
     }
     return gguf_end_tensor(w, e);
@@ -304,7 +342,8 @@ static int each_tensor(struct synth *m, struct gguf_writer *w, tensor_fn fn, str
     return 0;
 }
 
-int synth_write(int shape, int type, uint64_t seed, const char *path, bool force, struct err *e)
+int synth_write(int shape, int type, uint64_t seed, int threads, const char *path, bool force,
+                struct err *e)
 {
     struct synth m = {.s = &shapes[shape], .f = &forms[type]};
     struct gguf_writer w;
@@ -314,13 +353,19 @@ int synth_write(int shape, int type, uint64_t seed, const char *path, bool force
     if (m.s->dim % tensor_block(m.f->type) || m.s->ffn_dim % tensor_block(m.f->type))
         return err_set(e, ERR_ARG, "rows of %d values are no multiple of %s's block of %d",
                        m.s->dim, synth_types[type], tensor_block(m.f->type));
-    if (gguf_create(&w, path, force, e))
+    m.pool = thread_open(threads, e);
+    if (!m.pool)
         return -1;
-    m.out = mem_new(PIECE);
+    if (gguf_create(&w, path, force, e)) {
+        thread_close(m.pool);
+        return -1;
+    }
+    m.out = mem_new((size_t)PIECES * PIECE);
     put_keys(&m, synth_shapes[shape], &w);
     rc = each_tensor(&m, &w, put_info, e) || gguf_start_data(&w, e) ||
          each_tensor(&m, &w, put_data, e) || gguf_finish(&w, e);
     free(m.out);
+    thread_close(m.pool);
     if (rc)
         gguf_abandon(&w);
     return rc ? -1 : 0;

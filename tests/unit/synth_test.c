@@ -84,17 +84,17 @@ int main(void)
     b = file_join(dir, "b.gguf");
     for (int t = 0; synth_types[t]; t++) {
         TEST(synth_types[t]);
-        CHECK(!synth_write(nano, t, 1, a, true, &e));
+        CHECK(!synth_write(nano, t, 1, 1, a, true, &e));
         check_values(a, synth_types[t]);
-        CHECK(!synth_write(nano, t, 1, b, true, &e));
+        CHECK(!synth_write(nano, t, 1, 3, b, true, &e));
         CHECK(same_bytes(a, b));
-        CHECK(!synth_write(nano, t, 2, b, true, &e));
+        CHECK(!synth_write(nano, t, 2, 1, b, true, &e));
         CHECK(!same_bytes(a, b));
     }
     TEST("refused");
-    CHECK(synth_write(nano, 0, 1, a, false, &e));
+    CHECK(synth_write(nano, 0, 1, 1, a, false, &e));
     CHECK(strstr(e.msg, "exists"));
-    CHECK(synth_write(find(synth_shapes, "135m"), find(synth_types, "q4_k"), 1, b, true, &e));
+    CHECK(synth_write(find(synth_shapes, "135m"), find(synth_types, "q4_k"), 1, 1, b, true, &e));
     CHECK(strstr(e.msg, "rows of 576 values"));
     unlink(a);
     unlink(b);
