@@ -76,7 +76,7 @@ static const struct {
 enum { N_LANGUAGES = sizeof(languages) / sizeof(*languages) }; // <= LANES
 
 /* Function words by their hash. A word lies in its place or in one of the next three, so that a
- * text is counted without a branch a word: what stands in none of them counts as number 0. */
+ * text is looked up without a branch a word. */
 struct lang {
     uint32_t tag[PLACES + WINDOW]; // upper half of a word's hash; 0: free
     uint32_t number[PLACES + WINDOW];
@@ -87,33 +87,34 @@ struct lang {
     int shift; // of a hash, so chosen that every word finds a place
 };
 
-static inline uint32_t number_of(const struct lang *x, uint64_t hash)
+/* The place of a word that is a function word; else one that is free or holds another, and not
+ * `found`. */
+static inline size_t place_of(const struct lang *x, uint64_t hash, bool *found)
 {
     size_t i = hash >> x->shift & (PLACES - 1);
     uint32_t tag = (uint32_t)(hash >> 32);
-#if defined(__SSE2__) // no branch that could be guessed wrong
+    unsigned same = 0; // no branch that could be guessed wrong
+#if defined(__SSE2__)
     __m128i at = _mm_loadu_si128((const __m128i *)(const void *)(x->tag + i));
-    __m128i of = _mm_loadu_si128((const __m128i *)(const void *)(x->number + i));
 
-    of = _mm_and_si128(of, _mm_cmpeq_epi32(at, _mm_set1_epi32((int)tag)));
-    of = _mm_or_si128(of, _mm_srli_si128(of, 8));
-    of = _mm_or_si128(of, _mm_srli_si128(of, 4));
-    return (uint32_t)_mm_cvtsi128_si32(of);
+    at = _mm_cmpeq_epi32(at, _mm_set1_epi32((int)tag));
+    same = (unsigned)_mm_movemask_ps(_mm_castsi128_ps(at));
 #else
-    uint32_t number = 0;
-
     for (size_t k = 0; k < WINDOW; k++)
-        number |= x->tag[i + k] == tag ? x->number[i + k] : 0u;
-    return number;
+        same |= (unsigned)(x->tag[i + k] == tag) << k;
 #endif
+    *found = same != 0;
+    return i + (size_t)__builtin_ctz(same | 1u << WINDOW);
 }
 
 static bool add(struct lang *x, const char *p, size_t n, int language)
 {
     uint64_t hash = words_hash(p, n);
     size_t i = hash >> x->shift & (PLACES - 1), end = i + WINDOW;
+    bool found;
 
-    if (!number_of(x, hash)) {
+    place_of(x, hash, &found);
+    if (!found) {
         while (i < end && x->tag[i])
             i++;
         if (i == end)
@@ -121,7 +122,7 @@ static bool add(struct lang *x, const char *p, size_t n, int language)
         x->tag[i] = (uint32_t)(hash >> 32);
         x->number[i] = ++x->n;
     }
-    x->of[number_of(x, hash)][language] = 1;
+    x->of[x->number[place_of(x, hash, &found)]][language] = 1;
     return true;
 }
 
@@ -152,54 +153,64 @@ void lang_close(struct lang *x)
     free(x);
 }
 
-/* The function words among n words, n <= SOME, are counted: a list of them first, since most words
- * are none. */
+/* The function words among n words, n <= SOME, are counted: a list of their places first, since
+ * most words are none. */
 static void count_some(struct lang *x, const uint64_t *hash, size_t n)
 {
     uint32_t list[SOME + 1];
     size_t k = 0;
 
     for (size_t i = 0; i < n; i++) {
-        list[k] = number_of(x, hash[i]);
-        k += list[k] != 0;
+        bool found;
+
+        list[k] = (uint32_t)place_of(x, hash[i], &found);
+        k += found;
     }
     for (size_t i = 0; i < k; i++) {
-        x->any[x->n_any] = list[i];
-        x->n_any += !x->met[list[i]]++;
+        uint32_t number = x->number[list[i]];
+
+        x->any[x->n_any] = number;
+        x->n_any += !x->met[number]++;
     }
 }
 
 /* Words of each language in the text, and different ones; the counts are clear again. */
 ANY_CPU static void sum_up(struct lang *x, uint32_t count[LANES], uint32_t kinds[LANES])
 {
+    uint32_t words[LANES] = {0}, different[LANES] = {0}; // in registers
+
     for (uint32_t i = 0; i < x->n_any; i++) {
         uint32_t k = x->any[i], met = x->met[k];
 
         for (int l = 0; l < LANES; l++) {
-            count[l] += x->of[k][l] * met;
-            kinds[l] += x->of[k][l];
+            words[l] += x->of[k][l] * met;
+            different[l] += x->of[k][l];
         }
         x->met[k] = 0;
     }
     x->n_any = 0;
+    memcpy(count, words, sizeof(words));
+    memcpy(kinds, different, sizeof(different));
 }
 
 /* The language with most function words in the text; of equals the first in the table. */
 static const char *by_words(struct lang *x, const struct words_row *w, enum script script)
 {
-    uint32_t count[LANES] = {0}, kinds[LANES] = {0};
-    int best = -1;
+    uint32_t count[LANES], kinds[LANES];
+    uint64_t best = 0; // words, and behind them what is more for a language that is earlier
 
     for (size_t i = 0; i < w->n; i += SOME)
         count_some(x, w->hash + i, w->n - i < SOME ? w->n - i : SOME);
     sum_up(x, count, kinds);
-    for (int i = 0; i < N_LANGUAGES; i++)
-        if (languages[i].script == script && kinds[i] >= (uint32_t)WORDS_MIN &&
-            (best < 0 || count[i] > count[best]))
-            best = i;
-    if (best < 0 || kinds[best] < (uint32_t)WORDS_MIN || (size_t)count[best] * 12 < w->n)
+    for (int i = 0; i < N_LANGUAGES; i++) {
+        uint64_t may = languages[i].script == script && kinds[i] >= (uint32_t)WORDS_MIN;
+        uint64_t key = -may & ((uint64_t)count[i] * LANES + (uint64_t)(LANES - 1 - i));
+
+        best = key > best ? key : best;
+    }
+    if (!best || best / LANES * 12 < w->n)
         return "und";
-    return languages[best].name;
+    return languages[LANES - 1 - best % LANES].name;
 }
 
 const char *lang_of(struct lang *x, struct look *text)
