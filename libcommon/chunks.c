@@ -2,6 +2,7 @@
 #include "chunks.h"
 
 #include "hash.h"
+#include "hash_words.h"
 #include "mem.h"
 #include "parts.h"
 #include "vec.h"
@@ -243,8 +244,8 @@ static void hash_runs(struct chunks *c, const struct kinds *t, const struct word
     mem_grow(&c->hash, &c->cap_hash, r->n + 1, sizeof(*c->hash));
     if (t->ascii)
         hash_ascii(c, t, row);
-    for (size_t k = 0; !t->ascii && k < r->n; k++)
-        c->hash[k] = hash_word(t->s + r->begin[k], r->end[k] - r->begin[k], t->n - r->begin[k], 0);
+    else
+        hash_words(t->s, t->n, r->begin, r->end, r->n, false, c->hash);
 }
 
 /* Where a text's words are simple, all that need be known of a run of letters is where it is. */

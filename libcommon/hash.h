@@ -51,7 +51,7 @@ static inline uint64_t hash_word(const char *p, size_t n, size_t room, unsigned 
     return hash_fold(h ^ 0x8EBC6AF09C88C6E3u, 0x589965CC75374CC3u ^ n);
 }
 
-/* The same for 1 to 8 bytes of which 8 can be read. */
+/* The same for 1 to 8 bytes of which 8 can be read, and, without a branch, for 1 to 16 of 16. */
 static inline uint64_t hash_short(const char *p, size_t n, unsigned char with)
 {
     uint64_t v;
@@ -60,6 +60,18 @@ static inline uint64_t hash_short(const char *p, size_t n, unsigned char with)
     v = (v | 0x0101010101010101u * with) & ~0ull >> (64 - 8 * n);
     v = hash_fold(0x2D358DCCAA6C78A5u ^ n ^ 0xA0761D6478BD642Fu, v ^ 0xE7037ED1A0B428DBu);
     return hash_fold(v ^ 0x8EBC6AF09C88C6E3u, 0x589965CC75374CC3u ^ n);
+}
+static inline uint64_t hash_middle(const char *p, size_t n, unsigned char with)
+{
+    uint64_t bits = 0x0101010101010101u * with, longer = -(uint64_t)(n > 8);
+    uint64_t h = 0x2D358DCCAA6C78A5u ^ n, v, behind;
+
+    memcpy(&v, p, 8);
+    memcpy(&behind, p + 8, 8);
+    h ^= (h ^ hash_fold(h ^ 0x8BB84B93962EACC9u, (v | bits) ^ 0x4B33A62ED433D4A3u)) & longer;
+    v = ((v ^ ((v ^ behind) & longer)) | bits) & ~0ull >> ((64 - 8 * n) & 63);
+    h = hash_fold(h ^ 0xA0761D6478BD642Fu, v ^ 0xE7037ED1A0B428DBu);
+    return hash_fold(h ^ 0x8EBC6AF09C88C6E3u, 0x589965CC75374CC3u ^ n);
 }
 
 /* A table from byte strings to int. Keys are copied. Zeroed is empty. */

@@ -2,6 +2,7 @@
 #include "words.h"
 
 #include "hash.h"
+#include "hash_words.h"
 #include "mem.h"
 #include "scan.h"
 #include "utf8.h"
@@ -219,25 +220,13 @@ static void add_plain(struct words_row *w, const struct kinds *t, size_t first, 
 {
     const uint32_t *begin = w->runs.begin + first, *end = w->runs.end + first;
     size_t n = last - first;
-    const char *s = t->s;
-    size_t all = t->n;
-    uint32_t *to_begin, *to_end;
-    uint64_t *hash;
 
     room(w, w->n + n + 1);
-    hash = w->hash + w->n;
-    to_begin = w->begin + w->n;
-    to_end = w->end + w->n;
-    for (size_t k = 0; k < n; k++) {
-        size_t at = begin[k], len = end[k] - at;
-
-        to_begin[k] = begin[k];
-        to_end[k] = end[k];
-        if (len <= 8 && at + 8 <= all) // most
-            hash[k] = hash_short(s + at, len, 0x20);
-        else
-            hash[k] = hash_word(s + at, len, all - at, 0x20);
-    }
+    if (!n)
+        return;
+    memcpy(w->begin + w->n, begin, n * sizeof(*begin));
+    memcpy(w->end + w->n, end, n * sizeof(*end));
+    hash_words(t->s, t->n, begin, end, n, true, w->hash + w->n);
     w->n += n;
 }
 
@@ -267,9 +256,7 @@ static void tell_kinds(struct words_row *w, const struct kinds *t)
 
     mem_grow(&w->kind, &w->cap_kind, w->runs.n + 1, 1);
     for (size_t k = 0; k < w->runs.n; k++) {
-        w->kind[k] = high;
-        if ((unsigned char)t->s[begin[k]] < 0x80)
-            w->kind[k] = WORDS_ASCII;
+        w->kind[k] = (unsigned char)t->s[begin[k]] < 0x80 ? WORDS_ASCII : high;
         if (meeting < end[k]) {
             w->kind[k] = WORDS_OTHER;
             meeting = next_meeting(t, end[k]);
@@ -280,21 +267,14 @@ static void tell_kinds(struct words_row *w, const struct kinds *t)
 /* Words of ASCII and characters of three bytes that are words, and there are no others. */
 static void add_units(struct words_row *w, const struct kinds *t)
 {
-    const char *s = t->s;
-    size_t n, all = t->n;
+    size_t n;
 
     runs_units(&w->units, t);
     n = w->units.n;
     room(w, n + 1);
     memcpy(w->begin, w->units.begin, n * sizeof(*w->begin));
     memcpy(w->end, w->units.end, n * sizeof(*w->end));
-    for (size_t k = 0; k < n; k++) {
-        size_t at = w->begin[k], len = w->end[k] - at;
-        unsigned char with = (unsigned char)s[at] < 0x80 ? 0x20 : 0;
-
-        w->hash[k] = len <= 8 && at + 8 <= all ? hash_short(s + at, len, with)
-                                               : hash_word(s + at, len, all - at, with);
-    }
+    hash_words(t->s, t->n, w->begin, w->end, n, true, w->hash);
     w->n = n;
 }
 

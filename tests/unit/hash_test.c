@@ -1,5 +1,6 @@
 /* hash_test.c - known values, pieces, the table. */
 #include "hash.h"
+#include "hash_words.h"
 #include "test.h"
 
 #include <stdio.h>
@@ -89,8 +90,46 @@ static void test_table(void)
     hash_free(&t);
 }
 
+/* Of pieces of a text as of each alone, wherever they stand and end in it. */
+static void test_words(void)
+{
+    uint32_t begin[100], end[100];
+    uint64_t hash[100];
+    int bad = 0;
+
+    TEST("hashes of words");
+    for (unsigned round = 0; round < 4000; round++) {
+        bool lower = round & 1;
+        size_t all = 0, n = 0;
+        char *s, *room = malloc(2000); // to the byte, so that what reads behind it is found
+
+        for (size_t words = round % 40; n < words; n++) {
+            size_t len = 1 + (n * 7 + round / 3) % (round % 5 ? 11 : 27);
+
+            all += (round + n) % 3;
+            begin[n] = (uint32_t)all;
+            end[n] = (uint32_t)(all += len);
+        }
+        room = realloc(room, all + 1);
+        s = room + 1;
+        for (size_t i = 0; i < all; i++)
+            s[i] = (char)(33 + (i * 2654435761u + round) % 223);
+        hash_words(s, all, begin, end, n, lower, hash);
+        for (size_t k = 0; k < n; k++) {
+            size_t len = end[k] - begin[k];
+            char *p = s + begin[k];
+            unsigned char with = lower && (unsigned char)*p < 0x80 ? 0x20 : 0;
+
+            bad += hash[k] != hash_word(p, len, len, with);
+        }
+        free(room);
+    }
+    CHECK(bad == 0);
+}
+
 int main(void)
 {
+    test_words();
     test_values();
     test_table();
     return test_end();
