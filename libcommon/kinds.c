@@ -144,40 +144,82 @@ WIDER static inline void singles_wider(const char *p, uint64_t *hangul, uint64_t
                                         (wider_is(b, (char)0xBE) & wider_in(c, (char)0x80, 38)))));
 }
 
-WIDER static inline void block_wider(struct kinds *t, size_t b, const char *p)
-{
-    wider x = _mm512_loadu_si512(p);
-    uint64_t high = _mm512_movepi8_mask(x), digit = wider_in(x, '0', 10), hangul, han;
-    uint64_t latin = wider_in(_mm512_or_si512(x, _mm512_set1_epi8(32)), 'a', 26);
-    uint64_t down = wider_in(x, 9, 5), back = wider_in(x, 28, 3), newline = wider_is(x, '\n');
-    uint64_t low = _mm512_cmplt_epu8_mask(x, _mm512_set1_epi8(32)), unit = wider_is(x, 31);
+/* Of ASCII: what each byte is, and what a text has that it is in. */
+enum { LATIN = 1, DIGIT = 2, UPPER = 4, SPACE = 8, LINE = 16, NEWLINE = 32, STOP = 64, DATA = 128 };
+enum { CONTROL = 1, ODD = 2, SIGN = 4 };
+// clang-format off
+static const unsigned char kind_of[128] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x08, 0x38, 0x18, 0x18, 0x18, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x18, 0x18, 0x18, 0x08,
+    0x08, 0x40, 0, 0, 0, 0, 0, 0, 0x80, 0, 0, 0x80, 0, 0, 0x40, 0,
+    0x82, 0x82, 0x82, 0x82, 0x82, 0x82, 0x82, 0x82, 0x82, 0x82, 0x80, 0, 0, 0, 0, 0x40,
+    0x80, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05,
+    0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0, 0, 0, 0, 0,
+    0, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01,
+    0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0, 0, 0, 0, 0,
+};
+static const unsigned char sign_of[128] = {
+    0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0, 0, 0, 0, 0, 0x01, 0x01,
+    0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0, 0, 0, 0x01,
+    0, 0, 0, 0x04, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x04, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0, 0, 0, 0,
+};
+// clang-format on
 
-    t->word[b] = latin | digit;
+struct tables {
+    __m512i kind[2], sign[2];
+};
+
+WIDER static inline uint64_t wider_has(wider x, int bits)
+{
+    return _mm512_test_epi8_mask(x, _mm512_set1_epi8((char)bits));
+}
+
+/* What else there is, a byte of bits each. */
+WIDER static inline wider block_wider(struct kinds *t, size_t b, const char *p,
+                                      const struct tables *of)
+{
+    wider x = _mm512_loadu_si512(p), kind, sign;
+    uint64_t high = _mm512_movepi8_mask(x), hangul, han, latin;
+
+    kind = _mm512_maskz_permutex2var_epi8(~high, of->kind[0], x, of->kind[1]);
+    sign = _mm512_maskz_permutex2var_epi8(~high, of->sign[0], x, of->sign[1]);
+    latin = wider_has(kind, LATIN);
+    t->word[b] = wider_has(kind, LATIN | DIGIT);
     t->n_latin += (size_t)__builtin_popcountll(latin);
-    t->upper[b] = wider_in(x, 'A', 26);
-    t->space[b] = down | back | unit | wider_is(x, ' ');
-    t->line[b] = (down & ~wider_is(x, '\t')) | back;
-    t->newline[b] = newline;
-    t->stop[b] = wider_is(x, '.') | wider_is(x, '!') | wider_is(x, '?');
-    t->data[b] = digit | wider_is(x, ':') | wider_is(x, '@') | wider_is(x, '+') | wider_is(x, '(');
+    t->upper[b] = wider_has(kind, UPPER);
+    t->space[b] = wider_has(kind, SPACE);
+    t->line[b] = wider_has(kind, LINE);
+    t->newline[b] = wider_has(kind, NEWLINE);
+    t->stop[b] = wider_has(kind, STOP);
+    t->data[b] = wider_has(kind, DATA);
     t->high[b] = high;
-    t->control |= (low & ~(down | back)) != 0;
-    t->odd |= (wider_is(x, '[') | wider_is(x, '{')) != 0;
-    t->sign |= (wider_is(x, '#') | wider_is(x, '<')) != 0;
     t->single[b] = 0;
     if (!high)
-        return;
+        return sign;
     singles_wider(p, &hangul, &han);
     t->single[b] = hangul | han;
     t->n_hangul += (size_t)__builtin_popcountll(hangul);
     t->n_han += (size_t)__builtin_popcountll(han);
     t->n_high += (size_t)__builtin_popcountll(high);
+    return sign;
 }
 
 WIDER static void all_wider(struct kinds *t, size_t b, size_t end, const char *p)
 {
+    struct tables of = {{_mm512_loadu_si512(kind_of), _mm512_loadu_si512(kind_of + 64)},
+                        {_mm512_loadu_si512(sign_of), _mm512_loadu_si512(sign_of + 64)}};
+    wider any = _mm512_setzero_si512();
+
     for (; b < end; b++, p += 64)
-        block_wider(t, b, p);
+        any = _mm512_or_si512(any, block_wider(t, b, p, &of));
+    t->control |= wider_has(any, CONTROL) != 0;
+    t->odd |= wider_has(any, ODD) != 0;
+    t->sign |= wider_has(any, SIGN) != 0;
 }
 #endif
 

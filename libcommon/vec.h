@@ -12,7 +12,7 @@
 typedef __m128i vec;
 /* For processors that have it, thirty-two at a time. */
 #define WIDE  __attribute__((target("avx2,bmi,popcnt")))
-#define WIDER __attribute__((target("avx512f,avx512bw,avx512vbmi2,bmi,popcnt")))
+#define WIDER __attribute__((target("avx512f,avx512bw,avx512vbmi,avx512vbmi2,bmi,popcnt")))
 #else
 typedef struct {
     signed char b[16];
@@ -158,8 +158,9 @@ static inline int is_wide(size_t n)
 /* Sixty-four at a time, and bytes pressed together. */
 static inline int is_wider(void)
 {
-    return __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi");
+    return __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("avx512vbmi") &&
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("popcnt") &&
+           __builtin_cpu_supports("bmi");
 }
 #endif
 
