@@ -256,63 +256,87 @@ struct walk {
     size_t run;                // the next
 };
 
-/* Bytes of a run that are digits only have none beyond '9'. */
-static inline bool has_letter(const char *p, size_t n)
+/* Runs that begin in from..to-1 and are digits only: added to the digits, the first of each run
+ * carries up to what is none, which is out of the run then. */
+static size_t count_numbers(const struct kinds *t, size_t from, size_t to)
 {
-    size_t i = 0;
+    uint64_t before = 0, carry = 0;
+    size_t n = 0;
 
-    while (i < n && (unsigned char)p[i] <= '9')
-        i++;
-    return i < n;
+    for (size_t b = from / 64; b < t->blocks && (64 * b < to || carry); b++) {
+        uint64_t run = t->word[b] | t->high[b], digit = t->word[b] & t->data[b];
+        uint64_t first = digit & ~(run << 1 | before), sum, up;
+
+        first &= 64 * b < from ? ~0ull << from % 64 : ~0ull;
+        first &= to <= 64 * b ? 0 : to - 64 * b < 64 ? ~(~0ull << to % 64) : ~0ull;
+        sum = digit + first;
+        up = sum + carry;
+        carry = (sum < digit) | (up < sum);
+        n += kinds_ones(up & ~run);
+        before = run >> 63;
+    }
+    return n;
 }
 
-/* The runs that begin before `to`: "word" or "word,", all. */
-static inline void add_runs(struct chunks *c, struct walk *w, size_t to, bool ascii)
+static inline size_t chars_of(const struct walk *w, size_t k)
 {
-    const struct kinds *t = w->t;
-    const uint32_t *begin = w->r->begin, *ends = w->r->end;
-    const char *s = t->s;
-    size_t k = w->run, n = c->words.n, all = t->n, chars, lettered = 0;
-    size_t runs = w->r->n, old;
-    uint32_t *upto;
-    uint64_t *hash;
+    size_t at = w->r->begin[k], end = w->r->end[k];
 
-    repeat_words_room(&c->words, 2 * (runs - k) + 2);
-    hash = c->words.hash;
-    upto = c->words.upto;
-    old = chars = upto[n];
-    for (; k < runs && begin[k] < to; k++) {
-        size_t at = begin[k], end = ends[k], len = end - at, more;
-        unsigned char behind = end < all ? (unsigned char)s[end] : ' ';
+    if (w->t->ascii || w->kind[k] == WORDS_ASCII)
+        return end - at;
+    return w->kind[k] == WORDS_SINGLES ? (end - at) / 3
+                                       : end - at - 2 * kinds_count(w->t->single, at, end);
+}
 
-        lettered += (unsigned char)s[at] > '9' || has_letter(s + at, len);
-        if (!ascii && w->kind[k] == WORDS_SINGLES)
-            len /= 3;
-        else if (!ascii && w->kind[k] == WORDS_OTHER)
-            len -= 2 * kinds_count(t->single, at, end);
-        chars += len;
-        more = c->own[behind];
-        hash[n] = c->hash[k];
+/* Runs from..to-1, behind each of which there is a byte: "word" or "word,", all. */
+static inline __attribute__((always_inline)) void add_some(struct chunks *c, const struct walk *w,
+                                                           size_t from, size_t to, bool ascii)
+{
+    const uint32_t *begin = w->r->begin, *end = w->r->end;
+    const char *s = w->t->s;
+    const uint64_t *run = c->hash;
+    uint64_t *hash = c->words.hash + c->words.n;
+    uint32_t *upto = c->words.upto + c->words.n, chars = *upto;
+    size_t n = 0;
+
+    for (size_t k = from; k < to; k++) {
+        unsigned char behind = (unsigned char)s[end[k]];
+        unsigned more = c->own[behind];
+
+        chars += ascii ? end[k] - begin[k] : (uint32_t)chars_of(w, k);
+        hash[n] = run[k];
         hash[n + 1] = c->mark[behind];
-        upto[n + 1] = (uint32_t)chars;
-        upto[n + 2] = (uint32_t)chars + 1;
+        upto[n + 1] = chars;
+        upto[n + 2] = chars + 1;
         chars += more;
         n += 1 + more;
     }
-    k -= w->run; // of them all are words; the rest that was added is marks
-    c->solid += k;
-    c->solid_chars += chars - old - (n - c->words.n - k);
-    c->lettered += lettered;
-    c->words.n = n;
-    w->run += k;
+    c->words.n += n;
 }
 
+/* The runs that begin before `to`. */
 static void add_simple(struct chunks *c, struct walk *w, size_t to)
 {
+    size_t from = w->run, end = w->r->n, last, before = c->words.n, own;
+
+    if (to < w->t->n)
+        for (end = from; end < w->r->n && w->r->begin[end] < to; end++)
+            ;
+    if (end == from)
+        return;
+    repeat_words_room(&c->words, 2 * (end - from) + 2);
+    last = end - (w->r->end[end - 1] == w->t->n);
     if (w->t->ascii)
-        add_runs(c, w, to, true);
+        add_some(c, w, from, last, true);
     else
-        add_runs(c, w, to, false);
+        add_some(c, w, from, last, false);
+    if (last < end)
+        repeat_words_add(&c->words, c->hash[last], chars_of(w, last));
+    own = c->words.n - before - (end - from);
+    c->solid += end - from;
+    c->solid_chars += c->words.upto[c->words.n] - c->words.upto[before] - own;
+    c->lettered += end - from - count_numbers(w->t, w->r->begin[from], w->r->end[end - 1]);
+    w->run = end;
 }
 
 /* What in block b is neither of a run nor the one byte behind it before a space. */
