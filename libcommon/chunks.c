@@ -187,6 +187,35 @@ static void add_chunk(struct chunks *c, const char *p, size_t n)
     }
 }
 
+/* Bytes from..to-1, of which each is a word by itself, but for full stops side by side. */
+static void add_marks(struct chunks *c, size_t from, size_t to)
+{
+    const char *s = c->t->s;
+    size_t k;
+
+    for (; from < to; from += k) {
+        uint64_t hash = c->mark[(unsigned char)s[from]];
+
+        for (k = 1; s[from] == '.' && from + k < to && s[from + k] == '.'; k++)
+            ;
+        repeat_words_add(&c->words, k > 1 ? hash_word(s + from, k, k, 0) : hash, k);
+    }
+}
+
+/* The same in a text of ASCII. */
+static void add_ascii(struct chunks *c, size_t begin, size_t end)
+{
+    const struct kinds *t = c->t;
+    size_t first = kinds_next_before(t->word, begin, end), behind;
+
+    add_marks(c, begin, first);
+    if (first == end)
+        return;
+    behind = kinds_after_last(t->word, end);
+    add_word(c, t->s + first, behind - first);
+    add_marks(c, behind, end);
+}
+
 /* A chunk with characters beyond ASCII, of which some may be spaces: these begin with C2, E1, E2 or
  * E3, as no other character goes on. */
 static void add_wide(struct chunks *c, size_t start, size_t end)
@@ -365,7 +394,10 @@ static void add_easy(struct chunks *c, const struct kinds *t, const struct words
             begin = kinds_after_last(t->space, at);
             add_simple(c, &w, begin);
             done = kinds_next(t->space, at);
-            add_chunk(c, t->s + begin, done - begin);
+            if (t->ascii)
+                add_ascii(c, begin, done);
+            else
+                add_chunk(c, t->s + begin, done - begin);
             while (w.run < w.r->n && w.r->begin[w.run] < done)
                 w.run++;
         }
