@@ -40,11 +40,15 @@ static const char *const leaks[] = {
 
 enum { N_LEAKS = sizeof(leaks) / sizeof(*leaks) - 1 };
 
+/* Of each leak two bytes are one of these pairs, which are rare elsewhere. */
+static const char rare[] = "mp##<|[i[/<<<s<e";
+
 struct fault {
     struct phrases *refusals; // but the first
     uint64_t sorry;           // the first
     struct repeat_back back;
     struct buf low;
+    size_t at[N_LEAKS], len[N_LEAKS]; // where a leak's rare pair stands in it; its bytes
 };
 
 struct fault *fault_open(void)
@@ -55,6 +59,10 @@ struct fault *fault_open(void)
     f->refusals = phrases_open();
     for (int i = 1; refusals[i]; i++)
         phrases_add(f->refusals, refusals[i], strlen(refusals[i]));
+    for (int i = 0; i < N_LEAKS; i++) {
+        f->len[i] = strlen(leaks[i]);
+        f->at[i] = scan_pairs(leaks[i], f->len[i], rare);
+    }
     return f;
 }
 
@@ -106,18 +114,18 @@ const char *fault_refusal_of(const struct fault *f, const struct words_row *w)
 
 static const char *find_leak(struct fault *f, const char *s, size_t n)
 {
-    struct buf *low = &f->low; // of each leak two bytes are rare elsewhere
+    struct buf *low = &f->low;
     int best = N_LEAKS;
 
     mem_grow(&low->p, &low->cap, n + 1, 1);
     scan_lower(low->p, s, n, 0);
-    for (size_t at = 0; (at += scan_pairs(low->p + at, n - at, "mp##<|[i[/<<<s<e")) < n; at++)
+    for (size_t at = 0; (at += scan_pairs(low->p + at, n - at, rare)) < n; at++)
         for (int i = 0; i < best; i++) {
-            const char *pair = memmem(leaks[i], strlen(leaks[i]), low->p + at, 2);
-            size_t before = pair ? (size_t)(pair - leaks[i]) : 0, len = strlen(leaks[i]);
+            size_t before = f->at[i];
 
-            if (pair && at >= before && n - (at - before) >= len &&
-                !memcmp(low->p + at - before, leaks[i], len))
+            if (leaks[i][before] == low->p[at] && leaks[i][before + 1] == low->p[at + 1] &&
+                at >= before && n - (at - before) >= f->len[i] &&
+                !memcmp(low->p + at - before, leaks[i], f->len[i]))
                 best = i;
         }
     return best < N_LEAKS ? leaks[best] : NULL;
