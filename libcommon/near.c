@@ -375,7 +375,8 @@ static int add(struct near *x, const struct minhash_set *set, const uint64_t *ke
         return err_set(e, ERR_DATA, "the index's last text does not lie in its files");
     t.run_at = n ? last.run_at + last.n_run : 0;
     t.id_at = n ? last.id_at + last.n_id : 0;
-    t.check = check_of(&t, set->run, id);
+    if (x->at.dir) // other files end with the process
+        t.check = check_of(&t, set->run, id);
     if (pile_put(&x->runs, 4 * t.run_at, set->run, 4 * set->n, e) ||
         pile_put(&x->ids, t.id_at, id, t.n_id, e) ||
         pile_put(&x->texts, n * sizeof(t), &t, sizeof(t), e))
