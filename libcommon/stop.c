@@ -49,7 +49,7 @@ int stop_wait(struct stop *s, int fd, short events, bool wait)
 
         if (n < 0 && errno == EINTR)
             continue;
-        if (stop_seen(s))
+        if (p[1].revents && stop_seen(s))
             return 0;
         if (n < 0 || p[0].revents)
             return 1;
