@@ -9,9 +9,10 @@
  *            at once, several keys ahead
  *
  * With one warp a block, twelve of them on a multiprocessor have 48 KiB of reads in flight and
- * read no byte twice. Where tokens and ranges are few, what counts is how soon a block is done:
- * then eight warps take four queries, or one, with a key or two and one dimension a thread, and ask
- * for what they will read before the kernel in front of this one has ended. */
+ * read no byte twice. Where tokens and ranges are fewer, so many blocks are not there, and more
+ * warps share one. Where they are few, what counts is how soon a block is done: then eight warps
+ * take four queries, or one, with a key or two and one dimension a thread, and ask for what they
+ * will read before the kernel in front of this one has ended. */
 #include "attn.cuh"
 
 namespace
@@ -27,11 +28,9 @@ template <int WARPS_, int Q_, int KEYS_, int QV_, int DIMS_, int HEAD_DIM_> stru
         DIMS = DIMS_,
         HEAD_DIM = HEAD_DIM_,
         THREADS = 32 * WARPS,
-        BLOCKS = WARPS == 4   ? 2
-                 : WARPS == 8 ? 1
-                              : 12 / WARPS, // on a multiprocessor, so registers: 255, 168
-        SCORES = CUDA_RANGE + 16,           // row of scores: two rows begin sixteen banks apart
-        AHEAD = WARPS >= 4 ? 64 : 32        // registers of values that were read ahead
+        BLOCKS = WARPS == 8 ? 1 : 12 / WARPS, // on a multiprocessor, so registers: 255, 168
+        SCORES = CUDA_RANGE + 16,             // row of scores: two rows begin sixteen banks apart
+        AHEAD = WARPS == 8 ? 64 : 32          // registers of values that were read ahead
     };
 };
 
@@ -399,11 +398,11 @@ template <class P>
 __device__ inline bool attn_begin(const attn_args &a, attn_block<P::Q> *b, int range0)
 {
     int group = a.n_heads / a.n_kv_heads, splits = (group + P::Q - 1) / P::Q;
-    int h0 = (int)blockIdx.y % splits * P::Q, kv_head = (int)blockIdx.y / splits;
-    int t = (int)blockIdx.z, first = attn_first(a, t), last = a.st.last[t];
-    int range = first / CUDA_RANGE + range0 + (int)blockIdx.x;
+    int h0 = (int)blockIdx.x % splits * P::Q, kv_head = (int)blockIdx.x / splits;
+    int t = attn_token(a, (int)blockIdx.y), first = attn_first(a, t), last = a.st.last[t];
+    int range = first / CUDA_RANGE + range0 + (int)blockIdx.z;
 
-    if (range > last / CUDA_RANGE || (a.runs && attn_in_run(a.st, t)))
+    if (range > last / CUDA_RANGE || (a.runs && !a.st.lone && attn_in_run(a.st, t)))
         return false;
     if (threadIdx.x == 0)
         b->j = {t,
@@ -448,7 +447,7 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS) attn_range_kernel(attn_
         return; // the whole block
     }
     attn_open<T, P>(a, b, dim);
-    if (P::WARPS >= 4) {
+    if (P::WARPS == 8) {
         __syncthreads();
         attn_ahead_of<T, P>(b, dim);
     }
@@ -481,25 +480,34 @@ template <class T, class P> void attn_range_launch(const attn_args &a, cudaStrea
     int group = a.n_heads / a.n_kv_heads, splits = (group + P::Q - 1) / P::Q;
     int stride = (a.head_dim + 3) / 4 * 4;
     size_t bytes = (size_t)P::Q * (size_t)(stride + P::SCORES) * sizeof(float);
-    dim3 grid((unsigned)(a.parts ? a.st.n_ranges : 1), (unsigned)(a.n_kv_heads * splits),
-              (unsigned)a.st.n);
+    /* ranges last: the last of a sequence are short or not there, and blocks go to multiprocessors
+     * in turn */
+    dim3 grid((unsigned)(a.n_kv_heads * splits), (unsigned)attn_tokens(a),
+              (unsigned)(a.parts ? a.st.n_ranges : 1));
 
     for (int i = 0; i < (a.parts ? 1 : a.st.n_ranges); i++)
         LAUNCH_EARLY((attn_range_kernel<T, P>), grid, (unsigned)P::THREADS, bytes, s, a, i);
 }
 
-enum { ATTN_FEW = 264 }; // blocks: two for each multiprocessor of a large GPU
+/* Blocks, up to which as many warps share one. Of some on an H200, 1045 keys of f16: 8 sequences
+ * 24.6 us by four warps, 33.9 by eight, 48 by one; 32 sequences 64, 87, and by two 47. */
+enum { ATTN_ONE = 264, ATTN_EIGHT = 128, ATTN_FOUR = 512, ATTN_TWO = 1024 };
 
 template <class T, int DIM, int DIMS> void attn_range_of(const attn_args &a, cudaStream_t s)
 {
     constexpr int KEYS = T::BYTES == 4 ? 4 : 8;
     int group = a.n_heads / a.n_kv_heads;
-    int64_t ranges = (int64_t)a.st.n * (a.parts ? a.st.n_ranges : 1);
+    int64_t ranges = (int64_t)attn_tokens(a) * (a.parts ? a.st.n_ranges : 1),
+            blocks = ranges * a.n_kv_heads * ((group + 3) / 4);
 
-    if (ranges * a.n_heads <= ATTN_FEW)
+    if (ranges * a.n_heads <= ATTN_ONE)
         attn_range_launch<T, attn_plan<8, 1, 1, 1, 1, DIM>>(a, s);
-    else if (group > 1 && ranges * a.n_kv_heads * ((group + 3) / 4) <= 2 * ATTN_FEW)
+    else if (group > 1 && blocks <= ATTN_EIGHT)
         attn_range_launch<T, attn_plan<8, 4, 2, 4, 1, DIM>>(a, s);
+    else if (group > 1 && blocks <= ATTN_FOUR)
+        attn_range_launch<T, attn_plan<4, 4, 4, DIM / 32, 1, DIM>>(a, s);
+    else if (group > 1 && blocks <= ATTN_TWO)
+        attn_range_launch<T, attn_plan<2, 4, KEYS, 4, DIMS / 2, DIM>>(a, s);
     else if (group == 1)
         attn_range_launch<T, attn_plan<1, 1, KEYS, 1, DIMS, DIM>>(a, s);
     else if (group <= 4)
@@ -557,13 +565,15 @@ void cuda_attn(float *y, const float *qkv, const struct cuda_attn *a, const stru
                    a->softcap,
                    a->softcap > 0.0f ? 1.0f / a->softcap : 0.0f,
                    st->n_ranges > 1 && attn_part_bytes(a, st->n, st->n_ranges) <= ATTN_PART_BYTES,
-                   st->n - st->n_seq + 1 >= ATTN_RUN && attn_tile_fits(a)};
+                   st->n - st->n_seq + 1 >= CUDA_RUN && attn_tile_fits(a)};
     attn_args tile = g;
 
     if (st->n < 1)
         return;
-#define ATTN_OF(TYPE, T)    \
-    if (kv->type == (TYPE)) \
+    if (!g.runs)
+        g.st.lone = nullptr; // all tokens are this kernel's
+#define ATTN_OF(TYPE, T)                          \
+    if (kv->type == (TYPE) && attn_tokens(g) > 0) \
         attn_range<T>(g, s);
     /* for any step: one that is recorded with one sequence is replayed with others */
     KV_TYPES(ATTN_OF)

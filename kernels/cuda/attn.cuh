@@ -49,18 +49,28 @@ __device__ inline void attn_sees(int first, int last, int start, int *from, int 
     *to = last - start + 1 < CUDA_PAGE ? last - start + 1 : CUDA_PAGE;
 }
 
-/* Whether token t and its neighbours are at least ATTN_RUN of one sequence: then they are
+/* Whether token t and its neighbours are at least CUDA_RUN of one sequence: then they are
  * computed together. Not a question of results. */
-enum { ATTN_RUN = 8 };
 __device__ inline bool attn_in_run(const struct cuda_step &st, int t)
 {
     int seq = st.seq[t], n = 1;
 
-    for (int i = t - 1; i >= 0 && n < ATTN_RUN && st.seq[i] == seq; i--)
+    for (int i = t - 1; i >= 0 && n < CUDA_RUN && st.seq[i] == seq; i--)
         n++;
-    for (int i = t + 1; i < st.n && n < ATTN_RUN && st.seq[i] == seq; i++)
+    for (int i = t + 1; i < st.n && n < CUDA_RUN && st.seq[i] == seq; i++)
         n++;
-    return n >= ATTN_RUN;
+    return n >= CUDA_RUN;
+}
+
+/* Tokens that blocks have one each, and that of block i: all, or those of no run. */
+inline int attn_tokens(const attn_args &a)
+{
+    return a.st.lone ? a.st.n_lone : a.st.n;
+}
+
+__device__ inline int attn_token(const attn_args &a, int i)
+{
+    return a.st.lone ? a.st.lone[i] : i;
 }
 
 __device__ inline const int32_t *attn_table(const struct cuda_step &st, int t)

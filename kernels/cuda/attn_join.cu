@@ -8,11 +8,11 @@ namespace
  * factors of 32 ranges at a time. */
 __global__ void __launch_bounds__(128) attn_join_kernel(attn_args a, bool runs)
 {
-    int head = (int)blockIdx.x, t = (int)blockIdx.y, lane = (int)threadIdx.x % 32;
+    int head = (int)blockIdx.x, t = attn_token(a, (int)blockIdx.y), lane = (int)threadIdx.x % 32;
     int first = attn_first(a, t) / CUDA_RANGE, last = a.st.last[t] / CUDA_RANGE;
 
     previous_done();
-    if (a.runs && !runs && attn_in_run(a.st, t))
+    if (a.runs && !runs && !a.st.lone && attn_in_run(a.st, t))
         return; // it has no parts
     for (int d0 = 0; d0 < a.head_dim; d0 += 128) {
         int d = d0 + (int)threadIdx.x, at = d < a.head_dim ? d : 0;
@@ -55,6 +55,11 @@ __global__ void __launch_bounds__(128) attn_join_kernel(attn_args a, bool runs)
 
 void attn_join_ranges(const struct attn_args *a, bool runs, cudaStream_t s)
 {
-    LAUNCH_EARLY(attn_join_kernel, dim3((unsigned)a->n_heads, (unsigned)a->st.n), 128u, 0, s, *a,
-                 runs);
+    attn_args g = *a;
+
+    if (runs)
+        g.st.lone = nullptr;
+    if (attn_tokens(g) > 0)
+        LAUNCH_EARLY(attn_join_kernel, dim3((unsigned)a->n_heads, (unsigned)attn_tokens(g)), 128u,
+                     0, s, g, runs);
 }

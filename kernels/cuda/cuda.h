@@ -22,6 +22,7 @@ extern "C" {
 enum {
     CUDA_PAGE = 64,   // positions of a page: BACKEND_PAGE
     CUDA_RANGE = 512, // keys that are summed before they are joined with those before them
+    CUDA_RUN = 8,     // tokens of a sequence, one after the other, that are computed together
     CUDA_TREE = 64,   // BACKEND_TREE
 };
 
@@ -31,6 +32,8 @@ struct cuda_step {
     int n, n_out, n_seq, max_pages;
     int n_ranges; // at least (the largest last) / CUDA_RANGE + 1
     const int32_t *token, *pos, *seq, *page, *out, *last, *slot; // last and slot are never NULL
+    const int32_t *lone; // (n_lone) the tokens that are in no run of CUDA_RUN; NULL: not known
+    int n_lone;
     /* struct tree, of steps in which a path bends; NULL of others: */
     const int32_t *bend, *tail, *row; // row (n_tails, PAGE): -1 too where there is no such page
     int n_tails;                      // at least what is needed

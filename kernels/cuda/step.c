@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MIN_TOKENS = 64, MIN_TABLE = 1024, ARRAYS = 5 };
+enum { MIN_TOKENS = 64, MIN_TABLE = 1024, ARRAYS = 6 };
 
 void cuda_graphs_drop(struct cuda *c)
 {
@@ -59,6 +59,20 @@ static bool room(struct cuda *c, int tokens, int table, int tails)
         !cuda_ok(c, cudaEventCreateWithFlags(&c->staged_free, cudaEventDisableTiming), "event"))
         return false;
     return cuda_ok(c, cudaMallocHost((void **)&c->staged, bytes), "pinned memory");
+}
+
+/* Tokens that are in no run of CUDA_RUN, into lone: how many. */
+static int lone_of(int32_t *lone, const struct step *s)
+{
+    int n = 0;
+
+    for (int i = 0, end; i < s->n; i = end) {
+        for (end = i + 1; end < s->n && s->seq[end] == s->seq[i];)
+            end++;
+        for (int k = i; k < end && end - i < CUDA_RUN; k++)
+            lone[n++] = k;
+    }
+    return n;
 }
 
 /* The arrays, packed; the page table with the bucket's stride. */
@@ -134,6 +148,10 @@ static bool send(struct cuda *c, const struct step *s, int stride)
         .out = d + 4 * tokens,
         .page = d + ARRAYS * tokens,
     };
+    if (s->n > CUDA_GRAPH_TOKENS) { // one that is recorded is replayed with others
+        c->now.lone = d + 5 * tokens;
+        c->now.n_lone = lone_of(c->staged + 5 * tokens, s);
+    }
     return (!c->tree.n || send_tree(c, s)) &&
            cuda_ok(c, cudaMemcpyAsync(c->step.p, c->staged, n, cudaMemcpyHostToDevice, c->stream),
                    "step") &&

@@ -117,6 +117,7 @@ void open_run(struct run *r, int type, int n_seq, int each, int keys, int layers
     r->st.n_seq = n_seq;
     r->st.max_pages = max_pages;
     r->st.n_ranges = (keys - 1) / CUDA_RANGE + 1;
+    r->st.lone = each < CUDA_RUN ? nullptr : static_cast<const int32_t *>(room(4)); // none is
     for (int i = 0; i < n; i++)
         host[i] = i / each;
     r->st.token = r->st.seq = ints(host, n);
@@ -148,6 +149,7 @@ void open_run(struct run *r, int type, int n_seq, int each, int keys, int layers
 void close_run(struct run *r)
 {
     void *p[] = {r->kv.data,
+                 (void *)r->st.lone,
                  (void *)r->st.seq,
                  (void *)r->st.pos,
                  (void *)r->st.page,
