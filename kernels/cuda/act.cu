@@ -80,6 +80,22 @@ __global__ void __launch_bounds__(256) brain(struct cuda_act a, const float *x)
     *h_at(a, k, token) = half_bits(u, true) | (uint32_t)half_bits(v, true) << 16;
 }
 
+// Of many tokens: a block for eight tokens and 256 values, a thread for eight values of
+// one, so that a warp reads and writes whole lines.
+__global__ void __launch_bounds__(256) brain_many(struct cuda_act a, const float *x)
+{
+    const int token = (int)(blockIdx.y * 8 + threadIdx.x % 8),
+              k = (int)(blockIdx.x * 32 + threadIdx.x / 8) * 8;
+
+    previous_done();
+    if (k == 0 && token < a.n)
+        const_cast<float *>(a.scale)[token] = 1.0f;
+    if (token >= a.n || k >= (a.cols + 63) / 64 * 64)
+        return;
+    x += (size_t)token * a.cols;
+    act_eight(a, token, k, load4(x, k, a.cols), load4(x, k + 4, a.cols));
+}
+
 // F16: a block for a token.
 __global__ void __launch_bounds__(256) halve(struct cuda_act a, const float *x)
 {
@@ -139,7 +155,10 @@ void cuda_act_quantize(const struct cuda_act *a, const float *x, cudaStream_t s)
 
 void cuda_act_half(const struct cuda_act *a, const float *x, int half, cudaStream_t s)
 {
-    if (half == 30)
+    if (half == 30 && a->n >= ACT_MANY)
+        LAUNCH_EARLY(brain_many, dim3((unsigned)(a->cols + 255) / 256, (unsigned)(a->n + 7) / 8),
+                     256, 0, s, *a, x);
+    else if (half == 30)
         LAUNCH_EARLY(brain, dim3((unsigned)(a->cols + 511) / 512, (unsigned)a->n), 256, 0, s, *a,
                      x);
     else

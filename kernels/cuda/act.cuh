@@ -125,6 +125,23 @@ __device__ inline uint32_t *h_at(const struct cuda_act &a, int k, int token)
     return reinterpret_cast<uint32_t *>(const_cast<uint8_t *>(a.h) + at);
 }
 
+// Tokens from which on rows are left as BF16 by threads of eight values of neighbouring tokens: a
+// warp then writes whole lines, and no sector of memory in halves.
+constexpr int ACT_MANY = 65;
+
+// Values k .. k + 7 of a token as BF16, where activations are of more than eight tokens: 16 bytes,
+// beside those of the tokens beside it.
+__device__ inline void act_eight(const struct cuda_act &a, int token, int k, float4 u, float4 v)
+{
+    const float x[8] = {u.x, u.y, u.z, u.w, v.x, v.y, v.z, v.w};
+    uint32_t w[4];
+
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+        w[i] = half_bits(x[2 * i], true) | (uint32_t)half_bits(x[2 * i + 1], true) << 16;
+    *reinterpret_cast<uint4 *>(h_at(a, k, token)) = make_uint4(w[0], w[1], w[2], w[3]);
+}
+
 // Values k .. k + 3 of a token, k = 4 threadIdx.x past a multiple of 256 (of 64, in blocks of 32),
 // by all threads of a block of whole pairs of warps; beyond the row v is 0. tops: a float for each
 // warp, in shared memory. a.block 0: nowhere.

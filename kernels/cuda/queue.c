@@ -97,6 +97,8 @@ static bool leaves(const struct cuda *c, int type, const float *x, int n, int co
         return false;
     if (c->n_ops > 1)
         return last->kind == CUDA_GLU && type == T_BF16;
+    if (last->kind == CUDA_NORM && type == T_BF16 && n > CUDA_GRAPH_TOKENS)
+        return false; // a row by itself would leave sectors in halves
     return (last->kind == CUDA_NORM || last->kind == CUDA_GLU) && cols <= CUDA_FUSED;
 }
 
@@ -347,7 +349,8 @@ void cuda_flush(struct cuda *c, const struct cuda_act *a)
 static void add(struct cuda *c, const struct cuda_op *op)
 {
     c->op[c->n_ops++] = *op;
-    if (op->n > CUDA_GRAPH_TOKENS || op->kind == CUDA_ROPE || (op->kind == CUDA_LINEAR && op->add))
+    if (op->kind == CUDA_ROPE ||
+        (op->kind == CUDA_LINEAR && (op->add || op->n > CUDA_GRAPH_TOKENS)))
         cuda_flush(c, NULL); // nothing is done with it
 }
 

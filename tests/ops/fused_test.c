@@ -8,7 +8,7 @@
 enum {
     DIM = 512,
     FFN = 768,
-    TOKENS = 24,
+    TOKENS = 72, // more than steps that are recorded
     HEAD = 64,
     HEADS = 8,
     KV_HEADS = 2,
