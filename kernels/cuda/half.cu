@@ -232,7 +232,7 @@ __global__ void __launch_bounds__(128)
     if (panel >= (m.rows + 15) / 16)
         return;
     float4 sum = *half_part_at(part, m, a, 0, panel, tile);
-#pragma unroll 4
+#pragma unroll 8
     for (int s = 1; s < segments; s++) {
         const float4 v = *half_part_at(part, m, a, s, panel, tile);
 

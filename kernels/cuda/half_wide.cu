@@ -120,7 +120,7 @@ __device__ inline void copy_weights(const Ring<TILES> &ring, int slot, const str
     if (lane < panels)
         bulk_copy<false>(ring.at(slot) + lane * 2048,
                          m.low + ((size_t)(panel + lane) * work.steps + k) * 2048, 2048,
-                         ring.full + slot);
+                         ring.full + slot, work.wide == 1);
 }
 
 // The warp of activations: lanes 0 to 7 have eight values of K each; of blocks that share tokens,
