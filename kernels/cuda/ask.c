@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { GROUP = 64, WORK = 1 << 20 }; // rows that are asked about at once; what they take
+enum { GROUP = 256, WORK = 4 << 20 }; // rows that are asked about at once; what they take
 
 _Static_assert((int)PICK_MOST == CUDA_PICK_MOST && (int)PICK_IDS == CUDA_PICK_IDS &&
                    sizeof(struct pick_ask) == sizeof(struct cuda_pick_ask) &&
