@@ -133,6 +133,15 @@ WIDE static size_t threes_wide(const char *s, size_t n, const char *threes)
 }
 #endif
 
+static inline unsigned threes_of(vec x, vec y, vec z, const char *threes)
+{
+    unsigned m = 0;
+
+    for (const char *p = threes; *p; p += 3)
+        m |= equal(x, p[0]) & equal(y, p[1]) & equal(z, p[2]);
+    return m;
+}
+
 static inline int is_three(const char *s, const char *p)
 {
     return (s[0] | 32) == p[0] && (s[1] | 32) == p[1] && (s[2] | 32) == p[2];
@@ -156,6 +165,13 @@ size_t scan_threes(const char *s, size_t n, const char *threes)
             return n;
     }
 #endif
+    for (; i + STEP + 2 <= n; i += STEP) {
+        unsigned m = threes_of(with(load(s + i), 32), with(load(s + i + 1), 32),
+                               with(load(s + i + 2), 32), threes);
+
+        if (m)
+            return i + (size_t)__builtin_ctz(m);
+    }
     for (; i + 3 <= n; i++)
         for (const char *p = threes; *p; p += 3)
             if (is_three(s + i, p))
