@@ -80,8 +80,8 @@ __global__ void __launch_bounds__(256) brain(struct cuda_act a, const float *x)
     *h_at(a, k, token) = half_bits(u, true) | (uint32_t)half_bits(v, true) << 16;
 }
 
-// Of many tokens: a block for eight tokens and 256 values, a thread for eight values of
-// one, so that a warp reads and writes whole lines.
+// Of many tokens, rows of a multiple of eight values: a block for eight tokens and 256 values, a
+// thread for eight values of one, so that a warp reads and writes whole lines.
 __global__ void __launch_bounds__(256) brain_many(struct cuda_act a, const float *x)
 {
     const int token = (int)(blockIdx.y * 8 + threadIdx.x % 8),
@@ -155,7 +155,7 @@ void cuda_act_quantize(const struct cuda_act *a, const float *x, cudaStream_t s)
 
 void cuda_act_half(const struct cuda_act *a, const float *x, int half, cudaStream_t s)
 {
-    if (half == 30 && a->n >= ACT_MANY)
+    if (half == 30 && a->n >= ACT_MANY && a->cols % 8 == 0)
         LAUNCH_EARLY(brain_many, dim3((unsigned)(a->cols + 255) / 256, (unsigned)(a->n + 7) / 8),
                      256, 0, s, *a, x);
     else if (half == 30)

@@ -51,7 +51,7 @@ if [ -e "$asan" ]; then
 	san="LD_PRELOAD=$lib ASAN_OPTIONS=detect_leaks=0 LLM_TEST_DEVICE=$asan"
 	work "words, sanitizers" "ASAN_OPTIONS=detect_leaks=0" "$build/emu/san/words_test"
 	work "ops, sanitizers" "$san" "$ops/ops_test"
-	work "linear, sanitizers" "$san LLM_TEST_PART=5/14" "$ops/linear_test"
+	work "linear, sanitizers" "$san LLM_TEST_PART=2/13" "$ops/linear_test"
 	work "attn, sanitizers" "$san LLM_TEST_PART=6/16" "$ops/attn_test"
 	work "tree, sanitizers" "$san LLM_TEST_PART=1/6" "$ops/tree_test"
 	work "fused, sanitizers" "$san LLM_TEST_PART=0/2" "$ops/fused_test"

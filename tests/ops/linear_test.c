@@ -192,14 +192,14 @@ static void check(struct ops *o, int parts, const enum tensor_type *t, const int
 
 static void test_type(struct ops *o, enum tensor_type t)
 {
-    static const int counts[] = {1, 2, 3, 5, 6, 7, 8, 13, 15, 16, 17, 33, 64};
+    static const int counts[] = {1, 2, 3, 5, 6, 7, 8, 13, 15, 16, 17, 33, 64, 70};
 
     TEST(tensor_type_name(t));
     for (int i = 0; i < (int)(sizeof(counts) / sizeof(counts[0])); i++) {
         int block = tensor_block(t), rows = ops_pick(o, 1, 70);
         int cols = block == 1 ? ops_pick(o, 1, i % 4 ? 300 : 1024)
                               : block * ops_pick(o, 1, block == 256 ? 4 : 16);
-        cols = i == 1 ? block : cols;
+        cols = i == 1 ? block : block == 1 && i % 2 ? cols | 1 : cols;
 
         check(o, 1, &t, &rows, cols, counts[i]);
     }
