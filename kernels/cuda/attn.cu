@@ -489,16 +489,18 @@ template <class T, class P> void attn_range_launch(const attn_args &a, cudaStrea
         LAUNCH_EARLY((attn_range_kernel<T, P>), grid, (unsigned)P::THREADS, bytes, s, a, i);
 }
 
-/* Blocks, up to which as many warps share one. Of some on an H200, 1045 keys of f16: 8 sequences
- * 24.6 us by four warps, 33.9 by eight, 48 by one; 32 sequences 64, 87, and by two 47. */
-enum { ATTN_ONE = 264, ATTN_EIGHT = 128, ATTN_FOUR = 512, ATTN_TWO = 1024 };
+/* Blocks that have something to do, up to which as many warps share one. Of some on an H200, 1045
+ * keys of f16: 8 sequences 24.6 us by four warps, 33.9 by eight, 48 by one; 32 sequences 64, 87,
+ * and by two 47; but 64 sequences of 1024 keys 99 by two, 84 by one. */
+enum { ATTN_ONE = 264, ATTN_EIGHT = 128, ATTN_FOUR = 512, ATTN_TWO = 896 };
 
 template <class T, int DIM, int DIMS> void attn_range_of(const attn_args &a, cudaStream_t s)
 {
     constexpr int KEYS = T::BYTES == 4 ? 4 : 8;
     int group = a.n_heads / a.n_kv_heads;
-    int64_t ranges = (int64_t)attn_tokens(a) * (a.parts ? a.st.n_ranges : 1),
-            blocks = ranges * a.n_kv_heads * ((group + 3) / 4);
+    int64_t ranges = (int64_t)attn_tokens(a) * (a.parts ? a.st.n_ranges : 1), /* a power of two: */
+        some = a.parts && a.st.n_ranges > 2 ? ranges - ranges / 4 : ranges,
+            blocks = some * a.n_kv_heads * ((group + 3) / 4);
 
     if (ranges * a.n_heads <= ATTN_ONE)
         attn_range_launch<T, attn_plan<8, 1, 1, 1, 1, DIM>>(a, s);

@@ -116,7 +116,8 @@ void open_run(struct run *r, int type, int n_seq, int each, int keys, int layers
     r->st.n = n;
     r->st.n_seq = n_seq;
     r->st.max_pages = max_pages;
-    r->st.n_ranges = (keys - 1) / CUDA_RANGE + 1;
+    for (r->st.n_ranges = 1; r->st.n_ranges * CUDA_RANGE < keys;) // as in steps
+        r->st.n_ranges *= 2;
     r->st.lone = each < CUDA_RUN ? nullptr : static_cast<const int32_t *>(room(4)); // none is
     for (int i = 0; i < n; i++)
         host[i] = i / each;

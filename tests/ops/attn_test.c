@@ -103,7 +103,7 @@ enum { DECODED = 20, MANY = 100 };
  * are fed one by one. */
 static int chunk_of(const struct scene *c, int q, int done, int chunk)
 {
-    return c->device && chunk == 1 && done + MANY + DECODED < c->len[q] ? MANY : chunk;
+    return c->device && chunk < 7 && done + MANY + DECODED < c->len[q] ? MANY : chunk;
 }
 
 /* Feed tokens in steps of at most `chunk`, sequences mixed; y gets (SEQS, longest, heads * dim). */
@@ -298,6 +298,20 @@ static void test_ranges(struct ops *o)
         check(o, &plan[i], chunks, 4);
 }
 
+/* Steps of so many sequences, heads and ranges that warps share a block, four or two. */
+static void test_several(struct ops *o)
+{
+    static const struct plan plan[] = {{128, 16, 2, 100, 0, 0, false, 0, false},
+                                       {64, 16, 4, 90, 0, 2.0f, false, 0, false},
+                                       {64, 16, 2, 560, 100, 0, false, 8, false},
+                                       {128, 16, 2, 560, 60, 0, false, 8, false}};
+    static const int chunks[] = {6};
+
+    TEST("attn: steps of several tokens of each sequence, by several warps a block");
+    for (int i = 0; i < 4; i++)
+        check(o, &plan[i], chunks, 1);
+}
+
 /* Sequences that begin with the same pages: their tokens share passes, whatever stands beside. */
 static void test_shared(struct ops *o)
 {
@@ -334,6 +348,7 @@ int main(void)
     ops_open(&o);
     test_shapes(&o);
     test_ranges(&o);
+    test_several(&o);
     test_shared(&o);
     test_whole(&o);
     ops_close(&o);

@@ -23,7 +23,8 @@ static struct cost cost_of_type(const char *path, const char *type)
     struct cost c = {0};
     struct model *m = NULL;
 
-    if (b && !synth_write(find(synth_shapes, "nano"), find(synth_types, type), 1, 1, path, true, &e))
+    if (b &&
+        !synth_write(find(synth_shapes, "nano"), find(synth_types, type), 1, 1, path, true, &e))
         m = model_open(path, b, &e);
     if (m)
         c = cost_of(m, KV_F32);
