@@ -147,28 +147,26 @@ WIDER static inline void singles_wider(const char *p, uint64_t *hangul, uint64_t
 /* Of ASCII: what each byte is, and what a text has that it is in. */
 enum { LATIN = 1, DIGIT = 2, UPPER = 4, SPACE = 8, LINE = 16, NEWLINE = 32, STOP = 64, DATA = 128 };
 enum { CONTROL = 1, ODD = 2, SIGN = 4 };
-// clang-format off
-static const unsigned char kind_of[128] = {
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x08, 0x38, 0x18, 0x18, 0x18, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x18, 0x18, 0x18, 0x08,
-    0x08, 0x40, 0, 0, 0, 0, 0, 0, 0x80, 0, 0, 0x80, 0, 0, 0x40, 0,
-    0x82, 0x82, 0x82, 0x82, 0x82, 0x82, 0x82, 0x82, 0x82, 0x82, 0x80, 0, 0, 0, 0, 0x40,
-    0x80, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05,
-    0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0x05, 0, 0, 0, 0, 0,
-    0, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01,
-    0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0, 0, 0, 0, 0,
-};
-static const unsigned char sign_of[128] = {
-    0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0, 0, 0, 0, 0, 0x01, 0x01,
-    0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0x01, 0, 0, 0, 0x01,
-    0, 0, 0, 0x04, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x04, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0, 0, 0, 0,
-};
-// clang-format on
+#define BETWEEN(c, first, last) ((c) >= (first) && (c) <= (last))
+#define ANY_OF(c, x, y, z)      ((c) == (x) || (c) == (y) || (c) == (z))
+#define IS_LINE(c)              (BETWEEN(c, 10, 13) || BETWEEN(c, 28, 30))
+#define IS_SPACE(c)             (IS_LINE(c) || (c) == 9 || (c) == 31 || (c) == 32)
+#define KIND(c)                                                               \
+    (LATIN * BETWEEN((c) | 32, 'a', 'z') | DIGIT * BETWEEN(c, '0', '9') |     \
+     UPPER * BETWEEN(c, 'A', 'Z') | SPACE * IS_SPACE(c) | LINE * IS_LINE(c) | \
+     NEWLINE * ((c) == 10) | STOP * ANY_OF(c, '.', '!', '?') |                \
+     DATA * (BETWEEN(c, '0', ':') || ANY_OF(c, '@', '+', '(')))
+#define SIGNS(c)                                                       \
+    (CONTROL * (BETWEEN(c, 0, 8) || BETWEEN(c, 14, 27) || (c) == 31) | \
+     ODD * ((c) == '[' || (c) == '{') | SIGN * ((c) == '#' || (c) == '<'))
+#define FOUR(of, c)    of(c), of((c) + 1), of((c) + 2), of((c) + 3)
+#define SIXTEEN(of, c) FOUR(of, c), FOUR(of, (c) + 4), FOUR(of, (c) + 8), FOUR(of, (c) + 12)
+#define ASCII(of)                                                                           \
+    {                                                                                       \
+        SIXTEEN(of, 0), SIXTEEN(of, 16), SIXTEEN(of, 32), SIXTEEN(of, 48), SIXTEEN(of, 64), \
+            SIXTEEN(of, 80), SIXTEEN(of, 96), SIXTEEN(of, 112)                              \
+    }
+static const unsigned char kind_of[128] = ASCII(KIND), sign_of[128] = ASCII(SIGNS);
 
 struct tables {
     __m512i kind[2], sign[2];

@@ -498,9 +498,10 @@ template <class T, int DIM, int DIMS> void attn_range_of(const attn_args &a, cud
 {
     constexpr int KEYS = T::BYTES == 4 ? 4 : 8;
     int group = a.n_heads / a.n_kv_heads;
-    int64_t ranges = (int64_t)attn_tokens(a) * (a.parts ? a.st.n_ranges : 1), /* a power of two: */
-        some = a.parts && a.st.n_ranges > 2 ? ranges - ranges / 4 : ranges,
-            blocks = some * a.n_kv_heads * ((group + 3) / 4);
+    int64_t ranges = (int64_t)attn_tokens(a) * (a.parts ? a.st.n_ranges : 1);
+    /* of a power of two that is at least what is needed, a quarter is not there, as a mean */
+    int64_t some = a.parts && a.st.n_ranges > 2 ? ranges - ranges / 4 : ranges;
+    int64_t blocks = some * a.n_kv_heads * ((group + 3) / 4);
 
     if (ranges * a.n_heads <= ATTN_ONE)
         attn_range_launch<T, attn_plan<8, 1, 1, 1, 1, DIM>>(a, s);

@@ -47,7 +47,7 @@ struct cuda_table {
  * product leaves for the next one. */
 enum { CUDA_ACT_32, CUDA_ACT_256, CUDA_ACT_F16, CUDA_ACT_BF16, CUDA_ACT_NEXT, CUDA_ACTS };
 
-/* An op; of few tokens some wait for the op behind them, which may be done in the same kernel
+/* An op; some wait for the op behind them, which of few tokens may be done in the same kernel
  * (queue.c). */
 struct cuda_op {
     enum { CUDA_NORM, CUDA_LINEAR, CUDA_GLU, CUDA_ROPE } kind;

@@ -2,8 +2,9 @@
  *
  * Of few tokens, what an op computes is soon read by the next one, and what counts is how many
  * kernels there are. So some wait: a norm, a product, then its nonlinearity or its positions; as
- * soon as an op comes that does not belong there, all that wait are queued, as few kernels. Every
- * op's result is written, whether anybody reads it or not. */
+ * soon as an op comes that does not belong there, all that wait are queued, as few kernels. Of many
+ * tokens norms and nonlinearities wait alone, for a product that they may leave activations for.
+ * Every op's result is written, whether anybody reads it or not. */
 #include "device.h"
 #include "tensor.h"
 
