@@ -146,9 +146,8 @@ int corpus_take(const struct corpus *c, size_t i, struct record *r, struct err *
     const struct corpus_item *it = &c->item[i];
     const char *id = corpus_id(c, i);
 
-    if (record_parse(r, id + it->n_id + 1, it->n, e))
-        return -1;
-    record_set_id(r, id);
+    if (record_parse(r, id + it->n_id + 1, it->n, e) || record_identify(r, NULL, e))
+        return -1; // the line has the id, as it was written
     r->file = it->file;
     r->line_no = it->line_no;
     r->seq = it->seq;

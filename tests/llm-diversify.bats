@@ -163,6 +163,20 @@ shape() {
     fi
 }
 
+@test "llm-diversify: what records hold besides passes through byte for byte, ids too" {
+    cat >in <<'EOF'
+{"id":7,"instruction":"Reverse the list.","score":1.50,"x":1.0e0}
+{"id" : "a\/b\u00e9","instruction":"Name a colour.", "big":123456789012345678901234567890 }
+{"id":-0,"instruction":"Say the past of go."}
+{"id":7,"instruction":"Name three birds."}
+EOF
+    llm-diversify --count 100% --max-sim 1 in | sed 's/,"meta":{[^}]*}//' >out
+    sed '4s/"id":7/"id":"7#2"/' in | cmp - out
+    llm-diversify --count 0 --rejects r in
+    sed 's/,"meta":{[^}]*}//; s/,"reject":{[^}]*}//' r >out
+    sed '4s/"id":7/"id":"7#2"/' in | cmp - out
+}
+
 @test "llm-diversify: --resume does nothing twice" {
     topics >in
     llm-diversify --count 12 -o out --rejects rej --resume in
