@@ -491,9 +491,9 @@ static int run(struct diversify *g, int n, char **file, int *status, struct err 
         corpus_vectors(&g->c, g->pool, counts->read + counts->rejected - g->unusable, e) ||
         cluster(g, e) || choose(g, e) || name_topics(g, e) || write_all(g, e))
         return -1;
-    put_stats(g, &b);
     if (g->plot && draw(g, e))
         return -1;
+    put_stats(g, &b);
     cli_progress_end(&g->progress);
     say_gain(g);
     *status = stream_close(g->s, b.p, e);

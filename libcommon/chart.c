@@ -7,6 +7,7 @@
 #include "utf8.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,6 +21,24 @@ static bool ends(const char *path, const char *with)
     return n > k && !strcmp(path + n - k, with);
 }
 
+/* A picture that cannot be written is found before the work, not behind it. */
+static int try_to_write(const char *path, struct err *e)
+{
+    struct buf part = {0};
+    int fd, rc = 0;
+
+    buf_fmt(&part, "%s.part", path);
+    fd = open(part.p, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        rc = err_set(e, ERR_IO, "cannot create '%s': %s", part.p, strerror(errno));
+    else
+        close(fd);
+    if (fd >= 0)
+        unlink(part.p);
+    buf_free(&part);
+    return rc;
+}
+
 int chart_check(const char *path, bool replace, struct err *e)
 {
     int rc;
@@ -28,6 +47,8 @@ int chart_check(const char *path, bool replace, struct err *e)
         return err_set(e, ERR_ARG, "'%s': a plot is a .png, .svg or .gp file", path);
     if (!replace && !access(path, F_OK))
         return err_set(e, ERR_ARG, "'%s' exists", path);
+    if (try_to_write(path, e))
+        return -1;
     if (ends(path, ".gp"))
         return 0;
     rc = child_status("command -v gnuplot", "", 0, 10, e);
@@ -136,6 +157,8 @@ static void put_script(const struct chart *c, const char *path, const char *out,
             "\nset key outside bottom center horizontal\nset palette model HSV functions "
             "(gray * 21 - floor(gray * 21)) * 0.9, 0.8, 0.85\nunset colorbox\nset cbrange [0:%d]\n",
             c->topics > 1 ? c->topics - 1 : 1);
+    if (!c->n) // no point to find a range from
+        buf_str(b, "set xrange [-1:1]\nset yrange [-1:1]\n");
     put_labels(c, b);
     put_points(c, false, b);
     put_points(c, true, b);

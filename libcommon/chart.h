@@ -19,8 +19,8 @@ struct chart {
 };
 
 /* ERR_ARG when a file of this name cannot be drawn: neither .png, .svg nor .gp (the script alone,
- * with the data in it), there is no gnuplot to draw it, or the file exists and may not be replaced.
- */
+ * with the data in it), there is no gnuplot to draw it, or the file exists and may not be replaced;
+ * ERR_IO when it cannot be created. */
 int chart_check(const char *path, bool replace, struct err *e);
 /* Draw into a file, which appears under its name when it is whole. */
 int chart_draw(const struct chart *c, const char *path, struct err *e);

@@ -160,7 +160,14 @@ shape() {
     if command -v gnuplot; then
         llm-diversify --clusters 4 --count 12 --plot map.png in >out
         [ "$(head -c 4 map.png | tail -c 3)" = PNG ]
+        llm-diversify --plot none.png /dev/null # no record, and no failure
+        [ "$(head -c 4 none.png | tail -c 3)" = PNG ]
     fi
+    for name in map.png map.gp; do # found before the work
+        run -2 llm-diversify --count 12 --plot "nowhere/$name" -o late in
+        [[ "$output" == *"cannot create 'nowhere/$name.part': No such file or directory"* ]]
+        [ ! -e late ]
+    done
 }
 
 @test "llm-diversify: what records hold besides passes through byte for byte, ids too" {
