@@ -585,7 +585,7 @@ int main(int argc, char **argv)
     int n = cli_begin(&cli, argc, argv), status = CLI_OK;
     struct err e;
 
-    g.io.no_attempt = true;
+    g.io.no_attempt = g.model.computes = true;
     g.cli = &cli;
     if (run(&g, n, argv, &status, &e)) {
         cli_progress_end(&g.progress);

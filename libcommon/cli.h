@@ -42,6 +42,7 @@ struct cli_model {
     const char *chat_template; // name, file, "none", or NULL: the model's own
     bool reward;               // no option: hidden states are asked for, not text
     bool no_server;            // no option: the command needs a model of its own
+    bool computes;             // no option: threads and isa serve the command beside a server
     const char *api_key_file, *model_name;
     int timeout, retries; // of a request to a server: seconds of a try, tries after the first
 };

@@ -34,7 +34,7 @@ static int check_server(const struct cli_model *o, struct err *e)
         const char *name;
         bool given;
     } ours[] = {{"device", strcmp(o->device, d->device) != 0},
-                {"threads", o->threads != d->threads},
+                {"threads", o->threads != d->threads && !o->computes},
                 {"ctx", o->ctx != d->ctx},
                 {"batch-tokens", o->batch_tokens != d->batch_tokens},
                 {"kv-memory", o->kv_memory != d->kv_memory},
@@ -43,7 +43,7 @@ static int check_server(const struct cli_model *o, struct err *e)
                 {"nvtx", o->nvtx},
                 {"kv-type", o->kv_type != d->kv_type},
                 {"repack", o->repack != d->repack},
-                {"isa", o->isa != d->isa}};
+                {"isa", o->isa != d->isa && !o->computes}};
 
     if (o->no_server)
         return err_set(e, ERR_ARG, "-m %s: the model must be a file or directory here, no server",

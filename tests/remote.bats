@@ -404,6 +404,10 @@ EOT
     llm-diversify --embedding --max-sim 1 --clusters 2 --count 4 --label model -m "$URL" --stats s in >out
     [ "$(jq -r .meta.topic_label out | grep -c '^Name ')" = 4 ]
     jq -e '.unnamed == 0 and .requests == 2' s
+    # -j and --isa are for the topics here, whoever names them
+    llm-diversify -j 1 --isa scalar --embedding --max-sim 1 --clusters 2 --count 4 --label model -m "$URL" in | cmp - out
+    run -2 llm-diversify --ctx 64 --count 4 --label model -m "$URL" in
+    [[ "$output" == *"--ctx: the server decides that"* ]]
     server 400
     llm-diversify --embedding --max-sim 1 --clusters 2 --count 4 --label model -m "$URL" --stats s in >out
     [ "$(jq -r .meta.topic_label out | sort -u | xargs)" = "do, it sing, songs" ]
