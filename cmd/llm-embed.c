@@ -4,6 +4,7 @@
 #include "embed.h"
 #include "http.h"
 #include "mem.h"
+#include "said.h"
 #include "session.h"
 
 #include <stdlib.h>
@@ -58,7 +59,8 @@ static void work_free(struct work *w)
 
 /* ---- texts ---- */
 
-static const char *const text_fields[] = {"text", "instruction", "input", "prompt", NULL};
+static const char *const text_fields[] = {"text",     "instruction",   "input", "prompt",
+                                          "messages", "conversations", NULL};
 
 /* Append a field; whether it is a string that is not empty. */
 static bool add(struct embed *g, struct record *r, const char *field)
@@ -75,7 +77,7 @@ static bool add(struct embed *g, struct record *r, const char *field)
 }
 
 /* The text of a record into g->text: one field, or text, or an instruction and its input, or
- * prompt. */
+ * prompt, or what is said in messages. */
 static int text_of(struct embed *g, struct record *r, struct err *e)
 {
     size_t n = g->prefix ? strlen(g->prefix) : 0;
@@ -86,8 +88,8 @@ static int text_of(struct embed *g, struct record *r, struct err *e)
         add(g, r, g->field);
     else if (!add(g, r, "text") && add(g, r, "instruction"))
         add(g, r, "input");
-    else if (!g->text.n)
-        add(g, r, "prompt");
+    else if (!g->text.n && !add(g, r, "prompt") && said_text(r, &g->text))
+        g->text.n--; // the last newline
     if (!g->text.n && record_has(r, g->field ? g->field : "text"))
         return err_set(e, ERR_DATA, "field '%s' is empty or no string",
                        g->field ? g->field : "text");
@@ -341,7 +343,7 @@ int main(int argc, char **argv)
     // clang-format off
     const struct opt opts[] = {
         OPT_HEAD("Vectors"),
-        OPT_STR(0, "field", &g.field, "name", "field of the text, instead of text, instruction with input, or prompt"),
+        OPT_STR(0, "field", &g.field, "name", "field of the text, instead of text, instruction with input, prompt, or messages"),
         OPT_STR(0, "prefix", &g.prefix, "text", "put this before every text, such as \"query: \""),
         OPT_ENUM(0, "pooling", &g.pool, pools, "how", "vector of a text: of its last token, the mean of all, of the first (cls), or auto, as the model says"),
         OPT_FLAG(0, "normalize", &g.normalize, "make every vector one of length 1"),

@@ -2,6 +2,7 @@
 #include "corpus.h"
 
 #include "mem.h"
+#include "said.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -49,13 +50,8 @@ static void text_of(const struct corpus *c, struct record *r, struct buf *out)
             buf_char(out, '\n');
         }
     }
-    if (out->n == before && !c->o.field) { // chat form: its JSON text has the words
-        const char *s = record_raw(r, "messages", &n);
-
-        s = s ? s : record_raw(r, "conversations", &n);
-        if (s)
-            buf_add(out, s, n);
-    }
+    if (out->n == before && !c->o.field)
+        said_text(r, out);
 }
 
 void corpus_text(const struct corpus *c, size_t i, struct buf *out)

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 struct corpus_opt {
-    const char *field;   // of the text; NULL: instruction and input, prompt, or the messages
+    const char *field;   // of the text; NULL: instruction and input, prompt, or what messages say
     const char *by;      // number that is a record's score
     bool embedding;      // vectors from the records' own field
     const char *vectors; // .npy file of vectors, or NULL

@@ -261,3 +261,25 @@ rename() {
     run -2 llm-generate -m "$B" <<<'{"prompt":"the"}'
     [[ "$output" = *encoder* ]]
 }
+
+@test "llm-embed: the text of a chat is what is asked in it" {
+    cat >in <<'EOF'
+{"text":"Be kind.\nReverse the list.\nplum fox"}
+{"messages":[{"role":"system","content":"Be kind."},{"role":"user","content":[{"type":"text","text":"Reverse the list."},{"type":"text","text":"plum fox"}]},{"role":"assistant","content":"fox plum"}]}
+{"conversations":[{"from":"system","value":"Be kind."},{"from":"human","value":"Reverse the list.\nplum fox"},{"from":"gpt","value":"fox plum"}]}
+EOF
+    llm-embed in | jq -c .embedding >out
+    [ "$(wc -l <out)" = 3 ]
+    [ "$(sort -u out | wc -l)" = 1 ]
+    llm-embed -m "$TINY" in | jq -c .embedding >out
+    [ "$(wc -l <out)" = 3 ]
+    [ "$(sort -u out | wc -l)" = 1 ]
+    sed -i '1s/.*/{"id":1,"instruction":"Be kind.\\nReverse the list.","input":"plum fox"}/' in
+    llm-diversify --max-sim 0.999 --count 100% --rejects alike in >out
+    [ "$(jq -c '[.meta.nn_id, .meta.nn_sim > 0.9999]' alike | sort -u)" = '["1",true]' ]
+    [ "$(wc -l <alike)" = 2 ]
+    for bad in '[]' '[1,"x",null]' '"text"' '[{"role":"user"}]' '[{"role":"user","content":""}]'; do
+        run -1 llm-embed <<<"{\"messages\":$bad}"
+        [[ "$output" == *"<stdin>:1: no field 'text'"* ]]
+    done
+}
