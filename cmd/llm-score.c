@@ -7,11 +7,50 @@
 
 #include <string.h>
 
+enum { JUDGE, PAIRWISE, REWARD, CALIBRATE };
+enum { OPPONENTS = 16, FOLDS = 5 }; // when not given
+
+static const char *const names[] = {"judge", "pairwise", "reward", "calibrate"};
+
+static int way_named(const char *name)
+{
+    for (int i = JUDGE; i <= CALIBRATE; i++)
+        if (!strcmp(name, names[i]))
+            return i;
+    return -1;
+}
+
+/* An option of another way would change nothing, and its user would not know. */
+static int check(const struct score *g, const struct calibrate_opt *fit, int way, struct err *e)
+{
+    const struct {
+        const char *name;
+        bool given;
+        int way, other;
+    } some[] = {{"weights", strcmp(g->weights, "default") != 0, JUDGE, REWARD},
+                {"reference", g->reference != NULL, JUDGE, PAIRWISE},
+                {"again", g->again != NULL, JUDGE, JUDGE},
+                {"group", g->group != NULL, PAIRWISE, PAIRWISE},
+                {"opponents", g->opponents != OPPONENTS, PAIRWISE, PAIRWISE},
+                {"pairs", g->pairs, PAIRWISE, PAIRWISE},
+                {"margin", g->margin > 0, PAIRWISE, PAIRWISE},
+                {"label", strcmp(fit->label, "label") != 0, CALIBRATE, CALIBRATE},
+                {"scale", fit->scale != NULL, CALIBRATE, CALIBRATE},
+                {"folds", fit->folds != FOLDS, CALIBRATE, CALIBRATE},
+                {"ridge", fit->penalty >= 0, CALIBRATE, CALIBRATE},
+                {"only-above", fit->only_above, CALIBRATE, CALIBRATE}};
+
+    for (size_t i = 0; i < sizeof(some) / sizeof(*some); i++)
+        if (some[i].given && way != some[i].way && way != some[i].other)
+            return err_set(e, ERR_ARG, "--%s is for 'llm-score %s', this is '%s'", some[i].name,
+                           names[some[i].way], names[way]);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct score_way *const ways[] = {&grade_way, &duel_way, &reward_way};
-    enum { N_WAYS = sizeof(ways) / sizeof(*ways) };
-    struct calibrate_opt fit = {.label = "label", .folds = 5, .penalty = -1};
+    struct calibrate_opt fit = {.label = "label", .folds = FOLDS, .penalty = -1};
     struct buf text = {0};
     struct score g = {.model = cli_model_default,
                       .io = cli_io_default,
@@ -20,7 +59,7 @@ int main(int argc, char **argv)
                       .weights = "default",
                       .field = "output",
                       .max_tokens = 256,
-                      .opponents = 16};
+                      .opponents = OPPONENTS};
     // clang-format off
     const struct opt opts[] = {
         CLI_MODEL(&g.model),
@@ -48,22 +87,21 @@ int main(int argc, char **argv)
     // clang-format on
     const struct cli cli = {"llm-score", "[judge|pairwise|reward|calibrate] [file ...]",
                             "score answers", opts, &g.notes};
-    int n = cli_begin(&cli, argc, argv), status = CLI_OK, way = 0, rc;
+    int n = cli_begin(&cli, argc, argv), status = CLI_OK, way, named, rc;
     struct err e;
 
     g.cli = &cli;
     fit.io = &g.io;
-    while (n && way < N_WAYS && strcmp(argv[0], ways[way]->name))
-        way++;
-    if (n && !strcmp(argv[0], "calibrate")) {
+    way = n ? way_named(argv[0]) : -1;
+    named = way >= 0;
+    way = named ? way : JUDGE;
+    rc = check(&g, &fit, way, &e);
+    if (!rc && way == CALIBRATE)
         rc = calibrate_run(&fit, &cli, n - 1, argv + 1, &status, &text, &e);
-        if (!rc)
-            fwrite(buf_cstr(&text), 1, text.n, stdout); // cli_end sees what went wrong
-    } else if (n && way < N_WAYS) {
-        rc = score_run(&g, ways[way], n - 1, argv + 1, &status, &e);
-    } else {
-        rc = score_run(&g, ways[0], n, argv, &status, &e);
-    }
+    else if (!rc)
+        rc = score_run(&g, ways[way], n - named, argv + named, &status, &e);
+    if (!rc && text.n)
+        fwrite(text.p, 1, text.n, stdout); // cli_end sees what went wrong
     cli_progress_end(&g.progress);
     if (rc)
         status = cli_fail(&cli, &e);

@@ -12,6 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { LEAST = 20 }; // records
 static const double penalties[] = {0, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1};
@@ -121,12 +122,17 @@ static int prepare(struct calibrate *c, struct err *e)
     }
     if (!(c->hi > c->lo))
         return err_set(e, ERR_DATA, "all labels are %g", c->lo);
+    if (!isfinite(c->hi - c->lo))
+        return err_set(e, ERR_DATA, "labels from %g to %g are too far apart", c->lo, c->hi);
     c->x = mem_new(c->n * AXES * sizeof(*c->x));
     c->y = mem_new(c->n * sizeof(*c->y));
     for (size_t i = 0; i < c->n; i++) {
         for (int a = 0; a < AXES; a++)
             c->x[i * AXES + (size_t)a] = c->item[i].x[a] / AXES_MOST;
         c->y[i] = (c->item[i].y - c->lo) / (c->hi - c->lo);
+        if (!(fabs(c->y[i]) < 1e100)) // its square must be a number
+            return err_set(e, ERR_DATA, "label %g is too far from %g to %g", c->item[i].y, c->lo,
+                           c->hi);
     }
     return 0;
 }
@@ -298,8 +304,13 @@ int calibrate_run(const struct calibrate_opt *o, const struct cli *c, int n, cha
                   int *status, struct buf *text, struct err *e)
 {
     struct calibrate k = {.o = o};
-    int rc = read_all(&k, c, n, file, status, e) || prepare(&k, e) || fit(&k, e) ||
-             write_out(&k, text, e) || put_stats(&k, e);
+    const char *out = o->io->output;
+    int rc;
+
+    if (out && strcmp(out, "-") != 0 && !access(out, F_OK))
+        return err_set(e, ERR_ARG, "'%s' exists", out);
+    rc = read_all(&k, c, n, file, status, e) || prepare(&k, e) || fit(&k, e) ||
+         write_out(&k, text, e) || put_stats(&k, e);
 
     free(k.item);
     free(k.x);

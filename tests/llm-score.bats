@@ -438,8 +438,30 @@ agrees() {
     llm-score calibrate --scale 0,4 $d | grep -v '^#\|name' | cmp - a
     echo kept >there
     run -2 llm-score calibrate -o there $d
+    [[ "$output" == *"'there' exists" ]]
     [ "$(cat there)" = kept ]
     run -1 bash -c "llm-score calibrate $d >/dev/full"
+    # labels whose distance is no number
+    run -2 llm-score calibrate <(jq -c '.label = (if .label > 2 then 1e308 else -1e308 end)' $d)
+    [[ "$output" == *"labels from -1e+308 to 1e+308 are too far apart"* ]]
+    run -2 llm-score calibrate --scale 0,1 <(jq -c '.label = 1e200' $d)
+    [[ "$output" == *"label 1e+200 is too far from 0 to 1"* ]]
+}
+
+@test "llm-score: an option of another way is refused" {
+    local o
+    for o in --pairs "--group id" "--opponents 4" "--margin 0.1" "--label x" --only-above "--folds 3" "--ridge 0" "--scale 0,1"; do
+        run -2 llm-score -m "$TINY" --prompts tiny $o "$SEEDS"
+        [[ "$output" == *"${o%% *} is for 'llm-score "*"', this is 'judge'"* ]]
+    done
+    for o in "--weights nemotron" "--again reversed" --only-above; do
+        run -2 llm-score pairwise -m "$TINY" --prompts tiny $o "$SEEDS"
+        [[ "$output" == *"${o%% *} is for 'llm-score "*"', this is 'pairwise'"* ]]
+    done
+    run -2 llm-score calibrate --weights nemotron "$SEEDS"
+    [[ "$output" == *"--weights is for 'llm-score judge', this is 'calibrate'"* ]]
+    run -2 llm-score reward --reference self -m "$TINY" "$SEEDS"
+    [[ "$output" == *"--reference is for 'llm-score judge', this is 'reward'"* ]]
 }
 
 @test "llm-score: a judge puts right answers before spoilt ones, and many faults below few" {
