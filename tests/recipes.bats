@@ -72,7 +72,8 @@ EOT
     [ "$(jq -r .reject.rule bad.1 | sort -u)" = script ]
     [ "$(jq -r .reject.limit bad.1 | sort -u)" = "Hangul >= 0.5" ]
     server korean
-    COUNT=20 ROUNDS=20 REJECTS=ko "$SYN/korean.sh" "$SYN/korean.jsonl" "$URL" general >out
+    printf %s "$(cat "$SYN/korean.jsonl")" >seeds # no newline at the end
+    COUNT=20 ROUNDS=20 REJECTS=ko "$SYN/korean.sh" seeds "$URL" general >out
     [ "$(grep -c '"source":"selfinstruct"' out)" -ge 10 ]
     jq -se 'all(.instruction + .output | test("[가-힣]"))' out
     head -8 out | cmp - "$SYN/korean.jsonl"

@@ -21,5 +21,4 @@ llm-selfinstruct -m "$model" --prompts "$prompts" --seed 1 --no-seeds --count "$
 	llm-evol -m "$model" --prompts "$prompts" --seed 1 |
 	llm-filter --field instruction --script 'Hangul >= 0.5' --leaks --exact --near 0.9 --rejects "$rejects${numbered:+.2}" |
 	llm-generate -m "$model" --seed 1 -t 0.7 |
-	cat "$seeds" - |
-	llm-filter --script 'Hangul >= 0.5' --min-chars 1 --max-repeat 0.5 --refusals --leaks --rejects "$rejects${numbered:+.3}"
+	llm-filter --script 'Hangul >= 0.5' --min-chars 1 --max-repeat 0.5 --refusals --leaks --rejects "$rejects${numbered:+.3}" "$seeds" -
