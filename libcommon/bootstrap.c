@@ -73,9 +73,11 @@ int bootstrap_open(struct bootstrap *g, struct err *e)
                     e) ||
         set_shown(g, e) || recipe_list(&g->rules.blacklist, &g->recipe, "blacklist", e) ||
         recipe_list(&g->rules.starts, &g->recipe, "starts", e) ||
-        (g->o.instances && questions_open(&g->questions, &g->recipe, g->o.instances, e)))
+        (g->o.instances && questions_open(&g->questions, &g->recipe, g->o.instances, e)) ||
+        (g->o.personas && (personas_open(&g->personas, g->o.personas, e) ||
+                           recipe_shows(&g->recipe, "persona", "persona", e))))
         return -1;
-    return g->o.personas ? personas_open(&g->personas, g->o.personas, e) : 0;
+    return 0;
 }
 
 void bootstrap_print(const struct bootstrap *g, struct buf *out)

@@ -291,6 +291,23 @@ int conf_num(const struct conf *c, const char *key, double lo, double hi, double
     return 1;
 }
 
+int conf_int(const struct conf *c, const char *key, int lo, int hi, int *out, struct err *e)
+{
+    double v = 0;
+    int rc = conf_num(c, key, lo, hi, &v, e);
+
+    if (rc <= 0)
+        return rc;
+    if (v > (int)v || v < (int)v) {
+        const struct conf *x = conf_get(c, key);
+
+        return err_set(e, ERR_DATA, "%s:%d: %s: %.80s is not a whole number", x->file, x->line, key,
+                       x->value);
+    }
+    *out = (int)v;
+    return 1;
+}
+
 int conf_bool(const struct conf *c, const char *key, int *out, struct err *e)
 {
     static const char *const word[] = {"false", "true", "no", "yes"};

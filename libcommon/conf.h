@@ -21,9 +21,10 @@ void conf_close(struct conf *root);
 
 const struct conf *conf_get(const struct conf *c, const char *key); // or NULL
 const char *conf_str(const struct conf *c, const char *key, const char *otherwise);
-/* Numbers and yes/no: 1 found, 0 absent, -1 not of that form or range with e set. */
+/* Numbers, whole numbers and yes/no: 1 found, 0 absent, -1 not of that form or range with e set. */
 int conf_num(const struct conf *c, const char *key, double lo, double hi, double *out,
              struct err *e);
+int conf_int(const struct conf *c, const char *key, int lo, int hi, int *out, struct err *e);
 int conf_bool(const struct conf *c, const char *key, int *out, struct err *e);
 /* Error when c has a key outside the NULL-terminated list: "file:3: unknown key 'x'". */
 int conf_only(const struct conf *c, const char *const *keys, struct err *e);

@@ -50,14 +50,10 @@ static int check_keys(const struct recipe *r, const char *const *keys, struct er
 static int set_int(const struct recipe *r, const char *key, int lo, int hi, int *x, int otherwise,
                    struct err *e)
 {
-    double v = otherwise;
-
     if (*x >= lo)
         return 0;
-    if (conf_num(r->prompt.conf, key, lo, hi, &v, e) < 0)
-        return -1;
-    *x = (int)v;
-    return 0;
+    *x = otherwise;
+    return conf_int(r->prompt.conf, key, lo, hi, x, e) < 0 ? -1 : 0;
 }
 
 static int set_float(const struct recipe *r, const char *key, double lo, double hi, float *x,
@@ -134,12 +130,20 @@ void recipe_part_close(struct recipe *part)
 
 int recipe_int(const struct recipe *r, const char *key, int lo, int hi, int *x, struct err *e)
 {
-    double v = *x;
+    return conf_int(r->prompt.conf, key, lo, hi, x, e) < 0 ? -1 : 0;
+}
 
-    if (conf_num(r->prompt.conf, key, lo, hi, &v, e) < 0)
-        return -1;
-    *x = (int)v;
-    return 0;
+int recipe_shows(const struct recipe *r, const char *name, const char *option, struct err *e)
+{
+    const char *const text[] = {r->prompt.system, r->prompt.user, r->prompt.assistant};
+    struct buf b = {0};
+    bool found = false;
+
+    buf_fmt(&b, "{{%s}}", name);
+    for (int i = 0; i < 3; i++)
+        found = found || (text[i] && strstr(text[i], b.p));
+    buf_free(&b);
+    return found ? 0 : err_set(e, ERR_ARG, "--%s: %s has no {{%s}}", option, r->path, name);
 }
 
 void recipe_print(const struct recipe *r, struct buf *out)

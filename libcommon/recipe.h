@@ -37,6 +37,8 @@ void recipe_part_close(struct recipe *part); // zeroed is closed
 /* A whole number of the file, or otherwise. */
 int recipe_int(const struct recipe *r, const char *key, int lo, int hi, int *x, struct err *e);
 
+/* ERR_ARG, naming the option, when no text of the prompt shows {{name}}. */
+int recipe_shows(const struct recipe *r, const char *name, const char *option, struct err *e);
 /* The member "prompts" (hash of the file) for the fingerprint. */
 void recipe_print(const struct recipe *r, struct buf *out);
 

@@ -333,16 +333,16 @@ static int read_settings(struct rules *r, struct err *e)
                 {"near-index", &s->near_index, NULL},
                 {"check-lang", &s->check_lang, NULL}};
     double x;
-    int got;
+    int got, n;
 
     if (conf_only(r->file, keys, e))
         return -1;
     for (size_t i = 0; i < sizeof(text) / sizeof(*text); i++)
         if (*text[i].dst == text[i].base)
             *text[i].dst = conf_str(r->file, text[i].key, text[i].base);
-    got = conf_num(r->file, "ngram", 1, 64, &x, e);
+    got = conf_int(r->file, "ngram", 1, 64, &n, e);
     if (got > 0 && s->ngram == base->ngram)
-        s->ngram = (int)x;
+        s->ngram = n;
     if (got >= 0)
         got = conf_num(r->file, "check-timeout", 0.01, 86400, &x, e);
     if (got > 0 && s->check_timeout == base->check_timeout)

@@ -280,6 +280,12 @@ EOT
     printf 'a\n{"persona":1}\n' >bad
     run -2 make_new --persona bad "$SEEDS"
     [[ "$output" == *"bad:2: no text in field 'persona'"* ]]
+    run -2 make_new --persona who "$SEEDS" # whom the prompt would not show
+    [[ "$output" == *"--persona: "*"tiny/selfinstruct.yaml has no {{persona}}"* ]]
+    sed -i 's/^max_tokens: .*/max_tokens: 99.5/' own.yaml
+    run -2 make_new --prompts own.yaml "$SEEDS"
+    [[ "$output" == *"own.yaml:"*": max_tokens: 99.5 is not a whole number"* ]]
+    sed -i 's/^max_tokens: .*/max_tokens: 320/' own.yaml
     # other people are another run
     make_new --prompts own.yaml --persona who --count 3 -o o "$SEEDS"
     echo 'A nurse.' >>who

@@ -151,7 +151,7 @@ static void test_numbers(void)
     static const char text[] =
         "ok: -1.5e3\nint: 7\nhex: 0x10\nus: 1_000\noct: 0o17\ninf: .inf\n"
         "nan: .nan\nlead: .5\ntail: 5.\nempty:\nlist: [1]\nbig: 1e999\nword: one\n"
-        "yes: yes\nno: no\ntrue: true\nfalse: false\noff: off\nY: Y\n";
+        "yes: yes\nno: no\ntrue: true\nfalse: false\noff: off\nY: Y\npart: 1.5\n";
     static const char *const no_number[] = {"hex",  "us",   "oct",   "inf",  "nan",
                                             "lead", "tail", "empty", "list", "word"};
     struct err e;
@@ -170,6 +170,13 @@ static void test_numbers(void)
     CHECK(conf_num(c, "int", 8, 9, &v, &e) == -1 && strstr(e.msg, ":2: int: 7 is not in 8..9"));
     CHECK(conf_num(c, "big", 0, 1e300, &v, &e) == -1);
     CHECK(v == 7);
+
+    TEST("conf_int: whole numbers, however they are written");
+    CHECK(conf_int(c, "ok", -2000, 0, &b, &e) == 1 && b == -1500);
+    CHECK(conf_int(c, "absent", 0, 1, &b, &e) == 0 && b == -1500);
+    CHECK(conf_int(c, "part", 0, 9, &b, &e) == -1 && b == -1500 &&
+          strstr(e.msg, ":20: part: 1.5 is not a whole number"));
+    CHECK(conf_int(c, "int", 8, 9, &b, &e) == -1 && conf_int(c, "word", 0, 9, &b, &e) == -1);
 
     TEST("conf_bool: yes, no, true, false and nothing else");
     CHECK(conf_bool(c, "yes", &b, &e) == 1 && b == 1);
