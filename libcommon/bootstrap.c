@@ -233,6 +233,7 @@ static int see_made(void *with, struct record *r, struct err *e)
     }
     add_task(g, &g->task, r->id, p.round, false);
     curve(g, p.round)->accepted++;
+    g->made_before++;
     return 0;
 }
 
@@ -578,23 +579,19 @@ int bootstrap_run(struct bootstrap *g, struct err *e)
 
 void bootstrap_stats(const struct bootstrap *g, struct buf *out)
 {
-    int made = n_made(g), sum = 0;
+    int made = n_made(g), now = made - g->made_before, sum = 0;
     int64_t items = 0, prompt, generated;
 
-    for (int i = 0; i < g->n_curve; i++)
-        items += g->curve[i].items;
     session_tokens(&g->ses, &prompt, &generated);
     session_stats(&g->ses, out);
-    buf_fmt(out, ",\"rounds\":%d,\"completions\":%lld,\"items\":%lld,\"seeds\":%d,\"accepted\":%d",
-            g->rounds, (long long)g->completions, (long long)items, g->pool.n_seed, made);
-    buf_str(out, ",\"tokens_per_accepted\":");
-    json_put_num(out, made ? round(10.0 * (double)(prompt + generated) / made) / 10 : (double)NAN);
-    items = 0;
     buf_str(out, ",\"novelty\":[");
     for (int i = 0; i < g->n_curve; i++) {
         items += g->curve[i].items;
         sum += g->curve[i].accepted;
         buf_fmt(out, "%s[%lld,%d]", i ? "," : "", (long long)items, sum);
     }
-    buf_char(out, ']');
+    buf_fmt(out, "],\"rounds\":%d,\"completions\":%lld,\"items\":%lld,\"seeds\":%d,\"accepted\":%d",
+            g->rounds, (long long)g->completions, (long long)items, g->pool.n_seed, made);
+    buf_fmt(out, ",\"accepted_before\":%d,\"tokens_per_accepted\":", g->made_before);
+    json_put_num(out, now ? round(10.0 * (double)(prompt + generated) / now) / 10 : (double)NAN);
 }

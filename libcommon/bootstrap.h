@@ -46,6 +46,7 @@ struct bootstrap {
     struct tasks_task task;   // in hand
     struct tally past, items; // ids of the round that was begun; items of rounds before it
     int past_round, rounds;
+    int made_before; // of the records, by earlier runs in rounds that are over
     int64_t completions;
     struct bootstrap_round {
         int items, accepted;

@@ -184,6 +184,16 @@ setup() {
     run -0 --separate-stderr make_new --stats s.json --rejects r "$SEEDS"
     jq -e '.accepted == 24 and .seeds > 0 and .rounds >= 1 and .items == .accepted + ([.rules[]] | add // 0)
         and .dropped == ([.rules[]] | add // 0) and .tokens_per_accepted > 0' s.json
+    # a run that goes on: what an earlier one made cost it nothing
+    make_new --no-seeds --count 80 --max-rounds 3 -o out --rejects rej --stats whole "$SEEDS"
+    jq -e '.accepted_before == 0 and .rounds == 3 and .novelty[2][1] == .accepted
+        and (.tokens_per_accepted - (.prompt_tokens + .generated_tokens) / .accepted | fabs) < 0.1' whole
+    head -n "$(jq '.novelty[1][1] + 1' whole)" out >part # two rounds, and the third begun
+    cp part out
+    make_new --no-seeds --count 80 --max-rounds 3 -o out --rejects rej --resume --stats rest "$SEEDS"
+    jq -e --slurpfile w whole '.accepted == $w[0].accepted and .accepted_before == $w[0].novelty[1][1] and .rounds == 1
+        and .novelty == $w[0].novelty
+        and (.tokens_per_accepted - (.prompt_tokens + .generated_tokens) / (.accepted - .accepted_before) | fabs) < 0.1' rest
 }
 
 @test "llm-selfinstruct: a signal stops it with 75, and it goes on" {

@@ -39,6 +39,11 @@ elements() {
         sed '/dataset.jsonl</d; /class="tile"/d; /<h2>Cost/,/<h2>Novelty/d' $r/report.html >$r.rest
     done
     cmp run.rest shards.rest
+    run ! grep -F "were interrupted" $page
+    mkdir begun # a run that was stopped in the first stage, and went on
+    cp run/instructions.jsonl begun/
+    jq -c '.accepted_before = 20' run/instructions.stats.json >begun/instructions.stats.json
+    sh "$SYN/report.sh" begun | grep -F "Some stages were interrupted and went on"
     # nothing is loaded, nothing runs
     run ! grep -E 'src=|href=|url\(|@import|<script|https?:' $page
 }

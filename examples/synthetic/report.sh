@@ -240,7 +240,8 @@ funnel() {
 costs() {
 	for stage; do
 		p=$(stats "$stage" prompt_tokens) g=$(stats "$stage" generated_tokens) s=$(stats "$stage" seconds)
-		printf '%s %s %s %s %s\n' "$stage" "$p" "$g" "$s" "$(stats "$stage" skipped)"
+		# what earlier runs did: records that were there, and those that selfinstruct had made
+		printf '%s %s %s %s %s\n' "$stage" "$p" "$g" "$s" $(($(stats "$stage" skipped) + $(stats "$stage" accepted_before)))
 	done
 }
 costs "$@" >"$tmp/costs"
