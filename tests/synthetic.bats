@@ -87,6 +87,17 @@ same() {
     echo "# $whole runs ended before"
 }
 
+@test "synthetic: GNU parallel: files are named from where the user stands" {
+    command -v parallel >/dev/null || skip "no GNU parallel here: make deps installs it"
+    export COUNT=8 PARALLEL_OPTIONS=-j2 PARALLEL_HOME="$PWD/home"
+    head -12 "$SYN/seeds.jsonl" >own.jsonl
+    cp "$SYN/../models/tiny.gguf" own.gguf
+    OUT=here/cut SEEDS=own.jsonl MODEL=own.gguf "$SYN/parallel.sh" 2
+    [ "$(wc -l <here/cut/dataset.jsonl)" = 8 ]
+    jq -e 'select(.id == "seed-12")' here/cut/scored.jsonl
+    run ! grep seed-13 here/cut/scored.jsonl
+}
+
 # all stages at temperature 0, by a model here or behind a server; what says which is left out
 cold() {
     local dir=$1

@@ -9,10 +9,17 @@
 # goes on: finished jobs stand in parallel's log, a job that was stopped takes up its own file.
 # A job that fails is tried three times. Status 1 of a command means rejects, which are in their file.
 set -euo pipefail
-cd "$(dirname "$0")"
 shards=${1:-8}
 OUT=$(mkdir -p "${OUT:-out}" && cd "${OUT:-out}" && pwd)
 export OUT
+# Files are named from where the user stands, who is not where the Makefile is.
+for v in MODEL SEEDS PROMPTS; do
+	case $v:${!v:-} in PROMPTS:*/* | PROMPTS:*.yaml | MODEL:?* | SEEDS:?*)
+		[ ! -e "${!v}" ] || export "$v=$(realpath "${!v}")"
+		;;
+	esac
+done
+cd "$(dirname "$0")"
 
 stage() { # NAME INPUT ...
 	local name=$1 command file like

@@ -90,6 +90,13 @@ files)
 	OUT=$(mkdir -p "${OUT:-out}/log" && cd "${OUT:-out}" && pwd)
 	SYNTHETIC=$here
 	export OUT SYNTHETIC
+	# Files are named from where the user stands, who is not where the Makefile is.
+	for v in MODEL SEEDS PROMPTS; do
+		case $v:${!v:-} in PROMPTS:*/* | PROMPTS:*.yaml | MODEL:?* | SEEDS:?*)
+			[ ! -e "${!v}" ] || export "$v=$(realpath "${!v}")"
+			;;
+		esac
+	done
 	after=
 	job() { # NAME LOG [options --] STEP ...
 		local name=$1 log=$2
