@@ -87,18 +87,22 @@ static bool stood_before(const struct words_row *w, size_t i)
     return j < i;
 }
 
-double fault_repetition_of(struct fault *f, struct look *text)
+double fault_repetition_beyond(struct fault *f, struct look *text, double limit)
 {
     const struct words_row *w = look_words(text);
-    size_t runs = w->n < GRAM ? 0 : w->n - GRAM + 1;
-    size_t n = repeat_back_find(&f->back, look_threes(text), runs), again = 0;
+    size_t runs = w->n < GRAM ? 0 : w->n - GRAM + 1, n, again = 0;
+    double share;
 
+    if ((double)repeat_at_most(look_threes(text), runs) <= limit * (double)runs)
+        return 0;
+    n = repeat_back_find(&f->back, look_threes(text), runs);
     for (size_t k = 0; k < n; k++) {
         size_t i = f->back.again[k], j = f->back.first[k];
 
         again += !memcmp(w->hash + j, w->hash + i, GRAM * sizeof(*w->hash)) || stood_before(w, i);
     }
-    return runs ? (double)again / (double)runs : 0;
+    share = (double)again / (double)runs;
+    return share > limit ? share : 0;
 }
 
 const char *fault_refusal_of(const struct fault *f, const struct words_row *w)
@@ -154,7 +158,7 @@ double fault_repetition(const char *s, size_t n)
     double share;
 
     look_text(&l, s, n);
-    share = fault_repetition_of(f, &l);
+    share = fault_repetition_beyond(f, &l, 0);
     look_free(&l);
     fault_close(f);
     return share;

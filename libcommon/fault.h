@@ -23,8 +23,8 @@ const char *fault_leak(const char *s, size_t n);
 /* The same for many texts, with what is needed for it kept. */
 struct fault;
 struct fault *fault_open(void);
-void fault_close(struct fault *f); // NULL-safe
-double fault_repetition_of(struct fault *f, struct look *text);
+void fault_close(struct fault *f);                                                // NULL-safe
+double fault_repetition_beyond(struct fault *f, struct look *text, double limit); // or 0
 const char *fault_refusal_of(const struct fault *f, const struct words_row *w);
 const char *fault_leak_of(struct fault *f, const struct kinds *text);
 

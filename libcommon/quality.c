@@ -59,7 +59,8 @@ struct quality {
     const char *s; // (n) of it
     size_t n;
     double v[QUALITY_N];
-    unsigned have; // groups of measures, a bit each
+    size_t most[REPEAT_LENGTHS]; // characters of which v[QUALITY_TOP_2_GRAM ..] are no more
+    unsigned have;               // groups of measures, a bit each
     unsigned char group[QUALITY_N];
     bool has_ends, has_rows;
     bool rows_differ; // all of them
@@ -213,12 +214,17 @@ static void look_parts(struct quality *q)
     q->v[QUALITY_DUP_LINE_CHARS] = ratio(chars, (double)q->n_chars);
 }
 
+static void look_bounds(struct quality *q)
+{
+    repeat_grams_begin(&q->grams, &q->chunks.words);
+    repeat_grams_bound(&q->grams, &q->chunks.words, q->most);
+}
+
 static void look_grams(struct quality *q)
 {
     const struct repeat_words *w = &q->chunks.words;
     struct repeat_grams *g = &q->grams;
 
-    repeat_grams_begin(g, w);
     for (size_t run = 2; run < 5; run++)
         q->v[QUALITY_TOP_2_GRAM + run - 2] = ratio((double)repeat_top(g, w), (double)q->n_chars);
     for (size_t run = 5; run <= 10; run++) {
@@ -287,7 +293,7 @@ static void look_fineweb(struct quality *q)
 }
 
 /* Measures that are found together. */
-enum group { WORDS, LINES, PARTS, GRAMS, C4, FINEWEB };
+enum group { WORDS, LINES, PARTS, BOUNDS, GRAMS, C4, FINEWEB };
 
 static enum group group_of(int id)
 {
@@ -302,11 +308,15 @@ static enum group group_of(int id)
 
 static void measure(struct quality *q, enum group g)
 {
-    static void (*const how[])(struct quality * q) = {measure_words, look_lines, look_parts,
-                                                      look_grams,    look_c4,    look_fineweb};
+    static void (*const how[])(struct quality * q) = {
+        measure_words, look_lines, look_parts, look_bounds, look_grams, look_c4, look_fineweb};
 
-    if ((g == GRAMS || g == FINEWEB) && !(q->have & 1u << WORDS))
+    if (q->have >> g & 1)
+        return;
+    if (g == BOUNDS || g == FINEWEB)
         measure(q, WORDS);
+    if (g == GRAMS)
+        measure(q, BOUNDS);
     how[g](q);
     q->have |= 1u << g;
 }
@@ -318,6 +328,18 @@ static void find_value(struct quality *q, enum quality_id id)
 
     if (!(q->have >> g & 1))
         measure(q, g);
+}
+
+/* Can the measure be seen not to be more without being found? */
+static bool is_within(struct quality *q, enum quality_id id, double limit)
+{
+    size_t most;
+
+    if (q->group[id] != GRAMS || q->have >> GRAMS & 1)
+        return false;
+    measure(q, BOUNDS);
+    most = q->most[id - QUALITY_TOP_2_GRAM];
+    return most ? ratio((double)most, (double)q->n_chars) <= limit : limit >= 0;
 }
 
 double quality_value(struct quality *q, enum quality_id id)
@@ -334,6 +356,8 @@ int quality_beyond(struct quality *q, const struct quality_limit *x, int n)
         enum quality_id id = x[i].id;
         double limit = x[i].limit, value;
 
+        if (is_within(q, id, limit))
+            continue;
         find_value(q, id);
         value = q->v[id];
         if (id == QUALITY_STOP_WORDS) { // most texts begin with some

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MAP = 2048 }; // places, a byte each
+
 static const uint64_t BASE = 0x9E3779B97F4A7C15u;
 
 void repeat_clear(struct repeat *r, size_t n)
@@ -122,6 +124,29 @@ void repeat_back_free(struct repeat_back *b)
     *b = (struct repeat_back){0};
 }
 
+/* How many of the bytes are 1, others being 0. */
+ANY_CPU static size_t count_ones(const unsigned char met[MAP])
+{
+    unsigned char sum[64] = {0};
+    size_t n = 0;
+
+    for (int i = 0; i < MAP; i += 64)
+        for (int k = 0; k < 64; k++)
+            sum[k] = (unsigned char)(sum[k] + met[i + k]);
+    for (int k = 0; k < 64; k++)
+        n += sum[k];
+    return n;
+}
+
+size_t repeat_at_most(const uint32_t *key, size_t n)
+{
+    unsigned char met[MAP] = {0};
+
+    for (size_t i = 0; i < n; i++)
+        met[key[i] % MAP] = 1;
+    return n - count_ones(met);
+}
+
 /* ---- words ---- */
 
 void repeat_words_clear(struct repeat_words *w)
@@ -165,31 +190,88 @@ ANY_CPU static void make_keys(uint32_t *restrict key, const uint64_t *restrict h
         key[i] = (uint32_t)(longer(hash[i], hash[i + 1]) >> 32);
 }
 
-/* Pairs of words that may stand twice: both of two that have one key. */
+/* A pair at which a bit is set stands before another that has the key it has. */
+static bool is_again(const struct repeat_grams *g, size_t i)
+{
+    return g->bits[i / 64] >> i % 64 & 1;
+}
+
 void repeat_grams_begin(struct repeat_grams *g, const struct repeat_words *w)
 {
-    size_t n, blocks = w->n / 64 + 1;
+    size_t blocks = w->n / 64 + 2;
 
     g->length = 1;
-    g->n_again = 0;
+    g->n_pairs = 0;
+    g->most = 1;
+    g->pair = 0;
+    mem_grow(&g->bits, &g->cap_bits, blocks, sizeof(*g->bits));
+    memset(g->bits, 0, blocks * sizeof(*g->bits));
     if (w->n < 2)
         return;
-    mem_grow(&g->key, &g->cap_key, w->n, sizeof(*g->key));
-    make_keys(g->key, w->hash, w->n - 1);
-    n = repeat_back_find(&g->back, g->key, w->n - 1);
-    if (!n)
-        return;
-    mem_grow(&g->again, &g->cap, 2 * n, sizeof(*g->again));
-    mem_grow(&g->twice, &g->cap_twice, blocks, sizeof(*g->twice));
-    memset(g->twice, 0, blocks * sizeof(*g->twice));
-    for (size_t k = 0; k < n; k++) {
-        uint32_t i = g->back.again[k], j = g->back.first[k];
-
-        g->twice[i / 64] |= 1ull << i % 64;
-        g->twice[j / 64] |= 1ull << j % 64;
+    if (w->n > g->cap_key) {
+        free(g->count);
+        mem_grow(&g->key, &g->cap_key, w->n, sizeof(*g->key));
+        g->count = mem_new(g->cap_key * sizeof(*g->count));
     }
-    for (size_t b = 0; b < blocks; b++)
-        for (uint64_t m = g->twice[b]; m; m &= m - 1) {
+    make_keys(g->key, w->hash, w->n - 1);
+    g->n_pairs = repeat_back_find(&g->back, g->key, w->n - 1);
+    for (size_t k = 0; k < g->n_pairs; k++) {
+        size_t i = g->back.again[k], j = g->back.first[k], chars = run_chars(w, i, 2) + 1;
+        uint32_t n = is_again(g, j) ? g->count[j] + 1 : 2;
+
+        g->bits[i / 64] |= 1ull << i % 64;
+        g->count[i] = n;
+        g->most = n > g->most ? n : g->most;
+        g->pair = n * chars > g->pair ? n * chars : g->pair;
+    }
+}
+
+/* Runs longer than a pair are bounded by those all of whose pairs stood before. */
+void repeat_grams_bound(const struct repeat_grams *g, const struct repeat_words *w,
+                        size_t most[REPEAT_LENGTHS])
+{
+    size_t end[REPEAT_LENGTHS] = {0}; // of the runs before
+
+    for (size_t run = 2; run < 2 + REPEAT_LENGTHS; run++)
+        most[run - 2] = run < REPEAT_LONG && run <= w->n ? run_chars(w, 0, run) + run - 1 : 0;
+    most[0] = g->pair > most[0] ? g->pair : most[0];
+    for (size_t b = 0; b < w->n / 64 + 1; b++) {
+        const uint64_t *bits = g->bits + b;
+        uint64_t begin = bits[0];
+
+        for (size_t run = 3; run < 2 + REPEAT_LENGTHS && begin; run++) {
+            size_t *to = &most[run - 2];
+
+            begin &= bits[0] >> (run - 2) | bits[1] << (66 - run);
+            for (uint64_t m = begin; m; m &= m - 1) {
+                size_t i = 64 * b + (size_t)__builtin_ctzll(m);
+                size_t from = i > end[run - 2] ? i : end[run - 2];
+                size_t chars = run_chars(w, i, run) + run - 1;
+
+                end[run - 2] = i + run;
+                if (run >= REPEAT_LONG)
+                    *to += run_chars(w, from, i + run - from);
+                else if (*to < g->most * chars)
+                    *to = g->most * chars;
+            }
+        }
+    }
+}
+
+/* Pairs that may stand twice: both of two that have one key. */
+static void pairs(struct repeat_grams *g, const struct repeat_words *w)
+{
+    g->n_again = 0;
+    if (!g->n_pairs)
+        return;
+    mem_grow(&g->again, &g->cap, 2 * g->n_pairs, sizeof(*g->again));
+    for (size_t k = 0; k < g->n_pairs; k++) {
+        uint32_t j = g->back.first[k];
+
+        g->bits[j / 64] |= 1ull << j % 64;
+    }
+    for (size_t b = 0; b < w->n / 64 + 1; b++)
+        for (uint64_t m = g->bits[b]; m; m &= m - 1) {
             size_t i = 64 * b + (size_t)__builtin_ctzll(m);
 
             g->again[g->n_again++] =
@@ -203,7 +285,8 @@ void repeat_grams_free(struct repeat_grams *g)
     repeat_free(&g->table);
     free(g->again);
     free(g->key);
-    free(g->twice);
+    free(g->count);
+    free(g->bits);
     *g = (struct repeat_grams){0};
 }
 
@@ -232,6 +315,8 @@ size_t repeat_top(struct repeat_grams *g, const struct repeat_words *w)
         return g->n_again = 0;
     if (run > 2)
         lengthen(g, w);
+    else
+        pairs(g, w);
     if (g->n_again)
         repeat_clear(&g->table, g->n_again);
     for (size_t k = 0; k < g->n_again; k++) {

@@ -33,6 +33,10 @@ struct repeat_back {
 size_t repeat_back_find(struct repeat_back *b, const uint32_t *key, size_t n); // how many `again`
 void repeat_back_free(struct repeat_back *b);
 
+/* A number that is no less than how many of n keys stood before; near it while there are fewer than
+ * some thousand. */
+size_t repeat_at_most(const uint32_t *key, size_t n);
+
 /* The words of a text. Zeroed is empty. */
 struct repeat_words {
     uint64_t *hash; // (n)
@@ -52,7 +56,9 @@ static inline void repeat_words_add(struct repeat_words *w, uint64_t hash, size_
 }
 
 /* Runs of words by their length, ascending from 2: a run is repeated only if the two runs in it
- * that are a word shorter are, so that those of one length leave few of the next. */
+ * that are a word shorter are, so that those of one length leave few of the next. Bounds are told
+ * from the pairs that stood before alone: most texts need no more to be told from those that
+ * repeat themselves. */
 struct repeat_grams {
     struct repeat_back back;
     struct repeat table;
@@ -60,12 +66,19 @@ struct repeat_grams {
         uint64_t key;
         uint32_t word, at; // where the run begins, ascending; its place in the table
     } * again;             // (n_again) runs of `length` words that stand twice in the text
-    size_t length, n_again, cap, cap_key, cap_twice;
-    uint32_t *key;   // (cap_key) of pairs
-    uint64_t *twice; // (cap_twice) bits of words at which a pair begins that may stand twice
+    size_t length, n_again, cap, cap_key, cap_bits;
+    uint32_t *key, *count; // (cap_key) of pairs; of those that stood before, how often until then
+    uint64_t *bits;        // (cap_bits) of words at which a pair begins that may have stood before
+    size_t n_pairs;        // of `back` that stood before
+    size_t most, pair;     // no pair stands more often; nor is one times its count longer
 };
 void repeat_grams_begin(struct repeat_grams *g, const struct repeat_words *w);
 void repeat_grams_free(struct repeat_grams *g);
+/* Before the first repeat_top: what it will not say more than for runs of 2 to 4 words, nor
+ * repeat_runs for runs of 5 to 10. */
+enum { REPEAT_LENGTHS = 9, REPEAT_LONG = 5 };
+void repeat_grams_bound(const struct repeat_grams *g, const struct repeat_words *w,
+                        size_t most[REPEAT_LENGTHS]);
 /* The next length (2, 3 ...): length of the most frequent run of so many words (the first of
  * equals) with single spaces between them, times its count, in characters; 0 when there are fewer
  * words. */

@@ -444,7 +444,7 @@ int trial_text(const struct trial *t, struct trial_desk *d, int i, struct look *
     case RULE_SCRIPT:
         return by_script(&t->aid[i], text, v);
     case RULE_MAX_REPEAT:
-        share = fault_repetition_of(d->fault, text);
+        share = fault_repetition_beyond(d->fault, text, x->limit);
         return share > x->limit ? drop_num(v, share, x->limit) : 0;
     case RULE_REFUSALS:
         found = fault_refusal_of(d->fault, look_words(text));

@@ -42,6 +42,25 @@ static int64_t broken(struct quality *q, struct look *t, const struct buf *text)
     return bits;
 }
 
+/* Is each measure that is a bit less than its value beyond it, and no other, where nothing was
+ * asked before? */
+static void alone(struct quality *q, struct look *t, const struct buf *text)
+{
+    for (int i = 0; i < QUALITY_N; i++) {
+        double v, other;
+
+        quality_text(q, t);
+        v = quality_value(q, i);
+        other = quality_rules[i].least ? nextafter(v, INFINITY) : nextafter(v, -INFINITY);
+        quality_text(q, t);
+        CHECK(quality_beyond(q, &(struct quality_limit){i, v}, 1));
+        quality_text(q, t);
+        CHECK(!quality_beyond(q, &(struct quality_limit){i, other}, 1) || isnan(v) ||
+              (i == QUALITY_STOP_WORDS && v >= 8));
+    }
+    CHECK(text->n == t->n);
+}
+
 static void goldens(void)
 {
     FILE *f = fopen("tests/data/quality.jsonl", "r");
@@ -72,6 +91,7 @@ static void goldens(void)
         build(piece, &j, &text);
         CHECK(!json_int(&j, json_get(&j, 0, "b"), &want));
         got = broken(q, &t, &text);
+        alone(q, &t, &text);
         for (int i = 0; i < QUALITY_N && got != want; i++)
             if ((got ^ want) >> i & 1)
                 printf("# text %d: %s is %g, datatrove %s it\n", texts, quality_rules[i].name,
