@@ -229,12 +229,12 @@ void dupes_add(const struct dupes *d, struct dupes_desk *w, struct dupes_text *x
     minhash_add(&x->set, look_words(text), look_threes(text));
 }
 
-void dupes_end(const struct dupes *d, struct dupes_desk *w, struct dupes_text *x)
+void dupes_end(const struct dupes *d, struct dupes_text *x)
 {
     x->key = x->sum.lo;
     if (!d->near)
         return;
-    minhash_end(&x->set, x->key, &w->back);
+    minhash_end(&x->set, x->key);
     near_keys(d->near, &x->set, x->band);
 }
 
@@ -255,7 +255,6 @@ void dupes_desk_free(struct dupes_desk *w)
 {
     buf_free(&w->one);
     look_free(&w->look);
-    repeat_back_free(&w->back);
 }
 
 /* ---- exact ---- */

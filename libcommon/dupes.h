@@ -31,7 +31,6 @@ struct dupes_text {
 struct dupes_desk {
     struct buf one;   // a text, normalized
     struct look look; // of it, where it is another
-    struct repeat_back back;
 };
 void dupes_desk_free(struct dupes_desk *w);
 
@@ -40,7 +39,7 @@ void dupes_begin(struct dupes_text *x);
  * case-folded, runs of space one space. */
 void dupes_add(const struct dupes *d, struct dupes_desk *w, struct dupes_text *x,
                struct look *text);
-void dupes_end(const struct dupes *d, struct dupes_desk *w, struct dupes_text *x);
+void dupes_end(const struct dupes *d, struct dupes_text *x);
 void dupes_soon(const struct dupes *d, const struct dupes_text *x); // it is met soon, after others
 void dupes_text_free(struct dupes_text *x);
 

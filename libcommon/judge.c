@@ -413,7 +413,7 @@ static void take_texts(const struct judge *j, struct judge_desk *d, struct recor
             look_text(&d->raw, t->raw, t->n_raw);
         dupes_add(j->dupes, &d->dupes, x, t->is_text ? d->look[t->first] : t->raw ? &d->raw : NULL);
     }
-    dupes_end(j->dupes, &d->dupes, x);
+    dupes_end(j->dupes, x);
 }
 
 void judge_soon(const struct judge *j, const struct judge_case *c)

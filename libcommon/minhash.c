@@ -77,108 +77,107 @@ void minhash_init(struct minhash *m, double threshold)
 
 /* ---- sets ---- */
 
-/* Places hold a run, and 1 << 32 so that none is 0; a power of two, at most half of them used. */
-static size_t places(size_t n)
-{
-    size_t use = 16;
+/* A place of the table: a run in 48 bits, the two bits, and the turn in which it was met last. */
+enum { TURN = 50, TURNS = 1 << 14 };
+static const uint64_t RUN = (1ull << 48) - 1, TAKEN = 1ull << 48,
+                      OWN = 1ull << 49; // OWN: the set's
 
-    while (use < 2 * n)
-        use *= 2;
-    return use;
+static uint64_t run_at(const uint16_t *word)
+{
+    return word[0] | (uint64_t)word[1] << 16 | (uint64_t)word[2] << 32;
 }
 
-static uint64_t *find(const struct minhash_set *x, uint32_t run)
+static uint64_t *find(const struct minhash_set *x, uint64_t run)
 {
-    size_t i = run & (x->use - 1);
+    size_t i = (size_t)(run * 0x9E3779B97F4A7C15u >> 32) & (x->use - 1);
 
-    while (x->place[i] && (uint32_t)x->place[i] != run)
+    while (x->place[i] && (x->place[i] & RUN) != run)
         i = (i + 1) & (x->use - 1);
     return &x->place[i];
 }
 
-static void table(struct minhash_set *x, size_t n)
+/* The set, with room for n others, in a table at most half full. */
+static void make_table(struct minhash_set *x, size_t n)
 {
-    x->use = places(n);
+    x->use = 16;
+    while (x->use < 2 * (x->n + n))
+        x->use *= 2;
     mem_grow(&x->place, &x->cap_place, x->use, sizeof(*x->place));
     memset(x->place, 0, x->use * sizeof(*x->place));
-}
+    x->different = 0;
+    for (size_t i = 0; i + 2 < x->n; i++) {
+        uint64_t run = run_at(x->word + i), *p = find(x, run);
 
-static const uint64_t MIX = 0xBF58476D1CE4E5B9u;
-
-static uint32_t run_hash(const uint64_t *h, size_t n)
-{
-    uint64_t x = n;
-
-    for (size_t i = 0; i < n; i++)
-        x = hash_fold(x ^ h[i], MIX);
-    return (uint32_t)(x ^ x >> 32);
+        x->different += !*p;
+        *p = OWN | TAKEN | run;
+    }
+    x->taken = x->different;
+    x->turn = 0;
 }
 
 void minhash_begin(struct minhash_set *x)
 {
-    x->n_word = x->n = 0;
+    x->n = x->n_run = 0;
+    x->use = 0;
 }
 
 static void room(struct minhash_set *x, size_t n)
 {
-    mem_grow(&x->run, &x->cap, x->n + n, sizeof(*x->run));
+    mem_grow(&x->word, &x->cap, x->n + n, sizeof(*x->word));
+    mem_grow(&x->run, &x->cap_run, x->n + n, sizeof(*x->run));
 }
 
 void minhash_add(struct minhash_set *x, const struct words_row *w, const uint32_t *three)
 {
-    size_t old = x->n_word < 2 ? x->n_word : 2, fresh = w->n < 2 ? w->n : 2;
+    size_t old = x->n < 2 ? x->n : 2, fresh = w->n < 2 ? w->n : 2;
     uint64_t h[4];
 
     memcpy(h, x->last, old * sizeof(*h));
     if (fresh)
         memcpy(h + old, w->hash, fresh * sizeof(*h));
-    room(x, 2 + w->n);
+    room(x, w->n + MINHASH_WORDS);
     for (size_t i = 0; i < old && i + 3 <= old + fresh; i++) // those that begin in the text before
-        x->run[x->n++] = words_three(h + i);
+        x->run[x->n_run++] = words_three(h + i);
     if (w->n > 2) {
-        memcpy(x->run + x->n, three, (w->n - 2) * sizeof(*three));
-        x->n += w->n - 2;
+        memcpy(x->run + x->n_run, three, (w->n - 2) * sizeof(*three));
+        x->n_run += w->n - 2;
     }
     if (fresh == 2)
         memcpy(x->last, w->hash + w->n - 2, 2 * sizeof(*h));
     else if (fresh)
         memcpy(x->last, h + (old == 2), (old == 2 ? 2 : old + 1) * sizeof(*h));
-    x->n_word += w->n;
+    words_brief(w, x->word + x->n);
+    x->n += w->n;
 }
 
-/* Runs that stand a second time are taken out. */
-static void make_unique(struct minhash_set *x, struct repeat_back *back)
+void minhash_end(struct minhash_set *x, uint64_t text)
 {
-    size_t n = repeat_back_find(back, x->run, x->n), to, from;
-    const uint32_t *again = back->again;
+    uint64_t sum = x->n ? 0 : text;
 
-    if (!n)
+    if (x->n >= MINHASH_WORDS)
         return;
-    to = again[0];
-    for (size_t i = 0; i < n; i++) {
-        size_t end = i + 1 < n ? again[i + 1] : x->n;
-
-        from = (size_t)again[i] + 1;
-        memmove(x->run + to, x->run + from, (end - from) * sizeof(*x->run));
-        to += end - from;
-    }
-    x->n = to;
+    room(x, MINHASH_WORDS);
+    for (size_t i = 0; i < x->n; i++)
+        sum = hash_fold(sum ^ x->last[i] ^ x->n, 0xBF58476D1CE4E5B9u);
+    for (x->n = 0; x->n < MINHASH_WORDS; x->n++)
+        x->word[x->n] = (uint16_t)(sum >> 16 * x->n);
+    words_threes_of(x->word, x->n, x->run);
+    x->n_run = 1;
 }
 
-void minhash_end(struct minhash_set *x, uint64_t text, struct repeat_back *scratch)
+void minhash_take(struct minhash_set *x, const uint16_t *word, size_t n)
 {
-    x->whole = false;
-    if (x->n_word >= MINHASH_WORDS) {
-        make_unique(x, scratch);
-        return;
-    }
-    room(x, 1);
-    x->n = 1;
-    x->run[0] = x->n_word ? run_hash(x->last, x->n_word) : (uint32_t)text;
+    minhash_begin(x);
+    room(x, n);
+    memcpy(x->word, word, n * sizeof(*word));
+    words_threes_of(word, n, x->run);
+    x->n = n;
+    x->n_run = n - 2;
 }
 
 void minhash_set_free(struct minhash_set *x)
 {
+    free(x->word);
     free(x->run);
     free(x->place);
     *x = (struct minhash_set){0};
@@ -224,34 +223,37 @@ ANY_CPU static void sign(const struct minhash *m, const uint32_t *run, size_t n,
         sign_some(m, MINHASH_MAX, run, n, sig);
 }
 
-uint64_t minhash_keys(const struct minhash *m, const uint32_t *run, size_t n,
-                      uint64_t key[MINHASH_MAX])
+void minhash_keys(const struct minhash *m, struct minhash_set *x, uint64_t key[MINHASH_MAX])
 {
     uint32_t sig[MINHASH_MAX];
-    uint64_t sketch = 0;
 
-    sign(m, run, n, m->bands * m->rows, sig);
+    sign(m, x->run, x->n_run, m->bands * m->rows, sig);
+    x->sketch = 0;
     for (int b = 0; b < m->bands; b++) {
         struct hash128 h = hash_bytes(sig + b * m->rows, (size_t)m->rows * sizeof(*sig));
 
         key[b] = h.lo + (uint64_t)b * 0x9E3779B97F4A7C15u;
     }
     for (int i = 0; i < SKETCH; i++)
-        sketch |= (uint64_t)(sig[i] * 0x9E3779B1u >> 31) << i;
-    return sketch;
+        x->sketch |= (uint64_t)(sig[i] * 0x9E3779B1u >> 31) << i;
 }
 
-double minhash_jaccard(struct minhash_set *x, const uint32_t *run, size_t n)
+double minhash_jaccard(struct minhash_set *x, const uint16_t *word, size_t n)
 {
-    size_t both = 0;
+    size_t both = 0, others = 0;
 
-    if (!x->whole) { // most texts are compared with none
-        table(x, x->n);
-        for (size_t i = 0; i < x->n; i++)
-            *find(x, x->run[i]) = 1ull << 32 | x->run[i];
-        x->whole = true;
+    if (x->use < 2 * (x->taken + n) || x->turn == TURNS - 1) // most texts are compared with none
+        make_table(x, n);
+    x->turn++;
+    for (size_t i = 0; i + 2 < n; i++) {
+        uint64_t run = run_at(word + i), *p = find(x, run), old = *p;
+
+        if (old >> TURN == x->turn)
+            continue;
+        both += (old & OWN) != 0;
+        others += !(old & OWN);
+        x->taken += !old;
+        *p = x->turn << TURN | (old & OWN) | TAKEN | run;
     }
-    for (size_t i = 0; i < n; i++)
-        both += *find(x, run[i]) != 0;
-    return (double)both / (double)(x->n + n - both);
+    return (double)both / (double)(x->different + others);
 }

@@ -4,8 +4,8 @@
  * a band is shared.
  *
  *   head    one struct head
- *   texts   (n_text) struct text: where its runs and its id are
- *   runs    u32, the texts' sets one behind the other
+ *   texts   (n_text) struct text: where its words and its id are
+ *   words   u16, the texts' words one behind the other: minhash.h's
  *   ids     bytes
  *   table   bands.h: which texts have a band
  *
@@ -35,7 +35,7 @@
 
 enum { PART = 4096 }; // texts read together
 
-static const char MAGIC[8] = "llmnear6";
+static const char MAGIC[8] = "llmnear7";
 
 struct head {
     char magic[8], boot[40];
@@ -46,11 +46,11 @@ struct head {
 };
 
 struct text {
-    uint64_t run_at, id_at; // in `runs`, counted in u32, and in `ids`
-    uint64_t run;           // which run added it
-    uint64_t sketch;        // of its runs
-    uint64_t check;         // hash of all that but `run`
-    uint32_t n_run, n_id;
+    uint64_t word_at, id_at; // in `words`, counted in u16, and in `ids`
+    uint64_t run;            // which run added it
+    uint64_t sketch;         // of its set
+    uint64_t check;          // hash of all that but `run`
+    uint32_t n_word, n_id;
 };
 
 struct near {
@@ -60,9 +60,9 @@ struct near {
     struct grow head;
     struct bands *table;
     struct grow sketch; // (n_text) u64
-    struct pile texts, runs, ids;
-    struct buf text, run, id; // room for what is read of them
-    uint32_t *like;           // (cap_like) texts that share a band with the one at hand
+    struct pile texts, words, ids;
+    struct buf text, word, id; // room for what is read of them
+    uint32_t *like;            // (cap_like) texts that share a band with the one at hand
     size_t cap_like;
     uint64_t known;       // texts up to the last that was met by its own run, or added
     const uint64_t *next; // bands of the set that is met soon, or NULL
@@ -104,13 +104,14 @@ static int text_at(struct near *x, uint64_t i, struct text *t)
     if (!p)
         return -1;
     memcpy(t, p, sizeof(*t));
-    return t->run_at <= x->runs.n / 4 && t->n_run ? 0 : -1;
+    return t->word_at <= x->words.n / sizeof(uint16_t) && t->n_word >= MINHASH_WORDS ? 0 : -1;
 }
 
-/* Its set, and its id, until the next call; NULL likewise. */
-static const uint32_t *runs_of(struct near *x, const struct text *t)
+/* Its words, and its id, until the next call; NULL likewise. */
+static const uint16_t *words_of(struct near *x, const struct text *t)
 {
-    return pile_get(&x->runs, 4 * t->run_at, 4 * (size_t)t->n_run, &x->run);
+    return pile_get(&x->words, t->word_at * sizeof(uint16_t), t->n_word * sizeof(uint16_t),
+                    &x->word);
 }
 
 static const char *id_of(struct near *x, const struct text *t)
@@ -118,9 +119,9 @@ static const char *id_of(struct near *x, const struct text *t)
     return pile_get(&x->ids, t->id_at, t->n_id, &x->id);
 }
 
-static uint64_t check_of(const struct text *t, const uint32_t *runs, const char *id)
+static uint64_t check_of(const struct text *t, const uint16_t *word, const char *id)
 {
-    struct hash128 h = hash_add(hash_bytes(runs, 4 * (size_t)t->n_run), id, t->n_id);
+    struct hash128 h = hash_add(hash_bytes(word, t->n_word * sizeof(*word)), id, t->n_id);
 
     return hash_add(h, &t->sketch, sizeof(t->sketch)).lo;
 }
@@ -149,20 +150,25 @@ static int put(struct near *x, uint32_t i, const uint64_t *key, struct err *e)
 /* The bands of the texts that the table does not have. */
 static int catch_up(struct near *x, struct err *e)
 {
+    struct minhash_set set = {0};
     uint64_t key[MINHASH_MAX];
+    int rc = 0;
 
-    for (uint64_t i = head(x)->n_table; i < head(x)->n_text; i++) {
+    for (uint64_t i = head(x)->n_table; !rc && i < head(x)->n_text; i++) {
         struct text t;
-        const uint32_t *runs = text_at(x, i, &t) ? NULL : runs_of(x, &t);
+        const uint16_t *word = text_at(x, i, &t) ? NULL : words_of(x, &t);
 
-        if (!runs)
-            return err_set(e, ERR_DATA, "text %llu of the index does not lie in its files",
-                           (unsigned long long)i);
-        minhash_keys(&x->m, runs, t.n_run, key);
-        if (put(x, (uint32_t)i, key, e))
-            return -1;
+        if (!word) {
+            rc = err_set(e, ERR_DATA, "text %llu of the index does not lie in its files",
+                         (unsigned long long)i);
+            continue;
+        }
+        minhash_take(&set, word, t.n_word);
+        minhash_keys(&x->m, &set, key);
+        rc = put(x, (uint32_t)i, key, e);
     }
-    return 0;
+    minhash_set_free(&set);
+    return rc;
 }
 
 /* All of them into an empty table. */
@@ -220,8 +226,8 @@ static int open_files(struct near *x, struct err *e)
     // file systems that know no locks are taken as they are
     if (!rc && dir && flock(x->head.fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
         rc = err_set(e, ERR_ARG, "'%s' is in use by another process", dir);
-    return rc || open_pile(x, &x->texts, "texts", 16, e) || open_pile(x, &x->runs, "runs", 8, e) ||
-           open_pile(x, &x->ids, "ids", 16, e);
+    return rc || open_pile(x, &x->texts, "texts", 16, e) ||
+           open_pile(x, &x->words, "words", 8, e) || open_pile(x, &x->ids, "ids", 16, e);
 }
 
 /* What the machine lost when it went down is cut off. */
@@ -231,10 +237,10 @@ static int recover(struct near *x, struct err *e)
     uint64_t n = 0;
 
     for (;; n++) {
-        const uint32_t *runs = text_at(x, n, &t) ? NULL : runs_of(x, &t);
-        const char *id = runs ? id_of(x, &t) : NULL;
+        const uint16_t *word = text_at(x, n, &t) ? NULL : words_of(x, &t);
+        const char *id = word ? id_of(x, &t) : NULL;
 
-        if (!id || t.check != check_of(&t, runs, id))
+        if (!id || t.check != check_of(&t, word, id))
             break;
     }
     head(x)->n_table = 0;
@@ -337,7 +343,7 @@ int near_close(struct near *x, struct err *e)
     if (!x)
         return 0;
     if (x->threshold > 0 && x->table) {
-        rc = pile_sync(&x->runs, e) || pile_sync(&x->ids, e) || pile_sync(&x->texts, e) ||
+        rc = pile_sync(&x->words, e) || pile_sync(&x->ids, e) || pile_sync(&x->texts, e) ||
              bands_sync(x->table, e);
         if (!rc) {
             head(x)->open = 0;
@@ -347,11 +353,11 @@ int near_close(struct near *x, struct err *e)
     grow_close(&x->head);
     grow_close(&x->sketch);
     pile_close(&x->texts);
-    pile_close(&x->runs);
+    pile_close(&x->words);
     pile_close(&x->ids);
     bands_close(x->table);
     buf_free(&x->text);
-    buf_free(&x->run);
+    buf_free(&x->word);
     buf_free(&x->id);
     free(x->like);
     free(x);
@@ -365,7 +371,7 @@ static int add(struct near *x, const struct minhash_set *set, const uint64_t *ke
 {
     struct head *h = head(x);
     uint64_t n = h->n_text;
-    struct text t = {.run = run, .sketch = set->sketch, .n_run = (uint32_t)set->n}, last;
+    struct text t = {.run = run, .sketch = set->sketch, .n_word = (uint32_t)set->n}, last;
 
     t.n_id = (uint32_t)strlen(id);
 
@@ -373,11 +379,12 @@ static int add(struct near *x, const struct minhash_set *set, const uint64_t *ke
         return err_set(e, ERR_MEM, "more than %u texts in the index", UINT32_MAX - 1);
     if (n && text_at(x, n - 1, &last))
         return err_set(e, ERR_DATA, "the index's last text does not lie in its files");
-    t.run_at = n ? last.run_at + last.n_run : 0;
+    t.word_at = n ? last.word_at + last.n_word : 0;
     t.id_at = n ? last.id_at + last.n_id : 0;
     if (x->at.dir) // other files end with the process
-        t.check = check_of(&t, set->run, id);
-    if (pile_put(&x->runs, 4 * t.run_at, set->run, 4 * set->n, e) ||
+        t.check = check_of(&t, set->word, id);
+    if (pile_put(&x->words, t.word_at * sizeof(*set->word), set->word, set->n * sizeof(*set->word),
+                 e) ||
         pile_put(&x->ids, t.id_at, id, t.n_id, e) ||
         pile_put(&x->texts, n * sizeof(t), &t, sizeof(t), e))
         return -1;
@@ -393,7 +400,7 @@ static int add(struct near *x, const struct minhash_set *set, const uint64_t *ke
 static void compare(struct near *x, struct minhash_set *set, uint32_t i, uint32_t *best,
                     double *most)
 {
-    const uint32_t *runs;
+    const uint16_t *word;
     struct text t;
     double j;
 
@@ -401,10 +408,9 @@ static void compare(struct near *x, struct minhash_set *set, uint32_t i, uint32_
         kinds_ones(((const uint64_t *)x->sketch.p)[i] ^ set->sketch) > (size_t)x->m.apart ||
         text_at(x, i, &t))
         return;
-    j = t.n_run < set->n ? (double)t.n_run / (double)set->n : (double)set->n / (double)t.n_run;
-    if (j < x->threshold || !(runs = runs_of(x, &t))) // no more than that can be in both
+    if (!(word = words_of(x, &t)))
         return;
-    j = minhash_jaccard(set, runs, t.n_run);
+    j = minhash_jaccard(set, word, t.n_word);
     if (j >= x->threshold && (j > *most || (j >= *most && i < *best))) {
         *most = j;
         *best = i;
@@ -413,7 +419,7 @@ static void compare(struct near *x, struct minhash_set *set, uint32_t i, uint32_
 
 void near_keys(const struct near *x, struct minhash_set *set, uint64_t key[MINHASH_MAX])
 {
-    set->sketch = minhash_keys(&x->m, set->run, set->n, key);
+    minhash_keys(&x->m, set, key);
 }
 
 void near_soon(struct near *x, const uint64_t key[MINHASH_MAX])

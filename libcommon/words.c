@@ -146,17 +146,41 @@ ANY_CPU static void make_pairs(uint64_t *restrict pair, const uint64_t *restrict
         pair[i] = hash[i] * BASE + hash[i + 1];
 }
 
+static inline uint16_t brief_of(uint64_t hash)
+{
+    return (uint16_t)(hash >> 48);
+}
+
+static inline uint32_t three_of(uint64_t a, uint64_t b, uint64_t c)
+{
+    return (uint32_t)((a | b << 16 | c << 32) * BASE >> 32);
+}
+
 uint32_t words_three(const uint64_t *hash)
 {
-    return (uint32_t)(((hash[0] * BASE + hash[1]) * BASE + hash[2]) >> 32);
+    return three_of(brief_of(hash[0]), brief_of(hash[1]), brief_of(hash[2]));
 }
 
 ANY_CPU void words_threes(const struct words_row *w, uint32_t *restrict three)
 {
-    const uint64_t *restrict hash = w->hash, *restrict pair = w->pair;
+    const uint64_t *restrict hash = w->hash;
 
     for (size_t i = 0; i + 2 < w->n; i++)
-        three[i] = (uint32_t)((pair[i] * BASE + hash[i + 2]) >> 32);
+        three[i] = three_of(hash[i] >> 48, hash[i + 1] >> 48, hash[i + 2] >> 48);
+}
+
+ANY_CPU void words_brief(const struct words_row *w, uint16_t *restrict brief)
+{
+    const uint64_t *restrict hash = w->hash;
+
+    for (size_t i = 0; i < w->n; i++)
+        brief[i] = (uint16_t)(hash[i] >> 48);
+}
+
+ANY_CPU void words_threes_of(const uint16_t *restrict brief, size_t n, uint32_t *restrict three)
+{
+    for (size_t i = 0; i + 2 < n; i++)
+        three[i] = three_of(brief[i], brief[i + 1], brief[i + 2]);
 }
 
 uint64_t words_hash(const char *word, size_t n)

@@ -38,10 +38,13 @@ void words_row_free(struct words_row *w);
 
 /* The run of `len` > 0 words from word i on as a hash. */
 uint64_t words_run(const struct words_row *w, size_t i, size_t len);
-/* Each run of three words as a hash of 32 bits: (n - 2). */
+/* Each run of three words as a hash of 32 bits: (n - 2). It is made of 16 bits of each word's, so
+ * that runs can be told from so little. */
 void words_threes(const struct words_row *w, uint32_t *three);
 uint32_t words_three(const uint64_t *hash);
-uint64_t words_hash(const char *word, size_t n); // of one word in lower case
+void words_brief(const struct words_row *w, uint16_t *brief);           // (n) those 16 bits
+void words_threes_of(const uint16_t *brief, size_t n, uint32_t *three); // of n words
+uint64_t words_hash(const char *word, size_t n);                        // of one word in lower case
 
 /* Append " one two three ": the words between single spaces, or " " when there is none. Two
  * texts with the same words give the same bytes. */

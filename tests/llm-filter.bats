@@ -291,7 +291,7 @@ J
     llm-filter --near 0.55 -o whole in
     llm-filter --near 0.55 --near-index idx -o disk in
     cmp disk whole
-    [ "$(ls idx | tr '\n' ' ')" = "head ids runs table texts " ]
+    [ "$(ls idx | tr '\n' ' ')" = "head ids table texts words " ]
     # the same data again: all are there; a repeated run of the same output knows its own
     [ "$(llm-filter --near 0.55 --near-index idx in | wc -l)" = 0 ]
     rm disk disk.meta
@@ -372,7 +372,7 @@ J
     [ -z "$(ls tmp)" ]
     llm-filter --exact --near 0.7 --memory 40K --tmp-dir tmp --near-index tmp/idx -o third in
     cmp third whole
-    [ "$(ls tmp/idx | tr '\n' ' ')" = "head ids runs table texts " ]
+    [ "$(ls tmp/idx | tr '\n' ' ')" = "head ids table texts words " ]
     run -2 llm-filter --exact --memory 1 --tmp-dir /nowhere in
     [[ "$output" == *"cannot make a temporary file in '/nowhere'"* ]]
 }

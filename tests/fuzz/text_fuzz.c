@@ -101,7 +101,7 @@ static void duplicates(const char *s, size_t n)
         look_text(&l, s, n);
         dupes_begin(&t);
         dupes_add(x, &desk, &t, &l);
-        dupes_end(x, &desk, &t);
+        dupes_end(x, &t);
         assert(dupes_meet(x, &t, "a", &hit, &e) == i && (!i || hit.similarity >= 1));
     }
     dupes_text_free(&t);

@@ -9,6 +9,7 @@
 #include "test.h"
 #include "words.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,11 +17,12 @@
 
 enum { TEXTS = 600, WORDS = 40 };
 
-/* Texts in families: text i is text i - 1 with a few words exchanged, or a new one. */
+/* Texts in families: text i is text i - 1 with a few words exchanged, or a new one. In some
+ * families the latter half is the former again. */
 static void make(struct buf *text, int n)
 {
     struct rng r = rng_stream(7, 0, 1);
-    int word[WORDS] = {0};
+    int word[WORDS] = {0}, words = WORDS;
 
     for (int i = 0; i < n; i++) {
         bool fresh = rng_below(&r, (uint64_t)i, 0, 4) == 0;
@@ -29,9 +31,11 @@ static void make(struct buf *text, int n)
         for (int k = 0; k < WORDS; k++)
             if (fresh || !i || rng_below(&r, (uint64_t)i, (uint32_t)(k + 2), WORDS) < change)
                 word[k] = (int)rng_below(&r, (uint64_t)i, (uint32_t)(k + 200), 5000);
+        if (fresh)
+            words = i % 3 ? WORDS : WORDS / 2;
         text[i] = (struct buf){0};
         for (int k = 0; k < WORDS; k++)
-            buf_fmt(&text[i], "%sw%d", k ? " " : "", word[k]);
+            buf_fmt(&text[i], "%sw%d", k ? " " : "", word[k % words]);
     }
 }
 
@@ -82,18 +86,16 @@ static int meet_text(struct near *x, const char *s, size_t n, const char *id, ui
 {
     struct minhash_set set = {0};
     uint64_t key[MINHASH_MAX];
-    struct repeat_back back = {0};
     struct look l = {0};
     int rc;
 
     look_text(&l, s, n);
     minhash_begin(&set);
     minhash_add(&set, look_words(&l), look_threes(&l));
-    minhash_end(&set, hash_bytes(s, n).lo, &back);
+    minhash_end(&set, hash_bytes(s, n).lo);
     near_keys(x, &set, key);
     rc = near_meet(x, &set, key, id, run, hit, e);
     minhash_set_free(&set);
-    repeat_back_free(&back);
     look_free(&l);
     return rc;
 }
@@ -221,6 +223,31 @@ static void test_small(void)
     CHECK(!near_close(NULL, &e));
 }
 
+/* One set beside many others, some with more runs than it. */
+static void test_similarity(void)
+{
+    static const uint16_t word[] = {1, 2, 3, 1, 2, 3, 4}, same[] = {4, 1, 2, 3, 4, 1, 2, 3};
+    struct minhash_set x = {0};
+    uint16_t other[60];
+    int bad = 0;
+
+    TEST("a set and many others");
+    minhash_take(&x, word, 7); // 123 231 312 234
+    for (uint16_t k = 0; k < 40000; k++) {
+        size_t n = 3 + k % 58u;
+
+        for (size_t i = 0; i < n; i++) // 123, and runs of its own
+            other[i] = (uint16_t)(i < 3 ? i + 1 : k + 10 + i % 7);
+        double j = minhash_jaccard(&x, other, n), all = 4 + (n < 12 ? (double)n - 3 : 9);
+
+        bad += fabs(j - 1 / all) > 1e-12;
+    }
+    for (int k = 0; k < 40000; k++)
+        bad += fabs(minhash_jaccard(&x, same, 8) - 2 / 6.0) > 1e-12; // 412 123 234 341 412 123
+    CHECK(!bad);
+    minhash_set_free(&x);
+}
+
 static void change(const char *dir, const char *name, long at, int byte)
 {
     char path[100];
@@ -252,7 +279,7 @@ static void test_files(const char *dir)
     CHECK(!near_close(x, &e));
     change(dir, "head", 8, '?'); // another boot
     change(dir, "head", 80, 1);  // and not closed
-    change(dir, "runs", 2 * 2 * 4 + 1, 99);
+    change(dir, "words", 2 * 2 * 4 + 1, 99);
     CHECK((x = open_index(0.9, dir, &e)) && near_size(x) == 2);
     CHECK(x && meet(x, "five six seven eight", "q", 7) &&
           !meet(x, "nine ten eleven twelve", "c", 7));
@@ -296,6 +323,7 @@ int main(void)
     CHECK(made);
     test_pairs(text, 0.8, dir);
     CHECK(!system(cmd));
+    test_similarity();
     TEST("pairs of known similarity, beside datasketch");
     test_goldens();
     test_small();
