@@ -1,6 +1,8 @@
 /* json_put.c - JSON: append strings, numbers and keys. */
 #include "json_put.h"
 
+#include "decimal.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,8 +36,13 @@ void json_put_str(struct buf *b, const char *s, size_t n)
 
 void json_put_num(struct buf *b, double x)
 {
-    char s[32] = "null";
+    char s[DECIMAL_MAX] = "null";
+    size_t n = decimal_put(x, false, s);
 
+    if (n) {
+        buf_add(b, s, n);
+        return;
+    }
     // as many digits as every double keeps, and more only while they are needed
     for (int d = 15; d <= 17 && isfinite(x); d++) {
         snprintf(s, sizeof(s), "%.*g", d, x);
@@ -47,8 +54,13 @@ void json_put_num(struct buf *b, double x)
 
 void json_put_float(struct buf *b, float x)
 {
-    char s[32] = "null";
+    char s[DECIMAL_MAX] = "null";
+    size_t n = decimal_put((double)x, true, s);
 
+    if (n) {
+        buf_add(b, s, n);
+        return;
+    }
     for (int d = 6; d <= 9 && isfinite(x); d++) {
         snprintf(s, sizeof(s), "%.*g", d, (double)x);
         if (strtof(s, NULL) == x)
