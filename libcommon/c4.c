@@ -143,11 +143,11 @@ static const struct {
 static const char threes[] = "psuscrms acykie";
 
 /* The kinds that stand in the line, a bit each. */
-static unsigned phrases_of(struct part x)
+static unsigned phrases_of(const struct scan_threes *rare, struct part x)
 {
     unsigned found = 0;
 
-    for (size_t i = 0; (i += scan_threes(x.p + i, x.n - i, threes)) < x.n; i++)
+    for (size_t i = 0; (i += scan_threes(rare, x.p + i, x.n - i)) < x.n; i++)
         for (size_t k = 0; k < sizeof(phrases) / sizeof(*phrases); k++) {
             size_t before = phrases[k].at, len = strlen(phrases[k].text);
 
@@ -243,14 +243,15 @@ static bool is_kept(const struct kinds *t, struct part x)
     return !has_long_word(x, &words) && words >= 3;
 }
 
-static void count_plain(const struct kinds *t, struct part x, bool some, struct c4 *c)
+static void count_plain(const struct kinds *t, struct part x, const struct scan_threes *rare,
+                        struct c4 *c)
 {
     size_t begin = (size_t)(x.p - t->s);
     unsigned found;
 
     if (!is_kept(t, x))
         return;
-    found = some ? phrases_of(x) : 0;
+    found = rare ? phrases_of(rare, x) : 0;
     c->lorem += found >> LOREM & 1;
     if (found >> SCRIPT & 1)
         return;
@@ -258,18 +259,29 @@ static void count_plain(const struct kinds *t, struct part x, bool some, struct 
     c->sentences += found >> POLICY & 1 ? 0 : sentences_of(t, begin, begin + x.n);
 }
 
-struct c4 c4_count(const struct kinds *t, const struct parts *lines, struct buf *b)
+void c4_open(struct c4_desk *d)
 {
-    bool some = phrases_of((struct part){t->s, t->n});
+    *d = (struct c4_desk){0};
+    scan_threes_make(&d->rare, threes);
+}
+
+void c4_close(struct c4_desk *d)
+{
+    buf_free(&d->line);
+}
+
+struct c4 c4_count(struct c4_desk *d, const struct kinds *t, const struct parts *lines)
+{
+    bool some = phrases_of(&d->rare, (struct part){t->s, t->n});
     struct c4 c = {0};
 
     for (size_t i = 0; i < lines->n; i++) {
         struct part x = parts_strip(lines->v[i]);
 
         if (t->odd && x.n && memchr(x.p, '[', x.n))
-            count_noted(x, b, &c);
+            count_noted(x, &d->line, &c);
         else
-            count_plain(t, x, some, &c);
+            count_plain(t, x, some ? &d->rare : NULL, &c);
     }
     return c;
 }

@@ -6,13 +6,21 @@
 #include "buf.h"
 #include "kinds.h"
 #include "parts.h"
+#include "scan.h"
 
 #include <stddef.h>
 
 struct c4 {
     size_t sentences, lorem, curly; // lorem, curly: lines that hold "lorem ipsum", "{"
 };
-/* Of a text's lines (parts_lines). b is scratch. */
-struct c4 c4_count(const struct kinds *text, const struct parts *lines, struct buf *b);
+/* What it is done with. */
+struct c4_desk {
+    struct scan_threes rare; // stand in what is looked for
+    struct buf line;         // without its notes
+};
+void c4_open(struct c4_desk *d);
+void c4_close(struct c4_desk *d);
+/* Of a text's lines (parts_lines). */
+struct c4 c4_count(struct c4_desk *d, const struct kinds *text, const struct parts *lines);
 
 #endif

@@ -47,6 +47,7 @@ struct fault {
     struct phrases *refusals; // but the first
     uint64_t sorry;           // the first
     struct repeat_back back;
+    struct scan_threes mpt; // "prompt" has them
     struct buf low;
     size_t at[N_LEAKS], len[N_LEAKS]; // where a leak's rare pair stands in it; its bytes
 };
@@ -55,6 +56,7 @@ struct fault *fault_open(void)
 {
     struct fault *f = mem_zero(1, sizeof(*f));
 
+    scan_threes_make(&f->mpt, "mpt");
     f->sorry = words_hash(refusals[0], strlen(refusals[0]));
     f->refusals = phrases_open();
     for (int i = 1; refusals[i]; i++)
@@ -143,7 +145,7 @@ const char *fault_leak_of(struct fault *f, const struct kinds *t)
 
     if (t->odd || t->sign)
         return find_leak(f, s, n);
-    for (; (at += scan_threes(s + at, n - at, "mpt")) < n; at++)
+    for (; (at += scan_threes(&f->mpt, s + at, n - at)) < n; at++)
         if (at >= 3 && !strncasecmp(s + at - 3, "prompt", 6))
             return find_leak(f, s, n);
     return NULL;

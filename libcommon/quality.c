@@ -70,7 +70,7 @@ struct quality {
     struct repeat_grams grams;
     struct parts lines;      // scratch
     struct parts ends, rows; // lines at every kind of line end; at runs of newlines
-    struct buf text;
+    struct c4_desk c4;
 };
 
 void quality_close(struct quality *q)
@@ -83,7 +83,7 @@ void quality_close(struct quality *q)
     parts_free(&q->lines);
     parts_free(&q->ends);
     parts_free(&q->rows);
-    buf_free(&q->text);
+    c4_close(&q->c4);
     free(q);
 }
 
@@ -245,7 +245,7 @@ static void look_c4(struct quality *q)
     struct c4 x;
 
     split_lines(q);
-    x = c4_count(q->t, &q->ends, &q->text);
+    x = c4_count(&q->c4, q->t, &q->ends);
     q->v[QUALITY_C4_SENTENCES] = (double)x.sentences;
     q->v[QUALITY_C4_LOREM] = (double)x.lorem;
     q->v[QUALITY_C4_CURLY] = (double)x.curly;
@@ -377,5 +377,6 @@ struct quality *quality_open(void)
 
     for (int i = 0; i < QUALITY_N; i++)
         q->group[i] = (unsigned char)group_of(i);
+    c4_open(&q->c4);
     return q;
 }

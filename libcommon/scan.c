@@ -3,6 +3,8 @@
 
 #include "vec.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 enum { PAIRS = 8 };
@@ -131,6 +133,32 @@ WIDE static size_t threes_wide(const char *s, size_t n, const char *threes)
     }
     return i;
 }
+
+/* In which threes 64 bytes stand at place k, a byte of bits each; n of them can be read. */
+WIDER static inline __m512i in_threes(const struct scan_threes *t, int k, const char *s, size_t n)
+{
+    __m512i x = _mm512_maskz_loadu_epi8(n < 64 ? ~(~0ull << n) : ~0ull, s);
+
+    return _mm512_permutex2var_epi8(_mm512_loadu_si512(t->of[k]), x,
+                                    _mm512_loadu_si512(t->of[k] + 64));
+}
+
+/* Where three that may be one of the threes begin, from i on; beyond ASCII some are none. */
+WIDER static size_t threes_wider(const struct scan_threes *t, const char *s, size_t n, size_t i)
+{
+    for (; i + 3 <= n; i += 64) {
+        size_t left = n - i;
+        __m512i m = _mm512_and_si512(in_threes(t, 0, s + i, left - 2),
+                                     _mm512_and_si512(in_threes(t, 1, s + i + 1, left - 2),
+                                                      in_threes(t, 2, s + i + 2, left - 2)));
+        uint64_t found = _mm512_test_epi8_mask(m, m);
+
+        found &= left - 2 < 64 ? ~(~0ull << (left - 2)) : ~0ull;
+        if (found)
+            return i + (size_t)__builtin_ctzll(found);
+    }
+    return n;
+}
 #endif
 
 static inline unsigned threes_of(vec x, vec y, vec z, const char *threes)
@@ -142,24 +170,44 @@ static inline unsigned threes_of(vec x, vec y, vec z, const char *threes)
     return m;
 }
 
-static inline int is_three(const char *s, const char *p)
+/* Is it one of the threes? */
+static bool is_three(const char *s, const char *threes)
 {
-    return (s[0] | 32) == p[0] && (s[1] | 32) == p[1] && (s[2] | 32) == p[2];
+    for (const char *p = threes; *p; p += 3)
+        if ((s[0] | 32) == p[0] && (s[1] | 32) == p[1] && (s[2] | 32) == p[2])
+            return true;
+    return false;
 }
 
-size_t scan_threes(const char *s, size_t n, const char *threes)
+void scan_threes_make(struct scan_threes *x, const char *text)
+{
+    *x = (struct scan_threes){.text = text};
+    for (size_t i = 0; text[i]; i++) {
+        unsigned char bit = (unsigned char)(1u << i / 3), c = (unsigned char)text[i];
+
+        x->of[i % 3][c] |= bit;
+        x->of[i % 3][c & ~32] |= bit;
+    }
+}
+
+size_t scan_threes(const struct scan_threes *x, const char *s, size_t n)
 {
     size_t i = 0;
 
 #if defined(WIDE)
     char last[66] = {0};
 
+    if (is_wider()) {
+        while ((i = threes_wider(x, s, n, i)) < n && !is_three(s + i, x->text))
+            i++;
+        return i;
+    }
     if (is_wide(32)) {
-        i = threes_wide(s, n, threes);
+        i = threes_wide(s, n, x->text);
         if (i + 34 > n) { // what is left is shorter
             if (n - i)
                 memcpy(last, s + i, n - i);
-            i += threes_wide(last, sizeof(last), threes);
+            i += threes_wide(last, sizeof(last), x->text);
         }
         if (i + 3 > n)
             return n;
@@ -167,15 +215,14 @@ size_t scan_threes(const char *s, size_t n, const char *threes)
 #endif
     for (; i + STEP + 2 <= n; i += STEP) {
         unsigned m = threes_of(with(load(s + i), 32), with(load(s + i + 1), 32),
-                               with(load(s + i + 2), 32), threes);
+                               with(load(s + i + 2), 32), x->text);
 
         if (m)
             return i + (size_t)__builtin_ctz(m);
     }
     for (; i + 3 <= n; i++)
-        for (const char *p = threes; *p; p += 3)
-            if (is_three(s + i, p))
-                return i;
+        if (is_three(s + i, x->text))
+            return i;
     return n;
 }
 

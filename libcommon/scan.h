@@ -10,9 +10,14 @@ size_t scan_ascii(const char *s, size_t n);
 size_t scan_stop(const char *s, size_t n);
 /* Bytes before the first two that are one of the at most 8 pairs of `pairs`, or n. */
 size_t scan_pairs(const char *s, size_t n, const char *pairs);
-/* Bytes before the first three that are, in any case, one of the at most 8 threes of letters (in
- * lower case) and spaces of `threes`, or n. */
-size_t scan_threes(const char *s, size_t n, const char *threes);
+/* At most 8 threes of letters (in lower case) and spaces, to be looked for. */
+struct scan_threes {
+    const char *text;         // borrowed
+    unsigned char of[3][128]; // of a byte that is the first, second, third: in which, a bit each
+};
+void scan_threes_make(struct scan_threes *x, const char *text);
+/* Bytes before the first three that are, in any case, one of the threes, or n. */
+size_t scan_threes(const struct scan_threes *x, const char *s, size_t n);
 
 size_t scan_count(const char *s, size_t n, char c);
 size_t scan_chars(const char *s, size_t n);   // characters of UTF-8

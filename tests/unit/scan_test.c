@@ -65,8 +65,10 @@ static bool agree(const char *s, size_t n)
     size_t odd = 0, sign = 0, control = 0, three_at = 0;
     char *low = malloc(n + 1), *gaps = malloc(n + 1);
     struct kinds x = {0};
+    struct scan_threes threes;
     bool same = true, three = false;
 
+    scan_threes_make(&threes, "xyzz m");
     kinds_text(&x, s, n);
     scan_lower(low, s, n, 0);
     scan_lower(gaps, s, n, 1);
@@ -108,7 +110,7 @@ static bool agree(const char *s, size_t n)
            strncasecmp(s + three_at, "z m", 3) != 0)
         three_at++;
     three_at = three_at + 3 <= n ? three_at : n;
-    same = same && scan_threes(s, n, "xyzz m") == three_at &&
+    same = same && scan_threes(&threes, s, n) == three_at &&
            scan_ascii(s, n) == first(s, n, is_high) && scan_stop(s, n) == first(s, n, is_stop) &&
            scan_pairs(s, n, "##mp") == pair && scan_chars(s, n) == chars &&
            scan_letters(s, n) == letters && scan_chunks(s, n) == chunks &&
