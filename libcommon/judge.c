@@ -81,10 +81,27 @@ static bool is_for_record(enum rule_id id)
            id == RULE_PII || id == RULE_DECONTAMINATE;
 }
 
+/* The texts of a record: those that say what it is, and the one that rules are to look at. */
+static void all_texts(const struct judge *j, const char **names)
+{
+    const char *own = j->rules->set.field;
+    int n = 0;
+
+    for (; dupes_fields[n]; n++) {
+        names[n] = dupes_fields[n];
+        own = own && !strcmp(own, names[n]) ? NULL : own;
+    }
+    names[n] = own;
+    names[n + (own != NULL)] = NULL;
+}
+
 static void find_fields(struct judge *j)
 {
+    const char *all[LIST + 1];
+
+    all_texts(j, all);
     j->reach = mem_zero((size_t)j->rules->n + 1, sizeof(*j->reach));
-    j->dupes_reach = reach_of(j, dupes_fields[0], dupes_fields);
+    j->dupes_reach = reach_of(j, j->rules->set.field, all);
     j->usual = number_of(j, j->rules->set.field);
     for (int i = 0; i < j->rules->n; i++) {
         const struct rule *x = &j->rules->v[i];
@@ -96,7 +113,7 @@ static void find_fields(struct judge *j)
                                x->own_field              ? own
                                : x->id == RULE_LEAKS     ? leaks
                                : x->id == RULE_BLACKLIST ? listed
-                                                         : dupes_fields);
+                                                         : all);
         j->reach[i].record = is_for_record(x->id);
     }
 }
@@ -306,6 +323,18 @@ static const struct texts *texts_of(const struct judge *j, struct judge_desk *d,
 
 /* ---- rules for all texts ---- */
 
+/* Whether a record has any of the fields; when not, it cannot be looked at. */
+static bool has_any(const struct judge *j, struct judge_desk *d, struct record *r,
+                    const struct reach *x, struct judge_case *c)
+{
+    for (const int *list = x->list; *list >= 0; list++)
+        if (texts_of(j, d, r, *list)->raw)
+            return true;
+    c->why.rule = j->field[x->field].name;
+    c->says = JUDGE_NO_FIELD;
+    return false;
+}
+
 static int by_texts(const struct judge *j, struct judge_desk *d, const struct rule *x,
                     struct record *r, struct trial_reason *v)
 {
@@ -464,6 +493,9 @@ static int try_rules(const struct judge *j, struct judge_desk *d, struct record 
         struct look *text;
 
         if (j->reach[i].record) {
+            if ((x->id == RULE_PII || x->id == RULE_DECONTAMINATE) &&
+                !has_any(j, d, r, &j->reach[i], c))
+                return 1;
             rc = by_record(j, d, x, r, c);
             continue;
         }
@@ -498,7 +530,7 @@ void judge_alone(const struct judge *j, struct judge_desk *d, struct record *r,
     trial_reason_reset(&c->why);
     c->masked = 0;
     forget(d);
-    if (!try_rules(j, d, r, c) && j->dupes)
+    if (!try_rules(j, d, r, c) && j->dupes && has_any(j, d, r, &j->dupes_reach, c))
         take_texts(j, d, r, &c->text);
     t = d->n_texts ? &d->texts[j->usual] : NULL;
     c->words = t && t->known && t->is_text ? d->look[t->first]->count : -1;
@@ -512,12 +544,15 @@ void judge_recalled(struct judge *j)
 int judge_recall(struct judge *j, struct judge_desk *d, struct record *r, struct err *e)
 {
     struct dupes_text x = {0};
+    struct judge_case none = {0};
     struct dupes_hit hit;
     int rc;
 
     if (!j->dupes)
         return 0;
     forget(d);
+    if (!has_any(j, d, r, &j->dupes_reach, &none)) // kept by other rules
+        return 0;
     take_texts(j, d, r, &x);
     rc = dupes_meet(j->dupes, &x, r->id, &hit, e);
     dupes_text_free(&x);

@@ -402,3 +402,29 @@ J
         cmp one.r out.r
     done
 }
+
+@test "llm-filter: records of another field: it is a text of theirs, and without one they cannot be looked at" {
+    printf '%s\n' '{"text":"one two three four, mail joe@example.org"}' '{"text":"something else: 010-1234-5678"}' \
+        '{"text":"One two  three four, mail joe@example.org"}' >in
+    echo 'two three four' >bench
+    [ "$(llm-filter --field text --exact in | jq -c .text)" = "$(head -2 in | jq -c .text)" ]
+    [ "$(llm-filter --field text --near 0.9 in | jq -c .text)" = "$(head -2 in | jq -c .text)" ]
+    [ "$(llm-filter --field text --pii mask in | jq -r .text | tr '\n' ';')" = \
+        "one two three four, mail <EMAIL>;something else: <PHONE>;One two  three four, mail <EMAIL>;" ]
+    [ "$(llm-filter --field text --pii drop in)" = "" ]
+    [ "$(llm-filter --field text --decontaminate bench --ngram 3 in | jq -r .text)" = "something else: 010-1234-5678" ]
+    for rule in --exact "--near 0.9" "--pii mask" "--pii drop" "--decontaminate bench"; do
+        rm -f r
+        run -1 --separate-stderr llm-filter $rule --rejects r in
+        [ -z "$output" ]
+        [[ "$stderr" == *"in:1: no field 'output'"* ]]
+        [ "$(jq -r .reject.rule r | sort | uniq -c | xargs)" = "3 field" ]
+    done
+    # killed behind the first record: the same files
+    llm-filter --field text --exact --min-words 3 -o out --rejects s in
+    cp out whole
+    head -1 whole >out
+    rm s
+    llm-filter --field text --exact --min-words 3 -o out --rejects s --resume in
+    cmp out whole
+}
