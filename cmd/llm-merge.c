@@ -211,7 +211,7 @@ int main(int argc, char **argv)
         OPT_LIST(0, "like", &g.like, "file", "input whose order the records shall have; may be given several times, - is standard input"),
         OPT_LIST(0, "rejected", &g.rejected, "file", "rejects of the shards: what is in them is not missing; may be given several times"),
         OPT_STR(0, "missing", &g.missing_path, "file", "write the input's records that are in no file here"),
-        OPT_STR('o', "output", &g.output, "file", "write here instead of standard output, when all is well"),
+        OPT_STR('o', "output", &g.output, "file", "write here instead of standard output, in place of what is there"),
         OPT_STR(0, "stats", &g.stats, "file", "write counts as a JSON object"),
         CLI_NOTES(&g.notes), OPT_END(),
     };

@@ -20,7 +20,12 @@ static const char *const prompt[] = {"messages", "conversations", "system", "ins
 static const char *const task[] = {"instruction", "input", NULL};
 static const char *const answer[] = {"messages", "conversations", "system", "instruction",
                                      "input",    "prompt",        "output", NULL};
-static const char *const *const fields[] = {prompt, task, answer, NULL};
+static const char *const score[] = {"messages", "conversations", "instruction", "input",
+                                    "system",   "prompt",        "output",      NULL};
+static const char *const text[] = {"text",     "instruction",   "input", "prompt",
+                                   "messages", "conversations", NULL};
+static const char *const one[] = {"text", NULL};
+static const char *const *const fields[] = {answer, score, text, prompt, task, one, NULL};
 
 struct id {
     struct hash128 key;
@@ -49,8 +54,7 @@ struct merge {
     char **file; // (n_file) paths, owned
     int *fd;     // of the files
     size_t n_file;
-    const char *const *fields; // that ids of the input are made from, once that is known
-    int n_noted;               // conflicts described
+    int n_noted; // conflicts described
     bool has_like;
     struct merge_counts counts;
     struct buf text;
@@ -325,30 +329,31 @@ static uint32_t next_of_kind(struct merge *m, struct hash128 key, const char *id
     return i;
 }
 
-/* The record's id as a command would give it: of its own, or by the first list of fields
- * that gives one of the files'. */
+/* The record's id as a command would give it: of its own, or made of the fields that give one of
+ * the files'. Of several, that of most fields: one of fewer may be another record's. */
 static bool name_record(struct merge *m, struct record *r, const struct lines_line *x)
 {
+    const char *const *list = prompt;
+    int most = -1;
     struct err why;
 
     if (record_parse(r, x->p, x->n, &why))
         return false;
-    if (record_has(r, "id") || m->fields) {
-        if (!record_identify(r, m->fields ? m->fields : prompt, &why))
-            return true;
-        record_reset(r);
-        return false;
+    for (int k = 0; !record_has(r, "id") && fields[k]; k++) {
+        struct hash128 h;
+        char hex[33];
+        int n = record_hash(r, fields[k], &h);
+
+        hash_hex(h, hex);
+        if (n <= most || !is_there(m, id_of(m, hash_bytes(hex, 32))))
+            continue;
+        most = n;
+        list = fields[k];
     }
-    for (int k = 0; fields[k]; k++) {
-        record_reset(r);
-        if (record_parse(r, x->p, x->n, &why) || record_identify(r, fields[k], &why))
-            return false;
-        if (is_there(m, id_of(m, r->key))) {
-            m->fields = fields[k];
-            return true;
-        }
-    }
-    return true;
+    if (!record_identify(r, list, &why))
+        return true;
+    record_reset(r);
+    return false;
 }
 
 static uint32_t like_line(struct merge *m, const struct lines_line *x)

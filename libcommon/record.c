@@ -318,30 +318,28 @@ void record_set_id(struct record *r, const char *id)
     record_set_str(r, "id", id, strlen(id));
 }
 
-static void hash_id(struct record *r, const char *const *fields)
+int record_hash(struct record *r, const char *const *fields, struct hash128 *h)
 {
-    struct hash128 h = {0};
-    char hex[33];
-    bool found = false;
+    int found = 0;
 
+    *h = (struct hash128){0};
     for (; fields && *fields; fields++) {
         size_t n;
         const char *raw = record_raw(r, *fields, &n);
 
         if (!raw)
             continue;
-        h = hash_add(hash_add(h, *fields, strlen(*fields)), raw, n);
-        found = true;
+        *h = hash_add(hash_add(*h, *fields, strlen(*fields)), raw, n);
+        found++;
     }
     if (!found) {
         struct buf b = {0};
 
         record_write(r, &b);
-        h = hash_add(h, b.p, b.n - 1);
+        *h = hash_add(*h, b.p, b.n - 1);
         buf_free(&b);
     }
-    hash_hex(h, hex);
-    record_set_id(r, hex);
+    return found;
 }
 
 int record_identify(struct record *r, const char *const *fields, struct err *e)
@@ -352,7 +350,12 @@ int record_identify(struct record *r, const char *const *fields, struct err *e)
     size_t n;
 
     if (at < 0) {
-        hash_id(r, fields);
+        struct hash128 h;
+        char hex[33];
+
+        record_hash(r, fields, &h);
+        hash_hex(h, hex);
+        record_set_id(r, hex);
         return 0;
     }
     s = json_str(&j, at, &r->mem, &n);

@@ -79,6 +79,8 @@ void record_copy(struct record *to, struct record *from);
  * present; the whole line when none is). Sets r->id and r->key and the field when it
  * was absent. ERR_DATA when `id` is of another type or holds a NUL. */
 int record_identify(struct record *r, const char *const *fields, struct err *e);
+/* The hash that such an id is made of, and of how many of the fields it is; 0: of the line. */
+int record_hash(struct record *r, const char *const *fields, struct hash128 *h);
 /* The id of what a stage derives from a parent: hex of (parent id, stage, number). */
 void record_derive_id(struct record *r, const char *parent, const char *stage, int64_t number);
 /* Put another text in place of the id (for "#2"). */

@@ -59,6 +59,21 @@ setup() {
     [ -z "$output" ]
 }
 
+@test "llm-merge: an input without ids gets those that each command gave, record by record" {
+    tiny="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
+    printf '%s\n' '{"instruction":"a"}' '{"instruction":"a","output":"b"}' '{"text":"one two","x":1}' '{"text":"one two","x":2}' \
+        '{"instruction":"a","system":"s","output":"c"}' '{"prompt":"p","output":"z"}' '{"other":"no text"}' \
+        '{"conversations":[{"from":"human","value":"q"}]}' '{"instruction":"i","text":"t","output":"o"}' 'no record' >in
+    for c in "llm-embed --dim 2" "llm-embed --dim 2 -m $tiny" "llm-filter --max-words 9" "llm-filter --max-words 9 --field text" \
+        "llm-generate -m $tiny -n 2" "llm-generate -m $tiny --score" "llm-tokenize -m $tiny" "llm-evol -m $tiny --prompts tiny -n 8"; do
+        rm -f part.* rej.*
+        for i in 1 2 3; do $c -q --shard $i/3 -o part.$i --rejects rej.$i in || [ $? = 1 ]; done
+        $c -q in >whole || [ $? = 1 ]
+        [ -s whole ]
+        llm-merge --like in --rejected rej.1 --rejected rej.2 --rejected rej.3 part.? | cmp - whole
+    done
+}
+
 @test "llm-merge: missing and foreign records" {
     printf '%s\n' '{"id":1,"instruction":"x"}' '' '{"id":2}' '{"id":1}' >in
     printf '%s\n' '{"id":9}' '{"id":1}' '{"id":"1#2"}' >one
@@ -90,6 +105,13 @@ setup() {
     echo '{"id":1}' >one
     run -2 llm-merge -o one one
     [ "$output" = "llm-merge: 'one' is both input and output" ]
+    llm-merge -o there one
+    echo '{"id":2}' >>one
+    llm-merge -o there one # made of these again
+    cmp there one
+    printf '%s\n' '{"id":2,"x":1}' >two
+    run -1 llm-merge -o there one two
+    cmp there one
     run -2 llm-merge --missing m one
     [ "$output" = "llm-merge: --missing needs --like" ]
     run -2 llm-merge <(cat one)
