@@ -72,6 +72,24 @@ static int build(const struct drafts *d, int round, int prompt, struct draft *a,
     return rc;
 }
 
+/* Leave the longest example out, of equal ones the last. */
+static void shorten(const struct drafts *d, struct draft *a)
+{
+    size_t most = 0;
+    int at = 0;
+
+    for (int i = 0; i < a->n_shown; i++) {
+        const struct pool_entry *x = &d->pool->entry[a->shown[i]];
+        size_t n = x->n + strlen(x->output);
+
+        at = n >= most ? i : at;
+        most = n >= most ? n : most;
+    }
+    a->n_shown--;
+    for (int i = at; i < a->n_shown; i++)
+        a->shown[i] = a->shown[i + 1];
+}
+
 /* Prompt number `prompt` of n; examples that do not fit into the context are left out. */
 static int prepare(const struct drafts *d, int round, int prompt, int n, struct draft *a,
                    struct err *e)
@@ -83,7 +101,7 @@ static int prepare(const struct drafts *d, int round, int prompt, int n, struct 
         recipe_call_free(&a->call);
         if (!long_prompt || a->n_shown < 2)
             return -1;
-        a->n_shown--;
+        shorten(d, a);
     }
     return 0;
 }

@@ -168,7 +168,7 @@ static int fits(const struct prompt_model *pm, size_t n, struct err *e)
 {
     if (!pm->max_bytes || n <= pm->max_bytes)
         return 0;
-    return err_set(e, ERR_ARG, "the prompt has %zu bytes and leaves no room in the context", n);
+    return err_set(e, ERR_DATA, "the prompt has %zu bytes and leaves no room in the context", n);
 }
 
 /* Where a prompt goes: into tokens, or into JSON for a server: messages, or their text. */

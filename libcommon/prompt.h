@@ -57,7 +57,8 @@ void prompt_texts(struct prompt *p, const struct conf *c);
 int prompt_fill(const char *text, const struct prompt_var *v, int n, struct buf *out,
                 struct err *e);
 
-/* The tokens of a filled prompt: system, user, then the answer's given beginning. */
+/* The tokens of a filled prompt: system, user, then the answer's given beginning. ERR_DATA when
+ * they are not to be had of these variables, which are longer than any context. */
 int prompt_encode(const struct prompt *p, const struct prompt_model *pm, const struct prompt_var *v,
                   int n, struct tok_ids *out, struct err *e);
 
@@ -87,7 +88,7 @@ int prompt_whole(const struct prompt_model *pm, struct record *r, const char *an
 int prompt_record_json(const struct prompt_model *pm, struct record *r, struct buf *out,
                        bool *templated, struct err *e);
 /* Append the tokens of an answer that is given, as the model would write them behind such a prompt:
- * control tokens in it are text. ERR_ARG when it is longer than any context. */
+ * control tokens in it are text. ERR_DATA when it is longer than any context. */
 int prompt_answer(const struct prompt_model *pm, const char *text, size_t n, bool templated,
                   struct tok_ids *out, struct err *e);
 /* Fields that prompt_record reads, for ids; NULL-terminated. */

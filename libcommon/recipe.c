@@ -4,6 +4,7 @@
 #include "mem.h"
 #include "words.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -188,13 +189,22 @@ static int complete(struct recipe_call *c, const struct session *ses, struct has
     return 0;
 }
 
+/* No prompt: by the variables, which are too long, or by the file. */
+static int no_prompt(struct recipe_call *c, const struct recipe *r, struct err *e)
+{
+    if (e->code != ERR_DATA)
+        return err_wrap(e, "%s", r->path);
+    c->q.n_token = INT_MAX;
+    return -1;
+}
+
 int recipe_call(struct recipe_call *c, const struct recipe *r, const struct prompt *p,
                 const struct session *ses, const struct prompt_var *v, int n, uint64_t seed,
                 struct hash128 key, struct err *e)
 {
     *c = (struct recipe_call){.q = session_request(&r->sample, seed)};
     if (session_fill(ses, p, v, n, &c->prompt, e) || fill_stops(c, p, v, n, e))
-        return err_wrap(e, "%s", r->path);
+        return no_prompt(c, r, e);
     return complete(c, ses, key, e);
 }
 
@@ -209,7 +219,7 @@ int recipe_turn(struct recipe_call *c, const struct recipe *r, const struct sess
                      n, &c->prompt, &end, &c->q.end_token, e) ||
         fill_stops(c, p, v, n, e)) {
         buf_free(&end);
-        return err_wrap(e, "%s", r->path);
+        return no_prompt(c, r, e);
     }
     if (end.n) {
         c->stop = mem_resize(c->stop, (size_t)c->n_stop + 1, sizeof(*c->stop));

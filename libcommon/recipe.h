@@ -51,8 +51,8 @@ struct recipe_call {
 };
 
 /* Fill p (the recipe's prompt, or another with its sampling) with the variables. The key names
- * the noise. ERR_ARG also when the prompt and max_tokens exceed the engine's context
- * (the call is then left filled, so that the caller may look at its length). */
+ * the noise. An error too when the prompt and max_tokens exceed the engine's context: then
+ * q.n_token is above 0, since other variables may do better. */
 int recipe_call(struct recipe_call *c, const struct recipe *r, const struct prompt *p,
                 const struct session *ses, const struct prompt_var *v, int n, uint64_t seed,
                 struct hash128 key, struct err *e);

@@ -266,3 +266,14 @@ EOT
         cat r-$set s-$set | jq -s -e 'length > 0 and all(.[]; .reject.rule | IN("truncated", "empty", "unchanged", "short", "stopwords", "sorry", "leak"))'
     done
 }
+
+@test "llm-evol: a record longer than any context is a reject, whatever its length" {
+    for n in 1000 20000; do # by its tokens, by its bytes
+        { head -2 "$SEEDS"; printf '{"id":"long","instruction":"%s"}\n' "$(printf 'word %.0s' $(seq $n))"; tail -1 "$SEEDS"; } >in
+        rm -f r
+        run -1 --separate-stderr evol --rejects r in
+        [ "$(jq -r .id <<<"$output" | grep -c seed)" = 3 ]
+        [ "$(jq -r '[.id, .reject.rule] | join(" ")' r | grep long)" = "long context" ]
+        [[ "$stderr" == *"in:3: the prompt "* ]]
+    done
+}

@@ -180,6 +180,17 @@ setup() {
     [[ "$output" == *"--rouge <x>"*"[0.7]"* ]]
 }
 
+@test "llm-selfinstruct: a seed that does not fit into a prompt is left out of it, in whatever place" {
+    printf '{"id":"long","instruction":"%s"}\n' "$(printf 'word %.0s' $(seq 20000))" >long
+    for n in 1 2 3; do
+        make_new --no-seeds --seed $n "$SEEDS" long >out
+        [ "$(wc -l <out)" = 24 ]
+        run ! grep '"long"' out
+    done
+    run -2 make_new long
+    [[ "$output" == *"the prompt has "*" bytes and leaves no room in the context"* ]]
+}
+
 @test "llm-selfinstruct: stats tell rounds, items and rules" {
     run -0 --separate-stderr make_new --stats s.json --rejects r "$SEEDS"
     jq -e '.accepted == 24 and .seeds > 0 and .rounds >= 1 and .items == .accepted + ([.rules[]] | add // 0)
