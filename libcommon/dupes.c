@@ -38,8 +38,8 @@ struct dupes *dupes_open(const struct dupes_opt *o, struct err *e)
     struct err why;
 
     d->o = *o;
-    pile_temp(&d->ids, o->at.memory / 16, o->at.tmp);
-    pile_temp(&d->kept, o->at.memory / 16, o->at.tmp);
+    pile_temp(&d->ids, o->at.memory / 128, o->at.tmp);
+    pile_temp(&d->kept, o->at.memory / 128, o->at.tmp);
     if ((!o->exact || (d->table = bands_open(NULL, true, o->at.memory / 16, o->at.tmp, e))) &&
         (o->near <= 0 || (d->near = near_open(o->near, &o->at, e))))
         return d;
