@@ -61,6 +61,7 @@ struct quality {
     double v[QUALITY_N];
     size_t most[REPEAT_LENGTHS]; // characters of which v[QUALITY_TOP_2_GRAM ..] are no more
     unsigned have;               // groups of measures, a bit each
+    unsigned grams_have;         // of runs of so many words, a bit each
     unsigned char group[QUALITY_N];
     bool has_ends, has_rows;
     bool rows_differ; // all of them
@@ -214,28 +215,25 @@ static void look_parts(struct quality *q)
     q->v[QUALITY_DUP_LINE_CHARS] = ratio(chars, (double)q->n_chars);
 }
 
-static void look_bounds(struct quality *q)
+/* What bounds tell of runs of words; each measure of them is found by itself. */
+static void look_grams(struct quality *q)
 {
     repeat_grams_begin(&q->grams, &q->chunks.words);
     repeat_grams_bound(&q->grams, &q->chunks.words, q->most);
+    q->grams_have = 0;
 }
 
-static void look_grams(struct quality *q)
+static void find_gram(struct quality *q, enum quality_id id)
 {
-    const struct repeat_words *w = &q->chunks.words;
-    struct repeat_grams *g = &q->grams;
+    size_t run = 2 + (size_t)(id - QUALITY_TOP_2_GRAM), chars;
 
-    for (size_t run = 2; run < 5; run++)
-        q->v[QUALITY_TOP_2_GRAM + run - 2] = ratio((double)repeat_top(g, w), (double)q->n_chars);
-    for (size_t run = 5; run <= 10; run++) {
-        size_t chars = 0;
-
-        if (g->n_again) { // of a longer run there is none where there is none of this
-            repeat_top(g, w);
-            chars = repeat_runs(g, w);
-        }
-        q->v[QUALITY_DUP_5_GRAMS + run - 5] = ratio((double)chars, (double)q->n_chars);
-    }
+    if (q->grams_have >> run & 1)
+        return;
+    chars = repeat_top(&q->grams, &q->chunks.words, run);
+    if (run >= REPEAT_LONG)
+        chars = repeat_runs(&q->grams, &q->chunks.words);
+    q->v[id] = ratio((double)chars, (double)q->n_chars);
+    q->grams_have |= 1u << run;
 }
 
 /* ---- C4 ---- */
@@ -293,7 +291,7 @@ static void look_fineweb(struct quality *q)
 }
 
 /* Measures that are found together. */
-enum group { WORDS, LINES, PARTS, BOUNDS, GRAMS, C4, FINEWEB };
+enum group { WORDS, LINES, PARTS, GRAMS, C4, FINEWEB };
 
 static enum group group_of(int id)
 {
@@ -308,15 +306,11 @@ static enum group group_of(int id)
 
 static void measure(struct quality *q, enum group g)
 {
-    static void (*const how[])(struct quality * q) = {
-        measure_words, look_lines, look_parts, look_bounds, look_grams, look_c4, look_fineweb};
+    static void (*const how[])(struct quality * q) = {measure_words, look_lines, look_parts,
+                                                      look_grams,    look_c4,    look_fineweb};
 
-    if (q->have >> g & 1)
-        return;
-    if (g == BOUNDS || g == FINEWEB)
+    if ((g == GRAMS || g == FINEWEB) && !(q->have & 1u << WORDS))
         measure(q, WORDS);
-    if (g == GRAMS)
-        measure(q, BOUNDS);
     how[g](q);
     q->have |= 1u << g;
 }
@@ -328,6 +322,8 @@ static void find_value(struct quality *q, enum quality_id id)
 
     if (!(q->have >> g & 1))
         measure(q, g);
+    if (g == GRAMS)
+        find_gram(q, id);
 }
 
 /* Can the measure be seen not to be more without being found? */
@@ -335,9 +331,10 @@ static bool is_within(struct quality *q, enum quality_id id, double limit)
 {
     size_t most;
 
-    if (q->group[id] != GRAMS || q->have >> GRAMS & 1)
+    if (q->group[id] != GRAMS)
         return false;
-    measure(q, BOUNDS);
+    if (!(q->have >> GRAMS & 1))
+        measure(q, GRAMS);
     most = q->most[id - QUALITY_TOP_2_GRAM];
     return most ? ratio((double)most, (double)q->n_chars) <= limit : limit >= 0;
 }

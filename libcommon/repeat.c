@@ -200,7 +200,7 @@ void repeat_grams_begin(struct repeat_grams *g, const struct repeat_words *w)
 {
     size_t blocks = w->n / 64 + 2;
 
-    g->length = 1;
+    g->length = g->n_again = 0;
     g->n_pairs = 0;
     g->most = 1;
     g->pair = 0;
@@ -258,25 +258,30 @@ void repeat_grams_bound(const struct repeat_grams *g, const struct repeat_words 
     }
 }
 
-/* Pairs that may stand twice: both of two that have one key. */
-static void pairs(struct repeat_grams *g, const struct repeat_words *w)
+/* Runs all of whose pairs may stand twice: both of two that have one key. */
+static void list_runs(struct repeat_grams *g, const struct repeat_words *w, size_t run)
 {
-    g->n_again = 0;
-    if (!g->n_pairs)
-        return;
-    mem_grow(&g->again, &g->cap, 2 * g->n_pairs, sizeof(*g->again));
-    for (size_t k = 0; k < g->n_pairs; k++) {
-        uint32_t j = g->back.first[k];
+    for (; g->n_pairs; g->n_pairs--) { // those before them as well now
+        uint32_t j = g->back.first[g->n_pairs - 1];
 
         g->bits[j / 64] |= 1ull << j % 64;
     }
-    for (size_t b = 0; b < w->n / 64 + 1; b++)
-        for (uint64_t m = g->bits[b]; m; m &= m - 1) {
-            size_t i = 64 * b + (size_t)__builtin_ctzll(m);
+    g->n_again = 0;
+    for (size_t b = 0; b < w->n / 64 + 1; b++) {
+        uint64_t m = g->bits[b];
 
-            g->again[g->n_again++] =
-                (struct repeat_gram){longer(w->hash[i], w->hash[i + 1]), (uint32_t)i, 0};
+        for (size_t k = 1; m && k + 1 < run; k++)
+            m &= g->bits[b] >> k | g->bits[b + 1] << (64 - k);
+        mem_grow(&g->again, &g->cap, g->n_again + 64, sizeof(*g->again));
+        for (; m; m &= m - 1) {
+            size_t i = 64 * b + (size_t)__builtin_ctzll(m);
+            uint64_t key = w->hash[i];
+
+            for (size_t k = 1; k < run; k++)
+                key = longer(key, w->hash[i + k]);
+            g->again[g->n_again++] = (struct repeat_gram){key, (uint32_t)i, 0};
         }
+    }
 }
 
 void repeat_grams_free(struct repeat_grams *g)
@@ -300,23 +305,26 @@ static void lengthen(struct repeat_grams *g, const struct repeat_words *w)
 
         if (g->again[k + 1].word != x.word + 1)
             continue;
-        x.key = longer(x.key, w->hash[x.word + g->length - 1]);
+        x.key = longer(x.key, w->hash[x.word + g->length]);
         g->again[n++] = x;
     }
     g->n_again = n;
 }
 
-size_t repeat_top(struct repeat_grams *g, const struct repeat_words *w)
+size_t repeat_top(struct repeat_grams *g, const struct repeat_words *w, size_t run)
 {
-    size_t run = ++g->length, first = 0, n = 0;
+    size_t first = 0, n = 0;
     uint32_t most = 1;
 
-    if (w->n < run)
-        return g->n_again = 0;
-    if (run > 2)
+    if (w->n < run) {
+        g->length = g->n_again = 0;
+        return 0;
+    }
+    if (run > 2 && g->length == run - 1)
         lengthen(g, w);
     else
-        pairs(g, w);
+        list_runs(g, w, run);
+    g->length = run;
     if (g->n_again)
         repeat_clear(&g->table, g->n_again);
     for (size_t k = 0; k < g->n_again; k++) {

@@ -55,8 +55,8 @@ static inline void repeat_words_add(struct repeat_words *w, uint64_t hash, size_
     w->n++;
 }
 
-/* Runs of words by their length, ascending from 2: a run is repeated only if the two runs in it
- * that are a word shorter are, so that those of one length leave few of the next. Bounds are told
+/* Runs of words by their length: a run is repeated only if the pairs in it are, and the two runs in
+ * it that are a word shorter, so that those of one length leave few of the next. Bounds are told
  * from the pairs that stood before alone: most texts need no more to be told from those that
  * repeat themselves. */
 struct repeat_grams {
@@ -69,20 +69,20 @@ struct repeat_grams {
     size_t length, n_again, cap, cap_key, cap_bits;
     uint32_t *key, *count; // (cap_key) of pairs; of those that stood before, how often until then
     uint64_t *bits;        // (cap_bits) of words at which a pair begins that may have stood before
-    size_t n_pairs;        // of `back` that stood before
+    size_t n_pairs;        // of `back` that stood before, as long as `bits` has no others
     size_t most, pair;     // no pair stands more often; nor is one times its count longer
 };
 void repeat_grams_begin(struct repeat_grams *g, const struct repeat_words *w);
 void repeat_grams_free(struct repeat_grams *g);
-/* Before the first repeat_top: what it will not say more than for runs of 2 to 4 words, nor
- * repeat_runs for runs of 5 to 10. */
+/* Before repeat_top: what it will not say more than for runs of 2 to 4 words, nor repeat_runs for
+ * runs of 5 to 10. */
 enum { REPEAT_LENGTHS = 9, REPEAT_LONG = 5 };
 void repeat_grams_bound(const struct repeat_grams *g, const struct repeat_words *w,
                         size_t most[REPEAT_LENGTHS]);
-/* The next length (2, 3 ...): length of the most frequent run of so many words (the first of
- * equals) with single spaces between them, times its count, in characters; 0 when there are fewer
- * words. */
-size_t repeat_top(struct repeat_grams *g, const struct repeat_words *w);
+/* Length of the most frequent run of so many words, 2 or more (the first of equals), with single
+ * spaces between them, times its count, in characters; 0 when there are fewer words. Soonest where
+ * the length before was the last that was asked for. */
+size_t repeat_top(struct repeat_grams *g, const struct repeat_words *w, size_t run);
 /* After it, for the same length: characters, without spaces, of the runs that stood before; after
  * one of them the search goes on behind it. */
 size_t repeat_runs(struct repeat_grams *g, const struct repeat_words *w);

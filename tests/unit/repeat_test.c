@@ -30,17 +30,19 @@ static int wrong(struct repeat_back *b, const uint32_t *key, size_t n)
  * where a text is. */
 static int bounded(struct repeat_grams *g, const struct repeat_words *w, int *tight)
 {
-    size_t most[REPEAT_LENGTHS];
+    size_t most[REPEAT_LENGTHS], top[REPEAT_LENGTHS], runs[REPEAT_LENGTHS];
     int bad = 0;
 
     repeat_grams_begin(g, w);
     repeat_grams_bound(g, w, most);
     *tight += most[0] < w->upto[w->n] / 3 && !most[REPEAT_LENGTHS - 1];
     for (size_t run = 2; run < 2 + REPEAT_LENGTHS; run++) {
-        size_t top = repeat_top(g, w), runs = repeat_runs(g, w);
-
-        bad += most[run - 2] < (run < REPEAT_LONG ? top : runs);
+        top[run - 2] = repeat_top(g, w, run);
+        runs[run - 2] = repeat_runs(g, w);
+        bad += most[run - 2] < (run < REPEAT_LONG ? top[run - 2] : runs[run - 2]);
     }
+    for (size_t run = 1 + REPEAT_LENGTHS; run >= 2; run--) // each by itself
+        bad += repeat_top(g, w, run) != top[run - 2] || repeat_runs(g, w) != runs[run - 2];
     return bad;
 }
 
