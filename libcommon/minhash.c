@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const uint64_t MIX = 0xBF58476D1CE4E5B9u;
+
 enum { STREAM_NAME = 0x6e656172, SKETCH = 64 }; // "near": the stream of the functions' constants
 
 /* Of texts at the threshold by their sketches, and by their bands then, so that 0.995 are found;
@@ -158,7 +160,7 @@ void minhash_end(struct minhash_set *x, uint64_t text)
         return;
     room(x, MINHASH_WORDS);
     for (size_t i = 0; i < x->n; i++)
-        sum = hash_fold(sum ^ x->last[i] ^ x->n, 0xBF58476D1CE4E5B9u);
+        sum = hash_fold(sum ^ x->last[i] ^ x->n, MIX);
     for (x->n = 0; x->n < MINHASH_WORDS; x->n++)
         x->word[x->n] = (uint16_t)(sum >> 16 * x->n);
     words_threes_of(x->word, x->n, x->run);
@@ -230,9 +232,14 @@ void minhash_keys(const struct minhash *m, struct minhash_set *x, uint64_t key[M
     sign(m, x->run, x->n_run, m->bands * m->rows, sig);
     x->sketch = 0;
     for (int b = 0; b < m->bands; b++) {
-        struct hash128 h = hash_bytes(sig + b * m->rows, (size_t)m->rows * sizeof(*sig));
+        const uint32_t *row = sig + b * m->rows;
 
-        key[b] = h.lo + (uint64_t)b * 0x9E3779B97F4A7C15u;
+        key[b] = (uint64_t)b;
+        for (int r = 0; r < m->rows; r += 2) {
+            uint64_t two = row[r] | (uint64_t)(r + 1 < m->rows ? row[r + 1] : 0) << 32;
+
+            key[b] = hash_fold(key[b] ^ two ^ 0x8EBC6AF09C88C6E3u, MIX);
+        }
     }
     for (int i = 0; i < SKETCH; i++)
         x->sketch |= (uint64_t)(sig[i] * 0x9E3779B1u >> 31) << i;
