@@ -9,8 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bits at first, and at least so many for each that is set; words looked at together. */
-enum { SIEVE = 1 << 13, FREE = 8, AT_ONCE = 64 };
+/* Bits at first, and at least so many for each that is set; threes, one behind the other, that are
+ * looked for together. */
+enum { SIEVE = 1 << 13, FREE = 8, THREES = 3 };
 
 struct slot {
     uint64_t key; // 0: free
@@ -23,13 +24,13 @@ struct decon {
     size_t len[DECON_MAX + 1], n_len; // lengths of runs in the index, ascending
     struct slot *slot;                // (cap) open addressing, a power of two
     size_t n, cap;
-    /* A bit for each run, for its first `start` words and, apart, for its first three: most of any
-     * text is passed by. */
+    /* A bit for each run, for its first `start` words and, apart, for the threes among these: most
+     * of any text is passed by. */
     struct sieve {
         uint64_t *bit;  // (bits / 64)
         uint64_t *hash; // (n) what has a bit
         size_t bits, n, cap;
-    } run, first;
+    } run, three;
     size_t start;
     struct hash128 print;
     struct kinds scan;
@@ -87,7 +88,7 @@ void decon_close(struct decon *d)
         return;
     free(d->slot);
     sieve_free(&d->run);
-    sieve_free(&d->first);
+    sieve_free(&d->three);
     kinds_free(&d->scan);
     words_row_free(&d->words);
     free(d);
@@ -171,8 +172,9 @@ void decon_add(struct decon *d, int file, long line, const char *s, size_t n)
         note(&d->run, words_run(&d->words, i, d->start) >> 20);
         if (len != d->start)
             note(&d->run, key >> 20);
-        if (d->start >= 3)
-            note(&d->first, words_three(d->words.hash + i));
+        for (size_t k = 0; k < THREES && k + 3 <= d->start; k++)
+            if (!k || i + len == d->words.n) // the others are first ones themselves
+                note(&d->three, words_three(d->words.hash + i + k));
     }
 }
 
@@ -249,33 +251,51 @@ static int try_at(const struct decon *d, const struct words_row *w, size_t i, st
     return may_be(d, words_run(w, i, d->start)) && find_at(d, w, i, h);
 }
 
+/* Threes from..to-1 that are in the sieve, a bit each; to is at most from + 64. */
+static uint64_t threes_in(const struct sieve *x, const uint32_t *three, size_t from, size_t to)
+{
+    size_t mask = x->bits - 1;
+    uint64_t m = 0;
+
+    for (size_t i = to; i > from; i--) {
+        size_t bit = three[i - 1] & mask;
+
+        m = m << 1 | (x->bit[bit / 64] >> bit % 64 & 1);
+    }
+    return m;
+}
+
 int decon_find(const struct decon *d, struct look *text, struct decon_hit *h)
 {
     const struct words_row *w = look_words(text);
-    size_t n = w->n < d->start ? 0 : w->n - d->start + 1, mask = d->first.bits - 1;
-    uint32_t list[AT_ONCE + 1];
+    size_t n = w->n < d->start ? 0 : w->n - d->start + 1, more, threes;
     const uint32_t *three;
+    uint64_t next;
 
     if (!d->n)
         return 0;
     for (size_t i = 0; i < n && d->start < 3; i++)
         if (try_at(d, w, i, h))
             return 1;
-    if (d->start < 3)
+    if (d->start < 3 || !n)
         return 0;
     three = look_threes(text);
-    for (size_t from = 0; from < n; from += AT_ONCE) {
-        size_t to = n - from < AT_ONCE ? n : from + AT_ONCE, some = 0;
+    more = d->start - 3 < THREES - 1 ? d->start - 3 : THREES - 1;
+    threes = n + more;
+    next = threes_in(&d->three, three, 0, threes < 64 ? threes : 64);
+    for (size_t from = 0; from < n; from += 64) {
+        size_t end = from + 64 < threes ? from + 64 : threes;
+        uint64_t here = next, all = here;
 
-        for (size_t i = from; i < to; i++) { // few are
-            size_t bit = three[i] & mask;
+        next = threes_in(&d->three, three, end, end + 64 < threes ? end + 64 : threes);
+        for (size_t k = 1; k <= more; k++)
+            all &= here >> k | next << (64 - k);
+        for (; all; all &= all - 1) { // few are
+            size_t i = from + (size_t)__builtin_ctzll(all);
 
-            list[some] = (uint32_t)i;
-            some += d->first.bit[bit / 64] >> bit % 64 & 1;
-        }
-        for (size_t k = 0; k < some; k++)
-            if (try_at(d, w, list[k], h))
+            if (i < n && try_at(d, w, i, h))
                 return 1;
+        }
     }
     return 0;
 }
