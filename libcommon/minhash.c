@@ -73,7 +73,6 @@ void minhash_init(struct minhash *m, double threshold)
 
         rng_quad(&g, (uint64_t)i, 0, w);
         m->mul[i] = w[0] | 1; // odd: each function is a permutation
-        m->add[i] = w[1];
     }
 }
 
@@ -192,18 +191,17 @@ static inline __attribute__((always_inline)) void sign_some(const struct minhash
                                                             const uint32_t *run, size_t n,
                                                             uint32_t *sig)
 {
-    uint32_t least[MINHASH_MAX], mul[MINHASH_MAX], add[MINHASH_MAX];
+    uint32_t least[MINHASH_MAX], mul[MINHASH_MAX];
 
     for (int k = 0; k < lanes; k++) {
         least[k] = UINT32_MAX;
         mul[k] = m->mul[k];
-        add[k] = m->add[k];
     }
     for (size_t j = 0; j < n; j++) {
         uint32_t x = run[j];
 
         for (int k = 0; k < lanes; k++) {
-            uint32_t h = mul[k] * x + add[k];
+            uint32_t h = mul[k] * x;
 
             least[k] = h < least[k] ? h : least[k];
         }

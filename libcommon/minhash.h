@@ -2,7 +2,7 @@
  *
  * A text is the set of its runs of MINHASH_WORDS lower-cased words (one run for a shorter text).
  * Sets are compared by 16 bits of each word's hash, 48 bits a run; a signature is made of the
- * runs' hashes of 32 bits. It holds, for bands x rows functions a * x + b modulo 2^32, the least
+ * runs' hashes of 32 bits. It holds, for bands x rows functions a * x modulo 2^32, a odd, the least
  * value over the set. Two texts of similarity s agree in all rows of a band with
  * probability 1 - (1 - s^rows)^bands, and their sketches, a bit of each of 64 functions, differ in
  * a bit with probability (1 - s) / 2. Bands, rows and the bits that may differ are chosen so that
@@ -22,7 +22,7 @@ enum { MINHASH_WORDS = 3, MINHASH_MAX = 128 };
 struct minhash {
     int bands, rows;
     int apart; // bits in which the sketches of near texts differ at most
-    uint32_t mul[MINHASH_MAX], add[MINHASH_MAX];
+    uint32_t mul[MINHASH_MAX];
 };
 
 void minhash_init(struct minhash *m, double threshold); // in (0, 1]
