@@ -1,6 +1,7 @@
 /* say.c - messages about records on standard error. */
 #include "say.h"
 
+#include "json_put.h"
 #include "utf8.h"
 
 #include <errno.h>
@@ -64,4 +65,15 @@ void say_bytes(struct buf *b, const char *p, size_t n)
             buf_fmt(b, "\\x%02x", (unsigned char)p[i]);
         i += len ? (size_t)len : 1;
     }
+}
+
+void say_json(struct buf *b, const char *message)
+{
+    size_t n = strlen(message);
+    struct buf text = {0};
+
+    if (utf8_check(message, n) < n) // of a name that was cut
+        say_bytes(&text, message, n);
+    json_put_str(b, text.n ? text.p : message, text.n ? text.n : n);
+    buf_free(&text);
 }

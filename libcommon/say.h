@@ -13,5 +13,7 @@ void say_lines(const char *stage, const char *text, size_t n);
 void say_where(const char *stage, const struct record *r, const char *message);
 /* Append the bytes of a line as text: bad ones, and backslashes, as \xHH. */
 void say_bytes(struct buf *b, const char *p, size_t n);
+/* Append a message as a JSON string. */
+void say_json(struct buf *b, const char *message);
 
 #endif

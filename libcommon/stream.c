@@ -270,10 +270,16 @@ static int put_reject(struct stream *s, struct record *r, const char *rule, cons
 int stream_reject(struct stream *s, struct record *r, const char *rule, const char *value,
                   const char *limit, const char *message, struct err *e)
 {
+    struct buf said = {0};
+    int rc;
+
     s->counts.rejected++;
     if (!s->conf.quiet)
         say_where(s->conf.stage, r, message);
-    return put_reject(s, r, rule, value, limit, e);
+    say_json(&said, message);
+    rc = put_reject(s, r, rule, value ? value : said.p, limit, e);
+    buf_free(&said);
+    return rc;
 }
 
 int stream_drop(struct stream *s, struct record *r, const char *rule, const char *value,
@@ -342,12 +348,8 @@ static int reject_line(struct stream *s, const struct lines_line *x, const char 
     if (is_ours(s, &r) && !r.done) {
         r.file = x->file;
         r.line_no = x->no;
-        if (cut)
-            json_put_int(&value, (int64_t)x->size);
-        else if (bytes)
-            json_put_int(&value, (int64_t)bad);
-        else
-            json_put_str(&value, message, strlen(message));
+        if (bytes)
+            json_put_int(&value, (int64_t)(cut ? x->size : bad));
         snprintf(limit, sizeof(limit), "%d", STREAM_LINE_MAX);
         rc = order_begin(&s->order, &r.seq, e) ||
              stream_reject(s, &r, bytes && !cut ? "utf8" : rule, value.p, cut ? limit : NULL,

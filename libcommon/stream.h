@@ -88,9 +88,9 @@ int stream_write_group(struct stream *s, struct record *r, int n, struct err *e)
 
 /* Reject r: one line "<stage>: file:17: <message>" on standard error, and r with
  * "reject": {stage, rule, value, limit, line} to the rejects. value and limit are
- * JSON values or NULL. A failure counts for exit status 1; a drop (what a
- * filter removes by its rule: no message) does not; drops are counted by rule, whose name is
- * borrowed until the stream is closed. */
+ * JSON values or NULL; a failure without a value has the message there. A failure counts for exit
+ * status 1; a drop (what a filter removes by its rule: no message) does not; drops are counted by
+ * rule, whose name is borrowed until the stream is closed. */
 int stream_reject(struct stream *s, struct record *r, const char *rule, const char *value,
                   const char *limit, const char *message, struct err *e);
 int stream_drop(struct stream *s, struct record *r, const char *rule, const char *value,

@@ -135,3 +135,15 @@ gen() {
     [ "$(jq -c '[.reject.rule, .reject.value, .reject.limit, .reject.line, (.raw | length)]' rejects.jsonl)" = \
         '["line-length",68000000,67108864,2,4096]' ]
 }
+
+@test "pipe: a reject says why, in UTF-8 whatever was cut" {
+    echo '{"instruction":["no text"]}' >in
+    for k in 1 2 3; do # a key of long characters, from three places
+        pad=$(printf 'a%.0s' $(seq $k))
+        printf '{"%s%s":1,"%s%s":2}\n' "$pad" "$(printf '가%.0s' $(seq 100))" "$pad" "$(printf '가%.0s' $(seq 100))"
+    done >>in
+    run -1 --separate-stderr llm-generate -m "$BATS_TEST_DIRNAME/../examples/models/tiny.gguf" --rejects bad in
+    [ "$(jq -r .reject.value bad | head -1)" = "field 'instruction' is not a string" ]
+    [ "$(jq -r .reject.value bad | grep -c "duplicate key 'a")" = 3 ]
+    iconv -f utf-8 -t utf-8 bad >/dev/null
+}

@@ -114,6 +114,7 @@ EOT
     [ "$(jq -r .id <<<"$output" | tr '\n' ' ')" = "ok-500 ok-cut ok-garbage ok-html ok-empty ok-filter ok-400 ok-slow ok-huge " ]
     [ "$(jq -r '[.id, .reject.rule] | join(" ")' bad | tr '\n' ' ')" = "500 status cut cut garbage answer html answer empty empty filter empty 400 status slow timeout huge size " ]
     [[ "$stderr" == *"in:1: the server's status is 500: out of memory"* ]]
+    [ "$(jq -r 'select(.id == "500").reject.value' bad)" = "the server's status is 500: out of memory" ] # what was said
     [[ "$stderr" == *"in:13: the server's status is 400: maximum context length is 5"* ]]
     [[ "$stderr" == *"finish_reason 'content_filter'"* ]]
     [ "$(grep -c fault=400 port.log)" = 1 ] # as wrong the second time

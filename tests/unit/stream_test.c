@@ -234,7 +234,7 @@ static void test_rejects(void)
                "\"worker\",\"rule\":\"json\",\"value\":\"byte 1: expected a key in double "
                "quotes\",\"limit\":null,\"line\":4}}\n"
                "{\"id\":5,\"do\":\"early\",\"reject\":{\"stage\":\"worker\",\"rule\":\"early\","
-               "\"value\":null,\"limit\":null,\"line\":5}}\n"
+               "\"value\":\"fails early\",\"limit\":null,\"line\":5}}\n"
                "{\"id\":7,\"do\":\"late\",\"reject\":{\"stage\":\"worker\",\"rule\":\"late\","
                "\"value\":1.5,\"limit\":2,\"line\":7}}\n"));
     CHECK(file_is("err", "worker: in:4: byte 1: expected a key in double quotes\n"
