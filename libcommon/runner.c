@@ -70,11 +70,31 @@ static int make_plan(struct runner *r, struct err *e)
     return plan_make(&r->plan, r->model, e);
 }
 
+/* Where any device will do, one whose memory does not hold the run is none, unless only that one
+ * can do what was asked for. */
+static int choose_plan(struct runner *r, struct err *e)
+{
+    if (!make_plan(r, e))
+        return 0;
+    if (r->o.device.kind != DEVICE_AUTO || r->backend == r->host || e->code != ERR_MEM ||
+        !(r->host->ops->kv_types >> r->o.kv_type & 1))
+        return -1;
+    r->no_gpu = *e;
+    *e = (struct err){0};
+    backend_close(r->backend);
+    r->backend = r->host;
+    r->o.fast = false;
+    return make_plan(r, e);
+}
+
 static int make(struct runner *r, struct err *e)
 {
-    struct backend *b = r->backend;
+    struct backend *b;
 
-    if (make_plan(r, e) || model_place(r->model, b, e) ||
+    if (choose_plan(r, e))
+        return -1;
+    b = r->backend;
+    if (model_place(r->model, b, e) ||
         kv_open(&r->kv, r->model, b, r->o.kv_type, r->plan.pages, e) ||
         forward_open(&r->act, r->model, b, r->o.batch_tokens, r->plan.rows, e))
         return -1;

@@ -159,6 +159,31 @@ EOF
     [ "${#stderr_lines[@]}" = 1 ]
 }
 
+@test "auto: a GPU with too little memory is none, which -v says" {
+    cd "$BATS_FILE_TMPDIR"
+    mkdir bin
+    cp "$BUILD/llm-generate" bin
+    cp "$BUILD/llm-cuda-emu.so" bin/llm-cuda.so
+    auto() { bin/llm-generate -m "$TINY" -n 4 -t 0 --chat-template none "$@" in.jsonl; }
+    run -0 --separate-stderr auto -v
+    [[ "$stderr" == *"cuda: GPU 0, emulated device"* ]]
+    auto -d cpu >cpu.jsonl
+    export EMU_MEMORY=4000000
+    EMU_CUBLASLT="$BUILD/emu/libcublasLt-emu.so" auto --fast 2>err >auto.jsonl
+    cmp cpu.jsonl auto.jsonl
+    [ ! -s err ]
+    run -0 --separate-stderr auto -v
+    [[ "$stderr" == *"no GPU: not enough memory on the GPU: "*" are needed, 3.8 MiB are available;"* ]]
+    [[ "$stderr" != *"cuda: GPU"* ]]
+    # asked for, or what no CPU does
+    for o in "-d cuda" "--kv-type f16"; do
+        # shellcheck disable=SC2086
+        run -2 --separate-stderr auto $o
+        [ "${#stderr_lines[@]}" = 1 ]
+        [[ "$stderr" == "llm-generate: not enough memory on the GPU: "* ]]
+    done
+}
+
 @test "--nvtx: ranges of loading, steps and operations for profilers, the same bytes" {
     cd "$BATS_FILE_TMPDIR"
     one() { head -n 1 in.jsonl | llm-generate -m "$TINY" -n 4 -t 0 --chat-template none -d emu "$@"; }
