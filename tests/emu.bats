@@ -148,6 +148,41 @@ EOF
     done
 }
 
+# kernels MODEL TOKENS PROMPT: the source files of the kernels of its last layer in a step, each
+# once, from which its fourth token of that many sequences came; and how many kernels there are.
+kernels() {
+    rm -f launches
+    awk -v n="$2" -v s="$3" 'BEGIN { for (i = 0; i < n; i++) printf "{\"prompt\":\"%s\"}\n", s }' |
+        EMU_LAUNCHES=launches llm-generate -m "$1" -d emu -n 4 -t 0 --batch "$2" --chat-template none >out.jsonl
+    [ "$(jq -s 'map(.usage.completion_tokens) | min' out.jsonl)" = 4 ]
+    awk -F '[/.]' '{ f = $(NF - 1) }
+        f == "embed" { n = 0 }
+        f == "gather" { all = n }
+        { step[n++] = f }
+        END { for (i = 1 + (all - 1) / 2; i < all; i++) print step[i] }' launches >kernels.txt
+    wc -l <kernels.txt
+}
+
+@test "kernels of a layer: five of a token or two of half floats, and one that joins more than 512 keys; ten at most" {
+    cd "$BATS_FILE_TMPDIR"
+    for type in bf16 f16 q8_0; do # of two layers
+        llm-bench make -q --synthetic nano --type $type --force --write $type.nano.gguf
+    done
+    for type in bf16 f16; do
+        for n in 1 2; do
+            [ "$(kernels $type.nano.gguf $n 'x y')" = 5 ]
+            cmp kernels.txt <(printf 'half_few\nattn\nhalf_few\nhalf_few\nhalf_few\n')
+        done
+    done
+    long=$(printf 'x%.0s' {1..600})
+    [ "$(kernels bf16.nano.gguf 1 "$long")" = 6 ]
+    cmp kernels.txt <(printf 'half_few\nattn\nattn_join\nhalf_few\nhalf_few\nhalf_few\n')
+    [ "$(kernels bf16.nano.gguf 3 'x y')" -le 10 ]
+    for n in 1 3; do
+        [ "$(kernels q8_0.nano.gguf $n 'x y')" -le 10 ]
+    done
+}
+
 @test "-v names the device, and its memory is planned" {
     cd "$BATS_FILE_TMPDIR"
     run -0 --separate-stderr gen q8_0.gguf -d emu -v

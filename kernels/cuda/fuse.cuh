@@ -1,6 +1,11 @@
 // fuse.cuh - what a product of at most eight tokens does ahead of its sums and behind them, so that
-// a layer is five kernels: norm, qkv, positions and append; attention; o; norm, gate_up and
-// nonlinearity; down.
+// a layer can be five kernels: norm, qkv, positions and append; attention; o; norm, gate_up and
+// nonlinearity; down. It is five where that is sooner, by the table in queue.c: of one or two
+// tokens, with half floats and rows of at most 2048 values (but one more with F16 where down's are
+// longer). Otherwise it is ten at most: norm, qkv, positions and append, attention, its
+// activations, o, norm, gate_up, nonlinearity, down; with F16 activations take three more, and
+// where a matrix has rows of several types each is a kernel. More than 512 keys take one that joins
+// (attn_join.cu).
 //
 // Ahead, a block makes the activations that it multiplies with, of rows of floats or of their norm,
 // in shared memory and in the order of the kernels that it stands for (norm.cu, act.cu): the same

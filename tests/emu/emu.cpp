@@ -21,6 +21,7 @@ static Loc barrier_at;
 static unsigned ready[MAX_THREADS], first, n_ready; // a ring of fibers that may run
 static bool shuffle;                                // EMU_SEED
 static uint64_t random_state;
+static FILE *launches; // EMU_LAUNCHES
 static void (*call)(void *);
 static void *call_arg;
 static size_t call_size;
@@ -323,7 +324,7 @@ bool is_stack_or_arg(const void *p)
 
 static void setup(Loc at)
 {
-    const char *seed = getenv("EMU_SEED");
+    const char *seed = getenv("EMU_SEED"), *list = getenv("EMU_LAUNCHES");
 
     stacks_open(at);
     smem = (unsigned char *)aligned_alloc(1024, STATIC_MAX);
@@ -333,6 +334,8 @@ static void setup(Loc at)
         shuffle = true;
         random_state = strtoull(seed, nullptr, 0) * 0x9e3779b97f4a7c15u + 1;
     }
+    if (list && !(launches = fopen(list, "a")))
+        die(at, "cannot write %s", list);
 }
 
 static void begin_block(dim3 block)
@@ -394,6 +397,8 @@ void launch(dim3 grid, dim3 block, size_t dynamic, void (*f)(void *), void *arg,
     if (!smem)
         setup(at);
     check_shape(grid, block, dynamic, at);
+    if (launches)
+        fprintf(launches, "%s\n", at.file);
     dsmem_size = dynamic;
     dsmem = (unsigned char *)aligned_alloc(1024, room);
     if (!dsmem)
