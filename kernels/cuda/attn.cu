@@ -12,7 +12,12 @@
  * read no byte twice. Where tokens and ranges are fewer, so many blocks are not there, and more
  * warps share one. Where they are few, what counts is how soon a block is done: then eight warps
  * take four queries, or one, with a key or two and one dimension a thread, and ask for what they
- * will read before the kernel in front of this one has ended. */
+ * will read before the kernel in front of this one has ended.
+ *
+ * Measured on an H200 (2026-11-26, memory read at 4479 GB/s), 32 heads of 128 on 8 KV heads, with
+ * the joining of ranges: 32 sequences of 8192 keys 552 us from a cache of F32, 287 of F16, 290 of
+ * BF16, 184 of FP8 (86.9, 83.5, 82.7 and 65.2 % of the rate); of F16, one sequence of 128 keys 5.2,
+ * of 8192 23.5, 64 of 1024 98.7. */
 #include "attn.cuh"
 
 namespace

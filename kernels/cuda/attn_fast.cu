@@ -6,8 +6,8 @@
  * rows of queries: scores, in fragments of mma.sync m16n8k16, become the left operand of the
  * product with the values where they stand.
  *
- * Measured on an H200 (2026-11-26), 32 heads of 128 on 8 KV heads, 2048 tokens: 297 us from a cache
- * of F16, 360 from one of F32, 322 of BF16, 302 of FP8; attn_tile.cu, which is exact, 1310 to 1350.
+ * Measured on an H200 (2026-11-26), 32 heads of 128 on 8 KV heads, 2048 tokens: 214 us from a cache
+ * of F16, 274 from one of F32, 240 of BF16, 220 of FP8; attn_tile.cu, which is exact, 1214 to 1251.
  */
 #include "attn_run.cuh"
 

