@@ -190,7 +190,7 @@ ANY_CPU static void make_keys(uint32_t *restrict key, const uint64_t *restrict h
         key[i] = (uint32_t)(longer(hash[i], hash[i + 1]) >> 32);
 }
 
-/* A pair at which a bit is set stands before another that has the key it has. */
+/* May the pair at word i have stood before? */
 static bool is_again(const struct repeat_grams *g, size_t i)
 {
     return g->bits[i / 64] >> i % 64 & 1;
