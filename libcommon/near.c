@@ -226,8 +226,8 @@ static int open_files(struct near *x, struct err *e)
     // file systems that know no locks are taken as they are
     if (!rc && dir && flock(x->head.fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK)
         rc = err_set(e, ERR_ARG, "'%s' is in use by another process", dir);
-    return rc || open_pile(x, &x->texts, "texts", 16, e) ||
-           open_pile(x, &x->words, "words", 8, e) || open_pile(x, &x->ids, "ids", 128, e);
+    return rc || open_pile(x, &x->texts, "texts", 128, e) ||
+           open_pile(x, &x->words, "words", 64, e) || open_pile(x, &x->ids, "ids", 128, e);
 }
 
 /* What the machine lost when it went down is cut off. */
