@@ -479,12 +479,19 @@ struct model *model_open(const char *path, struct backend *b, struct err *e)
     return m;
 }
 
+void model_leave(struct model *m)
+{
+    if (m->file->norm_d)
+        m->backend->ops->free(m->backend, m->file->norm_d, m->file->norm_bytes);
+    m->file->norm_d = NULL;
+    m->backend = NULL;
+}
+
 void model_close(struct model *m)
 {
     if (!m)
         return;
-    if (m->file->norm_d)
-        m->backend->ops->free(m->backend, m->file->norm_d, m->file->norm_bytes);
+    model_leave(m);
     tok_close(m->tok);
     source_close(&m->file->s);
     arena_free(&m->file->mem);

@@ -59,7 +59,8 @@ struct model {
 /* Open a .gguf file or an HF directory. Every hyperparameter is checked before anything
  * is allocated from it; errors name the field, the value and the limit. */
 struct model *model_read(const char *path, struct err *e);
-/* Hand its weights to the backend, which must outlive the model. */
+/* Hand its weights to the backend, which must outlive the model, or be left by it: it may be
+ * reading the model's file until it is closed, if it was not asked for anything yet. */
 int model_place(struct model *m, struct backend *b, struct err *e);
 /* Bytes of the backend's memory that this will take. */
 uint64_t model_place_bytes(const struct model *m, const struct backend *b);
@@ -67,6 +68,7 @@ uint64_t model_place_bytes(const struct model *m, const struct backend *b);
  */
 bool model_halves(const struct model *m);
 struct model *model_open(const char *path, struct backend *b, struct err *e); // both
+void model_leave(struct model *m); // what it has of the backend is freed
 void model_close(struct model *m);
 
 #endif

@@ -121,11 +121,12 @@ void runner_close(struct runner *r)
     if (r->model && r->model->backend) {
         forward_close(&r->act, r->backend);
         kv_close(&r->kv);
+        model_leave(r->model);
     }
-    model_close(r->model);
     if (r->backend != r->host)
         backend_close(r->backend);
     backend_close(r->host);
+    model_close(r->model);
     *r = (struct runner){0};
 }
 

@@ -219,6 +219,19 @@ kernels() {
     done
 }
 
+@test "a run that ends before its first step, while weights are on their way" {
+    cd "$BATS_FILE_TMPDIR"
+    rm -f done.jsonl*
+    one() { llm-generate -m "$TINY" -n 4 -t 0 --chat-template none -o done.jsonl -d emu "$@" in.jsonl; }
+    one
+    cp done.jsonl whole.jsonl
+    one --resume
+    cmp done.jsonl whole.jsonl
+    run -2 --separate-stderr one --resume --seed 8
+    [ "${#stderr_lines[@]}" = 1 ]
+    [[ "$stderr" == *"cannot resume: "* ]]
+}
+
 @test "--nvtx: ranges of loading, steps and operations for profilers, the same bytes" {
     cd "$BATS_FILE_TMPDIR"
     one() { head -n 1 in.jsonl | llm-generate -m "$TINY" -n 4 -t 0 --chat-template none -d emu "$@"; }

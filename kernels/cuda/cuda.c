@@ -306,6 +306,7 @@ static void cuda_close(struct backend *b)
     struct cuda *c = cuda_of(b);
     struct err e;
 
+    cuda_load_drop(c);
     cuda_load_wait(c, &e);
     cudaStreamSynchronize(c->stream);
     cuda_graphs_drop(c);

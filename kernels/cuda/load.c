@@ -173,6 +173,22 @@ int cuda_load(struct cuda *c, const struct cuda_matrix *m, const void *host, siz
     return err_set(e, ERR_MEM, "no memory");
 }
 
+void cuda_load_drop(struct cuda *c)
+{
+    struct cuda_loader *l = c->loader;
+
+    if (!l)
+        return;
+    pthread_mutex_lock(&l->lock);
+    for (struct chunk *k = l->head, *next; k; k = next) {
+        next = k->next;
+        free(k);
+    }
+    l->head = NULL;
+    l->tail = &l->head;
+    pthread_mutex_unlock(&l->lock);
+}
+
 int cuda_load_wait(struct cuda *c, struct err *e)
 {
     struct cuda_loader *l = c->loader;
