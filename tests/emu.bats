@@ -232,6 +232,30 @@ kernels() {
     [[ "$stderr" == *"cannot resume: "* ]]
 }
 
+@test "--resume: quantized on any device; of half floats on a GPU of the same kind" {
+    cd "$BATS_FILE_TMPDIR"
+    rest() { # OPTION...
+        for f in whole.jsonl whole.jsonl.meta; do cp $f "${f/whole/part}"; done
+        head -n 4 whole.jsonl >part.jsonl
+        llm-generate -m "$m" -n 4 -t 0 --chat-template none -o part.jsonl --resume "$@" in.jsonl
+    }
+    for m in q8_0.gguf "$TINY"; do
+        rm -f whole.jsonl*
+        llm-generate -m "$m" -n 4 -t 0 --chat-template none -o whole.jsonl -d emu in.jsonl
+        for d in emu cpu 80; do
+            if [ $d = 80 ]; then export EMU_CAPABILITY=80; fi
+            if [ $d = emu ] || [ $m = q8_0.gguf ]; then
+                rest -d ${d/80/emu}
+                cmp whole.jsonl part.jsonl
+            else
+                run -2 --separate-stderr rest -d ${d/80/emu}
+                [[ "$stderr" == *"cannot resume: model was "* ]]
+            fi
+            unset EMU_CAPABILITY
+        done
+    done
+}
+
 @test "--nvtx: ranges of loading, steps and operations for profilers, the same bytes" {
     cd "$BATS_FILE_TMPDIR"
     one() { head -n 1 in.jsonl | llm-generate -m "$TINY" -n 4 -t 0 --chat-template none -d emu "$@"; }

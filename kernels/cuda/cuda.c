@@ -6,6 +6,7 @@
 #include "device.h"
 #include "tensor.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -403,6 +404,7 @@ static int open_device(struct cuda *c, int device, struct err *e)
                        p.major, p.minor);
     c->sms = p.multiProcessorCount;
     memcpy(c->name, p.name, sizeof(c->name) - 1);
+    snprintf(c->kind, sizeof(c->kind), "cuda %d.%d", p.major, p.minor);
     if (!cuda_ok(c, cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "stream") ||
         !cuda_ok(c, cudaMallocHost(&c->pinned, CUDA_PINNED), "pinned memory"))
         return failed(c, e);
@@ -425,11 +427,13 @@ struct backend *llm_cuda_open(const struct backend_cuda *o, struct err *e)
         err_set(e, ERR_MEM, "no memory");
         return NULL;
     }
-    c->b.ops = o->nvtx ? cuda_marked(&ops) : &ops;
     c->most = -1;
     if (open_device(c, o->device, e)) {
         free(c);
         return NULL;
     }
+    c->ops = ops;
+    c->ops.name = c->kind; // tensor cores of another kind may sum half floats in another order
+    c->b.ops = o->nvtx ? cuda_marked(&c->ops) : &c->ops;
     return &c->b;
 }

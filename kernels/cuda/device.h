@@ -68,6 +68,8 @@ enum { CUDA_OPS = 3 }; // that wait: norm, product, nonlinearity
 
 struct cuda {
     struct backend b; // first
+    struct backend_ops ops;
+    char kind[32]; // its name
     int device, sms;
     char name[64];
     cudaStream_t stream;

@@ -91,6 +91,13 @@ static size_t memory_size()
     return s ? (size_t)strtoull(s, nullptr, 0) : DEFAULT_MEMORY;
 }
 
+static int capability()
+{
+    const char *s = getenv("EMU_CAPABILITY");
+
+    return s ? atoi(s) : 90;
+}
+
 static void *device_alloc(size_t n)
 {
     size_t room = (n + ROUND - 1) / ROUND * ROUND + RED, at = ~(size_t)0;
@@ -517,7 +524,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
     *p = {};
     snprintf(p->name, sizeof(p->name), "emulated device");
     p->totalGlobalMem = memory_size();
-    p->major = 9;
+    p->major = capability() / 10;
+    p->minor = capability() % 10;
     p->multiProcessorCount = 4;
     p->sharedMemPerBlock = 48 * 1024;
     p->sharedMemPerBlockOptin = DYNAMIC_MAX;
@@ -536,10 +544,10 @@ cudaError_t cudaDeviceGetAttribute(int *v, cudaDeviceAttr a, int)
         *v = 4;
         break;
     case cudaDevAttrComputeCapabilityMajor:
-        *v = 9;
+        *v = capability() / 10;
         break;
     case cudaDevAttrComputeCapabilityMinor:
-        *v = 0;
+        *v = capability() % 10;
         break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
         *v = (int)DYNAMIC_MAX;
