@@ -308,6 +308,8 @@ static void test(struct ops *o, const char *name, const struct shape *h, const s
 {
     struct backend *b = o->b[0];
 
+    if (ops_skip(o))
+        return;
     TEST(name);
     for (int type = 0; type < CUDA_KV_TYPES; type++) {
         struct both t;
@@ -337,6 +339,8 @@ static void test_fast(struct ops *o, const char *name, const struct shape *h, co
 {
     struct backend *b = o->b[0];
 
+    if (ops_skip(o))
+        return;
     TEST(name);
     for (int type = 0; type < CUDA_KV_TYPES; type++) {
         struct both t;
@@ -363,12 +367,14 @@ static void test_fast(struct ops *o, const char *name, const struct shape *h, co
 
 int main(void)
 {
-    struct ops o = {.random = 1};
+    struct ops o = {.random = 1, .parts = 1};
     struct err e;
     int rc = gpu_begin();
 
     if (rc)
         return rc;
+    if (getenv("LLM_TEST_PART"))
+        sscanf(getenv("LLM_TEST_PART"), "%d/%d", &o.part, &o.parts);
     o.b[0] = backend_cpu_open(1, ISA_SCALAR, &e);
     o.n = 1;
     // heads, KV heads, head_dim, rope_dims, apart, window, softcap, norms, ranges
