@@ -57,8 +57,8 @@ if [ -e "$asan" ]; then
 	work "fused, sanitizers" "$san LLM_TEST_PART=0/2" "$ops/fused_test"
 	work "fast, sanitizers" "EMU_CUBLASLT=$blas $san LLM_TEST_PART=1/4" "$ops/fast_test"
 	work "pick, sanitizers" "$san LLM_TEST_PART=1/4" "$ops/pick_test"
-	for i in 0 1 2; do
-		work "cache, races $i" "EMU_RACE=1 LLM_TEST_PART=$i/3" "$build/emu/race/cache_test"
+	for i in 0 1 2 3 4 5; do
+		work "cache, races $i" "EMU_RACE=1 LLM_TEST_PART=$i/6" "$build/emu/race/cache_test"
 	done
 	work "half, races" "EMU_RACE=1 LLM_TEST_PART=0/2" "$build/emu/race/half_test"
 	work "half, sanitizers" "ASAN_OPTIONS=detect_leaks=0 LLM_TEST_PART=1/2" "$build/emu/san/half_test"
