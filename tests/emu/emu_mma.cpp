@@ -1,6 +1,9 @@
 // emu_mma.cpp - cp.async, ldmatrix and mma on the host: the fragments of the PTX ISA.
 #include "emu_in.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace emu
 {
 
@@ -102,8 +105,32 @@ static float from_bf16(uint32_t w, int high)
     return __uint_as_float(w >> 16 * high << 16);
 }
 
+// As hardware might: all is cut off 24 bits below the largest exponent of what is summed, where a
+// product's is the sum of its factors', and a zero has one as well. So what a zero is multiplied
+// with shows in the bits, of which no kernel may make a difference.
+static float mma_cut(const float *a, const float (*b)[8], int column, float c)
+{
+    const int ZERO = 4;
+    int most = c == 0.0f ? ZERO : ilogbf(c);
+    double sum, unit;
+
+    for (int k = 0; k < 16; k++) {
+        float x = a[k], y = b[k][column];
+
+        if (!std::isfinite(x) || !std::isfinite(y) || !std::isfinite(c))
+            return NAN;
+        most = std::max(most, (x == 0.0f ? ZERO : ilogbf(x)) + (y == 0.0f ? ZERO : ilogbf(y)));
+    }
+    unit = ldexp(1.0, most - 24);
+    sum = trunc((double)c / unit);
+    for (int k = 0; k < 16; k++)
+        sum += trunc((double)a[k] * (double)b[k][column] / unit);
+    return (float)(sum * unit);
+}
+
 template <float VALUE(uint32_t, int)> static void mma_floats(void **p, unsigned)
 {
+    static const bool cut = getenv("EMU_MMA_CUT") != nullptr;
     float a[16][16], b[16][8], d[16][8] = {};
 
     for (int l = 0; l < 32; l++) {
@@ -117,7 +144,7 @@ template <float VALUE(uint32_t, int)> static void mma_floats(void **p, unsigned)
                 b[t + i * 8 + h][g] = VALUE(x.b[i], h);
         }
     }
-    for (int i = 0; i < 16; i++)
+    for (int i = 0; !cut && i < 16; i++)
         for (int k = 0; k < 16; k++)
             for (int j = 0; j < 8; j++)
                 d[i][j] += a[i][k] * b[k][j];
@@ -125,8 +152,11 @@ template <float VALUE(uint32_t, int)> static void mma_floats(void **p, unsigned)
         float *o = (float *)((const Mma *)p[l])->d;
         int g = l / 4, t = l % 4 * 2;
 
-        for (int i = 0; i < 4; i++)
-            o[i] += d[g + i / 2 * 8][t + i % 2];
+        for (int i = 0; i < 4; i++) {
+            int row = g + i / 2 * 8, column = t + i % 2;
+
+            o[i] = cut ? mma_cut(a[row], b, column, o[i]) : o[i] + d[row][column];
+        }
     }
 }
 
