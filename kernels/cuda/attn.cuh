@@ -1,14 +1,15 @@
-/* attn.cuh - what the two ways to compute attention share.
+/* attn.cuh - what the ways to compute attention share.
  *
  * Dao 2023 (FlashAttention-2), algorithm 1, with the sums of kernels/cpu/attn_isa.h: a score is
  * one fma chain over head_dim; keys go in pages of 64, whose largest score raises the maximum m
  * and scales what was summed before; the sum l of exponentials has sixteen strided parts; an
  * output is one fma chain over keys. Ranges of 512 keys, counted from position 0, are summed alone
- * and joined in order. So which keys and queries a block takes shows in no bit.
+ * and joined in order. So which keys and queries a block takes shows in no bit. Tensor cores have
+ * other chains, of sixteen products a link, but the same pages and ranges (attn_mma.cuh).
  *
- * attn.cu takes one token and one range at a time: decoding, where the cache is read once and
- * memory is the limit. attn_tile.cu takes 64 queries of neighbouring tokens: prompts, where
- * multiply-adds are. */
+ * attn_range.cu and attn_mma.cu take one token and one range at a time: decoding, where the cache
+ * is read once and memory is the limit. attn_tile.cu and attn_mma_tile.cu take many queries of
+ * neighbouring tokens: prompts, where multiply-adds are. */
 #ifndef ATTN_CUH
 #define ATTN_CUH
 
@@ -137,14 +138,17 @@ __device__ inline void attn_join(attn_sum *t, float m, float l)
 
 } // namespace
 
-/* attn_tile.cu: the tokens of long runs. */
+/* attn_range.cu: tokens of no long run; attn_tile.cu: those of long ones. */
+void attn_range(const struct attn_args *a, int type, cudaStream_t s);
 bool attn_tile_fits(const struct cuda_attn *a);
 int attn_tile_blocks(const struct cuda_attn *a, int n);
 void attn_tile(const struct attn_args *a, int type, cudaStream_t s);
+/* attn_mma.cu, attn_mma_tile.cu: the same on tensor cores. */
+bool attn_mma_fits(const struct cuda_attn *a, int type);
+void attn_mma(const struct attn_args *a, int type, cudaStream_t s);
+int attn_mma_tile_blocks(const struct cuda_attn *a, int n);
+void attn_mma_tile(const struct attn_args *a, int type, cudaStream_t s);
 /* attn_join.cu: y out of the ranges' parts; runs: tokens of long runs have some too. */
 void attn_join_ranges(const struct attn_args *a, bool runs, cudaStream_t s);
-/* attn_fast.cu: attn_tile on tensor cores, for --fast. */
-bool attn_fast_fits(const struct cuda_attn *a);
-void attn_fast(const struct attn_args *a, int type, cudaStream_t s);
 
 #endif

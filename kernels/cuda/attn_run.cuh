@@ -1,5 +1,5 @@
-/* attn_run.cuh - tiles of 64 queries of neighbouring tokens, and the runs of one sequence in them.
- */
+/* attn_run.cuh - tiles of queries of neighbouring tokens, the runs of one sequence in them, and
+ * which pages a run goes over. */
 #ifndef ATTN_RUN_CUH
 #define ATTN_RUN_CUH
 
@@ -66,7 +66,7 @@ __device__ inline bool tile_next(const attn_args &a, const tile_tokens &sh, cons
     return true;
 }
 
-__device__ inline void tile_begin(const attn_args &a, tile_job *j, int stride)
+__device__ inline void tile_begin(const attn_args &a, tile_job *j, int queries, int stride)
 {
     int group = a.n_heads / a.n_kv_heads, splits = (group + TILE_HEADS - 1) / TILE_HEADS;
     int h0 = (int)blockIdx.y % splits * TILE_HEADS, tokens;
@@ -75,7 +75,7 @@ __device__ inline void tile_begin(const attn_args &a, tile_job *j, int stride)
     j->shift = 0;
     while (1 << j->shift < j->width)
         j->shift++;
-    tokens = TILE_QUERIES >> j->shift;
+    tokens = queries >> j->shift;
     j->t0 = (int)(gridDim.z - 1 - blockIdx.z) * tokens; // the longest first
     j->n = a.st.n - j->t0 < tokens ? a.st.n - j->t0 : tokens;
     j->kv_head = (int)blockIdx.y / splits;
@@ -95,6 +95,42 @@ __device__ inline void tile_tokens_of(const attn_args &a, const tile_job &j, int
         first[tid] = attn_first(a, j.t0 + tid);
         last[tid] = a.st.last[j.t0 + tid];
     }
+}
+
+/* Page k, and the tokens from .. to - 1 of the run whose path it is on; tail: see tile_source. */
+struct tile_pass {
+    int k, from, to, tail;
+};
+
+/* Where token t has page k: a tail page, -1: among its sequence's, -2: it does not see it. What is
+ * known of trees stays in device memory: 256 bytes more of shared memory, and a multiprocessor has
+ * room for one block instead of two. */
+__device__ inline int tile_source(const attn_args &a, const tile_tokens &sh, const tile_job &j,
+                                  int t, int k)
+{
+    if (k < sh.first[t] / CUDA_PAGE || k > sh.last[t] / CUDA_PAGE)
+        return -2;
+    return k < a.st.bend[j.t0 + t] ? -1 : a.st.tail[j.t0 + t] + k;
+}
+
+/* The next tokens, or those of the next page; false behind page `end`. */
+__device__ inline bool tile_step(const attn_args &a, const tile_tokens &sh, const tile_job &j,
+                                 const tile_run &run, int end, tile_pass *p)
+{
+    do {
+        p->from = p->to == run.to ? run.from : p->to;
+        p->k += p->from == run.from;
+        if (p->k > end)
+            return false;
+        p->to = run.to;
+        if (a.st.bend) {
+            p->tail = tile_source(a, sh, j, p->from, p->k);
+            for (p->to = p->from + 1;
+                 p->to < run.to && tile_source(a, sh, j, p->to, p->k) == p->tail;)
+                p->to++;
+        }
+    } while (p->tail == -2);
+    return true;
 }
 
 } // namespace

@@ -35,11 +35,6 @@ template <class P> struct tile_rows {
     float before; // of the ranges before: m of row i in lane i % 16, l in lane i + 8
 };
 
-/* Page k, and the tokens from .. to - 1 of the run whose path it is on; tail: see tile_source. */
-struct tile_pass {
-    int k, from, to, tail;
-};
-
 __device__ inline int tile_row()
 {
     return (int)threadIdx.x / 16;
@@ -348,37 +343,6 @@ template <class P> __device__ inline void tile_reset(tile_rows<P> *r)
     }
 }
 
-/* Where token t has page k: a tail page, -1: among its sequence's, -2: it does not see it. What is
- * known of trees stays in device memory: 256 bytes more of shared memory, and a multiprocessor has
- * room for one block instead of two. */
-__device__ inline int tile_source(const attn_args &a, const tile_shared &sh, const tile_job &j,
-                                  int t, int k)
-{
-    if (k < sh.first[t] / CUDA_PAGE || k > sh.last[t] / CUDA_PAGE)
-        return -2;
-    return k < a.st.bend[j.t0 + t] ? -1 : a.st.tail[j.t0 + t] + k;
-}
-
-/* The next tokens, or those of the next page; false behind page `end`. */
-__device__ inline bool tile_step(const attn_args &a, const tile_shared &sh, const tile_job &j,
-                                 const tile_run &run, int end, tile_pass *p)
-{
-    do {
-        p->from = p->to == run.to ? run.from : p->to;
-        p->k += p->from == run.from;
-        if (p->k > end)
-            return false;
-        p->to = run.to;
-        if (a.st.bend) {
-            p->tail = tile_source(a, sh, j, p->from, p->k);
-            for (p->to = p->from + 1;
-                 p->to < run.to && tile_source(a, sh, j, p->to, p->k) == p->tail;)
-                p->to++;
-        }
-    } while (p->tail == -2);
-    return true;
-}
-
 /* All pages of a run, or those of one range. */
 template <class T, class P>
 __device__ inline void tile_walk(const attn_args &a, const tile_shared &sh, const tile_job &j,
@@ -453,7 +417,7 @@ __global__ void __launch_bounds__(P::THREADS, P::NV == 4 ? 1 : 2) attn_tile_kern
 
     previous_done();
     if (tid == 0)
-        tile_begin(a, job, stride);
+        tile_begin(a, job, TILE_QUERIES, stride);
     __syncthreads();
     tile_tokens_of(a, j, seq, first, last);
     for (int i = tid; i < TILE_QUERIES * stride; i += P::THREADS) {

@@ -245,8 +245,7 @@ static void attn(struct backend *b, float *y_d, const float *qkv_d, const struct
         c->now.tails = c->tails.p;
         cuda_tails(&k, layer, &c->now, c->stream);
     }
-    cuda_attn(y_d, qkv_d, &v, &k, layer, &c->now,
-              c->blas && c->now.n > CUDA_GRAPH_TOKENS && !c->now.n_tails, c->attn.p, c->stream);
+    cuda_attn(y_d, qkv_d, &v, &k, layer, &c->now, c->attn.p, c->stream);
 }
 
 static void glu(struct backend *b, float *y_d, const float *gu_d, const struct ffn_shape *f, int n)

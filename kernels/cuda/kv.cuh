@@ -128,12 +128,14 @@ struct kv_fp8 {
     }
 };
 
-/* DO(enum cuda_kv_type, struct) for each type. */
-#define KV_TYPES(DO)          \
-    DO(CUDA_KV_F32, kv_f32)   \
+/* DO(enum cuda_kv_type, struct) for each type; for those that tensor cores can take. */
+#define KV_SMALL(DO)          \
     DO(CUDA_KV_F16, kv_f16)   \
     DO(CUDA_KV_BF16, kv_bf16) \
     DO(CUDA_KV_FP8, kv_fp8)
+#define KV_TYPES(DO)        \
+    DO(CUDA_KV_F32, kv_f32) \
+    KV_SMALL(DO)
 
 inline size_t kv_bytes(int type)
 {

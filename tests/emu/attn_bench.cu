@@ -174,7 +174,7 @@ void decode(int type, int n_seq, int keys, double read)
 
     open_run(&r, type, n_seq, 1, keys, layers > 32 ? 32 : layers);
     us = timed<RUNS>(each, [&](int i, cudaStream_t s) {
-        cuda_attn(r.y, r.qkv, &r.a, &r.kv, i % r.kv.n_layers, &r.st, false, r.part, s);
+        cuda_attn(r.y, r.qkv, &r.a, &r.kv, i % r.kv.n_layers, &r.st, r.part, s);
     });
     printf("{\"bench\":\"attn_decode\",\"kv\":\"%s\",\"sequences\":%d,\"keys\":%d,\"us\":%.2f,"
            "\"gb_s\":%.0f,\"percent_of_read\":%.1f}\n",
@@ -183,18 +183,18 @@ void decode(int type, int n_seq, int keys, double read)
     close_run(&r);
 }
 
-void prefill(int type, int tokens, int keys, bool fast)
+void prefill(int type, int tokens, int keys)
 {
     struct run r;
     double fma = 2.0 * HEADS * HEAD_DIM * tokens * (keys - tokens + (tokens + 1) / 2.0), us;
 
     open_run(&r, type, 1, tokens, keys, 2);
     us = timed<RUNS>(1, [&](int i, cudaStream_t s) {
-        cuda_attn(r.y, r.qkv, &r.a, &r.kv, i % 2, &r.st, fast, r.part, s);
+        cuda_attn(r.y, r.qkv, &r.a, &r.kv, i % 2, &r.st, r.part, s);
     });
-    printf("{\"bench\":\"attn_prefill\",\"kv\":\"%s\",\"fast\":%d,\"tokens\":%d,\"keys\":%d,"
+    printf("{\"bench\":\"attn_prefill\",\"kv\":\"%s\",\"tokens\":%d,\"keys\":%d,"
            "\"us\":%.1f,\"tera_fma_s\":%.2f}\n",
-           type_name[type], fast, tokens, keys, us, fma / us / 1e6);
+           type_name[type], tokens, keys, us, fma / us / 1e6);
     fflush(stdout);
     close_run(&r);
 }
@@ -256,12 +256,10 @@ int main(void)
     decode(CUDA_KV_F16, 8, 1024, read);
     decode(CUDA_KV_F16, 64, 1024, read);
     decode(CUDA_KV_F16, 256, 1536, read);
-    for (int fast = 0; fast < 2; fast++) {
-        for (int type = 0; type < CUDA_KV_TYPES; type++)
-            prefill(type, MOST, MOST, fast);
-        prefill(CUDA_KV_F16, 256, 8192, fast);
-        prefill(CUDA_KV_F16, MOST, 8192, fast);
-    }
+    for (int type = 0; type < CUDA_KV_TYPES; type++)
+        prefill(type, MOST, MOST);
+    prefill(CUDA_KV_F16, 256, 8192);
+    prefill(CUDA_KV_F16, MOST, 8192);
     for (n = 1; n <= MOST; n = n == 1 ? 32 : n == 32 ? 256 : 8 * n)
         rows(n, read);
     return 0;

@@ -37,6 +37,9 @@ if [ -e "$asan" ]; then
 	work "trees of a model" "LLM_TEST_DEVICE=$so" "$build/tests/unit/tree_test"
 	work "words" "EMU_CLOSED=1" "$build/emu/plain/words_test"
 	work "cache" "EMU_SEED=5" "$build/emu/plain/cache_test"
+	for i in 0 1; do
+		work "cache, zeros that count $i" "EMU_MMA_CUT=1 LLM_TEST_PART=$i/2" "$build/emu/plain/cache_test"
+	done
 	work "half" "EMU_SEED=6" "$build/emu/plain/half_test"
 	work "many" "EMU_SEED=7" "$build/emu/plain/many_test"
 	for s in 1 2 3 4; do
