@@ -43,6 +43,7 @@ struct bench {
     struct spread read, int8, floats;
     struct spread prefill, decode, first, step, tok, request, prompt;
     struct spread of_read, of_peak;
+    const char *peak; // what of_peak is a part of
     struct workload_lengths lengths;
     struct workload work;                     // of a pass
     int64_t n_prompt, n_generated, n_padding; // of a pass
@@ -102,6 +103,7 @@ static void put_model(struct bench *g)
     record_set_int(&g->out, "parameters", m->n_params);
     record_set_int(&g->out, "model_bytes", (int64_t)m->file_bytes);
     record_set_int(&g->out, "cache_bytes", (int64_t)engine_cache_bytes(g->ses.en));
+    put_str(g, "kv_type", cli_kv_types[1 + engine_counts(g->ses.en)->kv_type]);
     record_set_int(&g->out, "batch", g->model.batch);
 }
 
@@ -369,11 +371,12 @@ static int latency_pass(struct bench *g, bool counts, double *prefill, double *d
 /* A value of a spread as a part of the machine's rate, which was measured right after it. */
 static void add_parts(struct bench *g, const struct backend_rates *r, double prefill, double decode)
 {
-    struct cost c = cost_of(engine_model(g->ses.en), (enum kv_type)g->model.kv_type);
+    struct cost c = cost_of(engine_model(g->ses.en), engine_counts(g->ses.en)->kv_type);
     double depth = g->lengths.input + g->lengths.output / 2.0;
     double bytes = (double)c.weight_bytes + g->work.n * depth * (double)c.cache_bytes;
     double ops = 2 * ((double)c.layer_products + (double)c.head_products / g->lengths.input);
 
+    g->peak = c.floats ? "float_gop_s" : "int8_gop_s";
     spread_add(&g->of_peak, 100 * ops * prefill / (c.floats ? r->float_ops : r->int8_ops));
     if (g->lengths.output > 1)
         spread_add(&g->of_read, 100 * bytes * decode / g->work.n / r->read_bytes);
@@ -388,10 +391,7 @@ static void put_latency(struct bench *g)
     put_num(g, "load_s", g->load_s);
     put_num(g, "start_s", g->start_s);
     if (g->of_peak.n)
-        put_str(g, "prefill_peak",
-                cost_of(engine_model(g->ses.en), (enum kv_type)g->model.kv_type).floats
-                    ? "float_gop_s"
-                    : "int8_gop_s");
+        put_str(g, "prefill_peak", g->peak);
     buf_char(&b, '{');
     put_spread(g, &b, "first_token_s", &g->first);
     put_spread(g, &b, "prefill_tok_s", &g->prefill);

@@ -70,8 +70,9 @@ struct ffn_shape {
 };
 
 /* What keys and values are kept as; rounded to nearest even, FP8 (e4m3) to the largest where they
- * are above it. They are read as floats again, so that attention's arithmetic is the same. */
-enum kv_type { KV_F32, KV_F16, KV_BF16, KV_FP8, KV_TYPES };
+ * are above it. Of all but F32, a device may round queries and probabilities as well, and sum in an
+ * order of its own (tensor cores), the same one in every step. */
+enum kv_type { KV_F32, KV_F16, KV_BF16, KV_FP8, KV_TYPES, KV_AUTO };
 
 /* The pages of a cache: (n_layers, n_pages, n_kv_heads, 2, PAGE * head_dim) of a type: at 0 of the
  * fourth dimension the keys (already rotated), on the CPU as (head_dim, PAGE) so that they are

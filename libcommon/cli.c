@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *const cli_kv_types[] = {"f32", "f16", "bf16", "fp8", NULL};
+const char *const cli_kv_types[] = {"auto", "f32", "f16", "bf16", "fp8", NULL};
 const char *const cli_repack[] = {"auto", "always", "never", NULL};
 const char *const cli_isas[] = {"auto", "scalar", "avx2", "avxvnni", "avx512", "avx512vnni", NULL};
 const char *const cli_progress_when[] = {"auto", "always", "never", NULL};

@@ -112,6 +112,7 @@ struct engine *engine_open(const struct engine_opt *o, const char *path, struct 
     en->sched.build.whole = en->model->whole;
     en->count.pages = en->run.plan.pages;
     en->count.fast = en->run.o.fast;
+    en->count.kv_type = en->run.plan.kv_type;
     return en;
 }
 
@@ -136,10 +137,7 @@ const struct model *engine_model(const struct engine *en)
 
 struct hash128 engine_hash(const struct engine *en)
 {
-    const char *name = en->run.backend->ops->name;
-    bool same = en->run.backend == en->run.host || !model_halves(en->model);
-
-    return same ? en->model->hash : hash_add(en->model->hash, name, strlen(name));
+    return runner_hash(&en->run);
 }
 
 int engine_ctx(const struct engine *en)

@@ -25,15 +25,15 @@
 #include <stdint.h>
 
 struct engine_opt {
-    int batch;         // sequences in flight at most
-    int ctx;           // positions of a sequence; 0: the model's, at most 4096
-    int batch_tokens;  // tokens in one step at most
-    int rows;          // of logits in one step at most; 0: batch
-    int beams;         // of one request at most; at most batch
-    uint64_t kv_bytes; // memory of the cache; 0: see plan.h
-    bool hidden;       // requests are answered with hidden states; nothing is generated
-    bool no_cache;     // compute every prompt whole, also what was computed before
-    enum kv_type kv_type;
+    int batch;            // sequences in flight at most
+    int ctx;              // positions of a sequence; 0: the model's, at most 4096
+    int batch_tokens;     // tokens in one step at most
+    int rows;             // of logits in one step at most; 0: batch
+    int beams;            // of one request at most; at most batch
+    uint64_t kv_bytes;    // memory of the cache; 0: see plan.h
+    bool hidden;          // requests are answered with hidden states; nothing is generated
+    bool no_cache;        // compute every prompt whole, also what was computed before
+    enum kv_type kv_type; // see runner_opt
     enum plan_repack repack;
     bool fast; // see backend.h; exact where the device has nothing for it
     struct device device;
@@ -117,7 +117,8 @@ void engine_close(struct engine *en);
 
 const struct model *engine_model(const struct engine *en);
 /* The model's hash; on a device whose sums of half floats differ from the CPU's, of a model that
- * has such, another one: what stands for the model in a run's fingerprint. */
+ * has such, or with a cache that has, another one: what stands for the model in a run's
+ * fingerprint. */
 struct hash128 engine_hash(const struct engine *en);
 int engine_ctx(const struct engine *en);
 size_t engine_cache_bytes(const struct engine *en); // of the whole pool, resident or not
@@ -142,6 +143,7 @@ struct engine_counts {
     int64_t hits, again, preemptions;
     int pages, peak_pages; // of the cache; held by sequences at once
     bool fast;             // exactness was given up, see engine_opt
+    enum kv_type kv_type;  // of the cache
     double unused;         // part of what sequences hold that has no position yet, over time
 };
 const struct engine_counts *engine_counts(const struct engine *en);

@@ -70,14 +70,16 @@ int plan_make(struct plan *p, const struct model *m, struct err *e)
 
 void plan_print(const struct plan *p, struct buf *out)
 {
+    static const char *const types[KV_TYPES] = {"f32", "f16", "bf16", "fp8"};
+
     buf_fmt(out,
-            "memory: weights %.1f MiB (%s), cache up to %.1f MiB (%lld positions), scratch "
+            "memory: weights %.1f MiB (%s), cache up to %.1f MiB (%lld positions, %s), scratch "
             "%.1f MiB",
             mib(p->weights),
             p->device  ? "on the GPU"
             : p->twice ? "mapped, quantized ones repacked"
                        : "mapped",
-            mib(p->cache), (long long)p->pages * BACKEND_PAGE, mib(p->scratch));
+            mib(p->cache), (long long)p->pages * BACKEND_PAGE, types[p->kv_type], mib(p->scratch));
     if (p->available >= 0)
         buf_fmt(out, "; %.1f MiB available", mib((uint64_t)p->available));
 }

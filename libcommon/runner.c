@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { CTX_DEFAULT = 4096 };
 
@@ -24,7 +25,7 @@ static int open_backends(struct runner *r, struct err *e)
     }
     if (!r->backend)
         r->backend = r->host;
-    if (!(r->backend->ops->kv_types >> r->o.kv_type & 1))
+    if (r->o.kv_type != KV_AUTO && !(r->backend->ops->kv_types >> r->o.kv_type & 1))
         return err_set(e, ERR_ARG, "--kv-type: only f32 on this device (%s)",
                        r->backend->ops->name);
     r->o.fast = r->o.fast && r->backend->ops->fast;
@@ -53,6 +54,14 @@ static int settle(struct runner *r, struct err *e)
     return 0;
 }
 
+/* What the cache is of. */
+static enum kv_type kv_type_of(const struct runner *r)
+{
+    bool halves = r->backend->ops->kv_types >> KV_F16 & 1 && (r->o.fast || model_halves(r->model));
+
+    return r->o.kv_type != KV_AUTO ? r->o.kv_type : halves ? KV_F16 : KV_F32;
+}
+
 static int make_plan(struct runner *r, struct err *e)
 {
     const struct runner_opt *o = &r->o;
@@ -64,7 +73,7 @@ static int make_plan(struct runner *r, struct err *e)
                             .beams = o->beams,
                             .kv_bytes = o->kv_bytes,
                             .repack = o->repack,
-                            .kv_type = o->kv_type,
+                            .kv_type = kv_type_of(r),
                             .device = r->backend == r->host ? NULL : r->backend};
     r->plan.available = r->plan.device ? r->backend->ops->available(r->backend) : ram_available("");
     return plan_make(&r->plan, r->model, e);
@@ -77,7 +86,7 @@ static int choose_plan(struct runner *r, struct err *e)
     if (!make_plan(r, e))
         return 0;
     if (r->o.device.kind != DEVICE_AUTO || r->backend == r->host || e->code != ERR_MEM ||
-        !(r->host->ops->kv_types >> r->o.kv_type & 1))
+        (r->o.kv_type != KV_AUTO && !(r->host->ops->kv_types >> r->o.kv_type & 1)))
         return -1;
     r->no_gpu = *e;
     *e = (struct err){0};
@@ -95,7 +104,7 @@ static int make(struct runner *r, struct err *e)
         return -1;
     b = r->backend;
     if (model_place(r->model, b, e) ||
-        kv_open(&r->kv, r->model, b, r->o.kv_type, r->plan.pages, e) ||
+        kv_open(&r->kv, r->model, b, r->plan.kv_type, r->plan.pages, e) ||
         forward_open(&r->act, r->model, b, r->o.batch_tokens, r->plan.rows, e))
         return -1;
     if (b == r->host)
@@ -146,6 +155,14 @@ const float *runner_rows(struct runner *r, int first, int n, struct err *e)
     if (b->ops->download(b, r->copy + at, out_d, (size_t)n * (size_t)r->width * sizeof(float), e))
         return NULL;
     return r->copy + at;
+}
+
+struct hash128 runner_hash(const struct runner *r)
+{
+    const char *name = r->backend->ops->name;
+    bool same = r->backend == r->host || (!model_halves(r->model) && r->plan.kv_type == KV_F32);
+
+    return same ? r->model->hash : hash_add(r->model->hash, name, strlen(name));
 }
 
 void runner_describe(const struct runner *r, struct buf *out)

@@ -24,8 +24,8 @@ struct runner_opt {
     int batch_tokens; // of a step at most; for an encoder it becomes ctx where that is more
     int batch, rows, beams;
     uint64_t kv_bytes;
-    bool hidden; // hidden states instead of logits
-    enum kv_type kv_type;
+    bool hidden;          // hidden states instead of logits
+    enum kv_type kv_type; // KV_AUTO: F16 where bytes are those of a kind of GPU anyway, else F32
     enum plan_repack repack;
     bool
         fast; // give exactness up where the device has something for it; false in what is open: not
@@ -53,6 +53,9 @@ void runner_close(struct runner *r);
 int runner_step(struct runner *r, const struct step *s, struct err *e);
 /* n of its rows (n_out, width) in host memory until the next step, or NULL. */
 const float *runner_rows(struct runner *r, int first, int n, struct err *e);
+
+/* The model's hash, with the backend's name where that one's sums are its own. */
+struct hash128 runner_hash(const struct runner *r);
 
 /* What it runs on and the memory plan, one line each, for -v. */
 void runner_describe(const struct runner *r, struct buf *out);

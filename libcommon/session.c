@@ -91,7 +91,7 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
         .hidden = o->hidden,
         .kv_bytes = o->kv_memory,
         .no_cache = o->no_prefix_cache,
-        .kv_type = (enum kv_type)o->kv_type,
+        .kv_type = o->kv_type ? (enum kv_type)(o->kv_type - 1) : KV_AUTO,
         .repack = (enum plan_repack)o->repack,
         .fast = o->fast,
         .threads = o->threads,

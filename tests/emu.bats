@@ -120,6 +120,43 @@ EOF
     [ "$(jq -s '.[0] == 0 and .[1] > 0 and .[1] < 0.05 and .[2] < 0.2 and .[3] > .[1] and .[3] < 1' f32.off f16.off bf16.off fp8.off)" = true ]
 }
 
+@test "attention on tensor cores: the same bytes in any batch and chunk, near those of f32" {
+    cd "$BATS_FILE_TMPDIR"
+    llm-bench make -q --synthetic nano --type bf16 --force --write bf16.gguf >made.json
+    sed -n '2,4p; 6p' in.jsonl >some.jsonl
+    one() { llm-generate -m "$1" -n 4 -t 0 --logprobs 3 --chat-template none -d emu --kv-type "$2" "${@:3}" some.jsonl; }
+    while read -r m type; do
+        one $m.gguf f32 >f32.jsonl
+        one $m.gguf $type --batch 1 --batch-tokens 1 --no-prefix-cache >one.jsonl
+        for n in 33 200; do
+            one $m.gguf $type --batch 4 --batch-tokens $n >emu.jsonl
+            cmp one.jsonl emu.jsonl
+        done
+        paste -d '\n' f32.jsonl one.jsonl | jq -s -e '[range(0; length; 2) as $i | .[$i:$i + 2] | map(.logprobs[0].logprob) | .[0] - .[1] | fabs] | max | . > 0 and . < 0.05'
+    done <<'EOF'
+bf16 f16
+bf16 bf16
+q4_0 fp8
+EOF
+}
+
+@test "--kv-type auto: f16 for half floats on a device and with --fast, f32 else" {
+    cd "$BATS_FILE_TMPDIR"
+    export EMU_CUBLASLT="$BUILD/emu/libcublasLt-emu.so"
+    type_of() { llm-bench latency -m "$@" --repeat 1 --input 3 --output 1 | jq -r .kv_type; }
+    [ "$(type_of "$TINY" -d emu)" = f16 ]
+    [ "$(type_of "$TINY" -d cpu)" = f32 ]
+    [ "$(type_of q8_0.gguf -d emu)" = f32 ]
+    [ "$(type_of q8_0.gguf -d emu --fast)" = f16 ]
+    [ "$(type_of q8_0.gguf -d emu --kv-type fp8)" = fp8 ]
+    run -0 --separate-stderr gen "$TINY" -d emu -v
+    [[ "$stderr" == *" positions, f16)"* ]]
+    gen q8_0.gguf -d emu --kv-type f16 -o kv.jsonl
+    gen q8_0.gguf -d emu --kv-type f16 -o kv.jsonl --resume
+    EMU_CAPABILITY=80 run -2 --separate-stderr gen q8_0.gguf -d emu --kv-type f16 -o kv.jsonl --resume
+    [[ "$stderr" == *"cannot resume: model was "* ]]
+}
+
 @test "--fast: near the exact log-probabilities, and said so; the CPU stays exact" {
     cd "$BATS_FILE_TMPDIR"
     export EMU_CUBLASLT="$BUILD/emu/libcublasLt-emu.so"
@@ -171,12 +208,12 @@ kernels() {
     for type in bf16 f16; do
         for n in 1 2; do
             [ "$(kernels $type.nano.gguf $n 'x y')" = 5 ]
-            cmp kernels.txt <(printf 'half_few\nattn\nhalf_few\nhalf_few\nhalf_few\n')
+            cmp kernels.txt <(printf 'half_few\nattn_mma\nhalf_few\nhalf_few\nhalf_few\n')
         done
     done
     long=$(printf 'x%.0s' {1..600})
     [ "$(kernels bf16.nano.gguf 1 "$long")" = 6 ]
-    cmp kernels.txt <(printf 'half_few\nattn\nattn_join\nhalf_few\nhalf_few\nhalf_few\n')
+    cmp kernels.txt <(printf 'half_few\nattn_mma\nattn_join\nhalf_few\nhalf_few\nhalf_few\n')
     [ "$(kernels bf16.nano.gguf 3 'x y')" -le 10 ]
     for n in 1 3; do
         [ "$(kernels q8_0.nano.gguf $n 'x y')" -le 10 ]

@@ -53,7 +53,7 @@ if [ -x "$build/llm-bench" ] && [ "${BATCHING-1}" != 0 ]; then
 	trap 'rm -f "$model"' EXIT
 	if timeout 120 "$build/llm-bench" make -q --synthetic "${SHAPE:-llama-8b}" --type "${TYPE:-bf16}" --force --write "$model" >/dev/null; then
 		for fast in "" --fast; do
-			part 95 "$build/llm-bench" throughput -m "$model" -d "${DEVICE:-cuda}" $fast --no-probe --kv-type f16 --batch 256 \
+			part 95 "$build/llm-bench" throughput -m "$model" -d "${DEVICE:-cuda}" $fast --no-probe --batch 256 \
 				--batch-tokens 2048 --records "${RECORDS:-256}" --input "${LENGTH:-1024}" --output "${LENGTH:-1024}"
 		done
 	else

@@ -217,18 +217,29 @@ static void measure(struct bench *c, int seqs, int n, int pos, double t[3])
     t[0] = run[RUNS / 2], t[1] = run[0], t[2] = run[RUNS - 1];
 }
 
+static double value_bytes(const struct bench *c)
+{
+    return c->kv.type == KV_F32 ? 4 : 2;
+}
+
+static const char *kv_name(const struct bench *c)
+{
+    return c->kv.type == KV_F32 ? "f32" : "f16";
+}
+
 static void decode(struct bench *c, int seqs, int pos)
 {
     const struct shape *s = c->shape;
-    double t[3], kv = 8.0 * s->kv_heads * (s->dim / s->heads) * s->layers * pos * seqs, read;
+    double t[3], read,
+        kv = 2.0 * s->kv_heads * (s->dim / s->heads) * s->layers * pos * seqs * value_bytes(c);
 
     measure(c, seqs, 1, pos, t);
     read = ((double)(c->body + c->head) + kv) / t[0] / 1e9;
     printf(
-        "{\"bench\":\"decode\",\"model\":\"%s\",\"type\":\"%s\",\"batch\":%d,\"ctx\":%d,"
+        "{\"bench\":\"decode\",\"model\":\"%s\",\"type\":\"%s\",\"kv\":\"%s\",\"batch\":%d,\"ctx\":%d,"
         "\"us\":%.1f,\"us_min\":%.1f,\"us_max\":%.1f,\"tok_s\":%.1f,\"gb_s\":%.1f,\"percent\":%.1f}\n",
-        s->name, tensor_type_name(c->type), seqs, pos, t[0] * 1e6, t[1] * 1e6, t[2] * 1e6,
-        seqs / t[0], read, c->read_gb_s > 0 ? 100 * read / c->read_gb_s : 0);
+        s->name, tensor_type_name(c->type), kv_name(c), seqs, pos, t[0] * 1e6, t[1] * 1e6,
+        t[2] * 1e6, seqs / t[0], read, c->read_gb_s > 0 ? 100 * read / c->read_gb_s : 0);
     fflush(stdout);
 }
 
@@ -260,15 +271,17 @@ static void prompt(struct bench *c, int n, bool fast)
                   ((double)s->dim * (s->dim * 2 + 2 * hd * s->kv_heads) + 3.0 * s->dim * s->ffn);
 
     measure(c, 1, n, 0, t);
-    printf("{\"bench\":\"prompt\",\"model\":\"%s\",\"type\":\"%s\",\"fast\":%d,\"tokens\":%d,"
-           "\"ms\":%.2f,\"tok_s\":%.0f,\"tflop_s\":%.1f,\"percent\":%.1f}\n",
-           s->name, tensor_type_name(c->type), fast, n, t[0] * 1e3, n / t[0],
-           2 * macs * n / t[0] / 1e12,
-           c->tflop_s > 0 ? 100 * 2 * macs * n / t[0] / 1e12 / c->tflop_s : 0);
+    printf(
+        "{\"bench\":\"prompt\",\"model\":\"%s\",\"type\":\"%s\",\"kv\":\"%s\",\"fast\":%d,\"tokens\":%d,"
+        "\"ms\":%.2f,\"tok_s\":%.0f,\"tflop_s\":%.1f,\"percent\":%.1f}\n",
+        s->name, tensor_type_name(c->type), kv_name(c), fast, n, t[0] * 1e3, n / t[0],
+        2 * macs * n / t[0] / 1e12,
+        c->tflop_s > 0 ? 100 * 2 * macs * n / t[0] / 1e12 / c->tflop_s : 0);
     fflush(stdout);
 }
 
-static void cache_make(struct bench *c)
+/* A cache of the type that --kv-type auto gives. */
+static void cache_make(struct bench *c, bool fast)
 {
     const struct shape *s = c->shape;
     int pages = SEQS * 18 + 64;
@@ -276,13 +289,18 @@ static void cache_make(struct bench *c)
     void *d;
     struct err e;
 
-    c->kv = (struct kv_pages){NULL, s->layers, pages, s->kv_heads, s->dim / s->heads, KV_F32};
+    c->kv = (struct kv_pages){NULL,
+                              s->layers,
+                              pages,
+                              s->kv_heads,
+                              s->dim / s->heads,
+                              fast || c->type == T_BF16 || c->type == T_F16 ? KV_F16 : KV_F32};
     bytes = (size_t)s->layers * (size_t)pages * (size_t)s->kv_heads * 2 * BACKEND_PAGE *
-            (size_t)(s->dim / s->heads) * sizeof(float);
+            (size_t)(s->dim / s->heads) * (size_t)value_bytes(c);
     if (c->b->ops->alloc(c->b, bytes, &d, &e))
         stop(&e);
     c->kv.data_d = d;
-    c->max_pages = 18;
+    free(c->page);
     c->page = mem_new(sizeof(*c->page) * (size_t)pages);
     for (int i = 0; i < pages; i++)
         c->page[i] = (int)((unsigned)i * 7919u % (unsigned)pages);
@@ -391,7 +409,8 @@ static void bench(const struct shape *s, enum tensor_type t, struct backend *b, 
     struct err e;
 
     model_make(&c);
-    cache_make(&c);
+    cache_make(&c, false);
+    c.max_pages = 18;
     if (forward_open(&c.a, &c.m, b, PROMPT, SEQS, &e))
         stop(&e);
     step_run(&c, 1, 1, 0);
@@ -415,6 +434,8 @@ static void bench(const struct shape *s, enum tensor_type t, struct backend *b, 
     if (b->ops->fast(b, &e)) {
         fprintf(stderr, "gpu_bench: --fast: %s\n", e.msg);
     } else {
+        b->ops->free(b, c.kv.data_d, 0);
+        cache_make(&c, true);
         prompt(&c, 512, true);
         prompt(&c, PROMPT, true);
     }
