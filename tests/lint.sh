@@ -37,8 +37,8 @@ find kernels -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' | while read -r f; 
 		esac
 	done
 done
-x=$(grep -lw asm kernels/cuda/* tests/emu/*.cu | grep -v '/gpu\.h$' || :)
-[ -z "$x" ] || fail "$x: asm outside of kernels/cuda/gpu.h"
+x=$(grep -lw asm kernels/cuda/* tests/emu/*.cu | grep -v '/gpu\(_90a\)*\.h$' || :)
+[ -z "$x" ] || fail "$x: asm outside of kernels/cuda/gpu.h and gpu_90a.h"
 x=$(grep -lE '\<__CUDA(CC|_ARCH)__\>' kernels/cuda/*.cu* tests/emu/*.cu || :)
 [ -z "$x" ] || fail "$x: asks which compiler it is, which kernels/cuda/gpu.h does"
 ! grep -l '#include ".*kernels' cmd/*.c || fail "a command includes a kernel header"

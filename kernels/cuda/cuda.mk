@@ -80,7 +80,7 @@ gpu-check:
 
 # ---- the same for the host
 EMU_FMA   := $(if $(shell grep -m1 -wo fma /proc/cpuinfo 2>/dev/null),-mfma)
-EMU_CPP    = -D_GNU_SOURCE -DGPU_EMU $(CUDA_INC) -iquote libcommon -iquote tests/emu -iquote kernels/cuda
+EMU_CPP    = -D_GNU_SOURCE -DGPU_EMU -DHALF_WIDE=1 $(CUDA_INC) -iquote libcommon -iquote tests/emu -iquote kernels/cuda
 EMU_WARN   = -Wall -Wextra -Wno-unknown-pragmas
 EMU_CXX    = $(CXX) -std=c++17 -g $(EMU_WARN) -ffp-contract=off -fno-math-errno $(EMU_FMA) -fPIC -fvisibility=hidden $(EMU_CPP)
 EMU_CC     = $(CC) $(filter-out -D_GNU_SOURCE,$(CPPFLAGS)) -std=c11 -g $(WARN) -ffp-contract=off -fno-math-errno -fPIC -fvisibility=hidden $(EMU_CPP)

@@ -22,6 +22,7 @@
 //       2048     153   674    115  595    775   620    355   677
 //
 // Blocks of 192 tokens need the registers of a lane for their sums; the warps that copy do with 24.
+#include "gpu_90a.h"
 #include "half.cuh"
 #include "half.h"
 

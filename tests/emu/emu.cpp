@@ -15,7 +15,9 @@ dim3 bdim, gdim;
 unsigned block_epoch, warp_epoch[MAX_THREADS / 32];
 
 static Fiber fibers[MAX_THREADS];
-static unsigned n_threads, n_done;
+static unsigned n_threads, n_done;            // of a block, or of a cluster's blocks
+static unsigned cluster;                      // blocks
+static unsigned first_x;                      // blockIdx.x of the first of them
 static unsigned n_arrived, n_pred, last_pred; // at the block's barrier
 static Loc barrier_at;
 static unsigned ready[MAX_THREADS], first, n_ready; // a ring of fibers that may run
@@ -43,7 +45,7 @@ struct Var {
     size_t at, size;
 };
 static unsigned char *smem, *dsmem;
-static size_t smem_used, dsmem_size;
+static size_t smem_used, dsmem_size, dsmem_room; // dsmem_room: from one block's to the next one's
 static Var vars[VARS];
 static int n_vars;
 
@@ -116,6 +118,12 @@ static void drop()
 
 static void fiber_main();
 
+static void turn(Fiber *f)
+{
+    cur = f;
+    bid.x = first_x + f->rank;
+}
+
 // Leave me, run another.
 static void next(Fiber *me)
 {
@@ -131,7 +139,7 @@ static void next(Fiber *me)
     drop();
     if (!n->stack)
         stack_give(n, fiber_main);
-    cur = n;
+    turn(n);
     jump(me, n);
 }
 
@@ -159,7 +167,7 @@ static void fiber_main()
         }
         drop();
         n->stack = me->stack;
-        cur = n;
+        turn(n);
     }
 }
 
@@ -212,6 +220,8 @@ int block_op(int pred, const char *name, Loc at)
     me->op = name;
     me->at = at;
     n_pred += pred != 0;
+    if (cluster > 1 && strcmp(name, "cluster_sync"))
+        die(at, "%s in a cluster, which is not emulated", name);
     if (n_arrived && (barrier_at.line != at.line || strcmp(barrier_at.file, at.file)))
         die(at, "%s, while %u threads wait at another barrier, %s:%d", name, n_arrived,
             barrier_at.file, barrier_at.line);
@@ -239,16 +249,10 @@ struct Sleeper {
 static Sleeper sleeping[MAX_THREADS];
 static unsigned n_sleeping;
 
-__attribute__((no_sanitize("thread"))) void mbar_init(uint64_t *b)
-{
-    *b = 0;
-}
-
-__attribute__((no_sanitize("thread"))) void mbar_arrive(uint64_t *b)
+static void wake(const uint64_t *b)
 {
     unsigned keep = 0;
 
-    ++*b;
     for (unsigned i = 0; i < n_sleeping; i++)
         if (sleeping[i].at == b)
             push(sleeping[i].fiber);
@@ -257,15 +261,90 @@ __attribute__((no_sanitize("thread"))) void mbar_arrive(uint64_t *b)
     n_sleeping = keep;
 }
 
-__attribute__((no_sanitize("thread"))) void mbar_wait(uint64_t *b, unsigned parity)
+static void sleep(const uint64_t *b, const char *op)
 {
     Fiber *me = cur;
 
-    me->op = "mbar_wait";
+    me->op = op;
     me->at = {"gpu.h", 0};
-    while ((*b & 1) == parity) {
-        sleeping[n_sleeping++] = {b, (unsigned)(me - fibers)};
-        next(me);
+    sleeping[n_sleeping++] = {b, (unsigned)(me - fibers)};
+    next(me);
+}
+
+__attribute__((no_sanitize("thread"))) void mbar_init(uint64_t *b)
+{
+    *b = 0;
+}
+
+__attribute__((no_sanitize("thread"))) void mbar_arrive(uint64_t *b)
+{
+    ++*b;
+    wake(b);
+}
+
+__attribute__((no_sanitize("thread"))) void mbar_wait(uint64_t *b, unsigned parity)
+{
+    while ((*b & 1) == parity)
+        sleep(b, "mbar_wait");
+}
+
+// One of several arrivals and of bytes.
+struct Bar {
+    uint8_t phases, count, left, none;
+    int32_t bytes;
+};
+static_assert(sizeof(Bar) == sizeof(uint64_t), "");
+
+static void bar_step(Bar *b)
+{
+    if (b->left || b->bytes)
+        return;
+    b->phases++;
+    b->left = b->count;
+    wake((const uint64_t *)b);
+}
+
+// The same place of another block's memory.
+template <class T> static T *there(T *p, unsigned rank)
+{
+    return (T *)((char *)p + ((ptrdiff_t)rank - (ptrdiff_t)cur->rank) * (ptrdiff_t)dsmem_room);
+}
+
+void bar_init(uint64_t *p, int count)
+{
+    *(Bar *)p = {0, (uint8_t)count, (uint8_t)count, 0, 0};
+}
+
+void bar_arrive(uint64_t *p, unsigned rank, int more_bytes)
+{
+    Bar *b = (Bar *)there(p, rank);
+
+    if (rank >= cluster || !b->left)
+        die({"gpu_90a.h", 0}, "an arrival too many, or at block %u of the cluster", rank);
+    b->left--;
+    b->bytes += more_bytes;
+    bar_step(b);
+}
+
+void bar_wait(uint64_t *p, unsigned parity)
+{
+    while ((((Bar *)p)->phases & 1) == parity)
+        sleep(p, "bar_wait");
+}
+
+void bulk_copy(void *to, const void *from, size_t bytes, uint64_t *bar, bool both)
+{
+    if ((uintptr_t)to % 16 || (uintptr_t)from % 16 || bytes % 16 || (both && cluster != 2))
+        die({"bulk_copy", 0}, "misaligned copy of %zu bytes, %p <- %p", bytes, to, from);
+    race_read(from, bytes, __builtin_return_address(0));
+    for (unsigned rank = both ? 0 : cur->rank; rank < (both ? cluster : cur->rank + 1); rank++) {
+        Bar *b = (Bar *)there(bar, rank);
+
+        if (shared_offset(to) + bytes > dsmem_size)
+            die({"bulk_copy", 0}, "beyond the block's shared memory");
+        memcpy(there(to, rank), from, bytes);
+        b->bytes -= (int32_t)bytes;
+        bar_step(b);
     }
 }
 
@@ -289,7 +368,12 @@ void *shared_var(const void *key, size_t size, size_t align, Loc at)
 
 void *dyn_shared()
 {
-    return dsmem;
+    return dsmem + cur->rank * dsmem_room;
+}
+
+size_t shared_offset(const void *p)
+{
+    return (size_t)((const unsigned char *)p - (const unsigned char *)dyn_shared());
 }
 
 size_t smem_index(const void *p)
@@ -297,7 +381,7 @@ size_t smem_index(const void *p)
     size_t i = (size_t)((const unsigned char *)p - smem),
            k = (size_t)((const unsigned char *)p - dsmem);
 
-    return i < STATIC_MAX ? i : k < dsmem_size ? STATIC_MAX + k : ~(size_t)0;
+    return i < STATIC_MAX ? i : k < cluster * dsmem_room ? STATIC_MAX + k : ~(size_t)0;
 }
 
 #ifndef EMU_ASAN
@@ -349,13 +433,15 @@ static void begin_block(dim3 block)
     memset(smem, GUARD_BYTE, smem_used + GUARD < STATIC_MAX ? smem_used + GUARD : STATIC_MAX);
 #endif
     smem_used = 0;
-    memset(dsmem, 0xff, dsmem_size);
+    for (unsigned i = 0; i < cluster; i++)
+        memset(dsmem + i * dsmem_room, 0xff, dsmem_size);
     stack_reset();
     for (unsigned i = 0; i < n_threads; i++) {
         Fiber &t = fibers[i];
 
-        t.tid = {i % block.x, i / block.x % block.y, i / block.x / block.y};
-        t.lin = i;
+        t.rank = i / (n_threads / cluster);
+        t.lin = i % (n_threads / cluster);
+        t.tid = {t.lin % block.x, t.lin / block.x % block.y, t.lin / block.x / block.y};
         t.lane = i % 32;
         t.warp = i / 32;
         t.done = false;
@@ -378,8 +464,9 @@ static void begin_block(dim3 block)
 
 static void check_shape(dim3 grid, dim3 block, size_t dynamic, Loc at)
 {
-    n_threads = block.x * block.y * block.z;
-    if (!n_threads || n_threads > MAX_THREADS || block.z > 64)
+    n_threads = block.x * block.y * block.z * cluster;
+    if (!n_threads || n_threads > MAX_THREADS || block.z > 64 || cluster > CLUSTER_MAX ||
+        (cluster > 1 && (n_threads / cluster % 32 || grid.x % cluster)))
         die(at, "a block of %u x %u x %u threads", block.x, block.y, block.z);
     if (!grid.x || !grid.y || !grid.z || grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535)
         die(at, "a grid of %u x %u x %u blocks", grid.x, grid.y, grid.z);
@@ -387,23 +474,26 @@ static void check_shape(dim3 grid, dim3 block, size_t dynamic, Loc at)
         die(at, "%zu bytes of dynamic shared memory", dynamic);
 }
 
-void launch(dim3 grid, dim3 block, size_t dynamic, void (*f)(void *), void *arg, size_t arg_size,
-            Loc at)
+void launch(dim3 grid, unsigned group, dim3 block, size_t dynamic, void (*f)(void *), void *arg,
+            size_t arg_size, Loc at)
 {
     size_t room = (dynamic + 2047) / 1024 * 1024, n_blocks;
 
     cur = nullptr;
     bid = {0, 0, 0};
+    cluster = group;
     if (!smem)
         setup(at);
     check_shape(grid, block, dynamic, at);
     if (launches)
         fprintf(launches, "%s\n", at.file);
     dsmem_size = dynamic;
-    dsmem = (unsigned char *)aligned_alloc(1024, room);
+    dsmem_room = room;
+    dsmem = (unsigned char *)aligned_alloc(1024, cluster * room);
     if (!dsmem)
         die(at, "no memory");
-    ASAN_POISON_MEMORY_REGION(dsmem + dynamic, room - dynamic);
+    for (unsigned i = 0; i < cluster; i++)
+        ASAN_POISON_MEMORY_REGION(dsmem + i * room + dynamic, room - dynamic);
     bdim = block;
     gdim = grid;
     call = f;
@@ -413,7 +503,8 @@ void launch(dim3 grid, dim3 block, size_t dynamic, void (*f)(void *), void *arg,
     race_launch();
     device_memory(true);
     n_blocks = (size_t)grid.x * grid.y * grid.z;
-    for (size_t b = 0; b < n_blocks; b++) {
+    for (size_t b = 0; b < n_blocks; b += cluster) {
+        first_x = (unsigned)(b % grid.x);
         bid = {(unsigned)(b % grid.x), (unsigned)(b / grid.x % grid.y),
                (unsigned)(b / grid.x / grid.y)};
         begin_block(block);

@@ -42,7 +42,7 @@ struct Fiber { // one CUDA thread
     void *sp;
     char *stack; // NULL: it has not begun
     uint3 tid;
-    unsigned lin, lane, warp;
+    unsigned lin, lane, warp, rank; // rank: the block's in its cluster
     bool done;
     std::vector<Copy> pending;
     std::vector<size_t> groups; // committed, by their end in pending
@@ -63,8 +63,9 @@ void warp_op(unsigned mask, void *arg, WarpOp f, const char *name, Loc at);
 int block_op(int pred, const char *name, Loc at);
 void *shared_var(const void *key, size_t size, size_t align, Loc at);
 void *dyn_shared();
-void launch(dim3 grid, dim3 block, size_t smem, void (*call)(void *), void *arg, size_t arg_size,
-            Loc at);
+// group: blocks side by side along x that are a cluster, and run at the same time.
+void launch(dim3 grid, unsigned group, dim3 block, size_t smem, void (*call)(void *), void *arg,
+            size_t arg_size, Loc at);
 // Work of a stream: done now, late, or kept in the graph that is recorded.
 void submit(cudaStream_t s, std::function<void()> op);
 void cp_async(void *dst, const void *src, int n, int live);
@@ -73,6 +74,13 @@ void cp_wait(unsigned keep);
 void mbar_init(uint64_t *b);
 void mbar_arrive(uint64_t *b);
 void mbar_wait(uint64_t *b, unsigned parity);
+// Barriers of several arrivals that count bytes as well, of a block of the cluster.
+void bar_init(uint64_t *b, int count);
+void bar_arrive(uint64_t *b, unsigned rank, int more_bytes);
+void bar_wait(uint64_t *b, unsigned parity);
+void bulk_copy(void *to, const void *from, size_t bytes, uint64_t *b, bool both);
+size_t shared_offset(const void *p); // of the block's dynamic shared memory
+void wgmma_64(float *d, const uint32_t *a, uint64_t b, bool bf16, bool first);
 void ldmatrix(uint32_t *r, const void *row, int n, bool trans);
 void mma_f16(float *d, const uint32_t *a, const uint32_t *b);
 void mma_bf16(float *d, const uint32_t *a, const uint32_t *b);
@@ -82,8 +90,8 @@ int dp4a_u8s8(uint32_t a, uint32_t b, int c);
 
 // Arguments become the kernel's types at once and are kept, so that a graph can run it again.
 template <class... P, class... A>
-void launch_kernel(Loc at, void (*k)(P...), dim3 grid, dim3 block, size_t smem, cudaStream_t s,
-                   A... a)
+void launch_kernel(Loc at, void (*k)(P...), unsigned group, dim3 grid, dim3 block, size_t smem,
+                   cudaStream_t s, A... a)
 {
     struct Pack {
         void (*k)(P...);
@@ -92,7 +100,7 @@ void launch_kernel(Loc at, void (*k)(P...), dim3 grid, dim3 block, size_t smem, 
 
     submit(s, [=, p = Pack{k, {a...}}]() mutable {
         launch(
-            grid, block, smem,
+            grid, group, block, smem,
             [](void *v) {
                 Pack *q = (Pack *)v;
 
@@ -225,7 +233,9 @@ static const int warpSize = 32;
         emu::shared_var(&emu_key_##name, sizeof(T dims), alignof(T), EMU_HERE))
 #define DYN_SHARED(T, name) T *name = static_cast<T *>(emu::dyn_shared())
 #define LAUNCH(kernel, grid, block, smem, stream, ...) \
-    emu::launch_kernel(EMU_HERE, kernel, (grid), (block), (smem), (stream), __VA_ARGS__)
+    LAUNCH_GROUPS(kernel, 1, grid, block, smem, stream, __VA_ARGS__)
+#define LAUNCH_GROUPS(kernel, group, grid, block, smem, stream, ...) \
+    emu::launch_kernel(EMU_HERE, kernel, group, (grid), (block), (smem), (stream), __VA_ARGS__)
 
 // ---- barriers and warp operations; the caller's place comes in default arguments
 #define EMU_AT const char *F = __builtin_FILE(), int L = __builtin_LINE()

@@ -29,6 +29,7 @@ constexpr unsigned MAX_THREADS = 1024;
 constexpr size_t STACK = 64 * 1024;
 constexpr size_t STATIC_MAX = 64 * 1024;   // of static shared memory, guards included
 constexpr size_t DYNAMIC_MAX = 227 * 1024; // what sm_90 allows
+constexpr unsigned CLUSTER_MAX = 2;        // blocks
 
 enum {
     EXIT_ADDRESS = 97,

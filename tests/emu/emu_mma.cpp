@@ -160,17 +160,23 @@ template <float VALUE(uint32_t, int)> static void mma_floats(void **p, unsigned)
     }
 }
 
+static void f16_open()
+{
+    if (f16_table[0x3c00] == 1.0f)
+        return;
+    for (unsigned i = 0; i < 1 << 16; i++) {
+        __half_raw r;
+
+        r.x = (unsigned short)i;
+        f16_table[i] = __half2float(__half(r));
+    }
+}
+
 void mma_f16(float *d, const uint32_t *a, const uint32_t *b)
 {
     Mma m{d, a, b};
 
-    if (f16_table[0x3c00] != 1.0f)
-        for (unsigned i = 0; i < 1 << 16; i++) {
-            __half_raw r;
-
-            r.x = (unsigned short)i;
-            f16_table[i] = __half2float(__half(r));
-        }
+    f16_open();
     warp_op(~0u, &m, mma_floats<from_f16>, "mma_f16", {"mma_f16", 0});
 }
 
@@ -179,6 +185,51 @@ void mma_bf16(float *d, const uint32_t *a, const uint32_t *b)
     Mma m{d, a, b};
 
     warp_op(~0u, &m, mma_floats<from_bf16>, "mma_bf16", {"mma_bf16", 0});
+}
+
+// ---- wgmma: a warp's sixteen rows by 64 columns, of which b says where they lie
+
+struct Wgmma {
+    float *d;
+    const uint32_t *a;
+    uint64_t b;
+    bool first;
+};
+
+template <float VALUE(uint32_t, int)> static void wgmma_floats(void **p, unsigned mask)
+{
+    const Wgmma *all = (const Wgmma *)p[0];
+    const uint8_t *base = (const uint8_t *)dyn_shared() + (all->b & 0x3fff) * 16;
+    size_t next = (all->b >> 16 & 0x3fff) * 16;
+
+    for (int c = 0; c < 8; c++) {
+        uint32_t b[32][2];
+        Mma m[32];
+        void *q[32];
+
+        for (int l = 0; l < 32; l++) {
+            const Wgmma &x = *(const Wgmma *)p[l];
+
+            if (x.b != all->b || x.first != all->first)
+                die({"wgmma", 0}, "lanes differ");
+            for (int i = 0; i < 2; i++)
+                memcpy(&b[l][i], base + c * 128 + l / 4 * 16 + (size_t)i * next + l % 4 * 4, 4);
+            for (int i = 0; x.first && i < 4; i++)
+                x.d[c * 4 + i] = 0.0f;
+            m[l] = {x.d + c * 4, x.a, b[l]};
+            q[l] = &m[l];
+        }
+        mma_floats<VALUE>(q, mask);
+    }
+}
+
+void wgmma_64(float *d, const uint32_t *a, uint64_t b, bool bf16, bool first)
+{
+    Wgmma m{d, a, b, first};
+
+    f16_open();
+    warp_op(~0u, &m, bf16 ? wgmma_floats<from_bf16> : wgmma_floats<from_f16>, "wgmma",
+            {"wgmma", 0});
 }
 
 // ---- mma of bytes, A's type and K

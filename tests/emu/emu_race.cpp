@@ -57,7 +57,8 @@ void race_launch()
 {
     launch_no++;
     if (is_on() && !shared_cells)
-        shared_cells = (Cell *)calloc(STATIC_MAX + DYNAMIC_MAX, sizeof(Cell));
+        shared_cells =
+            (Cell *)calloc(STATIC_MAX + CLUSTER_MAX * (DYNAMIC_MAX + 2048), sizeof(Cell));
 }
 
 void race_block(unsigned block)

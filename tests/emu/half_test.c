@@ -1,5 +1,5 @@
 /* half_test.c - products with F16 and BF16 weights: every plan of blocks for more than eight tokens
- * gives the bytes of the kernel for up to eight; those of half_wide.cu on GPUs that have it. */
+ * gives the bytes of the kernel for up to eight; those of half_wide.cu as well, for sm_90a. */
 #include "gpu_test.h"
 #include "half.h"
 
