@@ -119,11 +119,17 @@ NUM_FN float num_tanh(float x)
     return p / (p + 2.0f);
 }
 
+/* -2u of num_gelu. */
+NUM_FN float num_gelu_power(float x)
+{
+    return x * fmaf(x * x, NUM_GELU_C3, NUM_GELU_C1);
+}
+
 /* x / (1 + e^-2u), u = sqrt(2/pi) (x + 0.044715 x^3), which is x (1 + tanh u) / 2.
  * Hendrycks & Gimpel 2016. */
 NUM_FN float num_gelu(float x)
 {
-    return x / (1.0f + num_exp(x * fmaf(x * x, NUM_GELU_C3, NUM_GELU_C1)));
+    return x / (1.0f + num_exp(num_gelu_power(x)));
 }
 
 /* x (1 + erf(x / sqrt 2)) / 2 = max(x, 0) - |x| tail(|x|), within 3e-7 of max(|x|, 1): GELU itself,
