@@ -25,6 +25,7 @@ enum { BACKEND_PARTS = 3, BACKEND_PAGE = 64, BACKEND_ROW = 128, BACKEND_TREE = 6
  * other (q,k,v; gate,up), so that one op computes them all; they may differ in type. */
 struct weight {
     int rows, cols; // rows of all parts together
+    int pairs;      // rows r and r + pairs are read together, by glu: half of the rows; 0: none
     int n_parts;
     struct weight_part {
         enum tensor_type type;
@@ -213,7 +214,9 @@ struct backend_ops {
      * Beltagy et al. 2020 (window). y must not alias qkv. */
     void (*attn)(struct backend *b, float *y_d, const float *qkv_d, const struct attn_shape *a,
                  const struct kv_pages *kv, int layer, const struct step *s);
-    /* y (n, dim) = act(gate) * up of gu (n, 2 dim): gate first; not gated, act of gu (n, dim). */
+    /* y (n, dim) = act(gate) * up of gu (n, 2 dim): gate first; not gated, act of gu (n, dim).
+     * Gated it takes what is in gu, whose values mean nothing afterwards: a product whose rows are
+     * in pairs need not write them. */
     void (*glu)(struct backend *b, float *y_d, const float *gu_d, const struct ffn_shape *f, int n);
     /* y (n_out, dim) = rows out[i] of x. */
     void (*gather)(struct backend *b, float *y_d, const float *x_d, const struct step *s, int dim);
@@ -269,7 +272,7 @@ int backend_cpu_threads(const struct backend *b);
 /* A GPU: what llm-cuda.so is asked for, by its function
  * struct backend *llm_cuda_open(const struct backend_cuda *o, struct err *e);
  * ERR_ARG when there is no such GPU, or no driver for it. */
-enum { BACKEND_CUDA_VERSION = 6 }; // of this header
+enum { BACKEND_CUDA_VERSION = 7 }; // of this header
 struct backend_cuda {
     int version;
     int device;

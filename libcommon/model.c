@@ -296,6 +296,7 @@ static void set_shapes(struct load *l)
     m->window = h->window;
     for (int i = 0; i < h->n_layers; i++) {
         m->layer[i].attn = m->attn;
+        m->layer[i].gate_up.pairs = h->gated ? h->ffn_dim : 0;
         m->layer[i].attn.window = h->windowed[i] ? h->window : 0;
         if (!m->layer[i].attn.window)
             m->window = 0;

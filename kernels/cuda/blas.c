@@ -224,9 +224,9 @@ static const struct plan *plan_of(struct cuda *c, const struct plan *p,
     return k;
 }
 
-/* y = or += the rows in scratch times the activations. Columns lie one after the other to cuBLAS:
+/* y = or += the rows at rows_d times the activations. Columns lie one after the other to cuBLAS:
  * its matrices are ours, transposed. */
-static bool multiply(struct cuda *c, float *y, const struct plan *shape)
+static bool multiply(struct cuda *c, float *y, const void *rows_d, const struct plan *shape)
 {
     struct cuda_blas *b = c->blas;
     cublasLtMatrixLayout_t layout[3] = {NULL};
@@ -243,7 +243,7 @@ static bool multiply(struct cuda *c, float *y, const struct plan *shape)
 #endif
     ok = ok && (p = plan_of(c, shape, layout)) &&
          blas_ok(c,
-                 b->f.matmul(b->handle, b->desc, &alpha, b->rows.p, layout[0], b->act.p, layout[1],
+                 b->f.matmul(b->handle, b->desc, &alpha, rows_d, layout[0], b->act.p, layout[1],
                              &beta, y, layout[2], y, layout[2], &p->algo, b->work.p, WORK,
                              c->stream),
                  "product");
@@ -278,15 +278,23 @@ void cuda_blas_product(struct cuda *c, float *y, int ldy, bool add, const struct
     if (m->bias)
         cuda_fast_bias(y, ldy, m->bias, n, m->rows, add, c->stream);
     for (int first = 0; first < m->rows; first += most) {
-        struct plan p = {.rows = m->rows - first < most ? m->rows - first : most,
+        const int rows = m->rows - first < most ? m->rows - first : most, half = m->apart != 0;
+        float *to = y + (first >> half);
+        struct plan p = {.rows = rows >> half,
                          .n = n,
                          .cols = ld,
                          .ldy = ldy,
-                         .align = alignment(y + first, ldy),
+                         .align = alignment(to, ldy),
                          .add = add || m->bias};
 
-        cuda_fast_rows(b->rows.p, m, first, p.rows, ld, c->stream);
-        if (!multiply(c, y + first, &p))
+        cuda_fast_rows(b->rows.p, m, first, rows, ld, c->stream);
+        if (!multiply(c, to, b->rows.p, &p))
+            return;
+        if (!half)
+            continue;
+        to += m->apart;
+        p.align = alignment(to, ldy);
+        if (!multiply(c, to, (uint16_t *)b->rows.p + (size_t)p.rows * (size_t)ld, &p))
             return;
     }
 }

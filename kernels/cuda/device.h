@@ -146,9 +146,10 @@ size_t cuda_work_bytes(const struct backend *b, const struct attn_shape *a, int 
                        int cols, int nodes);
 void cuda_describe(const struct backend *b, char *out, size_t size);
 
-/* load.c: rows of files into panels, while the caller goes on. cuda_load_wait: all of them. */
-int cuda_load(struct cuda *c, const struct cuda_matrix *m, const void *host, size_t row_bytes,
-              int first, int rows, struct err *e);
+/* load.c: rows of files into panels, while the caller goes on; with `pairs` half of the rows are
+ * there, those of m's second half. cuda_load_wait: all of them. */
+int cuda_load(struct cuda *c, const struct cuda_matrix *m, const void *host, const void *pairs,
+              size_t row_bytes, int first, int rows, struct err *e);
 void cuda_load_drop(struct cuda *c); // what has not begun is not loaded
 int cuda_load_wait(struct cuda *c, struct err *e);
 

@@ -19,13 +19,19 @@ __device__ inline uint32_t pair(float a, float b)
     return half_bits(a, true) | (uint32_t)half_bits(b, true) << 16;
 }
 
+// The row of y that stands at place `at` of the panel at `row0`, of `rows`: pairs are apart again.
+__device__ inline int row_of(const struct cuda_matrix &m, int row0, int at, int rows)
+{
+    return m.apart ? row0 / 2 + at % 8 + at / 8 * (rows / 2) : row0 + at;
+}
+
 // BF16: a warp for 16 rows and 16 values of K, a lane for its 16 bytes.
 __global__ void __launch_bounds__(THREADS)
     brain_rows(uint16_t *y, struct cuda_matrix m, int first, int rows, int ld)
 {
     const int lane = threadIdx.x % 32, step = blockIdx.x * (THREADS / 32) + threadIdx.x / 32;
     const size_t steps = ((size_t)m.cols + 63) / 64 * 4; // of 16
-    const int row = blockIdx.y * 16 + lane / 4, k = step * 16 + lane % 4 * 2;
+    const int k = step * 16 + lane % 4 * 2;
 
     previous_done();
     if (step * 16 >= ld)
@@ -34,7 +40,8 @@ __global__ void __launch_bounds__(THREADS)
                               (size_t)lane * 16);
     // beyond the matrix's columns its panels are 0
     for (int i = 0; i < 4; i++) {
-        const int r = row + 8 * (i % 2), c = k + 8 * (i / 2);
+        const int r = row_of(m, (int)blockIdx.y * 16, lane / 4 + 8 * (i % 2), rows),
+                  c = k + 8 * (i / 2);
 
         if (r < rows && c < ld)
             *reinterpret_cast<uint32_t *>(y + (size_t)r * ld + c) = word_of(v, i);
@@ -43,9 +50,10 @@ __global__ void __launch_bounds__(THREADS)
 
 // Other types: a thread for eight values of a row.
 __global__ void __launch_bounds__(THREADS)
-    value_rows(uint16_t *y, struct cuda_matrix m, int first, int ld)
+    value_rows(uint16_t *y, struct cuda_matrix m, int first, int rows, int ld)
 {
-    const int row = blockIdx.y, k = (int)(blockIdx.x * THREADS + threadIdx.x) * 8;
+    const int at = blockIdx.y, k = (int)(blockIdx.x * THREADS + threadIdx.x) * 8,
+              row = matrix_row(&m, (first + at) / 16, at % 16);
     uint32_t v[4];
 
     previous_done();
@@ -54,10 +62,11 @@ __global__ void __launch_bounds__(THREADS)
     for (int i = 0; i < 4; i++) {
         const int c = k + 2 * i;
 
-        v[i] = pair(c < m.cols ? value(m, first + row, c) : 0.0f,
-                    c + 1 < m.cols ? value(m, first + row, c + 1) : 0.0f);
+        v[i] = pair(c < m.cols ? value(m, row, c) : 0.0f,
+                    c + 1 < m.cols ? value(m, row, c + 1) : 0.0f);
     }
-    *reinterpret_cast<uint4 *>(y + (size_t)row * ld + k) = make_uint4(v[0], v[1], v[2], v[3]);
+    *reinterpret_cast<uint4 *>(y + (size_t)row_of(m, at / 16 * 16, at % 16, rows) * ld + k) =
+        make_uint4(v[0], v[1], v[2], v[3]);
 }
 
 __global__ void __launch_bounds__(THREADS) act_rows(uint16_t *y, const float *x, int cols, int ld)
@@ -99,7 +108,7 @@ void cuda_fast_rows(uint16_t *y, const struct cuda_matrix *m, int first, int row
                      s, y, *m, first, rows, ld);
     else
         LAUNCH_EARLY(value_rows, dim3(blocks(ld, THREADS * 8), (unsigned)rows), THREADS, 0, s, y,
-                     *m, first, ld);
+                     *m, first, rows, ld);
 }
 
 void cuda_fast_act(uint16_t *y, const float *x, int n, int cols, int ld, cudaStream_t s)

@@ -8,8 +8,9 @@
 extern "C" {
 #endif
 
-/* fast.cu. Rows first .. first + rows - 1 of m, of any type, as BF16 (rows, ld), zeros from
- * m->cols on; both multiples of 16. */
+/* fast.cu. `rows` rows of m, of any type, from place `first` on, as BF16 (rows, ld), zeros from
+ * m->cols on; both multiples of 16. Of pairs, all that come first, then those that belong to them.
+ */
 void cuda_fast_rows(uint16_t *y, const struct cuda_matrix *m, int first, int rows, int ld,
                     cudaStream_t s);
 /* x (n, cols) as BF16 (n, ld), zeros from cols on; ld is a multiple of 8. */

@@ -25,6 +25,8 @@ template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN> struct Phase {
     // In shared memory: integers (BLOCKS, 16, COLS), scales and minima (BLOCKS, 16).
     static constexpr int SUMS = BLOCKS * 16 * COLS, SCALES = BLOCKS * 16;
     static constexpr int SIZE = SUMS + SCALES * (MIN ? 2 : 1);
+    // Blocks of a multiprocessor, by registers, of those that do nothing but multiply.
+    static constexpr int EACH = LOW == 4 && !HIGH && !MIN && BLOCK == 32 ? 4 : 3;
 };
 
 // Integer sums of one tile into sum (PER, 16, COLS).
@@ -88,7 +90,8 @@ __device__ inline float chain(float acc, const int *sum, const float *d, const f
 
 // As one.cu: room_bytes of two phases, or of the head's scratch; the block's activations; cosines.
 template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN, bool FUSED>
-__global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
+__global__ void __launch_bounds__(32 * LINEAR_WARPS,
+                                  FUSED ? 2 : Phase<LOW, HIGH, LEVELS, BLOCK, MIN>::EACH)
     few(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, struct cuda_head head,
         struct cuda_tail tail, int room_bytes)
 {
@@ -103,7 +106,7 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
         head.kind = tail.kind = 0;
     uint8_t *own = reinterpret_cast<uint8_t *>(shared) + room_bytes;
     float *cs = reinterpret_cast<float *>(own + head_bytes(head, a));
-    Turn now = turn_first(tail, m.rows);
+    Turn now = turn_first(tail);
     float before = 0.0f;
     Tile<LOW, HIGH> ring[P::AHEAD];
     Scales<LEVELS, BLOCK, MIN> scale[P::AHEAD];
@@ -157,8 +160,7 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
             if (row < 16 && col < a.n)
                 acc = chain<P, BLOCK, MIN>(acc, sum, d, mn, a, first, n, row, col);
         }
-        if (row < 16)
-            tail_put(tail, cs, y, ldy, add, m, now, row, col, a.n, COLS, acc, before);
+        tail_put(tail, cs, y, ldy, add, m, now, a.n, acc, before);
         now = then;
     }
 }

@@ -114,7 +114,7 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
         head.kind = tail.kind = 0;
     uint8_t *own = reinterpret_cast<uint8_t *>(shared) + room_bytes;
     float *cs = reinterpret_cast<float *>(own + head_bytes(head, a));
-    Turn now = turn_first(tail, m.rows);
+    Turn now = turn_first(tail);
     float before = 0.0f;
     Super<LOW, HIGH> next;
     const auto load = [&](int panel, int super) {
@@ -177,8 +177,7 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
                     acc = fmaf((float)least[at], -half_to_float((uint16_t)(w >> 16)) * dx, acc);
             }
         }
-        if (row < 16)
-            tail_put(tail, cs, y, ldy, add, m, now, row, col, a.n, COLS, acc, before);
+        tail_put(tail, cs, y, ldy, add, m, now, a.n, acc, before);
         now = then;
     }
 }

@@ -2,10 +2,10 @@
 // a layer can be five kernels: norm, qkv, positions and append; attention; o; norm, gate_up and
 // nonlinearity; down. It is five where that is sooner, by the table in queue.c: of one or two
 // tokens, with half floats and rows of at most 2048 values (but one more with F16 where down's are
-// longer). Otherwise it is ten at most: norm, qkv, positions and append, attention, its
-// activations, o, norm, gate_up, nonlinearity, down; with F16 activations take three more, and
-// where a matrix has rows of several types each is a kernel. More than 512 keys take one that joins
-// (attn_join.cu).
+// longer). Otherwise it is nine of BF16: norm, qkv, positions and append, attention, its
+// activations, o, norm, gate_up and nonlinearity, down; of quantized types one more, activations of
+// down, and of F16 two more behind the norms; and where a matrix has rows of several types each is
+// a kernel. More than 512 keys take one that joins (attn_join.cu).
 //
 // Ahead, a block makes the activations that it multiplies with, of rows of floats or of their norm,
 // in shared memory and in the order of the kernels that it stands for (norm.cu, act.cu): the same
@@ -13,13 +13,14 @@
 // way meanwhile; so it pays where tokens are few and a block has many rows.
 //
 // Behind, outputs go through (2, 16, tokens) in registers or shared memory: a unit of work is then
-// two panels of rows that belong together, gate and up, or both halves of the pairs that rotate.
+// two panels of rows that belong together, both halves of the pairs that rotate. The nonlinearity
+// of gate and up, which stand in one panel, is in glu.cuh.
 //
 // Measured on an H200 (2026-11-26), 8B shapes, one token: what it stands for takes 3 us (norm), 3.4
 // (rope_kv), 1.3 (glu), 1 to 2 (a product's own activations). It saves 5 % of a step of the 1B
 // shape in BF16 and costs as much of the 8B's; queue.c says where it is used.
 #pragma once
-#include "act.cuh"
+#include "glu.cuh"
 #include "kv.cuh"
 #include "linear.cuh"
 #include "norm.cuh"
@@ -68,14 +69,12 @@ __host__ __device__ inline int tail_units(const struct cuda_tail &t, int rows)
 }
 
 // Panel `which` of a unit.
-__device__ inline int tail_panel(const struct cuda_tail &t, int rows, int unit, int which)
+__device__ inline int tail_panel(const struct cuda_tail &t, int unit, int which)
 {
     const int per = t.attn.head_dim / 32, half = t.attn.rope_dims / 32, j = per ? unit % per : 0;
 
     if (t.kind == CUDA_TAIL_NONE)
         return unit;
-    if (t.kind == CUDA_TAIL_GLU)
-        return unit + which * (rows / 32);
     return unit / per * 2 * per +
            (t.attn.rope_pairs_apart && j < half ? j + which * half : 2 * j + which);
 }
@@ -92,14 +91,14 @@ struct Turn {
         n.which = (which + 1) % tail_panels(t);
         n.unit = n.which ? unit : unit + (int)gridDim.x;
         n.there = n.unit < tail_units(t, rows);
-        n.panel = n.there ? tail_panel(t, rows, n.unit, n.which) : 0;
+        n.panel = n.there ? tail_panel(t, n.unit, n.which) : 0;
         return n;
     }
 };
 
-__device__ inline Turn turn_first(const struct cuda_tail &t, int rows)
+__device__ inline Turn turn_first(const struct cuda_tail &t)
 {
-    return {(int)blockIdx.x, 0, tail_panel(t, rows, (int)blockIdx.x, 0), true};
+    return {(int)blockIdx.x, 0, tail_panel(t, (int)blockIdx.x, 0), true};
 }
 
 // Blocks of a grid: a unit each, or as many as run at a time where what they do ahead is worth it.
@@ -272,14 +271,6 @@ __device__ inline void head_make(const struct cuda_act &a, const struct cuda_hea
 
 // ---- behind
 
-__device__ inline float tail_act(int act, float x)
-{
-    return act == CUDA_SILU    ? num_silu(x)
-           : act == CUDA_GELU  ? num_gelu(x)
-           : act == CUDA_RELU2 ? num_relu2(x)
-                               : num_gelu_erf(x);
-}
-
 // Value d of a token's head h (those of k, then of v) into its page.
 __device__ inline void tail_append(const struct cuda_tail &t, int col, int h, int d, float x)
 {
@@ -298,39 +289,19 @@ __device__ inline void tail_append(const struct cuda_tail &t, int col, int h, in
 }
 
 // Outputs v of row threadIdx.x / 8 of both panels, token threadIdx.x % 8, by four whole warps; bias
-// is in them.
-__device__ inline void tail_glu(const struct cuda_tail &t, float *y, int ldy, int rows, int unit,
-                                int row, int col, int n, const float v[2])
-{
-    const int k = unit * 16 + row, dim = rows / 2;
-    const float x = tail_act(t.act, v[0]) * v[1];
-
-    if (col >= n)
-        return;
-    y[(size_t)col * ldy + k] = v[0];
-    y[(size_t)col * ldy + dim + k] = v[1];
-    t.glu[(size_t)col * dim + k] = x;
-    if (t.a.block == 1) {
-        if (k == 0)
-            const_cast<float *>(t.a.scale)[col] = 1.0f;
-        reinterpret_cast<uint16_t *>(h_at(t.a, k - k % 2, col))[k % 2] = half_bits(x, true);
-    }
-}
-
-// row0: of the matrix among those of q, k and v; beside: lanes from one row to the next.
+// is in them. row0: of the matrix among those of q, k and v.
 __device__ inline void tail_rope(const struct cuda_tail &t, const float *cs, float *y, int ldy,
-                                 int row0, int rows, int unit, int row, int col, int n, int beside,
-                                 const float v[2])
+                                 int row0, int unit, int row, int col, int n, const float v[2])
 {
     const int dim = t.attn.head_dim, half = t.attn.rope_dims / 2;
     float x[2] = {v[0], v[1]}, other[2];
 
     for (int i = 0; i < 2; i++)
-        other[i] = __shfl_xor_sync(~0u, v[i], beside); // of the row beside it
+        other[i] = __shfl_xor_sync(~0u, v[i], FUSE_COLS); // of the row beside it
     if (col >= n)
         return;
     for (int i = 0; i < 2; i++) {
-        const int r = row0 + tail_panel(t, rows, unit, i) * 16 + row, h = r / dim, d = r % dim;
+        const int r = row0 + tail_panel(t, unit, i) * 16 + row, h = r / dim, d = r % dim;
 
         if (h < t.attn.n_heads + t.attn.n_kv_heads && d < t.attn.rope_dims) {
             const bool second = t.attn.rope_pairs_apart ? i : d % 2;
@@ -351,30 +322,33 @@ __device__ inline void tail_rope(const struct cuda_tail &t, const float *cs, flo
     }
 }
 
-// v: of a row and token of the panel at hand, of col n where there is none; by whole warps. first:
-// what it was for a unit's first panel.
+// v: of row threadIdx.x / 8 of the panel at hand and token threadIdx.x % 8, by all threads of a
+// block, of which the first 128 have one. first: what it was for a unit's first panel.
 __device__ inline void tail_put(const struct cuda_tail &t, const float *cs, float *y, int ldy,
-                                bool add, const struct cuda_matrix &m, const Turn &now, int row,
-                                int col, int n, int beside, float v, float &first)
+                                bool add, const struct cuda_matrix &m, const Turn &now, int n,
+                                float v, float &first)
 {
-    const int r = now.panel * 16 + row;
+    SHARED(float, up, [8 * FUSE_COLS]);
+    const int thread = late((int)threadIdx.x), at = thread / FUSE_COLS, col = thread % FUSE_COLS;
+    const int row = matrix_row(&m, now.panel, at);
+    const bool there = at < 16 && col < n && row < m.rows;
 
-    if (m.bias && col < n && r < m.rows)
-        v = v + m.bias[r];
-    if (t.kind == CUDA_TAIL_NONE) {
-        if (col < n && r < m.rows)
-            put(y + (size_t)col * ldy + m.row0 + r, v, add);
-        return;
+    if (m.bias && there)
+        v = v + m.bias[row];
+    if (m.glu.y) { // a panel's sums are behind barriers: so are the reads of the one before
+        if (at >= 8 && at < 16)
+            up[(at - 8) * FUSE_COLS + col] = v;
+        __syncthreads();
+        if (at < 8 && there)
+            glu_put(m, v, up[at * FUSE_COLS + col], row, col);
+    } else if (t.kind == CUDA_TAIL_NONE) {
+        if (there)
+            put(y + (size_t)col * ldy + m.row0 + row, v, add);
+    } else if (at < 16 && now.which) {
+        const float both[2] = {first, v};
+        tail_rope(t, cs, y, ldy, m.row0, now.unit, at, col, n, both);
     }
-    if (!now.which) {
-        first = v;
-        return;
-    }
-    const float both[2] = {first, v};
-    if (t.kind == CUDA_TAIL_GLU)
-        tail_glu(t, y, ldy, m.rows, now.unit, row, col, n, both);
-    else
-        tail_rope(t, cs, y, ldy, m.row0, m.rows, now.unit, row, col, n, beside, both);
+    first = v;
 }
 
 } // namespace

@@ -2,23 +2,12 @@
  *
  * A thread computes four values where rows allow 16-byte accesses, with the functions of num.h,
  * which are those of the CPU. In front of a product it may leave them as activations as well. */
-#include "act.cuh"
+#include "glu.cuh"
 
 namespace
 {
 
 enum { GLU_THREADS = 128 };
-
-template <int ACT> __device__ inline float glu_act(float x)
-{
-    if (ACT == CUDA_SILU)
-        return num_silu(x);
-    if (ACT == CUDA_GELU)
-        return num_gelu(x);
-    if (ACT == CUDA_RELU2)
-        return num_relu2(x);
-    return num_gelu_erf(x);
-}
 
 template <int ACT>
 __global__ void __launch_bounds__(GLU_THREADS)
@@ -31,7 +20,7 @@ __global__ void __launch_bounds__(GLU_THREADS)
     previous_done();
     if (i < dim)
         y[row * (size_t)dim + i] =
-            gated ? glu_act<ACT>(gate[i]) * gate[dim + i] : glu_act<ACT>(gate[i]);
+            gated ? glu_act(ACT, gate[i]) * gate[dim + i] : glu_act(ACT, gate[i]);
 }
 
 template <int ACT> __device__ inline float4 glu_four(const float *gate, int i, int dim, int gated)
@@ -40,7 +29,7 @@ template <int ACT> __device__ inline float4 glu_four(const float *gate, int i, i
     float4 u = gated ? *reinterpret_cast<const float4 *>(gate + dim + i)
                      : make_float4(1.0f, 1.0f, 1.0f, 1.0f);
 
-    g = {glu_act<ACT>(g.x), glu_act<ACT>(g.y), glu_act<ACT>(g.z), glu_act<ACT>(g.w)};
+    g = {glu_act(ACT, g.x), glu_act(ACT, g.y), glu_act(ACT, g.z), glu_act(ACT, g.w)};
     if (gated)
         g = {g.x * u.x, g.y * u.y, g.z * u.z, g.w * u.w};
     return g;

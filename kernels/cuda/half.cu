@@ -23,6 +23,7 @@
 //       2048    499    332     2289    1087   207 to 221 TFLOP/s; mma.sync alone gives 641
 //
 // For more than 32 tokens GPUs that can take half_wide.cu's kernel.
+#include "glu.cuh"
 #include "half.cuh"
 #include "half.h"
 
@@ -32,24 +33,16 @@ namespace
 constexpr int SEGMENT = HALF_SEGMENT, WARPS = LINEAR_WARPS, STEP = 2; // STEP: k32 steps of a stage
 constexpr int WIDE = 16; // tiles of tokens that stand side by side in time
 
-__device__ inline void put_half(float *y, int ldy, bool add, const struct cuda_matrix &m,
-                                const struct cuda_act &a, float v, int row, int col)
+// Fragments of N tiles from `tile` on, of a panel.
+template <int N>
+__device__ inline void put_tiles(float *y, int ldy, bool add, const struct cuda_matrix &m,
+                                 const struct cuda_act &a, const float v[N][4], int panel, int tile)
 {
-    if (row >= m.rows || col >= a.n)
-        return;
-    v = v * a.scale[col];
-    put(y + (size_t)col * ldy + m.row0 + row, m.bias ? v + m.bias[row] : v, add);
-}
+    const int col = tile * 8 + (int)threadIdx.x % 4 * 2;
 
-// A fragment of sums: four outputs of a lane.
-__device__ inline void put_four(float *y, int ldy, bool add, const struct cuda_matrix &m,
-                                const struct cuda_act &a, const float v[4], int panel, int tile)
-{
-    const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-
-#pragma unroll
-    for (int i = 0; i < 4; i++)
-        put_half(y, ldy, add, m, a, v[i], panel * 16 + g + i / 2 * 8, tile * 8 + 2 * t + i % 2);
+    if (panel * 16 < m.rows)
+        put_fragments<N>(m, y, ldy, add, v, m.type == 30 ? nullptr : a.scale, panel, a.n,
+                         [&](int c) { return col + 8 * c; }); // BF16's scales are 1
 }
 
 // All stages but the newest `keep` are there.
@@ -216,13 +209,11 @@ __global__ void __launch_bounds__(32 * WARPS, 1)
         return;
 #pragma unroll
     for (int p = 0; p < 2; p++)
-#pragma unroll
-        for (int c = 0; c < TILES; c++)
-            put_four(y, ldy, add, m, a, sum[p][c], panel + p, tile + c);
+        put_tiles<TILES>(y, ldy, add, m, a, sum[p], panel + p, tile);
 }
 
 // The segments of half_many's parts, in order.
-__global__ void __launch_bounds__(128)
+__global__ void __launch_bounds__(128, 16)
     half_join(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, float *part)
 {
     const int tiles = (a.n + 7) / 8, i = (int)(blockIdx.x * 4 + threadIdx.x / 32),
@@ -238,8 +229,8 @@ __global__ void __launch_bounds__(128)
 
         sum = make_float4(sum.x + v.x, sum.y + v.y, sum.z + v.z, sum.w + v.w);
     }
-    const float v[4] = {sum.x, sum.y, sum.z, sum.w};
-    put_four(y, ldy, add, m, a, v, panel, tile);
+    const float v[1][4] = {{sum.x, sum.y, sum.z, sum.w}};
+    put_tiles<1>(y, ldy, add, m, a, v, panel, tile);
 }
 
 int up(int n, int by)

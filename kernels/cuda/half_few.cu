@@ -20,7 +20,7 @@ constexpr int STEPS = HALF_SEGMENT / 32, FEW_BLOCKS = 2; // of a segment; blocks
 
 // What all threads of a block know.
 struct Few {
-    int steps, segments, items, units, rows; // items: segments of all panels of a unit
+    int steps, segments, items, units; // items: segments of all panels of a unit
     const uint8_t *low;
 };
 
@@ -36,7 +36,7 @@ struct Walk {
         k = s * STEPS;
         end = min(k + STEPS, f.steps);
         stop = k + (end - k + AHEAD - 1) / AHEAD * AHEAD;
-        const int panel = unit < f.units ? tail_panel(tail, f.rows, unit, which) : 0;
+        const int panel = unit < f.units ? tail_panel(tail, unit, which) : 0;
         w = f.low + (size_t)panel * f.steps * 1024 + lane * 16;
     }
     __device__ inline void next(const Few &f, const struct cuda_tail &tail, int warp, int warps,
@@ -81,20 +81,27 @@ struct Feed {
     }
 };
 
-// The segments of a unit's panels are in part: add them up, and write what becomes of them.
+// The segments of a unit's panels are in part, of 128 sums each: add them up, and write what
+// becomes of them. A thread has a row, or a pair of them: of both panels, or of rows that stand in
+// pairs.
 template <int TAIL>
 __device__ inline void finish(float *y, int ldy, bool add, const struct cuda_matrix &m,
                               const struct cuda_act &a, const struct cuda_tail &tail,
                               const float *part, const float *cs, int unit, int segments)
 {
-    const int row = (int)threadIdx.x / 8, col = (int)threadIdx.x % 8;
+    const int at = (int)threadIdx.x / 8, col = (int)threadIdx.x % 8,
+              pairs = TAIL || m.glu.y ? 2 : 1, below = TAIL ? segments * 128 : 64;
     float v[2] = {0.0f, 0.0f};
 
+    if (at >= (m.glu.y ? 8 : 16))
+        return;
 #pragma unroll
-    for (int i = 0; i < (TAIL ? 2 : 1); i++) {
-        const float *p = part + i * segments * 128 + threadIdx.x;
-        const int r = tail_panel(tail, m.rows, unit, i) * 16 + row;
+    for (int i = 0; i < 2; i++) {
+        const float *p = part + i * below + threadIdx.x;
+        const int r = TAIL ? tail_panel(tail, unit, i) * 16 + at : matrix_row(&m, unit, at + 8 * i);
 
+        if (i >= pairs)
+            break;
         v[i] = p[0];
         for (int s = 1; s < segments; s++)
             v[i] += p[s * 128];
@@ -102,13 +109,16 @@ __device__ inline void finish(float *y, int ldy, bool add, const struct cuda_mat
             v[i] = v[i] * a.scale[col];
         if (m.bias && r < m.rows)
             v[i] = v[i] + m.bias[r];
-        if (TAIL == CUDA_TAIL_NONE && r < m.rows && col < a.n)
-            put(y + (size_t)col * ldy + m.row0 + r, v[i], add);
     }
-    if (TAIL == CUDA_TAIL_GLU)
-        tail_glu(tail, y, ldy, m.rows, unit, row, col, a.n, v);
+    const int row = matrix_row(&m, unit, at);
     if (TAIL == CUDA_TAIL_ROPE)
-        tail_rope(tail, cs, y, ldy, m.row0, m.rows, unit, row, col, a.n, 8, v);
+        tail_rope(tail, cs, y, ldy, m.row0, unit, at, col, a.n, v);
+    else if (row >= m.rows || col >= a.n)
+        return;
+    else if (m.glu.y)
+        glu_put(m, v[0], v[1], row, col);
+    else
+        put(y + (size_t)col * ldy + m.row0 + row, v[0], add);
 }
 
 // Shared memory: (warps, DEPTH, 1024) weights; 1 or 2 of (items, 16, 8) sums, in front the head's
@@ -133,7 +143,6 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, FEW_BLOCKS)
     f.segments = (m.cols + HALF_SEGMENT - 1) / HALF_SEGMENT;
     f.items = f.segments * (TAIL ? 2 : 1);
     f.units = tail_units(tail, m.rows);
-    f.rows = m.rows;
     f.low = m.low;
     ahead.unit = warp < f.items ? (int)blockIdx.x : f.units;
     ahead.item = warp < f.items ? warp : 0;
@@ -232,7 +241,6 @@ void cuda_linear_half_few(float *y, int ldy, bool add, const struct cuda_matrix 
             launch<false, (TAIL)>(y, ldy, add, m, a, head, tail, sms, s); \
     }
     HALF_FEW(CUDA_TAIL_NONE)
-    HALF_FEW(CUDA_TAIL_GLU)
     HALF_FEW(CUDA_TAIL_ROPE)
 #undef HALF_FEW
 }

@@ -22,6 +22,7 @@
 //       2048     153   674    115  595    775   620    355   677
 //
 // Blocks of 192 tokens need the registers of a lane for their sums; the warps that copy do with 24.
+#include "glu.cuh"
 #include "gpu_90a.h"
 #include "half.cuh"
 #include "half.h"
@@ -42,6 +43,9 @@ __host__ __device__ inline int up(int n, int by)
 {
     return (n + by - 1) / by;
 }
+
+// Where sums go: rows of the output, parts that a join adds up, or pairs of rows.
+enum { TO_ROWS, TO_PART, TO_PAIRS };
 
 // tiles of 64 tokens; panels and steps of K.
 template <int TILES> __host__ __device__ constexpr int stage_bytes()
@@ -224,6 +228,27 @@ __device__ inline void store(float *y, int ldy, bool add, const struct cuda_matr
     }
 }
 
+// Sums of all the tokens, whose rows stand in pairs.
+template <bool BF16, int TILES>
+__device__ inline void store_pairs(float *y, int ldy, bool add, const struct cuda_matrix &m,
+                                   const struct cuda_act &a, float sum[TILES][32], int panel,
+                                   int tile)
+{
+    if (panel * 16 >= m.rows)
+        return;
+#pragma unroll 1
+    for (int c = 0; c < TILES; c++, tile += 8) {
+        const int col = tile * 8 + (int)threadIdx.x % 4 * 2;
+
+        put_fragments<8>(m, y, ldy, add, reinterpret_cast<const float(*)[4]>(sum[0]),
+                         BF16 ? nullptr : a.scale, panel, a.n, // BF16's scales are 1
+                         [&](int i) { return col + 8 * i; });
+#pragma unroll
+        for (int i = 0; i < 32 * (TILES - 1); i++)
+            sum[i / 32][i % 32] = sum[i / 32 + 1][i % 32];
+    }
+}
+
 // A stage's products. FIRST: of a segment; else those of stage `used` may still run.
 template <bool BF16, int TILES, int ACROSS, bool FIRST>
 __device__ inline void multiply(const Ring<TILES> &ring, int slot, int parity, int used,
@@ -277,7 +302,7 @@ template <int TILES> __device__ inline void fold(float sum[TILES][32], const flo
             sum[c][i] += acc[c][i];
 }
 
-template <bool BF16, int TILES, int ACROSS, bool PART>
+template <bool BF16, int TILES, int ACROSS, int END>
 __device__ inline void consume(const Ring<TILES> &ring, float *y, int ldy, bool add,
                                const struct cuda_matrix &m, const struct cuda_act &a, float *part,
                                const struct Work &work)
@@ -314,18 +339,20 @@ __device__ inline void consume(const Ring<TILES> &ring, float *y, int ldy, bool 
 #pragma unroll
             for (int c = 0; c < TILES; c++)
                 wgmma_hold(acc[c]);
-            if (PART)
+            if (END == TO_PART)
                 put_part<TILES>(part, acc, m, a, s, w.at().panel + mine, w.at().tile);
             else
                 fold<TILES>(sum, acc);
         }
-        if constexpr (!PART) {
+        if constexpr (END != TO_PART) {
             w.piece = late(w.piece);
             const Piece at = w.at();
             const int panel = at.panel + late((int)threadIdx.x / 32 - 4);
 
+            if constexpr (END == TO_PAIRS)
+                store_pairs<BF16, TILES>(y, ldy, add, m, a, sum, panel, at.tile);
 #pragma unroll
-            for (int c = 0; c < TILES; c++) {
+            for (int c = 0; END == TO_ROWS && c < TILES; c++) {
                 const int tile = at.tile + c * 8;
 
                 if (panel * 16 + 16 <= m.rows && tile * 8 + 64 <= a.n)
@@ -338,7 +365,7 @@ __device__ inline void consume(const Ring<TILES> &ring, float *y, int ldy, bool 
 }
 #endif
 
-template <bool BF16, int TILES, int ACROSS, bool PART>
+template <bool BF16, int TILES, int ACROSS, int END>
 __global__ void __launch_bounds__(THREADS, 1)
     half_wide(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, float *part,
               struct Work work, int stages)
@@ -370,7 +397,7 @@ __global__ void __launch_bounds__(THREADS, 1)
         }
     } else {
         registers_up<TILES == 3 ? 240 : 232>();
-        consume<BF16, TILES, ACROSS, PART>(ring, y, ldy, add, m, a, part, work);
+        consume<BF16, TILES, ACROSS, END>(ring, y, ldy, add, m, a, part, work);
     }
     if (ACROSS == 2)
         cluster_sync(); // a block's memory stays until the other one has copied into it
@@ -391,10 +418,13 @@ void launch(const struct half_plan *p, float *y, int ldy, bool add, const struct
     const size_t bytes = (size_t)BARRIERS + (size_t)p->stages * stage_bytes<TILES>();
 
     if (part)
-        LAUNCH_GROUPS((half_wide<BF16, TILES, ACROSS, true>), ACROSS, (unsigned)grid, THREADS,
+        LAUNCH_GROUPS((half_wide<BF16, TILES, ACROSS, TO_PART>), ACROSS, (unsigned)grid, THREADS,
+                      bytes, s, y, ldy, add, *m, *a, part, work, p->stages);
+    else if (m->apart)
+        LAUNCH_GROUPS((half_wide<BF16, TILES, ACROSS, TO_PAIRS>), ACROSS, (unsigned)grid, THREADS,
                       bytes, s, y, ldy, add, *m, *a, part, work, p->stages);
     else
-        LAUNCH_GROUPS((half_wide<BF16, TILES, ACROSS, false>), ACROSS, (unsigned)grid, THREADS,
+        LAUNCH_GROUPS((half_wide<BF16, TILES, ACROSS, TO_ROWS>), ACROSS, (unsigned)grid, THREADS,
                       bytes, s, y, ldy, add, *m, *a, part, work, p->stages);
 }
 

@@ -24,8 +24,8 @@ enum { THREADS = 4 };
 struct chunk {
     struct chunk *next;
     struct cuda_matrix m;
-    const uint8_t *host;
-    size_t bytes;
+    const uint8_t *host, *pairs; // rows; NULL, or where the other half of them is
+    size_t bytes;                // of all
     int first, rows;
 };
 
@@ -82,10 +82,14 @@ static cudaError_t lane_room(struct lane *w, size_t bytes)
 static cudaError_t lane_send(struct lane *w, const struct chunk *k)
 {
     cudaError_t rc = lane_room(w, k->bytes);
+    size_t half;
 
     if (rc)
         return rc;
-    memcpy(w->buf[w->turn].pinned, k->host, k->bytes);
+    half = k->pairs ? k->bytes / 2 : k->bytes;
+    memcpy(w->buf[w->turn].pinned, k->host, half);
+    if (k->pairs)
+        memcpy((uint8_t *)w->buf[w->turn].pinned + half, k->pairs, half);
     rc = cudaMemcpyAsync(w->buf[w->turn].raw, w->buf[w->turn].pinned, k->bytes,
                          cudaMemcpyHostToDevice, w->stream);
     if (rc)
@@ -144,8 +148,8 @@ static struct cuda_loader *loader(struct cuda *c)
     return c->loader = l;
 }
 
-int cuda_load(struct cuda *c, const struct cuda_matrix *m, const void *host, size_t row_bytes,
-              int first, int rows, struct err *e)
+int cuda_load(struct cuda *c, const struct cuda_matrix *m, const void *host, const void *pairs,
+              size_t row_bytes, int first, int rows, struct err *e)
 {
     struct cuda_loader *l = loader(c);
     int most = row_bytes < CHUNK / MATRIX_ROWS
@@ -154,11 +158,13 @@ int cuda_load(struct cuda *c, const struct cuda_matrix *m, const void *host, siz
 
     for (int i = 0; l && i < rows; i += most) {
         struct chunk *k = malloc(sizeof(*k));
+        size_t at = (size_t)(pairs ? i / 2 : i) * row_bytes;
 
         if (!k)
             break;
         *k = (struct chunk){.m = *m,
-                            .host = (const uint8_t *)host + (size_t)i * row_bytes,
+                            .host = (const uint8_t *)host + at,
+                            .pairs = pairs ? (const uint8_t *)pairs + at : NULL,
                             .first = first + i,
                             .rows = rows - i < most ? rows - i : most};
         k->bytes = (size_t)k->rows * row_bytes;

@@ -10,6 +10,7 @@
 // nothing. In each 16 tokens, columns of two products of mma.sync are spread so that a lane's four
 // tokens are neighbours: column j of the first is token 4 (j / 2) + j % 2, of the second two more.
 #pragma once
+#include "glu.cuh"
 #include "linear.cuh"
 
 namespace
@@ -156,24 +157,6 @@ template <int TW> __device__ inline int token_of(int c, int j)
     return TW == 8 ? j : c / 2 * 16 + j / 2 * 4 + c % 2 * 2 + j % 2;
 }
 
-template <class C>
-__device__ inline void put_panel(float *y, int ldy, bool add, const struct cuda_matrix &m, int n,
-                                 const float acc[C::TW / 8][4], int row0, int col0, int lane)
-{
-    const int g = lane / 4, t = lane % 4;
-
-#pragma unroll
-    for (int c = 0; c < C::TW / 8; c++)
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            const int r = row0 + g + i / 2 * 8, col = col0 + token_of<C::TW>(c, 2 * t + i % 2);
-
-            if (r < m.rows && col < n)
-                put(y + (size_t)col * ldy + m.row0 + r, m.bias ? acc[c][i] + m.bias[r] : acc[c][i],
-                    add);
-        }
-}
-
 // Where a warp finds its part of a stage: activations of the lane's column, sums of its tokens, its
 // first panel, scales of the lane's tokens.
 struct Place_in {
@@ -241,8 +224,9 @@ __device__ inline void many_jobs(uint8_t *shared, float *y, int ldy, bool add,
 #pragma unroll
         for (int p = 0; p < C::PW; p++)
             if (now.panel + p0 + p < now.end)
-                put_panel<C>(y, ldy, add, m, a.n, acc[p], (now.panel + p0 + p) * 16, now.col + col0,
-                             lane);
+                put_fragments<C::TW / 8>(
+                    m, y, ldy, add, acc[p], nullptr, now.panel + p0 + p, a.n,
+                    [&](int c) { return now.col + col0 + token_of<C::TW>(c, 2 * t); });
     }
     cp_async_wait<0>();
 }

@@ -14,7 +14,11 @@
  *   min    as scale; or for blocks of 256: (256, row, 16 B) of scales and minima of its groups.
  * Register r of a lane holds values 16 (r / 2) + 4 (lane % 4) + (0..3) of row lane / 4 + 8 (r % 2).
  *
- * F16 and BF16: (k16, lane, 16 B) in the order of m16n8k16. F32: (row, cols), as in the file. */
+ * F16 and BF16: (k16, lane, 16 B) in the order of m16n8k16. F32: (row, cols), as in the file.
+ *
+ * Rows stand in panels one after the other; or in pairs, where a product's outputs are read in
+ * pairs: a panel has eight rows of the matrix's first half, and below them the eight that belong to
+ * them in the second. So one thread has both sums of a pair, in any kernel. */
 #ifndef MATRIX_H
 #define MATRIX_H
 
@@ -36,14 +40,6 @@ struct matrix_format {
     int group;     // blocks of 256: values that share a scale, 16 or 32
 };
 
-/* One matrix, or several of a type one below the other. */
-struct cuda_matrix {
-    int type, rows, cols;
-    int row0; // of the op's output, where its first row goes
-    const uint8_t *low, *high, *scale, *min;
-    const float *bias; // (rows) or NULL
-};
-
 /* Activations of an op, in the order of fragments, n tokens:
  *   q      int8 (K / 64, ld, 4, 16 B): per lane % 4 the words k32 0: k16 0, 1; k32 1: k16 0, 1
  *   d      (K / block, ld)
@@ -61,6 +57,23 @@ struct cuda_act {
     const float *scale;
 };
 
+/* What becomes of the pairs a, b of a product's outputs: act(a) * b, and they are not written. */
+struct cuda_glu {
+    float *y; // (n, rows / 2); NULL: nothing, they are
+    int act;
+    struct cuda_act a; // BF16: where y goes as activations as well; block 0: nowhere
+};
+
+/* One matrix, or several of a type one below the other. */
+struct cuda_matrix {
+    int type, rows, cols;
+    int row0;  // of the op's output, where its first row goes
+    int apart; // rows r and r + apart are a pair: rows / 2, a multiple of 8; 0: there are none
+    const uint8_t *low, *high, *scale, *min;
+    const float *bias; // (rows) or NULL
+    struct cuda_glu glu;
+};
+
 /* What a product of few tokens does ahead of its sums, in the same kernel (fuse.cuh): its
  * activations are there (a), or each block makes them of rows of floats or of their norm. */
 enum { CUDA_HEAD_NONE, CUDA_HEAD_ROWS, CUDA_HEAD_NORM };
@@ -71,14 +84,11 @@ struct cuda_head {
     struct cuda_norm norm;
 };
 
-/* And behind them: a nonlinearity of pairs of its rows, or positions for heads and the append to
- * the cache; y has what the product alone gives, or heads that are rotated. */
-enum { CUDA_TAIL_NONE, CUDA_TAIL_GLU, CUDA_TAIL_ROPE };
+/* And behind them: positions for heads and the append to the cache; y has heads that are rotated.
+ */
+enum { CUDA_TAIL_NONE, CUDA_TAIL_ROPE };
 struct cuda_tail {
     int kind;
-    float *glu; // (n, rows / 2)
-    int act;
-    struct cuda_act a; // BF16: where these go as activations; block 0: nowhere
     struct cuda_attn attn;
     struct cuda_kv kv;
     int layer;
@@ -90,6 +100,19 @@ struct cuda_tail {
 #else
 #define MATRIX_FN static inline
 #endif
+
+/* The row that stands at place `at` of a panel; and panel * 16 + at of a row. */
+MATRIX_FN int matrix_row(const struct cuda_matrix *m, int panel, int at)
+{
+    return m->apart ? panel * 8 + at % 8 + at / 8 * m->apart : panel * MATRIX_ROWS + at;
+}
+
+MATRIX_FN int matrix_place(const struct cuda_matrix *m, int row)
+{
+    const int r = m->apart ? row % m->apart : row;
+
+    return m->apart ? r / 8 * MATRIX_ROWS + r % 8 + row / m->apart * 8 : row;
+}
 
 /* By enum tensor_type; block 0: not a type that the backend multiplies with. */
 MATRIX_FN struct matrix_format matrix_format(int type)
@@ -172,8 +195,9 @@ MATRIX_FN struct matrix_planes matrix_planes(int type, int cols)
     return p;
 }
 
-/* repack.cu: `rows` rows of the file's bytes (in device memory) into m's panels from row `first`
- * on, a multiple of 16. The planes of m must be zeroed before. */
+/* repack.cu: `rows` rows of the file's bytes (in device memory) into m's panels from place `first`
+ * on, a multiple of 16. Of a matrix of pairs the second half of them are those that belong to the
+ * first. */
 void cuda_repack(const struct cuda_matrix *m, const uint8_t *raw, int first, int rows,
                  cudaStream_t s);
 /* act.cu: x (n, cols) into a's arrays; those of a's block must be there. half: T_F16 or T_BF16. */
@@ -208,7 +232,7 @@ int cuda_linear_many_by(const struct many_way *way, float *y, int ldy, bool add,
 int cuda_linear_many_k(const struct many_way *way, float *y, int ldy, bool add,
                        const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s);
 /* n at most 8; head and tail as above, of zeros where there is none. a: without arrays if each
- * block makes it (cuda_head). Behind gate and up m is both of them; with positions, whole heads. */
+ * block makes it (cuda_head). With positions m is whole heads. */
 void cuda_linear_half_few(float *y, int ldy, bool add, const struct cuda_matrix *m,
                           const struct cuda_act *a, const struct cuda_head *head,
                           const struct cuda_tail *tail, int sms, cudaStream_t s);

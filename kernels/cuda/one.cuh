@@ -15,7 +15,7 @@
 // Of a type's struct F: TILES of a step, the unit that is copied, of SLOT bytes; STEPS of a chunk;
 // LOW bytes of a tile in the plane of that name; and what the kernel calls.
 #pragma once
-#include "act.cuh"
+#include "glu.cuh"
 #include "linear.cuh"
 
 namespace
@@ -146,9 +146,18 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, ONE_BLOCKS)
         __syncwarp();
         if (lane == 0)
             mbar_arrive(turn + (warp + 1) % LINEAR_WARPS);
-        const int row = now.panel * 16 + lane / 4 + 8 * (lane % 2);
-        if (tile0 + P::CHUNK >= tiles && lane % 4 < 2 && row < m.rows)
-            put(y + m.row0 + row, m.bias ? sum + m.bias[row] : sum, add);
+        if (tile0 + P::CHUNK < tiles)
+            continue;
+        const int row = matrix_row(&m, now.panel, lane / 4 + 8 * (lane % 2));
+        if (m.bias && row < m.rows)
+            sum = sum + m.bias[row];
+        if (m.glu.y) {
+            const float up = __shfl_xor_sync(~0u, sum, 1);
+            if (lane % 4 == 0)
+                glu_put(m, sum, up, row, 0);
+        } else if (lane % 4 < 2 && row < m.rows) {
+            put(y + m.row0 + row, sum, add);
+        }
     }
     cp_async_wait<0>();
 }

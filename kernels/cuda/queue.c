@@ -3,8 +3,9 @@
  * Of few tokens, what an op computes is soon read by the next one, and what counts is how many
  * kernels there are. So some wait: a norm, a product, then its nonlinearity or its positions; as
  * soon as an op comes that does not belong there, all that wait are queued, as few kernels. Of many
- * tokens norms and nonlinearities wait alone, for a product that they may leave activations for.
- * Every op's result is written, whether anybody reads it or not. */
+ * tokens norms wait alone, for a product that they may leave activations for. A product of pairs of
+ * rows waits for their nonlinearity, whatever the tokens. Every op's result is written, whether
+ * anybody reads it or not, but what a nonlinearity takes. */
 #include "device.h"
 #include "tensor.h"
 
@@ -15,18 +16,19 @@
  * floats it saves 5 % of a step of the 1B shape with one token, 1 % with two, and costs 4 to 7 %
  * with more; of the 8B shape it costs 5 % with one token and nothing with more. With quantized
  * weights it costs 10 to 35 %: what a block does again ahead of its product, and units of two
- * panels, cost more than the kernels that they stand for. */
+ * panels, cost more than the kernels that they stand for. (Measured with units of two panels for
+ * the nonlinearity as well, which now takes none.) */
 enum { FUSED_COLS = 2048 };
 enum kernel { HALF, ONE, FEW, ALONE, KERNELS };
-enum fuse { NORM, ROWS, GLU, ROPE, FUSES };
+enum fuse { NORM, ROWS, ROPE, FUSES };
 static const struct {
     const char *what;
-    int can, most[FUSES]; // its norm, its activations, the nonlinearity, positions and append
+    int can, most[FUSES]; // its norm, its activations, positions and append
 } table[KERNELS] = {
-    [HALF] = {"half_few.cu", 8, {2, 2, 2, 2}},
-    [ONE] = {"one.cu, one_k.cu", 0, {0, 0, 0, 0}},
-    [FEW] = {"few.cu, few_k.cu", 8, {0, 0, 0, 0}},
-    [ALONE] = {"few_k.cu, Q5_K and Q6_K", 0, {0, 0, 0, 0}},
+    [HALF] = {"half_few.cu", 8, {2, 2, 2}},
+    [ONE] = {"one.cu, one_k.cu", 0, {0, 0, 0}},
+    [FEW] = {"few.cu, few_k.cu", 8, {0, 0, 0}},
+    [ALONE] = {"few_k.cu, Q5_K and Q6_K", 0, {0, 0, 0}},
 };
 
 __attribute__((visibility("default"))) void llm_cuda_fuse(struct backend *b, int most);
@@ -96,8 +98,8 @@ static bool leaves(const struct cuda *c, int type, const float *x, int n, int co
     if (!last || last->y != x || last->n != n || last->dim != cols || type == T_F16 ||
         cols % (matrix_format(type).block == 256 ? 256 : 64))
         return false;
-    if (c->n_ops > 1)
-        return last->kind == CUDA_GLU && type == T_BF16;
+    if (c->n_ops > 1) // the product in between does not read them
+        return last->kind == CUDA_GLU && type == T_BF16 && !last[-1].acts[CUDA_ACT_NEXT].n;
     if (last->kind == CUDA_NORM && type == T_BF16 && n > CUDA_GRAPH_TOKENS)
         return false; // a row by itself would leave sectors in halves
     return (last->kind == CUDA_NORM || last->kind == CUDA_GLU) && cols <= CUDA_FUSED;
@@ -150,6 +152,29 @@ static bool touch(const float *a, int dim, const float *b, int of, int n)
            q < p + (size_t)n * (size_t)dim * sizeof(float);
 }
 
+/* With half floats, half_wide.cu is as fast as cuBLAS, which needs them laid out anew. */
+static bool by_blas(const struct cuda *c, const struct cuda_op *p)
+{
+    if (!c->blas || p->n <= CUDA_GRAPH_TOKENS)
+        return false;
+    for (int i = 0; i < p->w.n_parts; i++) {
+        const struct cuda_rows *r = p->w.part[i].w_d;
+
+        if (r && !(half(r->m.type) && cuda_linear_is_wide(&r->m, p->n, c->sms)))
+            return true;
+    }
+    return false;
+}
+
+/* Do gate and up stand in pairs in p's matrix, and may p leave their nonlinearity in their place?
+ */
+static bool paired(const struct cuda *c, const struct cuda_op *p)
+{
+    const struct cuda_rows *r = p->w.part[0].w_d;
+
+    return c->most && !p->add && r->m.apart && r->m.rows == p->w.rows && !by_blas(c, p);
+}
+
 /* May the blocks of product p make its activations? norm: of the norm that waits. */
 static bool head_fits(const struct cuda *c, const struct cuda_op *p, const struct cuda_op *norm)
 {
@@ -195,23 +220,21 @@ static bool tail_fits(const struct cuda *c, const struct cuda_op *op)
 {
     const struct cuda_op *p = c->n_ops ? &c->op[c->n_ops - 1] : NULL;
     const struct cuda_attn *a = &op->attn;
-    int rows;
 
     if (!p || p->kind != CUDA_LINEAR || p->add || p->y != op->x || p->n != op->n ||
-        !fused(c, op->kind == CUDA_GLU ? GLU : ROPE, &p->w, p->n) ||
         !tail_safe(p, c->n_ops > 1 ? &c->op[0] : NULL, op))
         return false;
-    rows = op->kind == CUDA_GLU ? p->w.rows : a->head_dim;
-    if (op->kind == CUDA_GLU && (!op->gated || op->dim % MATRIX_ROWS || 2 * op->dim != rows))
-        return false;
-    if (op->kind == CUDA_ROPE && (a->q_norm.w || a->k_norm.w || a->head_dim % (2 * MATRIX_ROWS) ||
-                                  (a->rope_pairs_apart && a->rope_dims % (2 * MATRIX_ROWS)) ||
-                                  (a->n_heads + 2 * a->n_kv_heads) * a->head_dim != p->w.rows))
+    if (op->kind == CUDA_GLU)
+        return op->gated && 2 * op->dim == p->w.rows && paired(c, p);
+    if (!fused(c, ROPE, &p->w, p->n) || a->q_norm.w || a->k_norm.w ||
+        a->head_dim % (2 * MATRIX_ROWS) ||
+        (a->rope_pairs_apart && a->rope_dims % (2 * MATRIX_ROWS)) ||
+        (a->n_heads + 2 * a->n_kv_heads) * a->head_dim != p->w.rows)
         return false;
     for (int i = 0, row = 0; i < p->w.n_parts; row += p->w.part[i++].rows) {
         const struct cuda_rows *r = p->w.part[i].w_d;
 
-        if (r && (r->m.rows % rows || row % rows))
+        if (r && (r->m.rows % a->head_dim || row % a->head_dim || r->m.apart))
             return false;
     }
     return true;
@@ -247,36 +270,23 @@ static void multiply_many(struct cuda *c, const struct cuda_op *p, const struct 
     }
 }
 
-/* With half floats, half_wide.cu is as fast as cuBLAS, which needs them laid out anew. */
-static bool by_blas(const struct cuda *c, const struct cuda_op *p)
-{
-    if (!c->blas || p->n <= CUDA_GRAPH_TOKENS)
-        return false;
-    for (int i = 0; i < p->w.n_parts; i++) {
-        const struct cuda_rows *r = p->w.part[i].w_d;
-
-        if (r && !(half(r->m.type) && cuda_linear_is_wide(&r->m, p->n, c->sms)))
-            return true;
-    }
-    return false;
-}
-
 /* Product p, with a norm ahead and an op behind it where these are not NULL. */
 static void multiply(struct cuda *c, struct cuda_op *p, const struct cuda_op *norm,
                      const struct cuda_op *op, const struct cuda_act *out)
 {
     struct cuda_head head = {.kind = CUDA_HEAD_NONE};
     struct cuda_tail tail = {.kind = CUDA_TAIL_NONE};
+    struct cuda_glu glu = {NULL, 0, {0}};
 
     if (p->head)
         head = norm ? (struct cuda_head){CUDA_HEAD_NORM, norm->x, norm->y, norm->norm}
                     : (struct cuda_head){.kind = CUDA_HEAD_ROWS, .x = p->x};
     if (op && op->kind == CUDA_GLU)
-        tail = (struct cuda_tail){.kind = CUDA_TAIL_GLU, .glu = op->y, .act = op->act};
+        glu = (struct cuda_glu){.y = op->y, .act = op->act};
     if (op && norm && op->kind == CUDA_GLU && op->y == norm->y)
         head.y = NULL; // it is overwritten
     if (op && op->kind == CUDA_GLU && out)
-        tail.a = *out;
+        glu.a = *out;
     if (op && op->kind == CUDA_ROPE)
         tail = (struct cuda_tail){.kind = CUDA_TAIL_ROPE,
                                   .attn = op->attn,
@@ -293,6 +303,7 @@ static void multiply(struct cuda *c, struct cuda_op *p, const struct cuda_op *no
             continue;
         m = r->m;
         m.row0 = row;
+        m.glu = glu;
         own.block = block_of(m.type);
         if (by_blas(c, p))
             cuda_blas_product(c, p->y, p->w.rows, p->add, &m, p->n);
@@ -351,7 +362,7 @@ static void add(struct cuda *c, const struct cuda_op *op)
 {
     c->op[c->n_ops++] = *op;
     if (op->kind == CUDA_ROPE ||
-        (op->kind == CUDA_LINEAR && (op->add || op->n > CUDA_GRAPH_TOKENS)))
+        (op->kind == CUDA_LINEAR && (op->add || (op->n > CUDA_GRAPH_TOKENS && !paired(c, op)))))
         cuda_flush(c, NULL); // nothing is done with it
 }
 

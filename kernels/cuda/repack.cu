@@ -81,6 +81,12 @@ __device__ inline const uint8_t *block_at(const Job &j, int row, int k)
     return j.raw + (size_t)row * j.row_bytes + (size_t)(k / n) * j.b.bytes;
 }
 
+// The row of raw that stands at place `at` of the panel at row0.
+__device__ inline int row_at(const Job &j, int row0, int at)
+{
+    return j.m.apart ? row0 / 2 + at % 8 + at / 8 * (j.rows / 2) : row0 + at;
+}
+
 // The value at column k of a row, before its zero is subtracted.
 __device__ inline unsigned value(const Job &j, int row, int k)
 {
@@ -128,7 +134,7 @@ __device__ inline int reg_k(int lane, int r)
 __device__ inline uint32_t low_word(const Job &j, int row0, int w)
 {
     uint32_t out = 0;
-    int lane = w % 128 / 4, r = w % 4, row = row0 + reg_row(lane, r), k = reg_k(lane, r);
+    int lane = w % 128 / 4, r = w % 4, row = row_at(j, row0, reg_row(lane, r)), k = reg_k(lane, r);
 
     if (j.f.low == 8) // (tile, k32) are w / 128
         for (int i = 0; i < 4; i++)
@@ -156,7 +162,7 @@ __device__ inline uint32_t high_word(const Job &j, int row0, int w)
         for (int r = 0; r < 4; r++)
             for (int h = 0; h < 2; h++)
                 for (int i = 0; i < 4; i++)
-                    out |= (value(j, row0 + reg_row(lane, r),
+                    out |= (value(j, row_at(j, row0, reg_row(lane, r)),
                                   tile * 64 + h * 32 + reg_k(lane, r) + i) >>
                                 j.f.low &
                             1)
@@ -165,7 +171,7 @@ __device__ inline uint32_t high_word(const Job &j, int row0, int w)
     }
     for (int r = 0; r < 4; r++)
         for (int i = 0; i < 4; i++)
-            out |= (value(j, row0 + reg_row(w % 128 / 4, r),
+            out |= (value(j, row_at(j, row0, reg_row(w % 128 / 4, r)),
                           w / 128 * 128 + w % 4 * 32 + reg_k(w % 128 / 4, r) + i) >>
                     4)
                    << (8 * i + 2 * r);
@@ -183,7 +189,7 @@ __device__ inline uint32_t scale_word(const Job &j, int row0, int w, int at)
     uint32_t out = 0;
 
     if (j.f.block == 256) {
-        int row = row0 + w % 16;
+        int row = row_at(j, row0, w % 16);
         if (row < j.rows) {
             const uint8_t *p = block_at(j, row, w / 16 * 256);
             out = half_at(p + j.b.d) | (j.f.min ? half_at(p + j.b.m) << 16 : 0);
@@ -192,7 +198,7 @@ __device__ inline uint32_t scale_word(const Job &j, int row0, int w, int at)
     }
     int bytes = j.f.levels == 2 ? 1 : 2;
     for (int i = 0; i < 4 / bytes; i++) {
-        int e = w * 4 / bytes + i, row = row0 + e % 16, k = e / 16 * j.f.block;
+        int e = w * 4 / bytes + i, row = row_at(j, row0, e % 16), k = e / 16 * j.f.block;
         if (row < j.rows && k < j.m.cols) {
             const uint8_t *p = block_at(j, row, k);
             out |= bytes == 2 ? half_at(p + at) << 16 * i
@@ -219,7 +225,7 @@ __device__ inline int packed_scale(int type, const uint8_t *p, int g, bool min)
 __device__ inline uint32_t group_word(const Job &j, int row0, int w)
 {
     uint32_t out = 0;
-    int row = row0 + w % 64 / 4;
+    int row = row_at(j, row0, w % 64 / 4);
 
     if (row >= j.rows)
         return 0;
@@ -246,7 +252,7 @@ __device__ inline uint32_t float_word(const Job &j, int row0, int w)
                                   j.raw)[(size_t)row * j.m.cols + w % j.m.cols]
                             : 0;
     }
-    int lane = w % 128 / 4, r = w % 4, row = row0 + reg_row(lane, r);
+    int lane = w % 128 / 4, r = w % 4, row = row_at(j, row0, reg_row(lane, r));
     int k = w / 128 * 16 + 8 * (r / 2) + 2 * (lane % 4);
     const uint8_t *p = j.raw + ((size_t)row * j.m.cols + k) * 2;
     uint32_t out = 0;

@@ -24,6 +24,7 @@ __device__ inline int nibble_level(int levels, int q)
     return (int)(int8_t)(level_bytes(levels_of(levels), (uint32_t)q) & 255);
 }
 
+// Here `row` is the place where it stands, panel * 16 + place in the panel.
 // The integer of a quantized value, less its zero.
 __device__ inline int integer(const struct cuda_matrix &m, const struct matrix_format &f, int row,
                               int k)
@@ -102,6 +103,7 @@ __device__ inline float value(const struct cuda_matrix &m, int row, int k)
 {
     const struct matrix_format f = matrix_format(m.type);
 
+    row = matrix_place(&m, row);
     if (m.type == 0)
         return reinterpret_cast<const float *>(m.low)[(size_t)row * m.cols + k];
     if (f.block == 1)

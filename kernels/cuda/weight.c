@@ -15,6 +15,15 @@ static int run_of(const struct weight *w, int i)
     return n;
 }
 
+/* Do the n parts from i on lie in one matrix of pairs of rows? */
+static bool paired(const struct weight *w, int i, int n)
+{
+    const struct weight_part *p = &w->part[i];
+
+    return w->pairs && n == w->n_parts && w->rows == 2 * w->pairs && w->pairs % 8 == 0 &&
+           (n == 1 || (n == 2 && p->rows == w->pairs)) && p->type != T_F32;
+}
+
 static size_t up(size_t bytes)
 {
     return (bytes + 255) / 256 * 256;
@@ -44,6 +53,7 @@ static int place(struct cuda *c, struct cuda_rows *r, bool bias, struct err *e)
 static struct cuda_rows *upload(struct cuda *c, const struct weight *w, int i, int n, struct err *e)
 {
     const struct weight_part *p = &w->part[i];
+    const size_t row_bytes = tensor_row_bytes(p->type, w->cols);
     struct cuda_rows *r = calloc(1, sizeof(*r));
     int first = 0;
 
@@ -56,10 +66,17 @@ static struct cuda_rows *upload(struct cuda *c, const struct weight *w, int i, i
     r->m = (struct cuda_matrix){.type = (int)p->type, .cols = w->cols};
     for (int k = 0; k < n; k++)
         r->m.rows += p[k].rows;
+    if (paired(w, i, n))
+        r->m.apart = w->pairs;
     if (place(c, r, p->bias != NULL, e))
         return NULL;
+    if (r->m.apart &&
+        cuda_load(c, &r->m, p->host,
+                  n == 2 ? p[1].host : (const uint8_t *)p->host + (size_t)w->pairs * row_bytes,
+                  row_bytes, 0, w->rows, e))
+        return NULL;
     for (int k = 0; k < n; first += p[k++].rows) {
-        if (cuda_load(c, &r->m, p[k].host, tensor_row_bytes(p->type, w->cols), first, p[k].rows, e))
+        if (!r->m.apart && cuda_load(c, &r->m, p[k].host, NULL, row_bytes, first, p[k].rows, e))
             return NULL;
         if (p->bias && c->b.ops->upload(&c->b, (void *)(uintptr_t)(r->m.bias + first), p[k].bias,
                                         (size_t)p[k].rows * sizeof(float), e))
@@ -77,8 +94,8 @@ static struct cuda_rows *find(const struct cuda *c, const struct weight *w, int 
         rows += w->part[k].rows;
     for (struct cuda_rows *r = c->rows; r; r = r->next)
         if (r->host == w->part[i].host && r->parts == n && r->m.rows == rows &&
-            r->m.cols == w->cols && r->m.type == (int)w->part[i].type && !w->part[i].bias &&
-            !r->m.bias)
+            r->m.cols == w->cols && r->m.type == (int)w->part[i].type &&
+            r->m.apart == (paired(w, i, n) ? w->pairs : 0) && !w->part[i].bias && !r->m.bias)
             return r;
     return NULL;
 }

@@ -57,7 +57,7 @@ if [ -e "$asan" ]; then
 	work "linear, sanitizers" "$san LLM_TEST_PART=2/13" "$ops/linear_test"
 	work "attn, sanitizers" "$san LLM_TEST_PART=6/16" "$ops/attn_test"
 	work "tree, sanitizers" "$san LLM_TEST_PART=1/6" "$ops/tree_test"
-	work "fused, sanitizers" "$san LLM_TEST_PART=0/2" "$ops/fused_test"
+	work "fused, sanitizers" "$san LLM_TEST_PART=0/3" "$ops/fused_test"
 	work "fast, sanitizers" "EMU_CUBLASLT=$blas $san LLM_TEST_PART=1/4" "$ops/fast_test"
 	work "pick, sanitizers" "$san LLM_TEST_PART=1/4" "$ops/pick_test"
 	for i in 0 1 2 3 4 5; do
@@ -72,7 +72,7 @@ if [ -e "$asan" ]; then
 	work "linear, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=2/10" "$ops/linear_test"
 	work "attn, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=9/16" "$ops/attn_test"
 	work "tree, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=4/6" "$ops/tree_test"
-	work "fused, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=1/2" "$ops/fused_test"
+	work "fused, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=1/3" "$ops/fused_test"
 	work "fast, races" "EMU_CUBLASLT=$blas EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=2/4" "$ops/fast_test"
 	work "pick, races" "EMU_RACE=1 LLM_TEST_DEVICE=$race LLM_TEST_PART=2/8" "$ops/pick_test"
 else # a build with sanitizers, all of it

@@ -1,5 +1,6 @@
 /* half_test.c - products with F16 and BF16 weights: every plan of blocks for more than eight tokens
- * gives the bytes of the kernel for up to eight; those of half_wide.cu as well, for sm_90a. */
+ * gives the bytes of the kernel for up to eight; those of half_wide.cu as well, for sm_90a. Where
+ * rows are in pairs, the nonlinearity in their place gives those of its own kernel. */
 #include "gpu_test.h"
 #include "half.h"
 
@@ -76,6 +77,41 @@ static void by_few(struct problem *p)
     gpu_get(p->y, p->y_d, (size_t)p->n * (size_t)p->m.rows * 4);
 }
 
+/* The nonlinearity of the product's pairs, in its own kernel and in the product's. */
+static void glu_by_plan(struct problem *p, const struct half_plan *plan)
+{
+    const int dim = p->m.rows / 2, act = p->n % 4, leave = dim % 64 == 0;
+    const size_t size = (size_t)p->n * (size_t)dim, part = cuda_half_part(plan, &p->m, p->n),
+                 bytes = leave ? cuda_act_bytes(p->n, dim, 1) : 1;
+    const struct cuda_act a = cuda_act_place(p->act_d, p->n, p->m.cols, 1);
+    void *part_d = gpu_alloc(part), *y_d[2], *act_d[2];
+    uint8_t *y[2], *acts[2];
+
+    for (int i = 0; i < 2; i++) {
+        struct cuda_matrix m = p->m;
+
+        y[i] = mem_new(size * 4), acts[i] = mem_new(bytes);
+        y_d[i] = gpu_alloc(size * 4), act_d[i] = gpu_alloc(bytes);
+        GPU(cudaMemset(act_d[i], 0, bytes)); // columns beyond the last token mean nothing
+        m.glu = (struct cuda_glu){.y = y_d[i], .act = act};
+        if (leave)
+            m.glu.a = cuda_act_place(act_d[i], p->n, dim, 1);
+        cuda_act_half(&a, p->x_d, p->m.type, 0);
+        cuda_half_run(plan, p->y_d, p->m.rows, false, i ? &m : &p->m, &a, part_d, 0);
+        if (!i)
+            cuda_glu(y_d[0], p->y_d, p->n, dim, 1, act, leave ? &m.glu.a : NULL, 0);
+        gpu_get(y[i], y_d[i], size * 4);
+        gpu_get(acts[i], act_d[i], bytes);
+        gpu_free(y_d[i]);
+        gpu_free(act_d[i]);
+    }
+    CHECK(memcmp(y[0], y[1], size * 4) == 0);
+    CHECK(!leave || memcmp(acts[0], acts[1], bytes) == 0);
+    for (int i = 0; i < 2; i++)
+        free(y[i]), free(acts[i]);
+    gpu_free(part_d);
+}
+
 static void by_plan(struct problem *p, const struct half_plan *plan)
 {
     const size_t size = (size_t)p->n * (size_t)p->m.rows, part = cuda_half_part(plan, &p->m, p->n);
@@ -94,6 +130,8 @@ static void by_plan(struct problem *p, const struct half_plan *plan)
                plan->across, plan->warps, plan->turn, plan->stages);
     gpu_free(part_d);
     free(y);
+    if (p->m.apart)
+        glu_by_plan(p, plan);
 }
 
 /* Few blocks, so that each takes several pieces; and the plan that would be used. */
@@ -114,7 +152,7 @@ static void by_wide(struct ops *o, struct problem *p)
     }
 }
 
-static void check(struct ops *o, int type, int rows, int cols, int n)
+static void check(struct ops *o, int type, int rows, int pairs, int cols, int n)
 {
     struct problem p;
     struct half_plan plan;
@@ -122,6 +160,7 @@ static void check(struct ops *o, int type, int rows, int cols, int n)
     if (ops_skip(o))
         return;
     fill(o, &p, type, rows, cols, n);
+    p.m.apart = pairs ? rows / 2 : 0;
     by_few(&p);
     plan = cuda_half_plan(&p.m, n, SMS);
     by_plan(&p, &plan);
@@ -145,7 +184,9 @@ static void test_type(struct ops *o, int type)
                          : i % 3 == 1 ? 64 * ops_pick(o, 8, 24)
                                       : 512 * ops_pick(o, 1, 4);
 
-        check(o, type, ops_pick(o, 1, 300), cols, counts[i]);
+        check(o, type, ops_pick(o, 1, 300), 0, cols, counts[i]);
+        check(o, type, i % 2 ? 128 * ops_pick(o, 1, 3) : 16 * ops_pick(o, 1, 20), 1, cols,
+              counts[i]);
     }
 }
 

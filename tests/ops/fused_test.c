@@ -43,6 +43,9 @@ static const struct kind kinds[] = {
     {"F16 and Q8_0, norms of heads, not gated", T_F16, T_Q8_0, T_Q8_0, NORM_RMS, 1, 1, 64, 1, 0, 0,
      FFN_RELU2, KV_FP8},
     {"BF16 and F16", T_BF16, T_F16, T_Q4_0, NORM_RMS, 1, 0, 0, 1, 0, 1, FFN_RELU2, KV_F32},
+    {"Q5_0, then BF16", T_Q5_0, T_Q5_0, T_BF16, NORM_RMS, 1, 0, 0, 1, 0, 1, FFN_GELU_ERF, KV_F32},
+    {"BF16, then Q4_K", T_BF16, T_BF16, T_Q4_K, NORM_RMS, 0, 0, 0, 1, 0, 1, FFN_RELU2, KV_F32},
+    {"Q3_K, then F16", T_Q3_K, T_Q3_K, T_F16, NORM_RMS, 1, 0, 0, 1, 0, 1, FFN_GELU, KV_F32},
 };
 enum { KINDS = sizeof(kinds) / sizeof(*kinds) };
 
@@ -69,7 +72,7 @@ static void *rows(struct ops *o, enum tensor_type t, int n, int cols)
         if (t == T_BF16 || t == T_F16)
             p[i + 1] &= t == T_BF16 ? 0xbc : 0xa7; // below 2^-6
         else
-            memcpy(p + i + (t == T_Q6_K ? 208 : 0), &d, 2);
+            memcpy(p + i + (t == T_Q6_K ? 208 : t == T_Q3_K ? 108 : 0), &d, 2);
         if (t == T_Q4_K || t == T_Q4_1)
             memcpy(p + i + 2, &d, 2);
     }
@@ -82,6 +85,22 @@ static struct weight_part part_of(struct ops *o, enum tensor_type t, int n, int 
                                 .rows = n,
                                 .host = rows(o, t, n, cols),
                                 .bias = bias ? ops_floats(o, (size_t)n) : NULL};
+}
+
+/* Gate and up in one matrix, in two of a type, or of two types, which are in no pairs. */
+static struct weight up_of(struct ops *o, const struct kind *k)
+{
+    struct weight w = {.rows = k->gated ? 2 * FFN : FFN, .cols = DIM, .n_parts = 1};
+
+    w.pairs = k->gated ? FFN : 0;
+    if (!k->gated || (k->type == k->v && (k - kinds) % 2)) {
+        w.part[0] = part_of(o, k->type, w.rows, DIM, k->bias);
+        return w;
+    }
+    w.n_parts = 2;
+    w.part[0] = part_of(o, k->type, FFN, DIM, k->bias);
+    w.part[1] = part_of(o, k->v, FFN, DIM, k->bias);
+    return w;
 }
 
 static void *make(struct backend *b, const void *x, size_t bytes)
@@ -141,7 +160,7 @@ static void layer(const struct part *p, const struct step *s)
 
 /* Two steps of the layer, at positions from 0 on that grow; y is x then, and what else ops have
  * written. Tokens are of sequences of their own; but two, where there are that many. */
-enum { Y = DIM + QKV + 3 * FFN };
+enum { Y = DIM + QKV + 2 * FFN };
 static void run(struct part *p, const float *x, int n, const void *program, float *y)
 {
     static int32_t zero[TOKENS], pos[TOKENS], seq[TOKENS], page[TOKENS];
@@ -172,8 +191,8 @@ static void run(struct part *p, const float *x, int n, const void *program, floa
     CHECK(o->download(p->b, y, p->x, bytes * DIM, &e) == 0);
     CHECK(o->download(p->b, y + n * DIM, p->qkv_y, bytes * QKV, &e) == 0);
     CHECK(o->download(p->b, y + n * (DIM + QKV), p->h, bytes * FFN, &e) == 0);
-    CHECK(o->download(p->b, y + n * (DIM + QKV + FFN), p->gu, bytes * FFN * (p->ffn.gated ? 2 : 1),
-                      &e) == 0);
+    if (!p->ffn.gated) // else they are not there any more
+        CHECK(o->download(p->b, y + n * (DIM + QKV + FFN), p->gu, bytes * FFN, &e) == 0);
 }
 
 /* Runs of n tokens on the device, as it is, recorded, replayed; fused as it would be, and as much
@@ -182,7 +201,7 @@ static void compare(struct part *p, const float *x, int n, const float *y, float
 {
     static const char program[1];
     const char *so = getenv("LLM_TEST_DEVICE");
-    size_t size = (size_t)n * (size_t)(Y - (p->ffn.gated ? 0 : FFN));
+    size_t size = (size_t)n * (size_t)(Y - (p->ffn.gated ? FFN : 0));
 
     for (int most = -1; most <= (so && n <= 8 ? 8 : -1); most += 9) {
         if (so)
@@ -205,7 +224,8 @@ static void test_kind(struct ops *o, struct backend *device, const struct kind *
                        kk = part_of(o, k->type, KV_HEADS * HEAD, DIM, k->bias),
                        v = part_of(o, k->v, KV_HEADS * HEAD, DIM, k->bias);
     struct part host = {0}, gpu, of = {.qkv = {.rows = QKV, .cols = DIM, .n_parts = 3}};
-    bool half = o->device && (k->type == T_BF16 || k->type == T_F16);
+    bool half = o->device &&
+                (k->type == T_BF16 || k->type == T_F16 || k->down == T_BF16 || k->down == T_F16);
 
     TEST(k->name);
     for (int i = 0; i < HEAD / 2; i++)
@@ -213,8 +233,7 @@ static void test_kind(struct ops *o, struct backend *device, const struct kind *
     of.qkv.part[0] = q, of.qkv.part[1] = kk, of.qkv.part[2] = v;
     of.o = (struct weight){.rows = DIM, .cols = DIM, .n_parts = 1};
     of.o.part[0] = part_of(o, k->type, DIM, DIM, k->bias);
-    of.up = (struct weight){.rows = k->gated ? 2 * FFN : FFN, .cols = DIM, .n_parts = 1};
-    of.up.part[0] = part_of(o, k->type, of.up.rows, DIM, k->bias);
+    of.up = up_of(o, k);
     of.down = (struct weight){.rows = DIM, .cols = FFN, .n_parts = 1};
     of.down.part[0] = part_of(o, k->down, DIM, FFN, false);
     of.ffn = (struct ffn_shape){FFN, k->gated, k->act};

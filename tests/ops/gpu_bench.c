@@ -86,9 +86,9 @@ static void fill(uint8_t *p, size_t n, enum tensor_type t)
     }
 }
 
-static struct weight matrix(struct bench *c, int rows, int cols, size_t *bytes)
+static struct weight matrix(struct bench *c, int rows, int cols, int pairs, size_t *bytes)
 {
-    struct weight w = {.rows = rows, .cols = cols, .n_parts = 1};
+    struct weight w = {.rows = rows, .cols = cols, .pairs = pairs, .n_parts = 1};
     size_t n = tensor_row_bytes(c->type, cols) * (size_t)rows;
     struct err e;
 
@@ -144,18 +144,18 @@ static void model_make(struct bench *c)
                                   .scale = 0.1f};
     m->out_norm = (struct norm_weight){NORM_RMS, 1e-5f, floats(c, s->dim, 1), NULL};
     m->layer = mem_zero((size_t)s->layers, sizeof(*m->layer));
-    m->embed = matrix(c, s->vocab, s->dim, &unread);
-    m->head = s->dim < 4096 ? m->embed : matrix(c, s->vocab, s->dim, &unread);
+    m->embed = matrix(c, s->vocab, s->dim, 0, &unread);
+    m->head = s->dim < 4096 ? m->embed : matrix(c, s->vocab, s->dim, 0, &unread);
     c->head = tensor_row_bytes(c->type, s->dim) * (size_t)s->vocab;
     for (int i = 0; i < s->layers; i++) {
         struct layer *l = &m->layer[i];
 
         l->attn_norm = l->ffn_norm = m->out_norm;
         l->attn = m->attn;
-        l->qkv = matrix(c, (s->heads + 2 * s->kv_heads) * hd, s->dim, &c->body);
-        l->o = matrix(c, s->dim, s->dim, &c->body);
-        l->gate_up = matrix(c, 2 * s->ffn, s->dim, &c->body);
-        l->down = matrix(c, s->dim, s->ffn, &c->body);
+        l->qkv = matrix(c, (s->heads + 2 * s->kv_heads) * hd, s->dim, 0, &c->body);
+        l->o = matrix(c, s->dim, s->dim, 0, &c->body);
+        l->gate_up = matrix(c, 2 * s->ffn, s->dim, s->ffn, &c->body);
+        l->down = matrix(c, s->dim, s->ffn, 0, &c->body);
     }
 }
 

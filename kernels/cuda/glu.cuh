@@ -1,0 +1,143 @@
+// glu.cuh - act(gate) * up: the nonlinearity, and what a product makes of rows that stand in pairs
+// (matrix.h), in the threads that have their sums.
+#pragma once
+#include "act.cuh"
+#include "linear.cuh"
+
+namespace
+{
+
+__device__ inline float glu_act(int act, float x)
+{
+    if (act == CUDA_RELU2)
+        return num_relu2(x);
+    if (act == CUDA_GELU_ERF)
+        return num_gelu_erf(x);
+    return act == CUDA_GELU ? num_gelu(x) : num_silu(x);
+}
+
+// The same of N values: all exponentials before the first quotient, which has branches in it.
+template <int N> __device__ inline void glu_acts(int act, float x[N])
+{
+    float e[N];
+
+    if (act == CUDA_RELU2 || act == CUDA_GELU_ERF) {
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            x[i] = glu_act(act, x[i]);
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < N; i++)
+        e[i] = num_exp(act == CUDA_GELU ? num_gelu_power(x[i]) : -x[i]);
+#pragma unroll
+    for (int i = 0; i < N; i++)
+        x[i] = x[i] / (1.0f + e[i]);
+}
+
+// Pair k of a token.
+__device__ inline void glu_put(const struct cuda_matrix &m, float gate, float up, int k, int token)
+{
+    const struct cuda_glu &g = m.glu;
+    const float x = glu_act(g.act, gate) * up;
+
+    g.y[(size_t)token * m.apart + k] = x;
+    if (g.a.block != 1)
+        return;
+    if (k == 0)
+        const_cast<float *>(g.a.scale)[token] = 1.0f;
+    reinterpret_cast<uint16_t *>(h_at(g.a, k - k % 2, token))[k % 2] = half_bits(x, true);
+}
+
+// x, pair k of tokens `token` and the one behind it, of n and more than eight, to where they go; by
+// a whole warp, which writes whole lines.
+__device__ inline void glu_two(const struct cuda_matrix &m, const float x[2], int k, unsigned token,
+                               unsigned n)
+{
+    const struct cuda_glu &g = m.glu;
+    const int odd = k % 2;
+    float *y = g.y + k + (size_t)token * (unsigned)m.apart;
+
+    if (token < n)
+        y[0] = x[0];
+    if (token + 1 < n)
+        y[m.apart] = x[1];
+    if (g.a.block != 1)
+        return;
+    const float other = __shfl_xor_sync(~0u, odd ? x[0] : x[1], 4);
+    if (token + odd >= n)
+        return;
+    if (k <= 1)
+        const_cast<float *>(g.a.scale)[token + odd] = 1.0f;
+    h_at(g.a, k - odd, 0)[(size_t)(token + odd) * 4] =
+        half_bits(odd ? other : x[0], true) | (uint32_t)half_bits(odd ? x[1] : other, true) << 16;
+}
+
+// A warp's outputs of a panel that there is, of more than eight tokens: N fragments of sums
+// (mma.sync) side by side; token(c) is the lane's first token of fragment c, of n. scale: what
+// tokens' sums are multiplied by, or NULL. A loop, through whose front the registers pass: unrolled
+// it would be most of a kernel.
+template <int N, class Token>
+__device__ inline void put_fragments(const struct cuda_matrix &m, float *y, int ldy, bool add,
+                                     const float sums[N][4], const float *scale, int panel, int n,
+                                     Token token)
+{
+    constexpr int U = N < 8 ? 1 : 4;
+    const int g = late((int)threadIdx.x) % 32 / 4,
+              row[2] = {matrix_row(&m, panel, g), matrix_row(&m, panel, g + 8)};
+    float v[N][4];
+
+#pragma unroll
+    for (int i = 0; i < 4 * N; i++)
+        v[i / 4][i % 4] = sums[i / 4][i % 4];
+#pragma unroll 1
+    for (int c = 0; c < N; c += U) {
+        if (scale) {
+            float by[2 * U];
+
+#pragma unroll
+            for (int i = 0; i < 2 * U; i++)
+                by[i] = token(c + i / 2) + i % 2 < n ? scale[token(c + i / 2) + i % 2] : 1.0f;
+#pragma unroll
+            for (int i = 0; i < 4 * U; i++)
+                v[i / 4][i % 4] = v[i / 4][i % 4] * by[i / 4 * 2 + i % 2];
+        }
+        if (m.bias) {
+            float bias[2];
+
+#pragma unroll
+            for (int i = 0; i < 2; i++)
+                bias[i] = row[i] < m.rows ? m.bias[row[i]] : 0.0f;
+#pragma unroll
+            for (int i = 0; i < 4 * U; i++)
+                v[i / 4][i % 4] = v[i / 4][i % 4] + bias[i % 4 / 2];
+        }
+        if (m.glu.y) {
+            float x[2 * U];
+
+#pragma unroll
+            for (int i = 0; i < 2 * U; i++)
+                x[i] = v[i / 2][i % 2];
+            glu_acts<2 * U>(m.glu.act, x);
+#pragma unroll
+            for (int i = 0; i < 2 * U; i++)
+                x[i] = x[i] * v[i / 2][2 + i % 2];
+#pragma unroll
+            for (int u = 0; u < U; u++)
+                glu_two(m, x + 2 * u, row[0], (unsigned)token(c + u), (unsigned)n);
+        } else {
+#pragma unroll
+            for (int i = 0; i < 4 * U; i++) {
+                const int t = token(c + i / 4) + i % 2, r = row[i % 4 / 2];
+
+                if (t < n && r < m.rows)
+                    put(y + (size_t)t * ldy + m.row0 + r, v[i / 4][i % 4], add);
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < 4 * (N - U); i++)
+            v[i / 4][i % 4] = v[i / 4 + U][i % 4];
+    }
+}
+
+} // namespace
