@@ -157,6 +157,7 @@ __device__ inline void produce(const Ring<TILES> &ring, const struct cuda_matrix
 
         for (int k = w.first(); k < end; k++) {
             bar_wait(ring.empty + slot, parity);
+            __syncwarp(); // a lane that has not seen it yet could miss it: a phase later it is over
             if (WEIGHTS)
                 copy_weights(ring, slot, m, work, at.panel, k);
             else
