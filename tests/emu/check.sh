@@ -64,7 +64,7 @@ if [ -e "$asan" ]; then
 		work "cache, races $i" "EMU_RACE=1 LLM_TEST_PART=$i/6" "$build/emu/race/cache_test"
 	done
 	work "half, races" "EMU_RACE=1 LLM_TEST_PART=0/2" "$build/emu/race/half_test"
-	work "half, sanitizers" "ASAN_OPTIONS=detect_leaks=0 LLM_TEST_PART=1/2" "$build/emu/san/half_test"
+	work "half, sanitizers" "ASAN_OPTIONS=detect_leaks=0 LLM_TEST_PART=6/9" "$build/emu/san/half_test"
 	work "many, races" "EMU_RACE=1 LLM_TEST_PART=2/4" "$build/emu/race/many_test"
 	work "many, sanitizers" "ASAN_OPTIONS=detect_leaks=0 LLM_TEST_PART=1/4" "$build/emu/san/many_test"
 	work "words, races" "EMU_RACE=1" "$build/emu/race/words_test"
