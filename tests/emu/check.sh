@@ -63,7 +63,7 @@ if [ -e "$asan" ]; then
 	for i in 0 1 2 3 4 5; do
 		work "cache, races $i" "EMU_RACE=1 LLM_TEST_PART=$i/6" "$build/emu/race/cache_test"
 	done
-	work "half, races" "EMU_RACE=1 LLM_TEST_PART=2/3" "$build/emu/race/half_test"
+	work "half, races" "EMU_RACE=1 LLM_TEST_PART=0/3" "$build/emu/race/half_test"
 	work "half, sanitizers" "ASAN_OPTIONS=detect_leaks=0 LLM_TEST_PART=6/9" "$build/emu/san/half_test"
 	work "many, races" "EMU_RACE=1 LLM_TEST_PART=2/4" "$build/emu/race/many_test"
 	work "many, sanitizers" "ASAN_OPTIONS=detect_leaks=0 LLM_TEST_PART=1/4" "$build/emu/san/many_test"
