@@ -383,11 +383,17 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS) attn_mma_kernel(attn_ar
     attn_divide<P>(a, b, P::DIM);
 }
 
+size_t mma_bytes(int warps, int group)
+{
+    int heads = group < MMA_HEADS ? group : (int)MMA_HEADS;
+
+    return (size_t)warps * MMA_RING + (size_t)heads * (MMA_SCORES + MMA_EXPS) * 4;
+}
+
 template <class P> void mma_launch(const attn_args &a, cudaStream_t s)
 {
     int group = a.n_heads / a.n_kv_heads, splits = (group + P::Q - 1) / P::Q;
-    int heads = group < P::Q ? group : (int)P::Q;
-    size_t bytes = (size_t)P::WARPS * MMA_RING + (size_t)heads * (MMA_SCORES + MMA_EXPS) * 4;
+    size_t bytes = mma_bytes(P::WARPS, group);
     dim3 grid((unsigned)(a.n_kv_heads * splits), (unsigned)attn_tokens(a),
               (unsigned)(a.parts ? a.st.n_ranges : 1)); // ranges last, as in attn_range.cu
 
@@ -407,7 +413,7 @@ template <class T, int DIM> void mma_of(const attn_args &a, cudaStream_t s)
     int64_t some = a.parts && a.st.n_ranges > 2 ? ranges - ranges / 4 : ranges;
     int64_t blocks = some * a.n_kv_heads * ((group + MMA_HEADS - 1) / MMA_HEADS);
 
-    if (MOST >= 8 && blocks <= MMA_EIGHT)
+    if (MOST >= 8 && blocks <= MMA_EIGHT && mma_bytes(8, group) + 4096 <= (size_t)shared_most())
         mma_launch<mma_plan<T, DIM, MOST >= 8 ? 8 : 2>>(a, s);
     else if (MOST >= 4 && blocks <= MMA_FOUR)
         mma_launch<mma_plan<T, DIM, MOST >= 4 ? 4 : 2>>(a, s);

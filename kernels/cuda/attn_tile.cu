@@ -444,16 +444,21 @@ __global__ void __launch_bounds__(P::THREADS, P::NV == 4 ? 1 : 2) attn_tile_kern
     }
 }
 
+size_t tile_bytes(int dim)
+{
+    return (size_t)TILE_QUERIES * sizeof(float) *
+           (size_t)((dim + 31) / 32 * 32 + 2 * dim + CUDA_PAGE);
+}
+
 template <class T, class P> void tile_launch(const attn_args &a, cudaStream_t s)
 {
     int group = a.n_heads / a.n_kv_heads, splits = (group + TILE_HEADS - 1) / TILE_HEADS;
-    int tokens = TILE_QUERIES / tile_heads(group), stride = (a.head_dim + 31) / 32 * 32;
-    size_t bytes =
-        (size_t)TILE_QUERIES * sizeof(float) * (size_t)(stride + 2 * a.head_dim + CUDA_PAGE);
+    int tokens = TILE_QUERIES / tile_heads(group);
     dim3 grid((unsigned)(a.parts ? a.st.n_ranges : 1), (unsigned)(a.n_kv_heads * splits),
               (unsigned)((a.st.n + tokens - 1) / tokens));
 
-    LAUNCH_EARLY((attn_tile_kernel<T, P>), grid, (unsigned)P::THREADS, bytes, s, a);
+    LAUNCH_EARLY((attn_tile_kernel<T, P>), grid, (unsigned)P::THREADS, tile_bytes(a.head_dim), s,
+                 a);
 }
 
 template <class T> void tile_of(const attn_args &a, cudaStream_t s)
@@ -470,7 +475,8 @@ template <class T> void tile_of(const attn_args &a, cudaStream_t s)
 
 bool attn_tile_fits(const struct cuda_attn *a)
 {
-    return a->head_dim % 4 == 0 && a->head_dim <= TILE_DIMS_MAX;
+    return a->head_dim % 4 == 0 && a->head_dim <= TILE_DIMS_MAX &&
+           tile_bytes(a->head_dim) + 2048 <= (size_t)shared_most(); // 2048: what is static
 }
 
 int attn_tile_blocks(const struct cuda_attn *a, int n)

@@ -242,17 +242,6 @@ __global__ void __launch_bounds__(32 * C::WARPS, 1)
 
 // ---- launch
 
-// The most shared memory of a block.
-inline int shared_most()
-{
-    static int bytes = 0;
-    int device = 0;
-
-    if (!bytes && cudaGetDevice(&device) == cudaSuccess)
-        (void)cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
-    return bytes;
-}
-
 // A cut's plan for a product, and what it takes, in instructions a multiprocessor and tile.
 struct Bid {
     struct Plan plan;

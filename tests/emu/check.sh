@@ -50,6 +50,8 @@ if [ -e "$asan" ]; then
 	for t in ops linear attn tree fused pick; do
 		work "$t, late" "EMU_DEFER=1 EMU_CLOSED=1 LLM_TEST_DEVICE=$so LLM_TEST_PART=3/16" "$ops/${t}_test"
 	done
+	work "cache, 99 KiB of shared memory" "EMU_CAPABILITY=86 LLM_TEST_PART=0/2" "$build/emu/plain/cache_test"
+	work "fused, 99 KiB of shared memory" "EMU_CAPABILITY=86 LLM_TEST_DEVICE=$so LLM_TEST_PART=0/3" "$ops/fused_test"
 	lib=$(ldd "$asan" | awk '/libasan/ {print $3}')
 	san="LD_PRELOAD=$lib ASAN_OPTIONS=detect_leaks=0 LLM_TEST_DEVICE=$asan"
 	work "words, sanitizers" "ASAN_OPTIONS=detect_leaks=0" "$build/emu/san/words_test"

@@ -398,6 +398,15 @@ static void check_guards(Loc at)
 }
 #endif
 
+static size_t static_size()
+{
+    size_t n = 0;
+
+    for (int i = 0; i < n_vars; i++)
+        n += vars[i].size;
+    return n;
+}
+
 // Lanes read each other's operands, on their stacks.
 bool is_stack_or_arg(const void *p)
 {
@@ -470,7 +479,7 @@ static void check_shape(dim3 grid, dim3 block, size_t dynamic, Loc at)
         die(at, "a block of %u x %u x %u threads", block.x, block.y, block.z);
     if (!grid.x || !grid.y || !grid.z || grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535)
         die(at, "a grid of %u x %u x %u blocks", grid.x, grid.y, grid.z);
-    if (dynamic > DYNAMIC_MAX)
+    if (dynamic > shared_limit())
         die(at, "%zu bytes of dynamic shared memory", dynamic);
 }
 
@@ -517,6 +526,8 @@ void launch(dim3 grid, unsigned group, dim3 block, size_t dynamic, void (*f)(voi
 #endif
         if (smem_used > 48 * 1024)
             die(at, "%zu bytes of static shared memory", smem_used);
+        if (dynamic + static_size() > shared_limit())
+            die(at, "%zu bytes of shared memory", dynamic + static_size());
     }
     free(dsmem);
     device_memory(false);

@@ -98,6 +98,20 @@ static int capability()
     return s ? atoi(s) : 90;
 }
 
+size_t shared_limit()
+{
+    switch (capability()) {
+    case 80:
+    case 87:
+        return 163 * 1024;
+    case 86:
+    case 89:
+        return 99 * 1024;
+    default:
+        return DYNAMIC_MAX;
+    }
+}
+
 static void *device_alloc(size_t n)
 {
     size_t room = (n + ROUND - 1) / ROUND * ROUND + RED, at = ~(size_t)0;
@@ -528,7 +542,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
     p->minor = capability() % 10;
     p->multiProcessorCount = 4;
     p->sharedMemPerBlock = 48 * 1024;
-    p->sharedMemPerBlockOptin = DYNAMIC_MAX;
+    p->sharedMemPerBlockOptin = shared_limit();
     p->sharedMemPerMultiprocessor = 228 * 1024;
     p->maxThreadsPerBlock = (int)MAX_THREADS;
     p->maxThreadsPerMultiProcessor = 2048;
@@ -550,7 +564,7 @@ cudaError_t cudaDeviceGetAttribute(int *v, cudaDeviceAttr a, int)
         *v = capability() % 10;
         break;
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-        *v = (int)DYNAMIC_MAX;
+        *v = (int)shared_limit();
         break;
     default:
         return cudaErrorInvalidValue;

@@ -28,7 +28,7 @@ namespace emu
 constexpr unsigned MAX_THREADS = 1024;
 constexpr size_t STACK = 64 * 1024;
 constexpr size_t STATIC_MAX = 64 * 1024;   // of static shared memory, guards included
-constexpr size_t DYNAMIC_MAX = 227 * 1024; // what sm_90 allows
+constexpr size_t DYNAMIC_MAX = 227 * 1024; // of any capability
 constexpr unsigned CLUSTER_MAX = 2;        // blocks
 
 enum {
@@ -54,6 +54,7 @@ void jumped_first(); // first thing of an entry
 
 // emu_cudart.cpp: the device's memory is there for kernels and copies alone
 void device_memory(bool open);
+size_t shared_limit(); // bytes of shared memory of a block
 
 // emu_race.cpp, in builds with EMU_RACE_CHECK
 #ifdef EMU_RACE_CHECK

@@ -166,8 +166,8 @@ static void check(struct ops *o, int type, int rows, int pairs, int cols, int n)
     by_plan(&p, &plan);
     plan = cuda_half_plan(&p.m, n, 132);
     by_plan(&p, &plan);
-    plan.stages = ops_pick(o, 3, 5);
-    plan.warps = plan.across * ops_pick(o, 1, 8 / plan.across);
+    plan.stages = ops_pick(o, 3, plan.stages); // what fits into shared memory
+    plan.warps = plan.across * ops_pick(o, 1, plan.warps / plan.across);
     plan.turn = ops_pick(o, 1, (cols + 511) / 512);
     by_plan(&p, &plan);
     by_wide(o, &p);
