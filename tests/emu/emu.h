@@ -8,8 +8,8 @@
 // Environment: EMU_SEED=n runs threads in a random order in which one warp runs far ahead;
 // EMU_DEFER=1 runs the work of streams as late as it may; EMU_RACE=1 looks for races (in a build
 // with EMU_RACE_CHECK); EMU_CLOSED=1 ends the program when the host touches device memory;
-// EMU_MMA_CUT=1 sums products of floats so that what a zero is multiplied with shows; EMU_MEMORY=bytes
-// and EMU_CAPABILITY=90 are the device's; EMU_LAUNCHES=file lists kernels' files.
+// EMU_MMA_CUT=1 sums products so that what a zero is multiplied with shows; EMU_MEMORY=bytes and
+// EMU_CAPABILITY=90 are the device's; EMU_LAUNCHES=file lists kernels' files.
 #pragma once
 
 #include <algorithm>
