@@ -7,11 +7,13 @@
 #include "forward.h"
 #include "mem.h"
 #include "step.h"
+#include "synth.h"
 #include "test.h"
 #include "tree.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void test_plan(void)
 {
@@ -165,7 +167,7 @@ static void check_tree(struct lab *l, struct kv_seq *s, struct kv_seq *other, in
     free(rows);
 }
 
-static void check_model(struct backend *b, enum kv_type type, int base)
+static void check_model(struct backend *b, const char *path, enum kv_type type, int base)
 {
     static int32_t prompt[600];
     struct lab l = {.b = b, .random = 1};
@@ -173,7 +175,7 @@ static void check_model(struct backend *b, enum kv_type type, int base)
     struct err e;
     float *row;
 
-    l.m = model_open("examples/models/tiny.gguf", b, &e);
+    l.m = model_open(path, b, &e);
     CHECK(l.m && !kv_open(&l.kv, l.m, b, type, PAGES, &e) &&
           !forward_open(&l.act, l.m, b, TOKENS, TOKENS, &e));
     step_init(&l.step, TOKENS, TOKENS, 2);
@@ -213,7 +215,7 @@ static void check_model(struct backend *b, enum kv_type type, int base)
 
 int main(void)
 {
-    const char *so = getenv("LLM_TEST_DEVICE");
+    const char *so = getenv("LLM_TEST_DEVICE"), *tiny = "examples/models/tiny.gguf";
     struct err e;
     struct backend *b = so ? mirror_device(so) : backend_cpu_open(2, ISA_AUTO, &e);
 
@@ -222,9 +224,19 @@ int main(void)
     TEST("the model's logits: a tree's are those of its paths, and so is what follows");
     for (int type = 0; b && type < KV_TYPES; type++)
         if (b->ops->kv_types >> type & 1)
-            check_model(b, (enum kv_type)type, type % 2 ? 124 : 60);
+            check_model(b, tiny, (enum kv_type)type, type % 2 ? 124 : 60);
     if (b && !so)
-        check_model(b, KV_F32, 499);
+        check_model(b, tiny, KV_F32, 499);
+    TEST("the same with heads that a device has on tensor cores");
+    for (int type = KV_F16; b && so && type < KV_TYPES; type++) {
+        char path[] = "/tmp/tree_test.XXXXXX";
+        int fd = mkstemp(path); // nano, in BF16
+
+        CHECK(fd >= 0 && !synth_write(1, 2, 1, 1, path, true, &e));
+        check_model(b, path, (enum kv_type)type, 50 + 4 * type);
+        close(fd);
+        unlink(path);
+    }
     backend_close(b);
     return test_end();
 }
