@@ -54,7 +54,9 @@ struct mma_keys {
 
 __device__ inline int mma_row_of(int i)
 {
-    return (int)threadIdx.x / 32 * 16 + (int)threadIdx.x % 32 / 4 + 8 * i;
+    const int tid = late((int)threadIdx.x);
+
+    return tid / 32 * 16 + tid % 32 / 4 + 8 * i;
 }
 
 __device__ inline mma_keys mma_keys_of(const mma_tile_shared *b, int token)
@@ -255,9 +257,15 @@ __device__ inline void mma_tile_page(mma_rows<P> *r, const unsigned char *q,
     if (edge)
         mma_tile_hide<P>(s, b);
     mma_tile_softmax<P>(r, e, s);
+    if (!edge) {
+#pragma unroll
+        for (int k = 0; k < 4; k++)
+            mma_tile_values<P>(r->o, e[k], page + P::HALF_PAGE, k);
+        return;
+    }
 #pragma unroll
     for (int k = 0; k < 4; k++)
-        if (!edge || mma_tile_whole(b, k))
+        if (mma_tile_whole(b, k))
             mma_tile_values<P>(r->o, e[k], page + P::HALF_PAGE, k);
         else
             mma_tile_cut<P>(r->o, e[k], page + P::HALF_PAGE, k, b);
