@@ -80,7 +80,7 @@ gen() {
     [ -z "$output" ]
 }
 
-@test "machine code: tensor cores and 16-byte loads in the products, local memory nowhere" {
+@test "machine code: tensor cores and 16-byte loads in products and attention, local memory nowhere" {
     [ -e "$BUILD/llm-cuda.so" ] || skip "the CUDA backend is left out of this build"
     export PATH="$PATH:/usr/local/cuda/bin"
     command -v cuobjdump nvdisasm >tools.txt && [ "$(wc -l <tools.txt)" = 2 ] || skip "no cuobjdump or no nvdisasm"
@@ -99,9 +99,10 @@ gen() {
          $1 ~ /[0-9](few|few_k|many|many_k)I/ { ints++; bad += !$3 || !$4 }
          $1 ~ /[0-9]oneI/ { ones++; bad += !$3 || !$4 }
          $1 ~ /[0-9]half_wideI/ { wides++; bad += !$6 }
+         $1 ~ /[0-9]attn_mma_(tile_)?kernelI/ { attns++; bad += !$2 || !$4 }
          $5 { print; bad++ }
-         END { print halves, ints, ones, wides, bad + 0
-               exit bad || halves < 4 || ints < 40 || ones < 10 || wides < 24 }' kernels.txt >found.txt || {
+         END { print halves, ints, ones, wides, attns, bad + 0
+               exit bad || halves < 4 || ints < 40 || ones < 10 || wides < 24 || attns < 19 }' kernels.txt >found.txt || {
         cat found.txt
         return 1
     }

@@ -59,6 +59,7 @@ __global__ void __launch_bounds__(THREADS)
     previous_done();
     if (k >= ld)
         return;
+#pragma unroll // in registers
     for (int i = 0; i < 4; i++) {
         const int c = k + 2 * i;
 
