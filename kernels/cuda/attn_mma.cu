@@ -5,7 +5,7 @@
  * read. First a warp has keys, some of each page: their scores go to shared memory, where the
  * block makes exponentials of them. Then a warp has dimensions of the outputs, and goes over all
  * keys. What it will need of keys and values it copies ahead, past the end of the first part, into
- * a ring of its own (RING bytes), so that a multiprocessor has some 100 KiB on their way.
+ * a ring of its own (MMA_RING bytes), so that a multiprocessor has some 100 KiB on their way.
  *
  * More warps share a block where blocks are fewer. Not measured on a GPU yet. */
 #include "attn_mma.cuh"
@@ -67,7 +67,7 @@ template <class P> struct mma_ring {
         for (int i = 0; i < P::STAGES - 1; i++)
             copy();
     }
-    /* ROWS rows of CHUNKS chunks, `row` bytes apart. */
+    /* A stage of rows of CHUNKS chunks, `row` bytes apart. */
     template <int CHUNKS, bool VALUES>
     __device__ inline void rows(unsigned char *to, const unsigned char *from, int row)
     {
@@ -169,7 +169,6 @@ template <class P>
 __device__ inline void mma_scores(float *scores, mma_ring<P> *ring, const attn_args &a,
                                   const attn_job &j)
 {
-    constexpr int N = mma_right<typename P::T>::N;
     const mma_queries<P> queries(a, j);
     int lane = mma_lane<P::KEY_CHUNKS>(), head = (int)threadIdx.x % 32 / 4,
         first = ring->page * (CUDA_PAGE / P::KEYS), last = ring->pages * (CUDA_PAGE / P::KEYS);
@@ -186,14 +185,7 @@ __device__ inline void mma_scores(float *scores, mma_ring<P> *ring, const attn_a
             for (int h = 0; h < 2; h++) {
                 const uint32_t q[4] = {queries.q[k + h][0], 0, queries.q[k + h][1], 0};
 
-#pragma unroll
-                for (int c = 0; c < P::KEY_CHUNKS; c += 2) {
-                    const auto r = mma_load<typename P::T, P::KEY_CHUNKS>(stage, lane, h * 16, c);
-
-#pragma unroll
-                    for (int n = 0; n < N; n++)
-                        mma_type<typename P::T>::multiply(s[c / 2 * N + n], q, r.b[n]);
-                }
+                mma_sixteen<typename P::T, P::KEY_CHUNKS>(s, q, stage, lane, h * 16);
             }
         }
         if (head < j.n)
@@ -281,7 +273,7 @@ template <class P>
 __device__ inline void mma_values(float (&o)[P::TILES][4], mma_ring<P> *ring, const uint32_t *exps,
                                   const attn_block<P::Q> *b)
 {
-    constexpr int N = mma_right<typename P::T>::N, STEPS = P::STAGE_KEYS / 16;
+    constexpr int STEPS = P::STAGE_KEYS / 16;
     int at = mma_lane<P::DIM_CHUNKS>(), lane = (int)threadIdx.x % 32, head = lane / 4;
     bool there = head < b->j.n;
 
@@ -308,17 +300,7 @@ __device__ inline void mma_values(float (&o)[P::TILES][4], mma_ring<P> *ring, co
 
                 if (from >= 16 || to <= 0)
                     continue; // for the whole block
-#pragma unroll
-                for (int c = 0; c < P::DIM_CHUNKS; c += 2) {
-                    const auto r = mma_load<typename P::T, P::DIM_CHUNKS>(stage, at, h * 16, c);
-
-#pragma unroll
-                    for (int n = 0; n < N; n++) {
-                        const uint32_t v[2] = {r.b[n][0] & seen.w[0], r.b[n][1] & seen.w[1]};
-
-                        mma_type<typename P::T>::multiply(o[c / 2 * N + n], p, v);
-                    }
-                }
+                mma_sixteen<typename P::T, P::DIM_CHUNKS>(o, p, stage, at, h * 16, seen);
             }
         }
     }

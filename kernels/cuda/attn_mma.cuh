@@ -140,6 +140,24 @@ template <class T> __device__ inline mma_seen mma_sees(int from, int to)
     return r;
 }
 
+/* d += a b for all columns of sixteen rows, of which only what `seen` says counts. */
+template <class T, int CHUNKS>
+__device__ inline void mma_sixteen(float (*d)[4], const uint32_t (&a)[4], const unsigned char *rows,
+                                   int lane, int row, const mma_seen &seen = {{~0u, ~0u}})
+{
+#pragma unroll
+    for (int c = 0; c < CHUNKS; c += 2) {
+        const mma_right<T> r = mma_load<T, CHUNKS>(rows, lane, row, c);
+
+#pragma unroll
+        for (int n = 0; n < mma_right<T>::N; n++) {
+            const uint32_t b[2] = {r.b[n][0] & seen.w[0], r.b[n][1] & seen.w[1]};
+
+            mma_type<T>::multiply(d[c / 2 * mma_right<T>::N + n], a, b);
+        }
+    }
+}
+
 /* What queries are multiplied by before they are rounded, and what becomes of scores then: powers
  * of two are taken of them. */
 __device__ inline float mma_scale(const attn_args &a)
@@ -184,7 +202,7 @@ __device__ inline float mma_sum(const float (&p)[8][2])
 /* The dimensions whose outputs a lane has of mma_right::N tiles of eight: PARTS times RUN
  * neighbours, the first of them dim(part). */
 template <class T> struct mma_out {
-    enum { PARTS = T::BYTES == 1 ? 2 : 2, RUN = T::BYTES == 1 ? 4 : 2 };
+    enum { PARTS = 2, RUN = T::BYTES == 1 ? 4 : 2 };
     static __device__ inline int dim(int part)
     {
         int t = (int)threadIdx.x % 4;

@@ -113,14 +113,7 @@ __device__ inline void mma_tile_scores(float (&s)[8][4], const unsigned char *q,
         uint32_t x[4];
 
         ldmatrix_x4(x, q + mma_at<P::Q_CHUNKS>(query, 0, 2 * k));
-#pragma unroll
-        for (int c = 0; c < P::KEY_CHUNKS; c += 2) {
-            const auto r = mma_load<typename P::T, P::KEY_CHUNKS>(keys, key, k * 16, c);
-
-#pragma unroll
-            for (int n = 0; n < P::N; n++)
-                mma_type<typename P::T>::multiply(s[c / 2 * P::N + n], x, r.b[n]);
-        }
+        mma_sixteen<typename P::T, P::KEY_CHUNKS>(s, x, keys, key, k * 16);
     }
 }
 
@@ -179,16 +172,8 @@ template <class P>
 __device__ inline void mma_tile_values(float (&o)[P::TILES][4], const uint32_t (&e)[4],
                                        const unsigned char *values, int k)
 {
-    int lane = late(mma_lane<P::DIM_CHUNKS>());
-
-#pragma unroll
-    for (int c = 0; c < P::DIM_CHUNKS; c += 2) {
-        const auto r = mma_load<typename P::T, P::DIM_CHUNKS>(values, lane, k * 16, c);
-
-#pragma unroll
-        for (int n = 0; n < P::N; n++)
-            mma_type<typename P::T>::multiply(o[c / 2 * P::N + n], e, r.b[n]);
-    }
+    mma_sixteen<typename P::T, P::DIM_CHUNKS>(o, e, values, late(mma_lane<P::DIM_CHUNKS>()),
+                                              k * 16);
 }
 
 /* The same where not all rows see all of these keys: a token after the other. */
@@ -446,12 +431,7 @@ __global__ void __launch_bounds__(P::THREADS, GPU_HOPPER ? 2 : 1) attn_mma_tile_
 
 template <class P> void mma_tile_launch(const attn_args &a, cudaStream_t s)
 {
-    int group = a.n_heads / a.n_kv_heads, splits = (group + TILE_HEADS - 1) / TILE_HEADS;
-    int tokens = MMA_QUERIES / tile_heads(group);
-    dim3 grid((unsigned)(a.parts ? a.st.n_ranges : 1), (unsigned)(a.n_kv_heads * splits),
-              (unsigned)((a.st.n + tokens - 1) / tokens));
-
-    LAUNCH_EARLY(attn_mma_tile_kernel<P>, grid, (unsigned)P::THREADS,
+    LAUNCH_EARLY(attn_mma_tile_kernel<P>, tile_grid(a, MMA_QUERIES), (unsigned)P::THREADS,
                  MMA_QUERIES * P::DIM * sizeof(uint16_t) + 4 * P::HALF_PAGE, s, a);
 }
 
@@ -459,9 +439,7 @@ template <class P> void mma_tile_launch(const attn_args &a, cudaStream_t s)
 
 int attn_mma_tile_blocks(const struct cuda_attn *a, int n)
 {
-    int group = a->n_heads / a->n_kv_heads, tokens = MMA_QUERIES / tile_heads(group);
-
-    return (n + tokens - 1) / tokens * a->n_kv_heads * ((group + TILE_HEADS - 1) / TILE_HEADS);
+    return tile_blocks(a, n, MMA_QUERIES);
 }
 
 void attn_mma_tile(const struct attn_args *a, int type, cudaStream_t s)

@@ -24,6 +24,29 @@ __host__ __device__ inline int tile_heads(int group)
     return n;
 }
 
+/* The blocks, of so many queries each: ranges, heads, tokens. */
+inline dim3 tile_grid(int n_heads, int n_kv_heads, int n, int n_ranges, int queries)
+{
+    int group = n_heads / n_kv_heads, tokens = queries / tile_heads(group);
+
+    return dim3((unsigned)n_ranges,
+                (unsigned)(n_kv_heads * ((group + TILE_HEADS - 1) / TILE_HEADS)),
+                (unsigned)((n + tokens - 1) / tokens));
+}
+
+inline dim3 tile_grid(const attn_args &a, int queries)
+{
+    return tile_grid(a.n_heads, a.n_kv_heads, a.st.n, a.parts ? a.st.n_ranges : 1, queries);
+}
+
+/* Of one range. */
+inline int tile_blocks(const struct cuda_attn *a, int n, int queries)
+{
+    const dim3 grid = tile_grid(a->n_heads, a->n_kv_heads, n, 1, queries);
+
+    return (int)(grid.y * grid.z);
+}
+
 /* What is the same for a whole run of tokens of one sequence: tokens [from, to) of the tile. */
 struct tile_run {
     int from, to, first, last; // positions that any of them sees

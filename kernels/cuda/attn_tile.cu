@@ -452,13 +452,8 @@ size_t tile_bytes(int dim)
 
 template <class T, class P> void tile_launch(const attn_args &a, cudaStream_t s)
 {
-    int group = a.n_heads / a.n_kv_heads, splits = (group + TILE_HEADS - 1) / TILE_HEADS;
-    int tokens = TILE_QUERIES / tile_heads(group);
-    dim3 grid((unsigned)(a.parts ? a.st.n_ranges : 1), (unsigned)(a.n_kv_heads * splits),
-              (unsigned)((a.st.n + tokens - 1) / tokens));
-
-    LAUNCH_EARLY((attn_tile_kernel<T, P>), grid, (unsigned)P::THREADS, tile_bytes(a.head_dim), s,
-                 a);
+    LAUNCH_EARLY((attn_tile_kernel<T, P>), tile_grid(a, TILE_QUERIES), (unsigned)P::THREADS,
+                 tile_bytes(a.head_dim), s, a);
 }
 
 template <class T> void tile_of(const attn_args &a, cudaStream_t s)
@@ -481,9 +476,7 @@ bool attn_tile_fits(const struct cuda_attn *a)
 
 int attn_tile_blocks(const struct cuda_attn *a, int n)
 {
-    int group = a->n_heads / a->n_kv_heads, tokens = TILE_QUERIES / tile_heads(group);
-
-    return (n + tokens - 1) / tokens * a->n_kv_heads * ((group + TILE_HEADS - 1) / TILE_HEADS);
+    return tile_blocks(a, n, TILE_QUERIES);
 }
 
 void attn_tile(const attn_args *a, int type, cudaStream_t s)

@@ -19,10 +19,10 @@ __device__ inline uint32_t pair(float a, float b)
     return half_bits(a, true) | (uint32_t)half_bits(b, true) << 16;
 }
 
-// The row of y that stands at place `at` of the panel at `row0`, of `rows`: pairs are apart again.
-__device__ inline int row_of(const struct cuda_matrix &m, int row0, int at, int rows)
+// The row of y (rows) for place `at` of a panel of them: pairs are apart again.
+__device__ inline int row_of(const struct cuda_matrix &m, int panel, int at, int rows)
 {
-    return m.apart ? row0 / 2 + at % 8 + at / 8 * (rows / 2) : row0 + at;
+    return matrix_row_apart(m.apart ? rows / 2 : 0, panel, at);
 }
 
 // BF16: a warp for 16 rows and 16 values of K, a lane for its 16 bytes.
@@ -40,8 +40,7 @@ __global__ void __launch_bounds__(THREADS)
                               (size_t)lane * 16);
     // beyond the matrix's columns its panels are 0
     for (int i = 0; i < 4; i++) {
-        const int r = row_of(m, (int)blockIdx.y * 16, lane / 4 + 8 * (i % 2), rows),
-                  c = k + 8 * (i / 2);
+        const int r = row_of(m, (int)blockIdx.y, lane / 4 + 8 * (i % 2), rows), c = k + 8 * (i / 2);
 
         if (r < rows && c < ld)
             *reinterpret_cast<uint32_t *>(y + (size_t)r * ld + c) = word_of(v, i);
@@ -66,7 +65,7 @@ __global__ void __launch_bounds__(THREADS)
         v[i] = pair(c < m.cols ? value(m, row, c) : 0.0f,
                     c + 1 < m.cols ? value(m, row, c + 1) : 0.0f);
     }
-    *reinterpret_cast<uint4 *>(y + (size_t)row_of(m, at / 16 * 16, at % 16, rows) * ld + k) =
+    *reinterpret_cast<uint4 *>(y + (size_t)row_of(m, at / 16, at % 16, rows) * ld + k) =
         make_uint4(v[0], v[1], v[2], v[3]);
 }
 

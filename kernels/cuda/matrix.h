@@ -101,10 +101,16 @@ struct cuda_tail {
 #define MATRIX_FN static inline
 #endif
 
-/* The row that stands at place `at` of a panel; and panel * 16 + at of a row. */
+/* The row that stands at place `at` of a panel, where pairs are so far apart, or there are none
+ * (0); the same of a matrix; and panel * 16 + at of a row. */
+MATRIX_FN int matrix_row_apart(int apart, int panel, int at)
+{
+    return apart ? panel * 8 + at % 8 + at / 8 * apart : panel * MATRIX_ROWS + at;
+}
+
 MATRIX_FN int matrix_row(const struct cuda_matrix *m, int panel, int at)
 {
-    return m->apart ? panel * 8 + at % 8 + at / 8 * m->apart : panel * MATRIX_ROWS + at;
+    return matrix_row_apart(m->apart, panel, at);
 }
 
 MATRIX_FN int matrix_place(const struct cuda_matrix *m, int row)

@@ -48,7 +48,8 @@ static void test_pages(void)
     p = given(0, (int64_t)(p.weights + p.scratch + 17 * PAGE));
     CHECK(!plan_make(&p, &m, &e) && p.pages == 16);
     plan_print(&p, &b);
-    CHECK(strstr(b.p, "weights 1.0 MiB") && strstr(b.p, "cache up to 1.0 MiB (1024 positions, f32)"));
+    CHECK(strstr(b.p, "weights 1.0 MiB") &&
+          strstr(b.p, "cache up to 1.0 MiB (1024 positions, f32)"));
     buf_free(&b);
     m.window = 100; // and 32 tokens of a step: 131 positions, which may lie in four pages
     p = given(0, -1);
