@@ -85,7 +85,7 @@ EMU_WARN   = -Wall -Wextra -Wno-unknown-pragmas
 EMU_CXX    = $(CXX) -std=c++17 -g $(EMU_WARN) -ffp-contract=off -fno-math-errno $(EMU_FMA) -fPIC -fvisibility=hidden $(EMU_CPP)
 EMU_CC     = $(CC) $(filter-out -D_GNU_SOURCE,$(CPPFLAGS)) -std=c11 -g $(WARN) -ffp-contract=off -fno-math-errno -fPIC -fvisibility=hidden $(EMU_CPP)
 EMU_CHECKS = -O1 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
-# of all files; of kernels; of the emulation; of the program
+# of all files; of kernels; of the emulation; of the program; of arithmetic in registers, whatever the variant
 EMU_plain       = $(if $(SAN),$(EMU_CHECKS),-O2)
 EMU_plain_link  = $(if $(SAN),$(EMU_CHECKS))
 EMU_san         = $(EMU_CHECKS)
@@ -94,6 +94,7 @@ EMU_race        = -O1
 EMU_race_kernel = -fsanitize=thread
 EMU_race_emu    = -O2 -DEMU_RACE_CHECK
 EMU_race_link   =
+EMU_MMA         = -O3
 
 EMU_FILES = $(wildcard tests/emu/emu*.cpp)
 define emu_variant
@@ -102,7 +103,7 @@ $B/emu/$1/%.o: %.cu Makefile kernels/cuda/cuda.mk
 	$$(call say,CXX)$$(EMU_CXX) $$(EMU_$1) $$(EMU_$1_kernel) -MMD -MP -x c++ -c -o $$@ $$<
 $B/emu/$1/%.o: %.cpp Makefile kernels/cuda/cuda.mk
 	$$Qmkdir -p $$(@D)
-	$$(call say,CXX)$$(EMU_CXX) $$(EMU_$1) $$(EMU_$1_emu) -MMD -MP -c -o $$@ $$<
+	$$(call say,CXX)$$(EMU_CXX) $$(if $$(filter %_mma.cpp,$$<),$$(EMU_MMA),$$(EMU_$1) $$(EMU_$1_emu)) -MMD -MP -c -o $$@ $$<
 $B/emu/$1/%.o: %.c Makefile kernels/cuda/cuda.mk
 	$$Qmkdir -p $$(@D)
 	$$(call say,CC)$$(EMU_CC) $$(EMU_$1) -MMD -MP -c -o $$@ $$<

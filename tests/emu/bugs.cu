@@ -126,6 +126,28 @@ __global__ void no_second_barrier(float *o, const float *x)
     o[threadIdx.x] = sum;
 }
 
+// Bytes of a word by four threads, then the word by one, then the bytes again. 64, right but for
+// barriers left out: before words are written, before bytes are.
+template <bool FIRST, bool SECOND> __global__ void bytes_and_words(float *o)
+{
+    SHARED(uint32_t, w, [16]);
+    uint8_t *b = (uint8_t *)w, t = (uint8_t)threadIdx.x;
+    int sum;
+
+    b[t] = 1;
+    __syncthreads();
+    sum = b[63 - t];
+    if (FIRST)
+        __syncthreads();
+    if (t < 16)
+        w[t] = 0x01010101u * 31;
+    if (SECOND)
+        __syncthreads();
+    b[t] += 1;
+    __syncthreads();
+    o[t] = (float)(sum + b[63 - t] + 31);
+}
+
 __global__ void host_pointer(float *o, const float *h)
 {
     o[threadIdx.x] = h[0];
@@ -178,6 +200,12 @@ const Bug bugs[] = {
      [](float *o, const float *, float *) { LAUNCH(no_atomic, 1, 32, 0, 0, o); }},
     {"missing second barrier",
      [](float *o, const float *x, float *) { LAUNCH(no_second_barrier, 1, 64, 0, 0, o, x); }},
+    {"bytes and words", [](float *o, const float *,
+                           float *) { LAUNCH((bytes_and_words<true, true>), 1, 64, 0, 0, o); }},
+    {"word over bytes", [](float *o, const float *,
+                           float *) { LAUNCH((bytes_and_words<false, true>), 1, 64, 0, 0, o); }},
+    {"bytes over word", [](float *o, const float *,
+                           float *) { LAUNCH((bytes_and_words<true, false>), 1, 64, 0, 0, o); }},
     {"host pointer",
      [](float *o, const float *, float *h) { LAUNCH(host_pointer, 1, 32, 0, 0, o, h); }},
     {"stack overflow", [](float *o, const float *, float *) { LAUNCH(big_stack, 1, 32, 0, 0, o); }},

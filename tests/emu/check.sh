@@ -85,13 +85,13 @@ else # a build with sanitizers, all of it
 fi
 
 # As many at a time as there are processors.
-one='n=${0%%|*}; rest=${0#*|}; rest=${rest#*|}; set -- ${rest%%|*}; env "$@" timeout 300 "${rest##*|}" >"$dir/$n" 2>&1
-	echo $? >"$dir/$n.rc"'
+one='n=${0%%|*}; rest=${0#*|}; rest=${rest#*|}; set -- ${rest%%|*}; s=$(date +%s)
+	env "$@" timeout 300 "${rest##*|}" >"$dir/$n" 2>&1; echo $? >"$dir/$n.rc"; echo $(($(date +%s) - s)) >"$dir/$n.s"'
 dir=$dir xargs -d '\n' -n 1 -P "$(nproc)" sh -c "$one" <"$dir/list"
 while IFS='|' read -r i name env program; do
 	rc=$(cat "$dir/$i.rc" 2>/dev/null || echo none)
 	if [ "$rc" = 0 ] && grep -q '^ok' "$dir/$i" && ! grep -q '^not ok' "$dir/$i"; then
-		echo "ok $i $name: $(grep -c '^ok' "$dir/$i") tests"
+		echo "ok $i $name: $(grep -c '^ok' "$dir/$i") tests, $(cat "$dir/$i.s") s"
 	else
 		echo "not ok $i $name: status $rc, $env $program"
 		grep -v '^ok' "$dir/$i" | tail -n 30 | sed 's/^/# /'
@@ -108,7 +108,7 @@ bug() { # NAME WAY
 	*) EMU_CLOSED=1 "$build/emu/plain/bugs" "$i" >"$dir/bug" 2>&1 ;;
 	esac
 	rc=$?
-	if [ "$1" = none ]; then
+	if [ "$1" = none ] || [ "$1" = "bytes and words" ]; then
 		[ $rc = 0 ] && grep -q '^0 values' "$dir/bug"
 	elif [ "$2" = values ]; then
 		[ $rc = 0 ] && grep -q '^[1-9][0-9]* values' "$dir/bug"
@@ -120,6 +120,7 @@ if [ -e "$asan" ]; then
 	for way in plain san race; do
 		bug none $way
 	done
+	bug "bytes and words" race
 	bug "wrong reduction" values
 	bug "missing barrier" values
 	for b in "divergent shuffle" "early return" "two barriers" "static shared overrun" "stack overflow" "block too large" \
@@ -130,7 +131,7 @@ if [ -e "$asan" ]; then
 		bug "$b" san
 	done
 	for b in "missing barrier" "missing syncwarp" "global read out of bounds" "blocks write one place" "sum without atomics" \
-		"missing second barrier" "host pointer" "cp.async read too early"; do
+		"missing second barrier" "word over bytes" "bytes over word" "host pointer" "cp.async read too early"; do
 		bug "$b" race
 	done
 fi

@@ -229,15 +229,16 @@ static void drain()
         run_to(streams[i], streams[i]->total);
 }
 
+static const bool deferred = getenv("EMU_DEFER");
+
 void submit(cudaStream_t s, Op f)
 {
     std::lock_guard<std::recursive_mutex> g(lock);
-    static const bool defer = getenv("EMU_DEFER");
     Stream *t = stream(s);
 
     if (t->capture) {
         t->capture->push_back(f);
-    } else if (!defer) {
+    } else if (!deferred) {
         f();
     } else {
         t->q.push_back(f);
@@ -332,7 +333,7 @@ cudaError_t cudaMemcpyAsync(void *d, const void *s, size_t n, cudaMemcpyKind kin
 {
     LOCKED;
     auto p = pinned.upper_bound(const_cast<void *>(s));
-    bool stays = kind != cudaMemcpyHostToDevice;
+    bool stays = kind != cudaMemcpyHostToDevice || !deferred;
 
     if (p != pinned.begin() && (char *)(--p)->first + p->second >= (const char *)s + n)
         stays = true;

@@ -52,6 +52,14 @@ void stack_reset(); // none is given
 void jump(Fiber *from, Fiber *to);
 void jumped_first(); // first thing of an entry
 
+// emu_mma.cpp: of a warp, p[lane] is a struct Mma
+struct Mma {
+    void *d;
+    const uint32_t *a, *b;
+};
+void mma_f16_warp(void **p, unsigned mask);
+void mma_bf16_warp(void **p, unsigned mask);
+
 // emu_cudart.cpp: the device's memory is there for kernels and copies alone
 void device_memory(bool open);
 size_t shared_limit(); // bytes of shared memory of a block

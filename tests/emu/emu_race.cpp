@@ -31,19 +31,27 @@ struct Access {
     const void *pc;
 };
 
-struct Cell { // of a byte
+struct Cell { // the last that wrote, the last that read
     Access w, r;
 };
 
-struct Shadow {
+// Most memory is used by whole words, so that is how it is kept until somebody uses less.
+struct Word {
+    Cell all;
+    Cell *bytes; // of each, where they differ; null otherwise
+};
+
+struct Shadow { // of n bytes
+    const char *p;
     size_t n;
-    Cell *cells;
+    Word *words;
 };
 
 static int on = -1;
-static Cell *shared_cells;
+static Word *shared_words;
 static uint32_t launch_no, block_no;
 static std::map<const char *, Shadow> allocations; // by their end
+static Shadow near[64];                            // what was found last for addresses like it
 static int reports;
 
 static bool is_on()
@@ -56,9 +64,9 @@ static bool is_on()
 void race_launch()
 {
     launch_no++;
-    if (is_on() && !shared_cells)
-        shared_cells =
-            (Cell *)calloc(STATIC_MAX + CLUSTER_MAX * (DYNAMIC_MAX + 2048), sizeof(Cell));
+    if (is_on() && !shared_words)
+        shared_words =
+            (Word *)calloc((STATIC_MAX + CLUSTER_MAX * (DYNAMIC_MAX + 2048)) / 4, sizeof(Word));
 }
 
 void race_block(unsigned block)
@@ -69,33 +77,46 @@ void race_block(unsigned block)
 void race_alloc(void *p, size_t n)
 {
     if (is_on())
-        allocations[(char *)p + n] = {n, (Cell *)calloc(n, sizeof(Cell))};
+        allocations[(char *)p + n] = {(char *)p, n, (Word *)calloc((n + 3) / 4, sizeof(Word))};
 }
 
 void race_free(void *p)
 {
-    for (auto i = allocations.begin(); i != allocations.end(); ++i)
-        if (i->first - i->second.n == p) {
-            free(i->second.cells);
-            allocations.erase(i);
-            return;
-        }
+    memset(near, 0, sizeof(near));
+    for (auto i = allocations.begin(); i != allocations.end(); ++i) {
+        const Shadow &s = i->second;
+
+        if (s.p != p)
+            continue;
+        for (size_t w = 0; w < (s.n + 3) / 4; w++)
+            free(s.words[w].bytes);
+        free(s.words);
+        allocations.erase(i);
+        return;
+    }
 }
 
-// The cell of an address, and how many bytes from there on have one.
-static Cell *cell_of(const void *p, bool *shared, size_t *n)
+// The word that an address lies in, and how many bytes from the address on have one.
+static Word *word_of(const void *p, bool *shared, size_t *n)
 {
     size_t at = smem_index(p);
-    auto i = allocations.upper_bound((const char *)p);
+    Shadow *s = &near[(uintptr_t)p >> 12 & 63];
 
     *shared = at != ~(size_t)0;
     *n = ~(size_t)0;
     if (*shared)
-        return &shared_cells[at];
-    if (i == allocations.end() || (const char *)p < i->first - i->second.n)
-        return nullptr;
-    *n = (size_t)(i->first - (const char *)p);
-    return &i->second.cells[i->second.n - *n];
+        return &shared_words[at / 4];
+    at = (size_t)((const char *)p - s->p);
+    if (at >= s->n) {
+        auto i = allocations.upper_bound((const char *)p);
+
+        if (i == allocations.end() || (const char *)p < i->second.p)
+            return nullptr;
+        *s = i->second;
+        at = (size_t)((const char *)p - s->p);
+    }
+    *n = s->n - at;
+    return &s->words[at / 4];
 }
 
 static unsigned warp_of(const Access &a)
@@ -139,54 +160,79 @@ static void report(const char *what, Cell *c, bool write, const void *p, bool sh
         _Exit(EXIT_RACE);
 }
 
-// Memory that is neither shared nor the device's: a thread's own, constants, or a mistake.
-static void check_other(const void *p, bool write, const void *pc)
+// A thread's own, or constants.
+static bool is_apart(const void *p)
 {
-    const char *q = (const char *)p;
+    return ((const char *)p >= image_begin && (const char *)p < image_end) || is_stack_or_arg(p);
+}
 
-    if ((q >= image_begin && q < image_end) || is_stack_or_arg(p))
-        return;
+static void stray(const void *p, bool write, const void *pc)
+{
     fflush(stdout);
     fprintf(stderr, "emu: a kernel %s memory of the host, or none, %p, at 0x%zx\n",
             write ? "writes" : "reads", p, code(pc));
     _Exit(EXIT_RACE);
 }
 
+// Is it a race? If not, the cell learns of it.
+static bool races(Cell *c, const Access &me, bool write, bool shared, const void *p)
+{
+    if (!ordered(c->w, shared)) {
+        report(write ? "writes what it wrote" : "reads what it wrote", c, true, p, shared, me.pc);
+        return true;
+    }
+    if (write && !ordered(c->r, shared)) {
+        report("writes what it read", c, false, p, shared, me.pc);
+        return true;
+    }
+    if (write)
+        c->w = me;
+    else if (ordered(c->r, shared))
+        c->r = me;
+    else if (c->r.thread != cur->lin)
+        c->r.thread = c->r.thread != MANY && c->r.block == block_no && warp_of(c->r) == cur->warp
+                          ? (uint16_t)(WARP + cur->warp)
+                          : (uint16_t)MANY;
+    return false;
+}
+
 static void access(const void *p, size_t n, bool write, const void *pc)
 {
     bool shared;
-    size_t room;
-    Cell *c;
+    size_t room, from = (uintptr_t)p % 4;
+    const char *at = (const char *)p - from;
+    Word *w;
 
-    if (!cur || !is_on())
+    if (!cur || !is_on() || is_apart(p))
         return;
-    c = cell_of(p, &shared, &room);
-    if (!c || n > room) {
-        check_other((const char *)p + (c ? room : 0), write, pc);
-        return;
-    }
+    w = word_of(p, &shared, &room);
+    if (!w || n > room)
+        stray((const char *)p + (w ? room : 0), write, pc);
     Access me = {
         launch_no, block_no, block_epoch, (uint16_t)cur->lin, (uint16_t)warp_epoch[cur->warp], pc};
 
-    for (size_t i = 0; i < n; i++, c++) {
-        if (!ordered(c->w, shared)) {
-            report(write ? "writes what it wrote" : "reads what it wrote", c, true,
-                   (const char *)p + i, shared, pc);
-            return;
+    for (n += from; n; w++, at += 4, from = 0) {
+        size_t to = n < 4 ? n : 4;
+        bool whole = !from && to == 4;
+
+        n -= to;
+        if (whole && !w->bytes) {
+            if (races(&w->all, me, write, shared, at))
+                return;
+            continue;
         }
-        if (write && !ordered(c->r, shared)) {
-            report("writes what it read", c, false, (const char *)p + i, shared, pc);
-            return;
+        if (!w->bytes) {
+            w->bytes = (Cell *)malloc(4 * sizeof(Cell));
+            for (int i = 0; i < 4; i++)
+                w->bytes[i] = w->all;
         }
-        if (write)
-            c->w = me;
-        else if (ordered(c->r, shared))
-            c->r = me;
-        else if (c->r.thread != cur->lin)
-            c->r.thread =
-                c->r.thread != MANY && c->r.block == block_no && warp_of(c->r) == cur->warp
-                    ? (uint16_t)(WARP + cur->warp)
-                    : (uint16_t)MANY;
+        for (size_t i = from; i < to; i++)
+            if (races(w->bytes + i, me, write, shared, at + i))
+                return;
+        if (whole && write) { // all reads come before it, so what comes behind it comes behind them
+            free(w->bytes);
+            *w = {{me, {}}, nullptr};
+        }
     }
 }
 
