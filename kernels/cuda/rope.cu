@@ -1,19 +1,26 @@
 /* rope.cu - norms of heads, rotary positions and the append to the cache; copies of pages.
  *
- * Su et al. 2021 (RoFormer), eq. 34: (u, v) -> (u cos - v sin, u sin + v cos). A block takes
- * ROPE_HEADS heads of a token: it computes the token's cosines and sines once, in double precision
- * (num_sincos), then a warp takes a head at a time through shared memory. Keys of a page lie
- * (head_dim, PAGE), so those of one token are scattered; values are a row.
+ * Su et al. 2021 (RoFormer), eq. 34: (u, v) -> (u cos - v sin, u sin + v cos). A block takes tokens
+ * and some of their heads, a warp heads of one token, through shared memory; cosines and sines, in
+ * double precision (num_sincos), are computed once a block. Keys of a page lie (head_dim, PAGE), so
+ * those of one token are scattered: of many tokens a block takes eight, and neighbouring lanes
+ * write keys of neighbouring tokens. Values are a row.
  *
- * Measured on an H200 (2026-11-26), 32 heads of 128 and 8 KV heads: one token 3.4 us, 32 3.6, 256
- * 11, 2048 62. */
+ * Measured on an H200 (2026-11-26), 32 heads of 128 and 8 KV heads, a token a block: one token 3.4
+ * us, 32 3.6, 256 11, 2048 62. Eight tokens a block: not measured yet. */
 #include "kv.cuh"
 #include "norm.cuh"
 
 namespace
 {
 
-enum { ROPE_WARPS = 4, ROPE_HEADS = 8 };
+/* A block's warps: TOKENS tokens by GROUPS groups of HEADS neighbouring heads. */
+template <int TOKENS_, int HEADS_> struct rope_plan {
+    enum { WARPS = 8, TOKENS = TOKENS_, GROUPS = WARPS / TOKENS, HEADS = HEADS_ };
+};
+typedef rope_plan<1, 1> rope_few;
+typedef rope_plan<8, 8> rope_many;
+enum { ROPE_MANY = 65 }; // tokens: of rope_many
 
 /* Norm the head x (head_dim) in shared memory, in place. */
 __device__ inline void rope_norm(float *x, int kind, float eps, const float *w, const float *b,
@@ -45,18 +52,40 @@ __device__ inline void rope_rotate(float *x, const float *cs, const struct cuda_
     __syncwarp();
 }
 
-/* One head of a token: h counts those of q, of k, then of v. */
-template <class T>
-__device__ inline void rope_head(float *head, float *x, const float *cs, const struct cuda_attn &a,
-                                 int h, typename T::value *pages, int page, int at)
+/* Values (count) of device memory to x, whose loads are all on their way before one is awaited. */
+template <int BATCH> __device__ inline void rope_load(float *x, const float *from, int count)
 {
-    int dim = a.head_dim, lane = (int)threadIdx.x, kv_head = h - a.n_heads;
-    typename T::value *to;
+    for (int i = (int)threadIdx.x; i < count; i += 32 * BATCH) {
+        float v[BATCH];
 
-    for (int i = lane; i < dim; i += 32)
-        x[i] = head[i];
+#pragma unroll
+        for (int k = 0; k < BATCH; k++)
+            if (i + 32 * k < count)
+                v[k] = from[i + 32 * k];
+#pragma unroll
+        for (int k = 0; k < BATCH; k++)
+            if (i + 32 * k < count)
+                x[i + 32 * k] = v[k];
+    }
     __syncwarp();
-    if (h < a.n_heads + a.n_kv_heads) {
+}
+
+/* n heads of a token, h and those behind it, at `head` and in x; h counts those of q, of k, then of
+ * v. What is appended of keys is left in x. values: where the token's of KV head 0 begin. */
+template <class T>
+__device__ inline void rope_heads(float *head, float *x, const float *cs, const struct cuda_attn &a,
+                                  int h, int n, typename T::value *values)
+{
+    const int dim = a.head_dim, turned = a.n_heads + a.n_kv_heads, lane = (int)threadIdx.x;
+
+    for (int j = 0; j < n; j++, h++, x += dim, head += dim) {
+        if (h >= turned) {
+            typename T::value *to = values + kv_at(0, h - turned, 0, a.n_kv_heads, dim);
+
+            for (int i = lane; i < dim; i += 32)
+                to[i] = T::put(x[i]);
+            continue;
+        }
         if (h < a.n_heads && a.q_norm.w)
             rope_norm(x, a.q_norm.kind, a.q_norm.eps, a.q_norm.w, a.q_norm.b, dim);
         else if (h >= a.n_heads && a.k_norm.w)
@@ -65,51 +94,76 @@ __device__ inline void rope_head(float *head, float *x, const float *cs, const s
         for (int i = lane; i < dim; i += 32)
             head[i] = x[i];
     }
-    if (h >= a.n_heads + a.n_kv_heads) {
-        kv_head -= a.n_kv_heads;
-        to = pages + kv_at(page, kv_head, 1, a.n_kv_heads, dim) + (size_t)at * (size_t)dim;
-        for (int i = lane; i < dim; i += 32)
-            to[i] = T::put(x[i]);
-    } else if (h >= a.n_heads) {
-        to = pages + kv_at(page, kv_head, 0, a.n_kv_heads, dim) + at;
-        for (int i = lane; i < dim; i += 32)
-            to[(size_t)i * CUDA_PAGE] = T::put(x[i]);
-    }
-    __syncwarp();
 }
 
-template <class T>
-__global__ void __launch_bounds__(32 * ROPE_WARPS)
+/* grid (tokens / TOKENS, heads / (GROUPS * HEADS)) */
+template <class T, class P>
+__global__ void __launch_bounds__(32 * P::WARPS)
     rope_kernel(float *qkv, struct cuda_attn a, typename T::value *pages, cuda_step st)
 {
-    DYN_SHARED(float, sh); // (rope_dims), then (ROPE_WARPS, head_dim)
-    int t = (int)blockIdx.x, heads = a.n_heads + 2 * a.n_kv_heads, half = a.rope_dims / 2;
-    int pos = st.pos[t], slot = st.slot[t];
-    int page = st.page[(size_t)st.seq[t] * (size_t)st.max_pages + slot / CUDA_PAGE];
-    float *x = sh + a.rope_dims + (int)threadIdx.y * a.head_dim;
+    DYN_SHARED(float, sh); // (TOKENS, rope_dims), then (TOKENS, ld)
+    SHARED(int, page, [P::TOKENS]);
+    SHARED(int, place, [P::TOKENS]);
+    const int dim = a.head_dim, half = a.rope_dims / 2, heads = a.n_heads + 2 * a.n_kv_heads;
+    const int own = (int)threadIdx.y / P::GROUPS, group = (int)threadIdx.y % P::GROUPS,
+              t0 = (int)blockIdx.x * P::TOKENS, t = t0 + own;
+    const int h0 = (int)blockIdx.y * P::GROUPS * P::HEADS, h = h0 + group * P::HEADS,
+              n = heads - h < P::HEADS ? heads - h : P::HEADS;
+    // of keys, when they are written: so that neighbours read other banks, rows are padded
+    const int ld = P::GROUPS * P::HEADS * dim + 4, token = (int)threadIdx.x % P::TOKENS,
+              lane = (int)(threadIdx.y * 32 + threadIdx.x) / P::TOKENS;
+    float *cs = sh + own * a.rope_dims, *rows = sh + P::TOKENS * a.rope_dims,
+          *x = rows + own * ld + group * P::HEADS * dim;
 
-    for (int i = (int)(threadIdx.y * 32 + threadIdx.x); i < half; i += 32 * ROPE_WARPS)
-        num_sincos((float)pos * a.inv_freq[i], &sh[half + i], &sh[i]);
+    if (t < st.n) {
+        const int slot = st.slot[t];
+
+        if (group == 0 && threadIdx.x == 0) {
+            page[own] = st.page[(size_t)st.seq[t] * (size_t)st.max_pages + slot / CUDA_PAGE];
+            place[own] = slot % CUDA_PAGE;
+        }
+        for (int i = group * 32 + (int)threadIdx.x; i < half; i += 32 * P::GROUPS)
+            num_sincos((float)st.pos[t] * a.inv_freq[i], &cs[half + i], &cs[i]);
+    }
     previous_done(); // positions and pages are there since before the step
     __syncthreads();
-    for (int i = (int)threadIdx.y; i < ROPE_HEADS; i += ROPE_WARPS) {
-        int h = (int)blockIdx.y * ROPE_HEADS + i;
+    if (t < st.n && n > 0) {
+        float *head = qkv + ((size_t)t * (size_t)heads + (size_t)h) * (size_t)dim;
 
-        if (h < heads)
-            rope_head<T>(qkv + ((size_t)t * (size_t)heads + (size_t)h) * (size_t)a.head_dim, x, sh,
-                         a, h, pages, page, slot % CUDA_PAGE);
+        rope_load<4 * P::HEADS>(x, head, n * dim);
+        rope_heads<T>(head, x, cs, a, h, n,
+                      pages + kv_at(page[own], 0, 1, a.n_kv_heads, dim) +
+                          (size_t)place[own] * (size_t)dim);
+    }
+    __syncthreads();
+    for (int j = 0; j < P::GROUPS * P::HEADS && t0 + token < st.n; j++) {
+        const int k = h0 + j - a.n_heads;
+        typename T::value *to;
+
+        if (k < 0 || k >= a.n_kv_heads)
+            continue;
+        to = pages + kv_at(page[token], k, 0, a.n_kv_heads, dim) + place[token];
+        for (int i = lane; i < dim; i += 32 * P::WARPS / P::TOKENS)
+            to[(size_t)i * CUDA_PAGE] = T::put(rows[token * ld + j * dim + i]);
     }
 }
 
-template <class T>
-void rope_launch(float *qkv, const struct cuda_attn *a, const struct cuda_kv *kv, int layer,
-                 const struct cuda_step *st, cudaStream_t s)
+/* Shared memory of a block. */
+template <class P> size_t rope_bytes(const struct cuda_attn *a)
 {
-    int heads = a->n_heads + 2 * a->n_kv_heads;
-    size_t bytes = ((size_t)a->rope_dims + (size_t)ROPE_WARPS * (size_t)a->head_dim) * 4;
-    dim3 grid((unsigned)st->n, (unsigned)((heads + ROPE_HEADS - 1) / ROPE_HEADS));
+    int values = a->rope_dims + P::GROUPS * P::HEADS * a->head_dim + 4;
 
-    LAUNCH_EARLY((rope_kernel<T>), grid, dim3(32, ROPE_WARPS), bytes, s, qkv, *a,
+    return P::TOKENS * (size_t)values * sizeof(float);
+}
+
+template <class T, class P>
+void rope_run(float *qkv, const struct cuda_attn *a, const struct cuda_kv *kv, int layer,
+              const struct cuda_step *st, cudaStream_t s)
+{
+    int heads = a->n_heads + 2 * a->n_kv_heads, per = P::GROUPS * P::HEADS;
+    dim3 grid((unsigned)((st->n + P::TOKENS - 1) / P::TOKENS), (unsigned)((heads + per - 1) / per));
+
+    LAUNCH_EARLY((rope_kernel<T, P>), grid, dim3(32, P::WARPS), rope_bytes<P>(a), s, qkv, *a,
                  reinterpret_cast<typename T::value *>(kv_layer(kv, layer)), *st);
 }
 
@@ -129,11 +183,15 @@ __global__ void __launch_bounds__(256)
 void cuda_rope_kv(float *qkv, const struct cuda_attn *a, const struct cuda_kv *kv, int layer,
                   const struct cuda_step *st, cudaStream_t s)
 {
+    bool few = st->n < ROPE_MANY || rope_bytes<rope_many>(a) > (size_t)shared_most();
+
     if (st->n < 1)
         return;
-#define ROPE_OF(TYPE, T)    \
-    if (kv->type == (TYPE)) \
-        rope_launch<T>(qkv, a, kv, layer, st, s);
+#define ROPE_OF(TYPE, T)                                 \
+    if (kv->type == (TYPE) && few)                       \
+        rope_run<T, rope_few>(qkv, a, kv, layer, st, s); \
+    else if (kv->type == (TYPE))                         \
+        rope_run<T, rope_many>(qkv, a, kv, layer, st, s);
     KV_TYPES(ROPE_OF)
 #undef ROPE_OF
 }
