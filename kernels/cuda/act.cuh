@@ -136,6 +136,8 @@ __device__ inline void act_eight(const struct cuda_act &a, int token, int k, flo
     const float x[8] = {u.x, u.y, u.z, u.w, v.x, v.y, v.z, v.w};
     uint32_t w[4];
 
+    if (k == 0)
+        const_cast<float *>(a.scale)[token] = 1.0f;
 #pragma unroll
     for (int i = 0; i < 4; i++)
         w[i] = half_bits(x[2 * i], true) | (uint32_t)half_bits(x[2 * i + 1], true) << 16;

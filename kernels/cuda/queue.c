@@ -100,8 +100,6 @@ static bool leaves(const struct cuda *c, int type, const float *x, int n, int co
         return false;
     if (c->n_ops > 1) // the product in between does not read them
         return last->kind == CUDA_GLU && type == T_BF16 && !last[-1].acts[CUDA_ACT_NEXT].n;
-    if (last->kind == CUDA_NORM && type == T_BF16 && n > CUDA_GRAPH_TOKENS)
-        return false; // a row by itself would leave sectors in halves
     return (last->kind == CUDA_NORM || last->kind == CUDA_GLU) && cols <= CUDA_FUSED;
 }
 
