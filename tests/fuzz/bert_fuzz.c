@@ -5,9 +5,8 @@
 #include "engine.h"
 #include "file.h"
 #include "fuzz.h"
+#include "fuzz_tok.h"
 #include "source.h"
-#include "tokload.h"
-#include "utf8.h"
 
 /* The file that is changed, and what is opened then. */
 static const char *target = "words/vocab.txt", *path = "words";
@@ -17,29 +16,6 @@ static int n_opened; // how often it could be
 static const char text[] =
     "The quick fox's 3.14 \xC3\xA9t\xC3\xA9 \xED\x95\x9C\xEA\xB5\xAD "
     "\xE4\xB8\xAD\xE6\x96\x87 [SEP] ##ing unbelievable\xCC\x81 \xF0\x9F\x98\x80";
-
-static void tokens(struct tok *t)
-{
-    struct tok_ids ids = {0};
-    struct buf b = {0};
-    struct err e = {0};
-
-    for (int flags = 0; flags < 16; flags++) {
-        size_t before = ids.n;
-
-        if (tok_encode(t, text, sizeof(text) - 1, flags, &ids, &e) &&
-            (ids.n != before || !e.msg[0]))
-            abort();
-    }
-    for (size_t i = 0; i < ids.n; i++)
-        if (ids.id[i] < 0 || ids.id[i] >= tok_size(t))
-            abort();
-    tok_decode(t, ids.id, ids.n, true, &b);
-    if (utf8_check(buf_cstr(&b), b.n) != b.n)
-        abort();
-    buf_free(&b);
-    tok_ids_free(&ids);
-}
 
 /* The vector of the text. */
 static void vector(struct engine *en)
@@ -78,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     if (en)
         vector(en);
     if (t)
-        tokens(t);
+        fuzz_tokens(t, text, sizeof(text) - 1);
     n_opened += en || t;
     engine_close(en);
     tok_close(t);

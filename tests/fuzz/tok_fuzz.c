@@ -3,40 +3,15 @@
 #include "arena.h"
 #include "file.h"
 #include "fuzz.h"
+#include "fuzz_tok.h"
 #include "json.h"
 #include "tokjson.h"
-#include "tokload.h"
-#include "utf8.h"
 
 #include <sys/stat.h>
 
 static const char text[] =
     "The <user> fox\n\n 3.14 \xED\x95\x9C\xEA\xB5\xAD\xEC\x96\xB4 \xF0\x9F\x98\x80 "
     "</s> wordword don't aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa \x01";
-
-static void use(struct tok *t)
-{
-    struct tok_ids ids = {0};
-    struct buf b = {0};
-    struct err e = {0};
-
-    for (int flags = 0; flags < 16; flags++) {
-        size_t before = ids.n;
-
-        if (tok_encode(t, text, sizeof(text) - 1, flags, &ids, &e) &&
-            (ids.n != before || !e.msg[0]))
-            abort();
-    }
-    for (size_t i = 0; i < ids.n; i++)
-        if (ids.id[i] < 0 || ids.id[i] >= tok_size(t))
-            abort();
-    tok_decode(t, ids.id, ids.n, true, &b);
-    if (utf8_check(buf_cstr(&b), b.n) != b.n)
-        abort();
-    buf_free(&b);
-    tok_ids_free(&ids);
-    tok_close(t);
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 {
@@ -46,9 +21,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     struct tok *t = n && p[0] == 'G' ? tokload_path(path, &e) : tokjson_load(path, NULL, &e);
 
     if (t)
-        use(t);
+        fuzz_tokens(t, text, sizeof(text) - 1);
     else if (!e.msg[0])
         abort();
+    tok_close(t);
     close(fd);
     return 0;
 }
