@@ -14,9 +14,11 @@
 namespace
 {
 
-/* A block's warps: TOKENS tokens by GROUPS groups of HEADS neighbouring heads. */
+/* A block's warps: TOKENS tokens by GROUPS groups of HEADS neighbouring heads. PAD: floats between
+ * the tokens' rows, so that lanes that write keys, of eight tokens and four dimensions, read 32
+ * banks. */
 template <int TOKENS_, int HEADS_> struct rope_plan {
-    enum { WARPS = 8, TOKENS = TOKENS_, GROUPS = WARPS / TOKENS, HEADS = HEADS_ };
+    enum { WARPS = 8, TOKENS = TOKENS_, GROUPS = WARPS / TOKENS, HEADS = HEADS_, PAD = 4 };
 };
 typedef rope_plan<1, 1> rope_few;
 typedef rope_plan<8, 8> rope_many;
@@ -109,8 +111,7 @@ __global__ void __launch_bounds__(32 * P::WARPS)
               t0 = (int)blockIdx.x * P::TOKENS, t = t0 + own;
     const int h0 = (int)blockIdx.y * P::GROUPS * P::HEADS, h = h0 + group * P::HEADS,
               n = heads - h < P::HEADS ? heads - h : P::HEADS;
-    // of keys, when they are written: so that neighbours read other banks, rows are padded
-    const int ld = P::GROUPS * P::HEADS * dim + 4, token = (int)threadIdx.x % P::TOKENS,
+    const int ld = P::GROUPS * P::HEADS * dim + P::PAD, token = (int)threadIdx.x % P::TOKENS,
               lane = (int)(threadIdx.y * 32 + threadIdx.x) / P::TOKENS;
     float *cs = sh + own * a.rope_dims, *rows = sh + P::TOKENS * a.rope_dims,
           *x = rows + own * ld + group * P::HEADS * dim;
@@ -151,7 +152,7 @@ __global__ void __launch_bounds__(32 * P::WARPS)
 /* Shared memory of a block. */
 template <class P> size_t rope_bytes(const struct cuda_attn *a)
 {
-    int values = a->rope_dims + P::GROUPS * P::HEADS * a->head_dim + 4;
+    int values = a->rope_dims + P::GROUPS * P::HEADS * a->head_dim + P::PAD;
 
     return P::TOKENS * (size_t)values * sizeof(float);
 }

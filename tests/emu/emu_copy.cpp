@@ -2,6 +2,8 @@
 // wgmma reads from shared memory.
 #include "emu_in.h"
 
+#include <utility>
+
 namespace emu
 {
 
