@@ -250,32 +250,74 @@ __device__ inline void store_pairs(float *y, int ldy, bool add, const struct cud
     }
 }
 
-// A stage's products. FIRST: of a segment; else those of stage `used` may still run.
+// A consumer's place in the ring.
+struct Place {
+    int slot, parity;
+
+    __device__ inline void next(int stages)
+    {
+        if (++slot == stages) {
+            slot = 0;
+            parity ^= 1;
+        }
+    }
+};
+
+// A stage's products. FIRST: of a segment; else those of stage `used` may still run. They are in
+// groups: while one runs, the weights of the next go to registers. A group of two steps of 16
+// values takes half as many turns of load, start and wait as one; with 192 tokens, where registers
+// are few, a step has work enough to hide them.
 template <bool BF16, int TILES, int ACROSS, bool FIRST>
-__device__ inline void multiply(const Ring<TILES> &ring, int slot, int parity, int used,
+__device__ inline void multiply(const Ring<TILES> &ring, const Place &place, int used,
                                 float acc[TILES][32])
 {
+    constexpr int GROUP = TILES == 3 ? 1 : 2;
     const int mine = threadIdx.x / 32 - 4, lane = threadIdx.x % 32;
-    const uint8_t *at = ring.at(slot), *low = at + mine * 2048 + lane * 16;
+    const uint8_t *at = ring.at(place.slot), *low = at + mine * 2048 + lane * 16;
     const uint64_t x = wgmma_place(at + PANELS * 2048, TILES * 1024);
 
-    bar_wait(ring.full + slot, parity);
+    bar_wait(ring.full + place.slot, place.parity);
 #pragma unroll
-    for (int j = 0; j < 4; j++) {
-        const uint4 v = *reinterpret_cast<const uint4 *>(low + j * 512);
+    for (int i = 0; i < STEP / 16; i += GROUP) {
+        uint4 v[GROUP];
 
+#pragma unroll
+        for (int j = 0; j < GROUP; j++)
+            v[j] = *reinterpret_cast<const uint4 *>(low + (i + j) * 512);
         wgmma_begin();
 #pragma unroll
-        for (int c = 0; c < TILES; c++)
-            if (FIRST && j == 0)
-                wgmma_64<BF16, true>(acc[c], v, x + c * 64);
-            else
-                wgmma_64<BF16, false>(acc[c], v, x + j * TILES * 128 + c * 64);
+        for (int j = 0; j < GROUP; j++)
+#pragma unroll
+            for (int c = 0; c < TILES; c++)
+                if (FIRST && i + j == 0)
+                    wgmma_64<BF16, true>(acc[c], v[j], x + c * 64);
+                else
+                    wgmma_64<BF16, false>(acc[c], v[j], x + (i + j) * TILES * 128 + c * 64);
         wgmma_commit();
         wgmma_wait<1>();
-        if (!FIRST && j == 0)
+        if (!FIRST && i == 0)
             release<TILES, ACROSS>(ring, used);
     }
+}
+
+// The sums of a segment of so many stages.
+template <bool BF16, int TILES, int ACROSS>
+__device__ inline void segment(const Ring<TILES> &ring, Place &at, int stages, float acc[TILES][32])
+{
+    int used = at.slot;
+
+    multiply<BF16, TILES, ACROSS, true>(ring, at, 0, acc);
+    for (int k = 1; k < stages; k++) {
+        at.next(ring.stages);
+        multiply<BF16, TILES, ACROSS, false>(ring, at, used, acc);
+        used = at.slot;
+    }
+    wgmma_wait<0>();
+    release<TILES, ACROSS>(ring, used);
+    at.next(ring.stages);
+#pragma unroll
+    for (int c = 0; c < TILES; c++)
+        wgmma_hold(acc[c]);
 }
 
 // Where the sums of a segment go: into part, or onto those of the segments before it.
@@ -309,7 +351,7 @@ __device__ inline void consume(const Ring<TILES> &ring, float *y, int ldy, bool 
                                const struct Work &work)
 {
     const int mine = (int)threadIdx.x / 32 - 4; // panel of the block's
-    int slot = 0, parity = 0;
+    Place at = {0, 0};
 
     previous_done();
     for (Walk<TILES, ACROSS> w(work); w.more(); w.next()) {
@@ -321,25 +363,8 @@ __device__ inline void consume(const Ring<TILES> &ring, float *y, int ldy, bool 
             const int s = k / STEPS, end = min(w.end(), (s + 1) * STEPS);
             float acc[TILES][32];
 
-            multiply<BF16, TILES, ACROSS, true>(ring, slot, parity, 0, acc);
-            while (++k < end) {
-                const int used = slot;
-
-                if (++slot == ring.stages) {
-                    slot = 0;
-                    parity ^= 1;
-                }
-                multiply<BF16, TILES, ACROSS, false>(ring, slot, parity, used, acc);
-            }
-            wgmma_wait<0>();
-            release<TILES, ACROSS>(ring, slot);
-            if (++slot == ring.stages) {
-                slot = 0;
-                parity ^= 1;
-            }
-#pragma unroll
-            for (int c = 0; c < TILES; c++)
-                wgmma_hold(acc[c]);
+            segment<BF16, TILES, ACROSS>(ring, at, end - k, acc);
+            k = end;
             if (END == TO_PART)
                 put_part<TILES>(part, acc, m, a, s, w.at().panel + mine, w.at().tile);
             else
@@ -347,14 +372,14 @@ __device__ inline void consume(const Ring<TILES> &ring, float *y, int ldy, bool 
         }
         if constexpr (END != TO_PART) {
             w.piece = late(w.piece);
-            const Piece at = w.at();
-            const int panel = at.panel + late((int)threadIdx.x / 32 - 4);
+            const Piece to = w.at();
+            const int panel = to.panel + late((int)threadIdx.x / 32 - 4);
 
             if constexpr (END == TO_PAIRS)
-                store_pairs<BF16, TILES>(y, ldy, add, m, a, sum, panel, at.tile);
+                store_pairs<BF16, TILES>(y, ldy, add, m, a, sum, panel, to.tile);
 #pragma unroll
             for (int c = 0; END == TO_ROWS && c < TILES; c++) {
-                const int tile = at.tile + c * 8;
+                const int tile = to.tile + c * 8;
 
                 if (panel * 16 + 16 <= m.rows && tile * 8 + 64 <= a.n)
                     store<true>(y, ldy, add, m, a, sum[c], panel, tile);
