@@ -1,5 +1,5 @@
 // gpu_90a.h - what code for sm_90a alone can do, where GPU_WGMMA is 1: warps in groups of four,
-// copies that a barrier in shared memory counts, clusters of two blocks. And its twin for the host.
+// copies that a barrier in shared memory counts, clusters of blocks. And its twin for the host.
 #pragma once
 #include "gpu.h"
 
@@ -64,19 +64,31 @@ __device__ static inline void bar_wait(uint64_t *bar, int parity)
     while (!done);
 }
 
-// Bytes, a multiple of 16, of global to shared memory. BOTH: to the same place and barrier in the
-// two blocks of the cluster. once: nobody reads them again, so others may stay in the cache.
-template <bool BOTH>
+// The same address in block `rank` of the cluster.
+__device__ static inline uint32_t shared_address_of(const void *p, int rank)
+{
+    uint32_t at;
+
+    asm("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(at) : "r"(shared_address(p)), "r"(rank));
+    return at;
+}
+
+// v to shared memory of block `rank`, `at` bytes behind the same place as p is here; its barrier
+// counts them.
+__device__ static inline void send_to(void *p, int at, uint64_t *bar, int rank, float4 v)
+{
+    asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.f32 [%0], "
+                 "{%1, %2, %3, %4}, [%5];" ::"r"(shared_address_of(p, rank) + (uint32_t)at),
+                 "f"(v.x), "f"(v.y), "f"(v.z), "f"(v.w), "r"(shared_address_of(bar, rank))
+                 : "memory");
+}
+
+// Bytes, a multiple of 16, of global to shared memory. once: nobody reads them again, so others may
+// stay in the cache.
 __device__ static inline void bulk_copy(void *to, const void *from, int bytes, uint64_t *bar,
                                         bool once = false)
 {
-    if (BOTH)
-        asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
-                     ".multicast::cluster [%0], [%1], %2, [%3], %4;" ::"r"(shared_address(to)),
-                     "l"(__cvta_generic_to_global(from)), "r"(bytes), "r"(shared_address(bar)),
-                     "h"((uint16_t)3)
-                     : "memory");
-    else if (once)
+    if (once)
         asm volatile("{\n.reg .b64 first;\n"
                      "createpolicy.fractional.L2::evict_first.b64 first, 1.0;\n"
                      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
@@ -88,6 +100,17 @@ __device__ static inline void bulk_copy(void *to, const void *from, int bytes, u
                      " [%0], [%1], %2, [%3];" ::"r"(shared_address(to)),
                      "l"(__cvta_generic_to_global(from)), "r"(bytes), "r"(shared_address(bar))
                      : "memory");
+}
+
+// The same, to that place and barrier in blocks `rank` and rank + 1 of the cluster.
+__device__ static inline void bulk_copy_pair(void *to, const void *from, int bytes, uint64_t *bar,
+                                             int rank)
+{
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
+                 ".multicast::cluster [%0], [%1], %2, [%3], %4;" ::"r"(shared_address(to)),
+                 "l"(__cvta_generic_to_global(from)), "r"(bytes), "r"(shared_address(bar)),
+                 "h"((uint16_t)(3 << rank))
+                 : "memory");
 }
 
 // All threads of the cluster's blocks meet.
@@ -214,10 +237,21 @@ static inline void bar_wait(uint64_t *bar, int parity)
     emu::bar_wait(bar, (unsigned)parity);
 }
 
-template <bool BOTH>
+static inline void send_to(void *p, int at, uint64_t *bar, int rank, float4 v)
+{
+    const float f[4] = {v.x, v.y, v.z, v.w};
+
+    emu::send(static_cast<uint8_t *>(p) + at, bar, (unsigned)rank, f);
+}
+
 static inline void bulk_copy(void *to, const void *from, int bytes, uint64_t *bar, bool = false)
 {
-    emu::bulk_copy(to, from, (size_t)bytes, bar, BOTH);
+    emu::bulk_copy(to, from, (size_t)bytes, bar, emu::cur->rank, 1);
+}
+
+static inline void bulk_copy_pair(void *to, const void *from, int bytes, uint64_t *bar, int rank)
+{
+    emu::bulk_copy(to, from, (size_t)bytes, bar, (unsigned)rank, 2);
 }
 
 static inline void cluster_sync()

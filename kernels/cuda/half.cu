@@ -22,9 +22,8 @@
 //        512    163   85.5      576     274
 //       2048    499    332     2289    1087   207 to 221 TFLOP/s; mma.sync alone gives 641
 //
-// For more than 32 tokens GPUs that can take half_wide.cu's kernel.
+// GPUs with wgmma take half_wide.cu's kernel instead.
 #include "glu.cuh"
-#include "half.cuh"
 #include "half.h"
 
 namespace
@@ -32,6 +31,16 @@ namespace
 
 constexpr int SEGMENT = HALF_SEGMENT, WARPS = LINEAR_WARPS, STEP = 2; // STEP: k32 steps of a stage
 constexpr int WIDE = 16; // tiles of tokens that stand side by side in time
+
+// Where in part the sums of a segment lie: (segments, panels, tiles of 8 tokens, lane) of four.
+__device__ inline float4 *half_part_at(float *part, const struct cuda_matrix &m,
+                                       const struct cuda_act &a, int segment, int panel, int tile)
+{
+    const size_t panels = (size_t)(m.rows + 15) / 16, tiles = (size_t)(a.n + 7) / 8;
+
+    return reinterpret_cast<float4 *>(part) +
+           (((size_t)segment * panels + panel) * tiles + tile) * 32 + threadIdx.x % 32;
+}
 
 // Fragments of N tiles from `tile` on, of a panel.
 template <int N>
@@ -296,7 +305,7 @@ void run(const struct half_plan *p, float *y, int ldy, bool add, const struct cu
 
 size_t cuda_half_part(const struct half_plan *p, const struct cuda_matrix *m, int n)
 {
-    return p->turn < segments_of(m)
+    return !p->wide && p->turn < segments_of(m)
                ? (size_t)segments_of(m) * (size_t)up(m->rows, 16) * (size_t)up(n, 8) * 512
                : 0;
 }
@@ -339,8 +348,8 @@ void cuda_half_run(const struct half_plan *p, float *y, int ldy, bool add,
     float *sums = p->turn < segments_of(m) ? static_cast<float *>(part) : nullptr;
 
     if (p->wide)
-        cuda_half_wide(p, y, ldy, add, m, a, sums, s);
-    else if (m->type == 30)
+        return cuda_half_wide(p, y, ldy, add, m, a, s);
+    if (m->type == 30)
         run<true>(p, y, ldy, add, m, a, sums, s);
     else
         run<false>(p, y, ldy, add, m, a, sums, s);
@@ -353,7 +362,7 @@ static struct half_plan plan_of(const struct cuda_matrix *m, int n, int sms)
 {
     struct half_plan p;
 
-    return n > 32 && cuda_half_wide_plan(&p, m, n, sms) ? p : cuda_half_plan(m, n, sms);
+    return cuda_half_wide_plan(&p, m, n, sms) ? p : cuda_half_plan(m, n, sms);
 }
 
 bool cuda_linear_is_wide(const struct cuda_matrix *m, int n, int sms)

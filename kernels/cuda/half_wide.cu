@@ -6,13 +6,17 @@
 // Weights lie in the order of fragments and go through registers; activations are read where they
 // are. A lane keeps the sums of a segment, and those of segments before it. Barriers count what has
 // come and what may be overwritten, so copies run ahead, into the next piece too: a block takes
-// pieces (tile, some segments) one after the other. Two blocks may be a cluster: they have panels
+// pieces (panels and tokens) one after the other. Two blocks may be a cluster: they have panels
 // of their own and the same tokens, of which each copies half into both.
 //
-//     stage    (8 panels, 64 / 16, 512 B) weights, (64 / 8, tokens, 16 B) activations
-//     shared   barriers: full (16), empty (16); then stages
+// With few tokens there are too few pieces for all multiprocessors. Then two or four blocks of a
+// cluster take the segments of a piece in turn, and send the sums of each to those who add them up
+// (Turns): no sum goes through memory.
 //
-// Measured on an H200 (2026-11-26), 8B shapes, microseconds a product and TFLOP/s:
+//     stage    (8 panels, 64 / 16, 512 B) weights, (64 / 8, tokens, 16 B) activations
+//     shared   barriers: full (16), empty (16), sums that came (8), and are taken (8); sums; stages
+//
+// Measured on an H200 (2026-11-26, bfa8cc9), 8B shapes, microseconds a product and TFLOP/s:
 //
 //     tokens          qkv            o      gate_up         down
 //         64    21.5   150   15.6  138   65.7   229   48.3   156
@@ -21,167 +25,15 @@
 //        512    58.8   438   32.9  522    215   559   97.8   615
 //       2048     153   674    115  595    775   620    355   677
 //
-// Blocks of 192 tokens need the registers of a lane for their sums; the warps that copy do with 24.
-#include "glu.cuh"
-#include "gpu_90a.h"
-#include "half.cuh"
-#include "half.h"
-
-#ifndef HALF_WIDE // 1: code for sm_90a is in this build
-#define HALF_WIDE 0
-#endif
+// Then a second kernel added up the segments of blocks that shared K, and the products of 16 values
+// of K waited for those before; what is here now has not been measured yet. Blocks of 192 tokens
+// need the registers of a lane for their sums; the warps that copy do with 24.
+#include "half_wide.cuh"
 
 namespace
 {
 
-constexpr int SEGMENT = HALF_SEGMENT, STEP = 64, STEPS = SEGMENT / STEP; // values of K of a stage
-constexpr int PANELS = 8, THREADS = 384, MOST_STAGES = 16, BARRIERS = 2 * MOST_STAGES * 8;
-constexpr int SHARED_RING = 160 << 10; // bytes, where blocks share K: more are slower, by a tenth
-constexpr int WIDE = 16;               // tiles of tokens that stand side by side in time
-
-__host__ __device__ inline int up(int n, int by)
-{
-    return (n + by - 1) / by;
-}
-
-// Where sums go: rows of the output, parts that a join adds up, or pairs of rows.
-enum { TO_ROWS, TO_PART, TO_PAIRS };
-
-// tiles of 64 tokens; panels and steps of K.
-template <int TILES> __host__ __device__ constexpr int stage_bytes()
-{
-    return PANELS * 2048 + TILES * 64 * STEP * 2;
-}
-
-// What there is to do, counted on the host, for registers are few: tiles along the tokens, all
-// tiles, those of WIDE along the tokens; steps of K, and those of a piece.
-struct Work {
-    int wide, tiles, group, steps, turn;
-};
-
-// Where a piece starts: its panels, and tokens in tiles of 8.
-struct Piece {
-    int panel, tile;
-};
-
-// The pieces of a block.
-template <int TILES, int ACROSS> struct Walk {
-    const struct Work &work;
-    int piece;
-
-    __device__ inline explicit Walk(const struct Work &work)
-        : work(work), piece((int)blockIdx.x / ACROSS)
-    {
-    }
-    __device__ inline Piece at() const
-    {
-        const int at = piece % work.tiles, group = at / work.group, i = at % work.group,
-                  width = min(WIDE, work.wide - group * WIDE);
-
-        return {(i / width * ACROSS + (int)blockIdx.x % ACROSS) * PANELS,
-                (group * WIDE + i % width) * TILES * 8};
-    }
-    __device__ inline int first() const
-    {
-        return piece / work.tiles * work.turn;
-    }
-    __device__ inline int end() const
-    {
-        return min(first() + work.turn, work.steps);
-    }
-    __device__ inline bool more() const
-    {
-        return first() < work.steps;
-    }
-    __device__ inline void next()
-    {
-        piece += (int)gridDim.x / ACROSS;
-    }
-};
-
 #if GPU_WGMMA
-// What a block's warps share: where stages and their barriers are.
-template <int TILES> struct Ring {
-    uint64_t *full, *empty;
-    uint8_t *stage;
-    int stages;
-
-    __device__ inline uint8_t *at(int slot) const
-    {
-        return stage + slot * stage_bytes<TILES>();
-    }
-};
-
-// The warp of weights: lanes 0 to 7 have a panel each. Weights are nobody's result.
-template <int TILES>
-__device__ inline void copy_weights(const Ring<TILES> &ring, int slot, const struct cuda_matrix &m,
-                                    const struct Work &work, int panel, int k)
-{
-    const int lane = threadIdx.x % 32, panels = min(PANELS, max(0, up(m.rows, 16) - panel));
-
-    if (lane == 0)
-        bar_expect(ring.full + slot, panels * 2048);
-    __syncwarp();
-    if (lane < panels)
-        bulk_copy<false>(ring.at(slot) + lane * 2048,
-                         m.low + ((size_t)(panel + lane) * work.steps + k) * 2048, 2048,
-                         ring.full + slot, work.wide == 1);
-}
-
-// The warp of activations: lanes 0 to 7 have eight values of K each; of blocks that share tokens,
-// every other one.
-template <int TILES, int ACROSS>
-__device__ inline void copy_acts(const Ring<TILES> &ring, int slot, const struct cuda_act &a,
-                                 int tile, int k)
-{
-    const int lane = threadIdx.x % 32, bytes = min(64 * TILES, a.ld - tile * 8) * 16;
-
-    if (lane == 0)
-        bar_expect(ring.full + slot, 8 * bytes);
-    __syncwarp();
-    if (lane < 8 && lane % ACROSS == (int)blockIdx.x % ACROSS)
-        bulk_copy<ACROSS == 2>(ring.at(slot) + PANELS * 2048 + lane * TILES * 1024,
-                               a.h + ((size_t)(k * 8 + lane) * a.ld + tile * 8) * 16, bytes,
-                               ring.full + slot);
-}
-
-template <int TILES, int ACROSS, bool WEIGHTS>
-__device__ inline void produce(const Ring<TILES> &ring, const struct cuda_matrix &m,
-                               const struct cuda_act &a, const struct Work &work)
-{
-    int slot = 0, parity = 1; // at first all stages are free
-
-    for (Walk<TILES, ACROSS> w(work); w.more(); w.next()) {
-        const Piece at = w.at();
-        const int end = w.end();
-
-        for (int k = w.first(); k < end; k++) {
-            bar_wait(ring.empty + slot, parity);
-            __syncwarp(); // a lane that has not seen it yet could miss it: a phase later it is over
-            if (WEIGHTS)
-                copy_weights(ring, slot, m, work, at.panel, k);
-            else
-                copy_acts<TILES, ACROSS>(ring, slot, a, at.tile, k);
-            if (++slot == ring.stages) {
-                slot = 0;
-                parity ^= 1;
-            }
-        }
-    }
-}
-
-// A stage may be overwritten, as far as this warp goes.
-template <int TILES, int ACROSS> __device__ inline void release(const Ring<TILES> &ring, int slot)
-{
-    if (threadIdx.x % 32)
-        return;
-    if (ACROSS == 1)
-        bar_arrive(ring.empty + slot);
-    else
-        for (int i = 0; i < ACROSS; i++)
-            bar_arrive_at(ring.empty + slot, i);
-}
-
 // Sums of 64 tokens. WHOLE: all are there, and all rows.
 template <bool WHOLE>
 __device__ inline void store(float *y, int ldy, bool add, const struct cuda_matrix &m,
@@ -250,92 +102,6 @@ __device__ inline void store_pairs(float *y, int ldy, bool add, const struct cud
     }
 }
 
-// A consumer's place in the ring.
-struct Place {
-    int slot, parity;
-
-    __device__ inline void next(int stages)
-    {
-        if (++slot == stages) {
-            slot = 0;
-            parity ^= 1;
-        }
-    }
-};
-
-// A stage's products. FIRST: of a segment; else those of stage `used` may still run. They are in
-// groups: while one runs, the weights of the next go to registers. A group of two steps of 16
-// values takes half as many turns of load, start and wait as one; with 192 tokens, where registers
-// are few, a step has work enough to hide them.
-template <bool BF16, int TILES, int ACROSS, bool FIRST>
-__device__ inline void multiply(const Ring<TILES> &ring, const Place &place, int used,
-                                float acc[TILES][32])
-{
-    constexpr int GROUP = TILES == 3 ? 1 : 2;
-    const int mine = threadIdx.x / 32 - 4, lane = threadIdx.x % 32;
-    const uint8_t *at = ring.at(place.slot), *low = at + mine * 2048 + lane * 16;
-    const uint64_t x = wgmma_place(at + PANELS * 2048, TILES * 1024);
-
-    bar_wait(ring.full + place.slot, place.parity);
-#pragma unroll
-    for (int i = 0; i < STEP / 16; i += GROUP) {
-        uint4 v[GROUP];
-
-#pragma unroll
-        for (int j = 0; j < GROUP; j++)
-            v[j] = *reinterpret_cast<const uint4 *>(low + (i + j) * 512);
-        wgmma_begin();
-#pragma unroll
-        for (int j = 0; j < GROUP; j++)
-#pragma unroll
-            for (int c = 0; c < TILES; c++)
-                if (FIRST && i + j == 0)
-                    wgmma_64<BF16, true>(acc[c], v[j], x + c * 64);
-                else
-                    wgmma_64<BF16, false>(acc[c], v[j], x + (i + j) * TILES * 128 + c * 64);
-        wgmma_commit();
-        wgmma_wait<1>();
-        if (!FIRST && i == 0)
-            release<TILES, ACROSS>(ring, used);
-    }
-}
-
-// The sums of a segment of so many stages.
-template <bool BF16, int TILES, int ACROSS>
-__device__ inline void segment(const Ring<TILES> &ring, Place &at, int stages, float acc[TILES][32])
-{
-    int used = at.slot;
-
-    multiply<BF16, TILES, ACROSS, true>(ring, at, 0, acc);
-    for (int k = 1; k < stages; k++) {
-        at.next(ring.stages);
-        multiply<BF16, TILES, ACROSS, false>(ring, at, used, acc);
-        used = at.slot;
-    }
-    wgmma_wait<0>();
-    release<TILES, ACROSS>(ring, used);
-    at.next(ring.stages);
-#pragma unroll
-    for (int c = 0; c < TILES; c++)
-        wgmma_hold(acc[c]);
-}
-
-// Where the sums of a segment go: into part, or onto those of the segments before it.
-template <int TILES>
-__device__ inline void put_part(float *part, const float acc[TILES][32],
-                                const struct cuda_matrix &m, const struct cuda_act &a, int s,
-                                int panel, int tile)
-{
-    if (panel * 16 < m.rows)
-#pragma unroll
-        for (int i = 0; i < TILES * 8; i++)
-            if ((tile + i) * 8 < a.n) {
-                const float *v = acc[i / 8] + i % 8 * 4;
-
-                *half_part_at(part, m, a, s, panel, tile + i) = make_float4(v[0], v[1], v[2], v[3]);
-            }
-}
-
 template <int TILES> __device__ inline void fold(float sum[TILES][32], const float acc[TILES][32])
 {
 #pragma unroll
@@ -345,191 +111,268 @@ template <int TILES> __device__ inline void fold(float sum[TILES][32], const flo
             sum[c][i] += acc[c][i];
 }
 
-template <bool BF16, int TILES, int ACROSS, int END>
-__device__ inline void consume(const Ring<TILES> &ring, float *y, int ldy, bool add,
-                               const struct cuda_matrix &m, const struct cuda_act &a, float *part,
+template <bool BF16, class S, int END>
+__device__ inline void consume(const Ring<S> &ring, float *y, int ldy, bool add,
+                               const struct cuda_matrix &m, const struct cuda_act &a,
                                const struct Work &work)
 {
-    const int mine = (int)threadIdx.x / 32 - 4; // panel of the block's
+    constexpr int TILES = S::TILES;
     Place at = {0, 0};
 
     previous_done();
-    for (Walk<TILES, ACROSS> w(work); w.more(); w.next()) {
+    for (Walk<S> w(work); w.more(); w.next()) {
         float sum[TILES][32];
 
         for (int i = 0; i < TILES * 32; i++)
             sum[i / 32][i % 32] = -0.0f; // to which adding a value gives that value
-        for (int k = w.first(); k < w.end();) {
-            const int s = k / STEPS, end = min(w.end(), (s + 1) * STEPS);
+        for (int k = 0; k < work.steps; k += STEPS) {
             float acc[TILES][32];
 
-            segment<BF16, TILES, ACROSS>(ring, at, end - k, acc);
-            k = end;
-            if (END == TO_PART)
-                put_part<TILES>(part, acc, m, a, s, w.at().panel + mine, w.at().tile);
-            else
-                fold<TILES>(sum, acc);
+            segment<BF16>(ring, at, min(STEPS, work.steps - k), acc);
+            fold<TILES>(sum, acc);
         }
-        if constexpr (END != TO_PART) {
-            w.piece = late(w.piece);
-            const Piece to = w.at();
-            const int panel = to.panel + late((int)threadIdx.x / 32 - 4);
+        w.piece = late(w.piece);
+        const Piece to = w.at();
+        const int panel = to.panel + late((int)threadIdx.x / 32 - 4);
 
-            if constexpr (END == TO_PAIRS)
-                store_pairs<BF16, TILES>(y, ldy, add, m, a, sum, panel, to.tile);
+        if constexpr (END == TO_PAIRS)
+            store_pairs<BF16, TILES>(y, ldy, add, m, a, sum, panel, to.tile);
 #pragma unroll
-            for (int c = 0; END == TO_ROWS && c < TILES; c++) {
-                const int tile = to.tile + c * 8;
+        for (int c = 0; END == TO_ROWS && c < TILES; c++) {
+            const int tile = to.tile + c * 8;
 
-                if (panel * 16 + 16 <= m.rows && tile * 8 + 64 <= a.n)
-                    store<true>(y, ldy, add, m, a, sum[c], panel, tile);
-                else
-                    store<false>(y, ldy, add, m, a, sum[c], panel, tile);
-            }
+            if (panel * 16 + 16 <= m.rows && tile * 8 + 64 <= a.n)
+                store<true>(y, ldy, add, m, a, sum[c], panel, tile);
+            else
+                store<false>(y, ldy, add, m, a, sum[c], panel, tile);
         }
+    }
+}
+
+// Of a cluster whose blocks take segments in turn: while a segment's products run, the sums of the
+// one before are on their way.
+template <bool BF16, class S>
+__device__ inline void consume_turns(const Ring<S> &ring, Turns<S> turns, float *y, int ldy,
+                                     bool add, const struct cuda_matrix &m,
+                                     const struct cuda_act &a, const struct Work &work)
+{
+    constexpr int ROUND = S::SPLIT * STEPS;
+    const int part = S::part();
+    Place at = {0, 0};
+
+    previous_done();
+    for (Walk<S> w(work); w.more(); w.next()) {
+        const Piece to = w.at();
+        const int tiles = min(8, up(a.n, 8) - to.tile), own = up(max(tiles - part, 0), S::SPLIT);
+        float sum[Turns<S>::OWN][4];
+
+        for (int i = 0; i < Turns<S>::OWN * 4; i++)
+            sum[i / 4][i % 4] = -0.0f; // to which adding a value gives that value
+        for (int k = 0; k < work.steps; k += ROUND) {
+            const int mine =
+                min(STEPS, work.steps - (k + part * STEPS)); // stages, if there are any
+            float acc[1][32];
+
+            if (mine > 0)
+                segment<BF16>(ring, at, mine, acc);
+            if (k)
+                turns.add(sum, S::SPLIT, own);
+            turns.send(acc[0], mine > 0 ? tiles : 0);
+        }
+        const int last = up(work.steps, STEPS) % S::SPLIT;
+        turns.add(sum, last ? last : S::SPLIT, own);
+        const int panel = to.panel + (int)threadIdx.x / 32 - 4,
+                  col = (to.tile + part) * 8 + (int)threadIdx.x % 4 * 2;
+        if (panel * 16 < m.rows)
+            put_fragments<Turns<S>::OWN>(m, y, ldy, add, sum, BF16 ? nullptr : a.scale, panel, a.n,
+                                         [&](int i) { return col + 8 * S::SPLIT * i; });
     }
 }
 #endif
 
-template <bool BF16, int TILES, int ACROSS, int END>
+template <bool BF16, class S, int END>
 __global__ void __launch_bounds__(THREADS, 1)
-    half_wide(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, float *part,
+    half_wide(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a,
               struct Work work, int stages)
 {
 #if GPU_WGMMA
     DYN_SHARED(uint8_t, shared);
-    const Ring<TILES> ring = {reinterpret_cast<uint64_t *>(shared),
-                              reinterpret_cast<uint64_t *>(shared) + MOST_STAGES, shared + BARRIERS,
-                              stages};
+    uint64_t *const bar = reinterpret_cast<uint64_t *>(shared), *const sent = bar + 2 * MOST_STAGES;
+    const Ring<S> ring = {bar, bar + MOST_STAGES, shared + BARRIERS + S::SUMS, stages};
 
     if (threadIdx.x == 0) {
         for (int i = 0; i < stages; i++) {
-            bar_init(ring.full + i, 2);                // the two that copy
-            bar_init(ring.empty + i, PANELS * ACROSS); // a warp has a panel
+            bar_init(ring.full + i, 2);                   // the two that copy
+            bar_init(ring.empty + i, PANELS * S::ACROSS); // a warp has a panel
+        }
+        for (int i = 0; S::SPLIT > 1 && i < PANELS; i++) {
+            bar_init(sent + i, 1);
+            bar_init(sent + PANELS + i, S::SPLIT);
         }
         bar_ready();
     }
-    if (ACROSS == 1)
+    if (S::CLUSTER == 1)
         __syncthreads();
     else
         cluster_sync();
     if (threadIdx.x < 128) {
-        registers_down<TILES == 3 ? 24 : 40>();
+        registers_down<S::TILES == 3 ? 24 : 40>();
         if (threadIdx.x < 32) {
-            produce<TILES, ACROSS, true>(ring, m, a, work);
+            produce<S, true>(ring, m, a, work);
         } else if (threadIdx.x < 64) {
             previous_done();
-            produce<TILES, ACROSS, false>(ring, m, a, work);
+            produce<S, false>(ring, m, a, work);
         }
     } else {
-        registers_up<TILES == 3 ? 240 : 232>();
-        consume<BF16, TILES, ACROSS, END>(ring, y, ldy, add, m, a, part, work);
+        registers_up<S::TILES == 3 ? 240 : 232>();
+        if constexpr (S::SPLIT > 1) {
+            const int warp = (int)threadIdx.x / 32 - 4;
+            const Turns<S> turns = {shared + BARRIERS + warp * (S::SUMS / PANELS), sent + warp,
+                                    sent + PANELS + warp, 0};
+
+            consume_turns<BF16>(ring, turns, y, ldy, add, m, a, work);
+        } else {
+            consume<BF16, S, END>(ring, y, ldy, add, m, a, work);
+        }
     }
-    if (ACROSS == 2)
-        cluster_sync(); // a block's memory stays until the other one has copied into it
+    if (S::CLUSTER > 1)
+        cluster_sync(); // a block's memory stays until the others have written into it
 #else
     no_code(); // no plan asks for it
-    (void)y, (void)ldy, (void)add, (void)m, (void)a, (void)part, (void)work, (void)stages;
+    (void)y, (void)ldy, (void)add, (void)m, (void)a, (void)work, (void)stages;
 #endif
 }
 
-template <bool BF16, int TILES, int ACROSS>
+template <bool BF16, class S>
 void launch(const struct half_plan *p, float *y, int ldy, bool add, const struct cuda_matrix *m,
-            const struct cuda_act *a, float *part, cudaStream_t s)
+            const struct cuda_act *a, cudaStream_t s)
 {
-    const int tall = up(up(m->rows, 16), PANELS * ACROSS), wide = up(a->n, 64 * TILES);
-    const struct Work work = {wide, tall * wide, tall * WIDE, up(m->cols, STEP), p->turn * STEPS};
-    const int pieces = work.tiles * up(work.steps, work.turn);
-    const int grid = (pieces < p->blocks / ACROSS ? pieces : p->blocks / ACROSS) * ACROSS;
-    const size_t bytes = (size_t)BARRIERS + (size_t)p->stages * stage_bytes<TILES>();
+    const int tall = up(up(m->rows, 16), PANELS * S::ACROSS), wide = up(a->n, 64 * S::TILES);
+    const struct Work work = {wide, tall * wide, tall * WIDE, up(m->cols, STEP)};
+    const int at_once = p->blocks / S::CLUSTER;
+    const unsigned grid = (unsigned)((work.tiles < at_once ? work.tiles : at_once) * S::CLUSTER);
+    const size_t bytes = (size_t)BARRIERS + S::SUMS + (size_t)p->stages * S::STAGE;
 
-    if (part)
-        LAUNCH_GROUPS((half_wide<BF16, TILES, ACROSS, TO_PART>), ACROSS, (unsigned)grid, THREADS,
-                      bytes, s, y, ldy, add, *m, *a, part, work, p->stages);
-    else if (m->apart)
-        LAUNCH_GROUPS((half_wide<BF16, TILES, ACROSS, TO_PAIRS>), ACROSS, (unsigned)grid, THREADS,
-                      bytes, s, y, ldy, add, *m, *a, part, work, p->stages);
-    else
-        LAUNCH_GROUPS((half_wide<BF16, TILES, ACROSS, TO_ROWS>), ACROSS, (unsigned)grid, THREADS,
-                      bytes, s, y, ldy, add, *m, *a, part, work, p->stages);
+    if constexpr (S::SPLIT == 1)
+        if (!m->apart) {
+            LAUNCH_GROUPS((half_wide<BF16, S, TO_ROWS>), S::CLUSTER, grid, THREADS, bytes, s, y,
+                          ldy, add, *m, *a, work, p->stages);
+            return;
+        }
+    LAUNCH_GROUPS((half_wide<BF16, S, TO_PAIRS>), S::CLUSTER, grid, THREADS, bytes, s, y, ldy, add,
+                  *m, *a, work, p->stages);
 }
+
+// All shapes that there is code for, clusters of one or two blocks first.
+#define WIDE_SHAPES(DO) \
+    DO(1, 1, 1)         \
+    DO(1, 2, 1)         \
+    DO(2, 1, 1) DO(2, 2, 1) DO(3, 1, 1) DO(3, 2, 1) DO(1, 1, 2) DO(1, 2, 2) DO(1, 1, 4) DO(1, 2, 4)
+#define WIDE_NUMBER(tiles, across, split) ((tiles)*100 + (across)*10 + (split))
 
 template <bool BF16>
 void run(const struct half_plan *p, float *y, int ldy, bool add, const struct cuda_matrix *m,
-         const struct cuda_act *a, float *part, cudaStream_t s)
+         const struct cuda_act *a, cudaStream_t s)
 {
-    switch (p->tiles / 8 * 2 + p->across - 1) {
-    case 2:
-        return launch<BF16, 1, 1>(p, y, ldy, add, m, a, part, s);
-    case 3:
-        return launch<BF16, 1, 2>(p, y, ldy, add, m, a, part, s);
-    case 4:
-        return launch<BF16, 2, 1>(p, y, ldy, add, m, a, part, s);
-    case 5:
-        return launch<BF16, 2, 2>(p, y, ldy, add, m, a, part, s);
-    case 6:
-        return launch<BF16, 3, 1>(p, y, ldy, add, m, a, part, s);
-    default:
-        return launch<BF16, 3, 2>(p, y, ldy, add, m, a, part, s);
+    switch (WIDE_NUMBER(p->tiles / 8, p->across, p->split)) {
+#define WIDE_LAUNCH(tiles, across, split)   \
+    case WIDE_NUMBER(tiles, across, split): \
+        return launch<BF16, Shape<tiles, across, split>>(p, y, ldy, add, m, a, s);
+        WIDE_SHAPES(WIDE_LAUNCH)
+#undef WIDE_LAUNCH
     }
 }
 
-// Clocks that it may take, where a multiprocessor reads 24 bytes a clock and multiplies 1500 times.
-double cost(const struct half_plan *p, const struct cuda_matrix *m, int n, int sms)
+// Clusters of a shape that the device has room for at a time.
+int clusters(int cluster, int sms)
 {
-    const int cols = 8 * p->tiles, segments = up(m->cols, SEGMENT), pieces = up(segments, p->turn);
-    const int tiles = up(up(m->rows, 16), PANELS * p->across) * up(n, cols);
-    const double read = (PANELS * 16 + (double)cols / p->across) * SEGMENT * 2 / 24,
-                 multiply = PANELS * 16.0 * cols * SEGMENT / 1500;
-    const double each = (read > multiply ? read : multiply) * p->turn + 1000 + 12 * cols;
+    static int eight = -1, four = -1;
 
-    return up(tiles * pieces, p->blocks / p->across) * each + 2000 +
-           (pieces > 1 ? (double)cuda_half_part(p, m, n) * 2 / 24 / sms + 3000 : 0);
+    if (cluster == 8 && eight < 0)
+        eight = gpu_groups(half_wide<true, Shape<1, 2, 4>, TO_PAIRS>, 8, THREADS,
+                           (size_t)shared_most());
+    if (cluster == 4 && four < 0)
+        four = gpu_groups(half_wide<true, Shape<1, 1, 4>, TO_PAIRS>, 4, THREADS,
+                          (size_t)shared_most());
+    const int most = cluster == 8 ? eight : cluster == 4 ? four : sms / cluster;
+    return most < sms / cluster ? most : sms / cluster;
+}
+
+// Clocks that it may take. A multiprocessor gets 44 bytes a clock of what others read as well, all
+// together 2260 from memory; shared memory takes and gives 120: copies, weights once, activations
+// twice.
+double cost(const struct half_plan *p, const struct cuda_matrix *m, int n)
+{
+    const int cols = 8 * p->tiles, cluster = p->across * p->split;
+    const int tiles = up(up(m->rows, 16), PANELS * p->across) * up(n, cols);
+    const double w = PANELS * 16.0 * SEGMENT * 2, x = (double)cols * SEGMENT * 2;
+    const double in = (w + x / p->across) / 44, through = (2 * w + 3 * x) / 120;
+    const double each = (in > through ? in : through) + (p->split > 1 ? 600 : 0);
+    const double blocks = (double)up(tiles, p->blocks / cluster) *
+                          (up(up(m->cols, SEGMENT), p->split) * each + 1000 + 12 * cols);
+    const double read = (double)m->rows * m->cols * 2 / 2260;
+
+    return (blocks > read ? blocks : read) + blocks / 16 + 500 * cluster;
 }
 
 } // namespace
 
 bool cuda_half_wide_plan(struct half_plan *best, const struct cuda_matrix *m, int n, int sms)
 {
-    const int segments = up(m->cols, SEGMENT);
-    struct half_plan p = {};
-    int device = 0, major = 0, minor = -1, most = 0;
+    static const int shapes[][3] = {
+#define WIDE_SHAPE(tiles, across, split) {tiles, across, split},
+        WIDE_SHAPES(WIDE_SHAPE)
+#undef WIDE_SHAPE
+    };
+    int device = 0, major = 0, minor = -1;
     double least = 0;
 
     if (!HALF_WIDE || cudaGetDevice(&device) != cudaSuccess ||
         cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) != cudaSuccess ||
         cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) != cudaSuccess ||
-        cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) !=
-            cudaSuccess ||
         major != 9 || minor != 0)
         return false;
-    p.wide = true;
-    p.warps = PANELS;
-    p.across = n > 64 && m->rows > PANELS * 16 ? 2 : 1;
-    p.blocks = sms / p.across * p.across;
-    for (p.tiles = 8; p.tiles <= 24 && p.tiles - 8 < n / 8; p.tiles += 8) {
-        for (p.turn = segments; p.turn > 0; p.turn--) {
-            const int room = p.turn < segments ? SHARED_RING : most - BARRIERS,
-                      stages = room / (PANELS * 2048 + p.tiles * 8 * STEP * 2);
+    for (const int *shape : shapes) {
+        struct half_plan p = {};
 
-            p.stages = stages < MOST_STAGES ? stages : MOST_STAGES;
-            const double c = cuda_half_part(&p, m, n) > HALF_PART ? 0 : cost(&p, m, n, sms);
-
-            if (c > 0 && (least == 0 || c < least)) {
-                *best = p;
-                least = c;
-            }
+        p.wide = true;
+        p.tiles = shape[0] * 8;
+        p.across = shape[1];
+        p.split = shape[2];
+        p.warps = PANELS;
+        p.blocks = cuda_half_wide_blocks(&p, sms);
+        p.stages = cuda_half_wide_stages(&p, shared_most());
+        if (p.blocks == 0 || (shape[0] - 1) * 64 >= n || p.split > up(m->cols, SEGMENT) ||
+            (p.split == 1 && p.across != (n > 64 && m->rows > PANELS * 16 ? 2 : 1)))
+            continue;
+        const double c = cost(&p, m, n);
+        if (least == 0 || c < least) {
+            *best = p;
+            least = c;
         }
     }
     return least > 0;
 }
 
+int cuda_half_wide_blocks(const struct half_plan *p, int sms)
+{
+    const int cluster = p->across * p->split;
+
+    return clusters(cluster, sms) * cluster;
+}
+
+int cuda_half_wide_stages(const struct half_plan *p, int shared)
+{
+    const int stages = (shared - BARRIERS - sums_bytes(p->split)) / stage_bytes(p->tiles / 8);
+
+    return stages < MOST_STAGES ? stages : MOST_STAGES;
+}
+
 void cuda_half_wide(const struct half_plan *p, float *y, int ldy, bool add,
-                    const struct cuda_matrix *m, const struct cuda_act *a, float *part,
-                    cudaStream_t s)
+                    const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s)
 {
     if (m->type == 30)
-        run<true>(p, y, ldy, add, m, a, part, s);
+        run<true>(p, y, ldy, add, m, a, s);
     else
-        run<false>(p, y, ldy, add, m, a, part, s);
+        run<false>(p, y, ldy, add, m, a, s);
 }

@@ -332,20 +332,31 @@ void bar_wait(uint64_t *p, unsigned parity)
         sleep(p, "bar_wait");
 }
 
-void bulk_copy(void *to, const void *from, size_t bytes, uint64_t *bar, bool both)
+// What comes to a block's memory by itself, and is counted there.
+static void bring(void *to, const void *from, size_t bytes, uint64_t *bar, unsigned rank)
 {
-    if ((uintptr_t)to % 16 || (uintptr_t)from % 16 || bytes % 16 || (both && cluster != 2))
+    Bar *b = (Bar *)there(bar, rank);
+
+    if (rank >= cluster || (uintptr_t)to % 16 || shared_offset(to) + bytes > dsmem_size)
+        die({"gpu_90a.h", 0}, "%zu bytes beyond the shared memory of block %u, or misaligned",
+            bytes, rank);
+    memcpy(there(to, rank), from, bytes);
+    b->bytes -= (int32_t)bytes;
+    bar_step(b);
+}
+
+void bulk_copy(void *to, const void *from, size_t bytes, uint64_t *bar, unsigned first, unsigned n)
+{
+    if ((uintptr_t)from % 16 || bytes % 16)
         die({"bulk_copy", 0}, "misaligned copy of %zu bytes, %p <- %p", bytes, to, from);
     race_read(from, bytes, __builtin_return_address(0));
-    for (unsigned rank = both ? 0 : cur->rank; rank < (both ? cluster : cur->rank + 1); rank++) {
-        Bar *b = (Bar *)there(bar, rank);
+    for (unsigned rank = first; rank < first + n; rank++)
+        bring(to, from, bytes, bar, rank);
+}
 
-        if (shared_offset(to) + bytes > dsmem_size)
-            die({"bulk_copy", 0}, "beyond the block's shared memory");
-        memcpy(there(to, rank), from, bytes);
-        b->bytes -= (int32_t)bytes;
-        bar_step(b);
-    }
+void send(void *to, uint64_t *bar, unsigned rank, const float v[4])
+{
+    bring(to, v, 16, bar, rank);
 }
 
 // ---- shared memory
@@ -474,8 +485,8 @@ static void begin_block(dim3 block)
 static void check_shape(dim3 grid, dim3 block, size_t dynamic, Loc at)
 {
     n_threads = block.x * block.y * block.z * cluster;
-    if (!n_threads || n_threads > MAX_THREADS || block.z > 64 || cluster > CLUSTER_MAX ||
-        (cluster > 1 && (n_threads / cluster % 32 || grid.x % cluster)))
+    if (!n_threads || n_threads > BLOCK_MAX * cluster || n_threads > MAX_THREADS || block.z > 64 ||
+        cluster > CLUSTER_MAX || (cluster > 1 && (n_threads / cluster % 32 || grid.x % cluster)))
         die(at, "a block of %u x %u x %u threads", block.x, block.y, block.z);
     if (!grid.x || !grid.y || !grid.z || grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535)
         die(at, "a grid of %u x %u x %u blocks", grid.x, grid.y, grid.z);

@@ -79,7 +79,9 @@ void mbar_wait(uint64_t *b, unsigned parity);
 void bar_init(uint64_t *b, int count);
 void bar_arrive(uint64_t *b, unsigned rank, int more_bytes);
 void bar_wait(uint64_t *b, unsigned parity);
-void bulk_copy(void *to, const void *from, size_t bytes, uint64_t *b, bool both);
+// Into n blocks of the cluster from block `first` on.
+void bulk_copy(void *to, const void *from, size_t bytes, uint64_t *b, unsigned first, unsigned n);
+void send(void *to, uint64_t *b, unsigned rank, const float v[4]);
 size_t shared_offset(const void *p); // of the block's dynamic shared memory
 void wgmma_64(float *d, const uint32_t *a, uint64_t b, bool bf16, bool first);
 void ldmatrix(uint32_t *r, const void *row, int n, bool trans);
@@ -237,6 +239,10 @@ static const int warpSize = 32;
     LAUNCH_GROUPS(kernel, 1, grid, block, smem, stream, __VA_ARGS__)
 #define LAUNCH_GROUPS(kernel, group, grid, block, smem, stream, ...) \
     emu::launch_kernel(EMU_HERE, kernel, group, (grid), (block), (smem), (stream), __VA_ARGS__)
+template <class Kernel> static inline int gpu_groups(Kernel *, int group, int, size_t)
+{
+    return 132 / group;
+}
 
 // ---- barriers and warp operations; the caller's place comes in default arguments
 #define EMU_AT const char *F = __builtin_FILE(), int L = __builtin_LINE()

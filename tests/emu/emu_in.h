@@ -25,11 +25,12 @@
 namespace emu
 {
 
-constexpr unsigned MAX_THREADS = 1024;
+constexpr unsigned BLOCK_MAX = 1024;   // threads
+constexpr unsigned CLUSTER_MAX = 8;    // blocks
+constexpr unsigned MAX_THREADS = 3072; // of a cluster
 constexpr size_t STACK = 64 * 1024;
 constexpr size_t STATIC_MAX = 64 * 1024;   // of static shared memory, guards included
 constexpr size_t DYNAMIC_MAX = 227 * 1024; // of any capability
-constexpr unsigned CLUSTER_MAX = 2;        // blocks
 
 enum {
     EXIT_ADDRESS = 97,

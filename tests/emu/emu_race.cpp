@@ -119,6 +119,12 @@ static Word *word_of(const void *p, bool *shared, size_t *n)
     return &s->words[at / 4];
 }
 
+// The current thread among those of the cluster.
+static unsigned mine()
+{
+    return cur->warp * 32 + cur->lane;
+}
+
 static unsigned warp_of(const Access &a)
 {
     return a.thread & WARP ? a.thread - (unsigned)WARP : a.thread / 32u;
@@ -131,7 +137,7 @@ static bool ordered(const Access &a, bool shared)
         return true;
     if (a.block != block_no)
         return shared; // shared memory is the block's own
-    if (a.thread == cur->lin || a.epoch != block_epoch)
+    if (a.thread == mine() || a.epoch != block_epoch)
         return true;
     return a.thread != MANY && warp_of(a) == cur->warp &&
            a.warp_epoch != (uint16_t)warp_epoch[cur->warp];
@@ -189,7 +195,7 @@ static bool races(Cell *c, const Access &me, bool write, bool shared, const void
         c->w = me;
     else if (ordered(c->r, shared))
         c->r = me;
-    else if (c->r.thread != cur->lin)
+    else if (c->r.thread != mine())
         c->r.thread = c->r.thread != MANY && c->r.block == block_no && warp_of(c->r) == cur->warp
                           ? (uint16_t)(WARP + cur->warp)
                           : (uint16_t)MANY;
@@ -209,7 +215,7 @@ static void access(const void *p, size_t n, bool write, const void *pc)
     if (!w || n > room)
         stray((const char *)p + (w ? room : 0), write, pc);
     Access me = {
-        launch_no, block_no, block_epoch, (uint16_t)cur->lin, (uint16_t)warp_epoch[cur->warp], pc};
+        launch_no, block_no, block_epoch, (uint16_t)mine(), (uint16_t)warp_epoch[cur->warp], pc};
 
     for (n += from; n; w++, at += 4, from = 0) {
         size_t to = n < 4 ? n : 4;

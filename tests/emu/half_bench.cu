@@ -110,12 +110,13 @@ void run(const struct bench *b, const struct half_plan *p, bool plan, int n)
                                   : n <= 256 ? 4
                                              : 2,
                                   [&](int i, cudaStream_t s) { multiply(b, p, &a, i, s); });
-    printf("{\"bench\":\"half\",\"shape\":\"%s\",\"tokens\":%d,\"wide\":%d,\"tiles\":%d,"
-           "\"across\":%d,\"warps\":%d,\"turn\":%d,\"stages\":%d,\"plan\":%d,\"us\":%.1f,"
-           "\"gb_s\":%.0f,\"tflop_s\":%.0f,\"hash\":\"%08x\"}\n",
-           b->name, n, q->wide, q->tiles, q->across, q->warps, q->turn, q->stages, plan, us,
-           (double)bytes_of(&b->m) / us / 1e3, 2.0 * b->m.rows * b->m.cols * (double)n / us / 1e6,
-           (unsigned)hash);
+    printf(
+        "{\"bench\":\"half\",\"shape\":\"%s\",\"tokens\":%d,\"wide\":%d,\"tiles\":%d,"
+        "\"across\":%d,\"split\":%d,\"warps\":%d,\"turn\":%d,\"stages\":%d,\"plan\":%d,\"us\":%.1f,"
+        "\"gb_s\":%.0f,\"tflop_s\":%.0f,\"hash\":\"%08x\"}\n",
+        b->name, n, q->wide, q->tiles, q->across, q->split, q->warps, q->turn, q->stages, plan, us,
+        (double)bytes_of(&b->m) / us / 1e3, 2.0 * b->m.rows * b->m.cols * (double)n / us / 1e6,
+        (unsigned)hash);
     fflush(stdout);
 }
 
@@ -140,11 +141,10 @@ void vary(const struct bench *b, int n, bool all)
         }
 }
 
-/* half_wide.cu's plan, and others: tokens of a block, blocks that share them, pieces of K, stages.
- */
+/* half_wide.cu's plan, and others: tokens of a block, blocks that share them, blocks that take
+ * segments in turn, stages. */
 void vary_wide(const struct bench *b, int n)
 {
-    const int segments = (b->m.cols + 511) / 512;
     struct half_plan plan, p;
 
     if (!cuda_half_wide_plan(&plan, &b->m, n, b->sms))
@@ -153,13 +153,10 @@ void vary_wide(const struct bench *b, int n)
     p = plan;
     for (p.tiles = 8; p.tiles <= 24 && p.tiles - 8 < n / 8; p.tiles += 8)
         for (p.across = 1; p.across <= 2; p.across++)
-            for (int pieces = 1, last = 0; pieces <= (n <= 512 ? 8 : 1); pieces++) {
-                p.turn = (segments + pieces - 1) / pieces;
-                p.stages = (227 * 1024 - 256) / (16384 + p.tiles * 1024);
-                p.stages = p.stages < 16 ? p.stages : 16;
-                if (p.turn != last && cuda_half_part(&p, &b->m, n) <= HALF_PART)
-                    run(b, &p, false, n);
-                last = p.turn;
+            for (p.split = 1; p.split <= (p.tiles == 8 && n <= 512 ? 4 : 1); p.split *= 2) {
+                p.blocks = cuda_half_wide_blocks(&p, b->sms);
+                p.stages = cuda_half_wide_stages(&p, shared_most());
+                run(b, &p, false, n);
             }
     for (p = plan, p.stages = 3; p.stages < plan.stages; p.stages++)
         run(b, &p, false, n);

@@ -125,9 +125,10 @@ static void by_plan(struct problem *p, const struct half_plan *plan)
     gpu_get(y, p->y_d, size * 4);
     CHECK(ops_differs(p->y, y, size) < 0);
     if (ops_differs(p->y, y, size) >= 0)
-        printf("# %s: %d tokens, %d x %d: tiles %d, across %d, warps %d, turn %d, stages %d\n",
+        printf("# %s: %d tokens, %d x %d: tiles %d, across %d, warps %d, turn %d, split %d, stages "
+               "%d\n",
                plan->wide ? "wide" : "narrow", p->n, p->m.rows, p->m.cols, plan->tiles,
-               plan->across, plan->warps, plan->turn, plan->stages);
+               plan->across, plan->warps, plan->turn, plan->split, plan->stages);
     gpu_free(part_d);
     free(y);
     if (p->m.apart)
@@ -137,17 +138,19 @@ static void by_plan(struct problem *p, const struct half_plan *plan)
 /* Few blocks, so that each takes several pieces; and the plan that would be used. */
 static void by_wide(struct ops *o, struct problem *p)
 {
+    static const int shapes[][3] = {{1, 1, 1}, {1, 2, 1}, {2, 1, 1}, {2, 2, 1}, {3, 1, 1},
+                                    {3, 2, 1}, {1, 1, 2}, {1, 2, 2}, {1, 1, 4}, {1, 2, 4}};
     struct half_plan plan;
 
     if (!cuda_half_wide_plan(&plan, &p->m, p->n, 132))
         return;
     by_plan(p, &plan);
-    for (int i = 0; i < 6; i++) {
-        plan.tiles = 8 * (1 + i / 2);
-        plan.across = 1 + i % 2;
-        plan.blocks = plan.across * ops_pick(o, 1, 3);
+    for (int i = 0; i < (int)(sizeof(shapes) / sizeof(*shapes)); i++) {
+        plan.tiles = 8 * shapes[i][0];
+        plan.across = shapes[i][1];
+        plan.split = shapes[i][2];
+        plan.blocks = plan.across * plan.split * ops_pick(o, 1, 3);
         plan.stages = ops_pick(o, 2, 5);
-        plan.turn = ops_pick(o, 1, (p->m.cols + 511) / 512);
         by_plan(p, &plan);
     }
 }
