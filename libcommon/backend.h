@@ -25,7 +25,8 @@ enum { BACKEND_PARTS = 3, BACKEND_PAGE = 64, BACKEND_ROW = 128, BACKEND_TREE = 6
  * other (q,k,v; gate,up), so that one op computes them all; they may differ in type. */
 struct weight {
     int rows, cols; // rows of all parts together
-    int pairs;      // rows r and r + pairs are read together, by glu: half of the rows; 0: none
+    int pairs; // rows r and r + pairs, of each 2 * pairs, are read together: by glu, of halves,
+               // or by rope_kv; 0: none
     int n_parts;
     struct weight_part {
         enum tensor_type type;

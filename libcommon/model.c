@@ -297,6 +297,7 @@ static void set_shapes(struct load *l)
     for (int i = 0; i < h->n_layers; i++) {
         m->layer[i].attn = m->attn;
         m->layer[i].gate_up.pairs = h->gated ? h->ffn_dim : 0;
+        m->layer[i].qkv.pairs = h->rope_pairs_apart ? h->rope_dims / 2 : h->rope_dims > 0;
         m->layer[i].attn.window = h->windowed[i] ? h->window : 0;
         if (!m->layer[i].attn.window)
             m->window = 0;

@@ -268,9 +268,9 @@ void cuda_blas_product(struct cuda *c, float *y, int ldy, bool add, const struct
                        int n)
 {
     struct cuda_blas *b = c->blas;
-    int ld = padded(m->cols), most = SCRATCH / 2 / ld / MATRIX_ROWS * MATRIX_ROWS;
+    int ld = padded(m->cols), unit = matrix_unit(m), most = SCRATCH / 2 / ld / unit * unit;
 
-    if (most < MATRIX_ROWS) {
+    if (most < unit) {
         err_set(&c->failed, ERR_ARG, "--fast: rows of %d values are too long", m->cols);
         return;
     }
@@ -278,7 +278,7 @@ void cuda_blas_product(struct cuda *c, float *y, int ldy, bool add, const struct
     if (m->bias)
         cuda_fast_bias(y, ldy, m->bias, n, m->rows, add, c->stream);
     for (int first = 0; first < m->rows; first += most) {
-        const int rows = m->rows - first < most ? m->rows - first : most, half = m->apart != 0;
+        const int rows = m->rows - first < most ? m->rows - first : most, half = matrix_halves(m);
         float *to = y + (first >> half);
         struct plan p = {.rows = rows >> half,
                          .n = n,

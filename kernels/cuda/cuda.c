@@ -324,6 +324,8 @@ static void cuda_close(struct backend *b)
     }
     for (int i = 0; i < CUDA_ACTS; i++)
         cudaFree(c->act[i].p);
+    for (int i = 0; i < CUDA_TURNS; i++)
+        cudaFree(c->angles[i].room.p);
     cudaFree(c->part.p);
     cudaFree(c->attn.p);
     cudaFree(c->tails.p);

@@ -66,6 +66,14 @@ struct cuda_op {
 };
 enum { CUDA_OPS = 3 }; // that wait: norm, product, nonlinearity
 
+/* Angles of a step's tokens, for products (struct cuda_turn); models have one or two kinds. */
+enum { CUDA_TURNS = 2 };
+struct cuda_angles {
+    const float *inv_freq; // whose they are in this step; NULL: nobody's yet
+    int rope_dims;
+    struct cuda_buf room;
+};
+
 struct cuda {
     struct backend b; // first
     struct backend_ops ops;
@@ -86,6 +94,7 @@ struct cuda {
     int tokens, table, rows_tail; // capacities: tokens; entries of the page table; tail pages
     struct tree tree;             // of this step
     struct cuda_step now;
+    struct cuda_angles angles[CUDA_TURNS];
     struct cuda_op op[CUDA_OPS]; // that wait
     int n_ops;
     int most;     // tokens of what is done in one kernel; -1: as queue.c's table says

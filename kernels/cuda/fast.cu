@@ -19,10 +19,10 @@ __device__ inline uint32_t pair(float a, float b)
     return half_bits(a, true) | (uint32_t)half_bits(b, true) << 16;
 }
 
-// The row of y (rows) for place `at` of a panel of them: pairs are apart again.
+// The row of y (rows) for place `at` of a panel of them: pairs are apart again, as they were.
 __device__ inline int row_of(const struct cuda_matrix &m, int panel, int at, int rows)
 {
-    return matrix_row_apart(m.apart ? rows / 2 : 0, panel, at);
+    return matrix_row_apart(matrix_apart(&m, rows), panel, at);
 }
 
 // BF16: a warp for 16 rows and 16 values of K, a lane for its 16 bytes.

@@ -88,26 +88,24 @@ __device__ inline float chain(float acc, const int *sum, const float *d, const f
     return acc;
 }
 
-// As one.cu: room_bytes of two phases, or of the head's scratch; the block's activations; cosines.
+// As one.cu: room_bytes of two phases, or of the head's scratch; the block's activations.
 template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN, bool FUSED>
 __global__ void __launch_bounds__(32 * LINEAR_WARPS,
                                   FUSED ? 2 : Phase<LOW, HIGH, LEVELS, BLOCK, MIN>::EACH)
     few(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, struct cuda_head head,
-        struct cuda_tail tail, int room_bytes)
+        int room_bytes)
 {
     using P = Phase<LOW, HIGH, LEVELS, BLOCK, MIN>;
     DYN_SHARED(int, shared); // two phases
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const int tiles = (m.cols + 63) / 64, blocks = m.cols / BLOCK;
+    const int tiles = (m.cols + 63) / 64, blocks = m.cols / BLOCK, panels = (m.rows + 15) / 16;
     const size_t low = (size_t)tiles * 128 * LOW, high = (size_t)tiles * 128 * HIGH, // of a panel
         scales = (size_t)tiles * P::PER * 16;
     const int row = threadIdx.x / COLS, col = threadIdx.x % COLS;
     if (!FUSED)
-        head.kind = tail.kind = 0;
+        head.kind = 0;
     uint8_t *own = reinterpret_cast<uint8_t *>(shared) + room_bytes;
-    float *cs = reinterpret_cast<float *>(own + head_bytes(head, a));
-    Turn now = turn_first(tail);
-    float before = 0.0f;
+    int panel = (int)blockIdx.x;
     Tile<LOW, HIGH> ring[P::AHEAD];
     Scales<LEVELS, BLOCK, MIN> scale[P::AHEAD];
     const auto load = [&](int u, int panel, int tile) {
@@ -119,15 +117,14 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS,
 #pragma unroll
     for (int u = 0; u < P::AHEAD; u++)
         if (u * LINEAR_WARPS + warp < tiles)
-            load(u, now.panel, u * LINEAR_WARPS + warp);
-    tail_begin(tail, cs);
+            load(u, panel, u * LINEAR_WARPS + warp);
     previous_done();
     if (head.kind) {
         a = act_place(own, a.n, a.n, a.cols, a.block);
         head_make<0, false>(a, head, reinterpret_cast<float *>(shared));
     }
-    for (int phase = 0; now.there;) {
-        const Turn then = FUSED ? now.after(tail, m.rows) : Turn{0, 0, 0, false};
+    for (int phase = 0; panel < panels;) {
+        const int then = FUSED ? panel + (int)gridDim.x : panels;
         float acc = 0.0f;
 
         for (int tile0 = 0; tile0 < tiles; tile0 += P::TILES, phase ^= 1) {
@@ -149,9 +146,9 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS,
                         mn[in * P::PER * 16 + i * 32 + lane] = scale_of<0, 32>(scale[u].min[i]);
                 }
                 if (tile + P::TILES < tiles)
-                    load(u, now.panel, tile + P::TILES);
-                else if (then.there)
-                    load(u, then.panel, in);
+                    load(u, panel, tile + P::TILES);
+                else if (then < panels)
+                    load(u, then, in);
                 tile_sums<LOW, HIGH, LEVELS, BLOCK>(sum + in * P::PER * 16 * COLS, w, a, tile,
                                                     lane);
             }
@@ -160,48 +157,48 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS,
             if (row < 16 && col < a.n)
                 acc = chain<P, BLOCK, MIN>(acc, sum, d, mn, a, first, n, row, col);
         }
-        tail_put(tail, cs, y, ldy, add, m, now, a.n, acc, before);
-        now = then;
+        few_put(y, ldy, add, m, panel, a.n, acc);
+        panel = then;
     }
 }
 
 template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN>
 void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-            const struct cuda_head *head, const struct cuda_tail *tail, int sms, cudaStream_t s)
+            const struct cuda_head *head, int sms, cudaStream_t s)
 {
     using P = Phase<LOW, HIGH, LEVELS, BLOCK, MIN>;
-    const Fit f(m, a, head, tail, 2 * sms, (size_t)P::SIZE * 4, (m->cols + 63) / 64 > P::TILES);
+    const Fit f(m, a, head, 2 * sms, (size_t)P::SIZE * 4, (m->cols + 63) / 64 > P::TILES);
 
-    if (head->kind || tail->kind)
+    if (head->kind)
         LAUNCH_EARLY((few<LOW, HIGH, LEVELS, BLOCK, MIN, true>), f.grid, 32 * LINEAR_WARPS, f.all,
-                     s, y, ldy, add, *m, *a, *head, tail_of(tail), (int)f.room);
+                     s, y, ldy, add, *m, *a, *head, (int)f.room);
     else
         LAUNCH_EARLY((few<LOW, HIGH, LEVELS, BLOCK, MIN, false>), f.grid, 32 * LINEAR_WARPS, f.all,
-                     s, y, ldy, add, *m, *a, *head, *tail, (int)f.room);
+                     s, y, ldy, add, *m, *a, *head, (int)f.room);
 }
 
 } // namespace
 
 void cuda_linear_few(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                     const struct cuda_act *a, const struct cuda_head *head,
-                     const struct cuda_tail *tail, int sms, cudaStream_t s)
+                     const struct cuda_act *a, const struct cuda_head *head, int sms,
+                     cudaStream_t s)
 {
     struct matrix_format f = matrix_format(m->type);
 
     if (f.low == 8)
-        launch<8, 0, 0, 32, false>(y, ldy, add, m, a, head, tail, sms, s);
+        launch<8, 0, 0, 32, false>(y, ldy, add, m, a, head, sms, s);
     else if (f.levels == 1)
-        launch<4, 0, 1, 32, false>(y, ldy, add, m, a, head, tail, sms, s);
+        launch<4, 0, 1, 32, false>(y, ldy, add, m, a, head, sms, s);
     else if (f.block == 16)
-        launch<4, 0, 2, 16, false>(y, ldy, add, m, a, head, tail, sms, s);
+        launch<4, 0, 2, 16, false>(y, ldy, add, m, a, head, sms, s);
     else if (f.levels == 2)
-        launch<4, 0, 2, 32, false>(y, ldy, add, m, a, head, tail, sms, s);
+        launch<4, 0, 2, 32, false>(y, ldy, add, m, a, head, sms, s);
     else if (f.high && f.min)
-        launch<4, 1, 0, 32, true>(y, ldy, add, m, a, head, tail, sms, s);
+        launch<4, 1, 0, 32, true>(y, ldy, add, m, a, head, sms, s);
     else if (f.high)
-        launch<4, 1, 0, 32, false>(y, ldy, add, m, a, head, tail, sms, s);
+        launch<4, 1, 0, 32, false>(y, ldy, add, m, a, head, sms, s);
     else if (f.min)
-        launch<4, 0, 0, 32, true>(y, ldy, add, m, a, head, tail, sms, s);
+        launch<4, 0, 0, 32, true>(y, ldy, add, m, a, head, sms, s);
     else
-        launch<4, 0, 0, 32, false>(y, ldy, add, m, a, head, tail, sms, s);
+        launch<4, 0, 0, 32, false>(y, ldy, add, m, a, head, sms, s);
 }

@@ -100,22 +100,20 @@ __device__ inline void group_sums(int16_t x[256 / GROUP], const struct cuda_act 
 template <int LOW, int HIGH, int GROUP, bool MIN, bool FUSED>
 __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
     few_k(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a,
-          struct cuda_head head, struct cuda_tail tail, int room_bytes)
+          struct cuda_head head, int room_bytes)
 {
     constexpr int SIZE = SUPERS * 16 * COLS;
     DYN_SHARED(int, shared); // two of: sums, sums of minima, d and m
     const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const int supers = m.cols / 256, size = SIZE * (MIN ? 2 : 1) + SUPERS * 16, g = lane / 4,
-              t = lane % 4;
+              t = lane % 4, panels = (m.rows + 15) / 16;
     const size_t low = (size_t)supers * 512 * LOW, high = (size_t)supers * 512 * HIGH,
                  group = (size_t)supers * 256;
     const int row = threadIdx.x / COLS, col = threadIdx.x % COLS;
     if (!FUSED)
-        head.kind = tail.kind = 0;
+        head.kind = 0;
     uint8_t *own = reinterpret_cast<uint8_t *>(shared) + room_bytes;
-    float *cs = reinterpret_cast<float *>(own + head_bytes(head, a));
-    Turn now = turn_first(tail);
-    float before = 0.0f;
+    int panel = (int)blockIdx.x;
     Super<LOW, HIGH> next;
     const auto load = [&](int panel, int super) {
         next.load(m.low + panel * low, m.high + panel * high, m.min + panel * group, super, lane);
@@ -123,17 +121,16 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
 
     head_begin(head, a, reinterpret_cast<float *>(shared));
     if (warp < supers)
-        load(now.panel, warp);
-    tail_begin(tail, cs);
+        load(panel, warp);
     previous_done();
     if (head.kind) {
         a = act_place(own, a.n, a.n, a.cols, a.block);
         head_make<0, false>(a, head, reinterpret_cast<float *>(shared));
     }
-    for (int phase = 0; now.there;) {
-        const Turn then = FUSED ? now.after(tail, m.rows) : Turn{0, 0, 0, false};
+    for (int phase = 0; panel < panels;) {
+        const int then = FUSED ? panel + (int)gridDim.x : panels;
         const uint32_t *scale =
-            reinterpret_cast<const uint32_t *>(m.scale) + (size_t)now.panel * supers * 16;
+            reinterpret_cast<const uint32_t *>(m.scale) + (size_t)panel * supers * 16;
         float acc = 0.0f;
 
         for (int super0 = 0; super0 < supers; super0 += SUPERS, phase ^= 1) {
@@ -146,9 +143,9 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
                 if (lane < 16)
                     dm[warp * 16 + lane] = scale[super * 16 + lane];
                 if (super + SUPERS < supers)
-                    load(now.panel, super + SUPERS);
-                else if (then.there)
-                    load(then.panel, warp);
+                    load(panel, super + SUPERS);
+                else if (then < panels)
+                    load(then, warp);
                 Sums<LOW, HIGH, GROUP, MIN> out;
                 int16_t x0[256 / GROUP], x1[256 / GROUP];
 
@@ -177,44 +174,44 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
                     acc = fmaf((float)least[at], -half_to_float((uint16_t)(w >> 16)) * dx, acc);
             }
         }
-        tail_put(tail, cs, y, ldy, add, m, now, a.n, acc, before);
-        now = then;
+        few_put(y, ldy, add, m, panel, a.n, acc);
+        panel = then;
     }
 }
 
 template <int LOW, int HIGH, int GROUP, bool MIN>
 void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-            const struct cuda_head *head, const struct cuda_tail *tail, int sms, cudaStream_t s)
+            const struct cuda_head *head, int sms, cudaStream_t s)
 {
     const size_t bytes = (size_t)(SUPERS * 16 * COLS * (MIN ? 2 : 1) + SUPERS * 16) * 4;
-    const Fit f(m, a, head, tail, 2 * sms, bytes, true);
+    const Fit f(m, a, head, 2 * sms, bytes, true);
 
     if constexpr (LOW == 2 || !HIGH) // registers of the others do not suffice: queue.c
-        if (head->kind || tail->kind) {
+        if (head->kind) {
             LAUNCH_EARLY((few_k<LOW, HIGH, GROUP, MIN, true>), f.grid, 32 * LINEAR_WARPS, f.all, s,
-                         y, ldy, add, *m, *a, *head, tail_of(tail), (int)f.room);
+                         y, ldy, add, *m, *a, *head, (int)f.room);
             return;
         }
     LAUNCH_EARLY((few_k<LOW, HIGH, GROUP, MIN, false>), f.grid, 32 * LINEAR_WARPS, f.all, s, y, ldy,
-                 add, *m, *a, *head, *tail, (int)f.room);
+                 add, *m, *a, *head, (int)f.room);
 }
 
 } // namespace
 
 void cuda_linear_few_k(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                       const struct cuda_act *a, const struct cuda_head *head,
-                       const struct cuda_tail *tail, int sms, cudaStream_t s)
+                       const struct cuda_act *a, const struct cuda_head *head, int sms,
+                       cudaStream_t s)
 {
     struct matrix_format f = matrix_format(m->type);
 
     if (f.low == 2 && f.high)
-        launch<2, 1, 16, false>(y, ldy, add, m, a, head, tail, sms, s);
+        launch<2, 1, 16, false>(y, ldy, add, m, a, head, sms, s);
     else if (f.low == 2)
-        launch<2, 0, 16, true>(y, ldy, add, m, a, head, tail, sms, s);
+        launch<2, 0, 16, true>(y, ldy, add, m, a, head, sms, s);
     else if (f.high == 2)
-        launch<4, 2, 16, false>(y, ldy, add, m, a, head, tail, sms, s);
+        launch<4, 2, 16, false>(y, ldy, add, m, a, head, sms, s);
     else if (f.high)
-        launch<4, 1, 32, true>(y, ldy, add, m, a, head, tail, sms, s);
+        launch<4, 1, 32, true>(y, ldy, add, m, a, head, sms, s);
     else
-        launch<4, 0, 32, true>(y, ldy, add, m, a, head, tail, sms, s);
+        launch<4, 0, 32, true>(y, ldy, add, m, a, head, sms, s);
 }

@@ -2,28 +2,26 @@
 // a layer can be five kernels: norm, qkv, positions and append; attention; o; norm, gate_up and
 // nonlinearity; down. It is five where that is sooner, by the table in queue.c: of one or two
 // tokens, with half floats and rows of at most 2048 values (but one more with F16 where down's are
-// longer). Otherwise it is nine of BF16: norm, qkv, positions and append, attention, its
+// longer). Otherwise it is eight of BF16: norm, qkv with positions and append, attention, its
 // activations, o, norm, gate_up and nonlinearity, down; of quantized types one more, activations of
 // down, and of F16 two more behind the norms; and where a matrix has rows of several types each is
-// a kernel. More than 512 keys take one that joins (attn_join.cu).
+// a kernel. More than 512 keys take one that joins (attn_join.cu); norms of heads, positions by
+// themselves (rope.cu).
 //
 // Ahead, a block makes the activations that it multiplies with, of rows of floats or of their norm,
 // in shared memory and in the order of the kernels that it stands for (norm.cu, act.cu): the same
 // bytes. That is done again by each block, behind its first loads of weights, which are on their
 // way meanwhile; so it pays where tokens are few and a block has many rows.
 //
-// Behind, outputs go through (2, 16, tokens) in registers or shared memory: a unit of work is then
-// two panels of rows that belong together, both halves of the pairs that rotate. The nonlinearity
-// of gate and up, which stand in one panel, is in glu.cuh.
+// Behind, what becomes of pairs of rows, of any number of tokens, is in pairs.cuh.
 //
 // Measured on an H200 (2026-11-26), 8B shapes, one token: what it stands for takes 3 us (norm), 3.4
 // (rope_kv), 1.3 (glu), 1 to 2 (a product's own activations). It saves 5 % of a step of the 1B
 // shape in BF16 and costs as much of the 8B's; queue.c says where it is used.
 #pragma once
-#include "glu.cuh"
-#include "kv.cuh"
 #include "linear.cuh"
 #include "norm.cuh"
+#include "pairs.cuh"
 
 namespace
 {
@@ -41,88 +39,22 @@ __host__ __device__ inline size_t head_bytes(const struct cuda_head &h, const st
     return h.kind ? act_sizes(a.n, a.cols, a.block).all : 0;
 }
 
-// Cosines and sines of the tokens.
-__host__ __device__ inline size_t tail_bytes(const struct cuda_tail &t, int n)
-{
-    return t.kind == CUDA_TAIL_ROPE ? (size_t)n * (size_t)t.attn.rope_dims * 4 : 0;
-}
-
-// For a kernel: kv.data are the layer's pages.
-inline struct cuda_tail tail_of(const struct cuda_tail *t)
-{
-    struct cuda_tail tail = *t;
-
-    if (t->kind == CUDA_TAIL_ROPE)
-        tail.kv.data = kv_layer(&t->kv, t->layer);
-    return tail;
-}
-
-// Panels of a unit, and units of a matrix.
-__host__ __device__ inline int tail_panels(const struct cuda_tail &t)
-{
-    return t.kind ? 2 : 1;
-}
-
-__host__ __device__ inline int tail_units(const struct cuda_tail &t, int rows)
-{
-    return (rows + 15) / 16 / tail_panels(t);
-}
-
-// Panel `which` of a unit.
-__device__ inline int tail_panel(const struct cuda_tail &t, int unit, int which)
-{
-    const int per = t.attn.head_dim / 32, half = t.attn.rope_dims / 32, j = per ? unit % per : 0;
-
-    if (t.kind == CUDA_TAIL_NONE)
-        return unit;
-    return unit / per * 2 * per +
-           (t.attn.rope_pairs_apart && j < half ? j + which * half : 2 * j + which);
-}
-
-// The panels of a block, one after the other.
-struct Turn {
-    int unit, which, panel;
-    bool there;
-
-    __device__ inline Turn after(const struct cuda_tail &t, int rows) const
-    {
-        Turn n;
-
-        n.which = (which + 1) % tail_panels(t);
-        n.unit = n.which ? unit : unit + (int)gridDim.x;
-        n.there = n.unit < tail_units(t, rows);
-        n.panel = n.there ? tail_panel(t, n.unit, n.which) : 0;
-        return n;
-    }
-};
-
-__device__ inline Turn turn_first(const struct cuda_tail &t)
-{
-    return {(int)blockIdx.x, 0, tail_panel(t, (int)blockIdx.x, 0), true};
-}
-
-// Blocks of a grid: a unit each, or as many as run at a time where what they do ahead is worth it.
-inline int turn_blocks(const struct cuda_head &h, const struct cuda_tail &t, int rows, int slots)
-{
-    const int units = tail_units(t, rows), each = (units + slots - 1) / slots;
-
-    return h.kind || t.kind ? (units + each - 1) / each : units;
-}
-
 // What kernels are launched with: blocks, and the bytes of rooms, one or two.
 struct Fit {
     unsigned grid;
     size_t room, all;
 
     Fit(const struct cuda_matrix *m, const struct cuda_act *a, const struct cuda_head *head,
-        const struct cuda_tail *tail, int slots, size_t size, bool phases)
+        int slots, size_t size, bool phases)
     {
         const size_t scratch = head_scratch(*head, a->n, a->cols) * 4;
+        const int panels = (m->rows + 15) / 16, each = (panels + slots - 1) / slots;
 
-        grid = (unsigned)turn_blocks(*head, *tail, m->rows, slots);
-        size *= phases || tail->kind || (int)grid < tail_units(*tail, m->rows) ? 2 : 1;
+        // a panel each, or as many as run at a time where what they do ahead is worth it
+        grid = (unsigned)(head->kind ? (panels + each - 1) / each : panels);
+        size *= phases || (int)grid < panels ? 2 : 1;
         room = act_up(size > scratch ? size : scratch);
-        all = room + head_bytes(*head, *a) + tail_bytes(*tail, a->n);
+        all = room + head_bytes(*head, *a);
     }
 };
 
@@ -136,20 +68,6 @@ __device__ inline void head_begin(const struct cuda_head &h, const struct cuda_a
         for (int i = 4 * (int)threadIdx.x; i < a.cols; i += 4 * (int)blockDim.x)
             cp_async16(scratch + (size_t)a.n * a.cols + i, h.norm.w + i);
     cp_async_commit();
-}
-
-// (n, 2, rope_dims / 2): cosines, sines.
-__device__ inline void tail_begin(const struct cuda_tail &t, float *cs)
-{
-    const int half = t.attn.rope_dims / 2;
-
-    if (t.kind == CUDA_TAIL_ROPE)
-        for (int i = (int)threadIdx.x; i < t.st.n * half; i += (int)blockDim.x) {
-            const int col = i / half, k = i % half;
-
-            num_sincos((float)t.st.pos[col] * t.attn.inv_freq[k], cs + (2 * col + 1) * half + k,
-                       cs + 2 * col * half + k);
-        }
 }
 
 // ---- ahead: behind it
@@ -271,84 +189,31 @@ __device__ inline void head_make(const struct cuda_act &a, const struct cuda_hea
 
 // ---- behind
 
-// Value d of a token's head h (those of k, then of v) into its page.
-__device__ inline void tail_append(const struct cuda_tail &t, int col, int h, int d, float x)
+// v: of row threadIdx.x / 8 of a panel and token threadIdx.x % 8, by all threads of a block, of
+// which the first 128 have one.
+__device__ inline void few_put(float *y, int ldy, bool add, const struct cuda_matrix &m, int panel,
+                               int n, float v)
 {
-    const int slot = t.st.slot[col], kv_heads = t.attn.n_kv_heads, dim = t.attn.head_dim;
-    const int page = t.st.page[(size_t)t.st.seq[col] * (size_t)t.st.max_pages + slot / CUDA_PAGE];
-    const int at = slot % CUDA_PAGE, value = h >= kv_heads;
-    const size_t to =
-        kv_at(page, h - value * kv_heads, value, kv_heads, dim) +
-        (value ? (size_t)at * (size_t)dim + (size_t)d : (size_t)d * CUDA_PAGE + (size_t)at);
-
-#define TAIL_PUT(TYPE, T)    \
-    if (t.kv.type == (TYPE)) \
-        static_cast<typename T::value *>(t.kv.data)[to] = T::put(x); // of the layer
-    KV_TYPES(TAIL_PUT)
-#undef TAIL_PUT
-}
-
-// Outputs v of row threadIdx.x / 8 of both panels, token threadIdx.x % 8, by four whole warps; bias
-// is in them. row0: of the matrix among those of q, k and v.
-__device__ inline void tail_rope(const struct cuda_tail &t, const float *cs, float *y, int ldy,
-                                 int row0, int unit, int row, int col, int n, const float v[2])
-{
-    const int dim = t.attn.head_dim, half = t.attn.rope_dims / 2;
-    float x[2] = {v[0], v[1]}, other[2];
-
-    for (int i = 0; i < 2; i++)
-        other[i] = __shfl_xor_sync(~0u, v[i], FUSE_COLS); // of the row beside it
-    if (col >= n)
-        return;
-    for (int i = 0; i < 2; i++) {
-        const int r = row0 + tail_panel(t, unit, i) * 16 + row, h = r / dim, d = r % dim;
-
-        if (h < t.attn.n_heads + t.attn.n_kv_heads && d < t.attn.rope_dims) {
-            const bool second = t.attn.rope_pairs_apart ? i : d % 2;
-            const int k = t.attn.rope_pairs_apart ? d - (second ? half : 0) : d / 2;
-            const float c = cs[2 * col * half + k], s = cs[(2 * col + 1) * half + k];
-            const float a = t.attn.rope_pairs_apart ? v[0]
-                            : second                ? other[i]
-                                                    : v[i],
-                        b = t.attn.rope_pairs_apart ? v[1]
-                            : second                ? v[i]
-                                                    : other[i];
-
-            x[i] = second ? a * s + b * c : a * c - b * s;
-        }
-        y[(size_t)col * ldy + r] = x[i];
-        if (h >= t.attn.n_heads)
-            tail_append(t, col, h - t.attn.n_heads, d, x[i]);
-    }
-}
-
-// v: of row threadIdx.x / 8 of the panel at hand and token threadIdx.x % 8, by all threads of a
-// block, of which the first 128 have one. first: what it was for a unit's first panel.
-__device__ inline void tail_put(const struct cuda_tail &t, const float *cs, float *y, int ldy,
-                                bool add, const struct cuda_matrix &m, const Turn &now, int n,
-                                float v, float &first)
-{
-    SHARED(float, up, [8 * FUSE_COLS]);
+    SHARED(float, second, [8 * FUSE_COLS]);
     const int thread = late((int)threadIdx.x), at = thread / FUSE_COLS, col = thread % FUSE_COLS;
-    const int row = matrix_row(&m, now.panel, at);
+    const int row = matrix_row(&m, panel, at);
     const bool there = at < 16 && col < n && row < m.rows;
 
     if (m.bias && there)
         v = v + m.bias[row];
-    if (m.glu.y) { // a panel's sums are behind barriers: so are the reads of the one before
+    if (m.glu.y || m.turn.by) { // sums are behind barriers: so are the reads of the panel before
         if (at >= 8 && at < 16)
-            up[(at - 8) * FUSE_COLS + col] = v;
+            second[(at - 8) * FUSE_COLS + col] = v;
         __syncthreads();
-        if (at < 8 && there)
-            glu_put(m, v, up[at * FUSE_COLS + col], row, col);
-    } else if (t.kind == CUDA_TAIL_NONE) {
-        if (there)
-            put(y + (size_t)col * ldy + m.row0 + row, v, add);
-    } else if (at < 16 && now.which) {
-        const float both[2] = {first, v};
-        tail_rope(t, cs, y, ldy, m.row0, now.unit, at, col, n, both);
+        if (at >= 8 || !there)
+            return;
+        if (m.glu.y)
+            glu_put(m, v, second[at * FUSE_COLS + col], row, col);
+        else
+            turn_put(m, y, ldy, v, second[at * FUSE_COLS + col], row, col);
+    } else if (there) {
+        put(y + (size_t)col * ldy + m.row0 + row, v, add);
     }
-    first = v;
 }
 
 } // namespace

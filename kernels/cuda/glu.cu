@@ -2,7 +2,7 @@
  *
  * A thread computes four values where rows allow 16-byte accesses, with the functions of num.h,
  * which are those of the CPU. In front of a product it may leave them as activations as well. */
-#include "glu.cuh"
+#include "pairs.cuh"
 
 namespace
 {

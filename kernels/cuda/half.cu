@@ -23,8 +23,8 @@
 //       2048    499    332     2289    1087   207 to 221 TFLOP/s; mma.sync alone gives 641
 //
 // GPUs with wgmma take half_wide.cu's kernel instead.
-#include "glu.cuh"
 #include "half.h"
+#include "pairs.cuh"
 
 namespace
 {
@@ -50,8 +50,8 @@ __device__ inline void put_tiles(float *y, int ldy, bool add, const struct cuda_
     const int col = tile * 8 + (int)threadIdx.x % 4 * 2;
 
     if (panel * 16 < m.rows)
-        put_fragments<N>(m, y, ldy, add, v, m.type == 30 ? nullptr : a.scale, panel, a.n,
-                         [&](int c) { return col + 8 * c; }); // BF16's scales are 1
+        put_fragments<N, true>(m, y, ldy, add, v, m.type == 30 ? nullptr : a.scale, panel, a.n,
+                               [&](int c) { return col + 8 * c; }); // BF16's scales are 1
 }
 
 // All stages but the newest `keep` are there.

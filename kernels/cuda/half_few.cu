@@ -1,9 +1,9 @@
 // half_few.cu - y = W x with F16 and BF16 weights for up to eight tokens, on tensor cores.
 //
-// The sums are half.cu's. A block takes units of one or two panels of 16 rows (fuse.cuh), one after
-// the other; its warps take the segments in turn. Each thread copies the 16 bytes of weights that
+// The sums are half.cu's. A block takes panels of 16 rows, one after the other; its warps
+// take the segments in turn. Each thread copies the 16 bytes of weights that
 // it multiplies with into a ring of its own in shared memory, DEPTH steps ahead and on into the
-// next unit, so that memory is never without requests, and no thread waits for another but where
+// next panel, so that memory is never without requests, and no thread waits for another but where
 // the sums of segments are added. Activations come from device memory, some steps ahead in
 // registers, or are the block's own.
 //
@@ -20,41 +20,37 @@ constexpr int STEPS = HALF_SEGMENT / 32, FEW_BLOCKS = 2; // of a segment; blocks
 
 // What all threads of a block know.
 struct Few {
-    int steps, segments, items, units; // items: segments of all panels of a unit
+    int steps, segments, panels;
     const uint8_t *low;
 };
 
-// A warp's walk over steps, segments, units.
+// A warp's walk over steps, segments, panels.
 struct Walk {
-    int unit, item, k, end, stop; // stop: end, rounded up to AHEAD
+    int panel, segment, k, end, stop; // stop: end, rounded up to AHEAD
     const uint8_t *w;
 
-    __device__ inline void enter(const Few &f, const struct cuda_tail &tail, int lane)
+    __device__ inline void enter(const Few &f, int lane)
     {
-        const int which = item >= f.segments, s = item - which * f.segments;
-
-        k = s * STEPS;
+        k = segment * STEPS;
         end = min(k + STEPS, f.steps);
         stop = k + (end - k + AHEAD - 1) / AHEAD * AHEAD;
-        const int panel = unit < f.units ? tail_panel(tail, unit, which) : 0;
-        w = f.low + (size_t)panel * f.steps * 1024 + lane * 16;
+        w = f.low + (size_t)(panel < f.panels ? panel : 0) * f.steps * 1024 + lane * 16;
     }
-    __device__ inline void next(const Few &f, const struct cuda_tail &tail, int warp, int warps,
-                                int lane)
+    __device__ inline void next(const Few &f, int warp, int warps, int lane)
     {
         if (++k < stop)
             return;
-        item += warps;
-        if (item >= f.items) {
-            item = warp;
-            unit += (int)gridDim.x;
+        segment += warps;
+        if (segment >= f.segments) {
+            segment = warp;
+            panel += (int)gridDim.x;
         }
-        enter(f, tail, lane);
+        enter(f, lane);
     }
     // This step's weights are on their way to `to`.
     __device__ inline void load(const Few &f, uint8_t *to) const
     {
-        if (unit < f.units && k < end) {
+        if (panel < f.panels && k < end) {
             cp_async16(to, w + (size_t)k * 1024);
             cp_async16(to + 512, w + (size_t)k * 1024 + 512);
         }
@@ -64,15 +60,15 @@ struct Walk {
 
 // The activations of a warp's steps, over and over: of the step that is AHEAD of the sums.
 struct Feed {
-    int k, stop, item;
+    int k, stop, segment;
 
     __device__ inline uint4 next(const Few &f, const struct cuda_act &a, const uint8_t *x, int warp,
                                  int warps, int g)
     {
         if (k == stop) {
-            k = (item >= f.segments ? item - f.segments : item) * STEPS;
+            k = segment * STEPS;
             stop = k + (min(STEPS, f.steps - k) + AHEAD - 1) / AHEAD * AHEAD;
-            item = item + warps < f.items ? item + warps : warp < f.items ? warp : 0;
+            segment = segment + warps < f.segments ? segment + warps : warp < f.segments ? warp : 0;
         }
         const int at = k++;
         if (g < a.ld && at < f.steps)
@@ -81,26 +77,23 @@ struct Feed {
     }
 };
 
-// The segments of a unit's panels are in part, of 128 sums each: add them up, and write what
-// becomes of them. A thread has a row, or a pair of them: of both panels, or of rows that stand in
-// pairs.
-template <int TAIL>
+// The segments of a panel are in part, of 128 sums each: add them up, and write what becomes of
+// them. A thread has a row, or both of a pair.
 __device__ inline void finish(float *y, int ldy, bool add, const struct cuda_matrix &m,
-                              const struct cuda_act &a, const struct cuda_tail &tail,
-                              const float *part, const float *cs, int unit, int segments)
+                              const struct cuda_act &a, const float *part, int panel, int segments)
 {
-    const int at = (int)threadIdx.x / 8, col = (int)threadIdx.x % 8,
-              pairs = TAIL || m.glu.y ? 2 : 1, below = TAIL ? segments * 128 : 64;
+    const int at = (int)threadIdx.x / 8, col = (int)threadIdx.x % 8;
+    const bool paired = m.glu.y || m.turn.by;
     float v[2] = {0.0f, 0.0f};
 
-    if (at >= (m.glu.y ? 8 : 16))
+    if (at >= (paired ? 8 : 16))
         return;
 #pragma unroll
     for (int i = 0; i < 2; i++) {
-        const float *p = part + i * below + threadIdx.x;
-        const int r = TAIL ? tail_panel(tail, unit, i) * 16 + at : matrix_row(&m, unit, at + 8 * i);
+        const float *p = part + i * 64 + threadIdx.x;
+        const int r = matrix_row(&m, panel, at + 8 * i);
 
-        if (i >= pairs)
+        if (i && !paired)
             break;
         v[i] = p[0];
         for (int s = 1; s < segments; s++)
@@ -110,23 +103,23 @@ __device__ inline void finish(float *y, int ldy, bool add, const struct cuda_mat
         if (m.bias && r < m.rows)
             v[i] = v[i] + m.bias[r];
     }
-    const int row = matrix_row(&m, unit, at);
-    if (TAIL == CUDA_TAIL_ROPE)
-        tail_rope(tail, cs, y, ldy, m.row0, unit, at, col, a.n, v);
-    else if (row >= m.rows || col >= a.n)
+    const int row = matrix_row(&m, panel, at);
+    if (row >= m.rows || col >= a.n)
         return;
-    else if (m.glu.y)
+    if (m.glu.y)
         glu_put(m, v[0], v[1], row, col);
+    else if (m.turn.by)
+        turn_put(m, y, ldy, v[0], v[1], row, col);
     else
         put(y + (size_t)col * ldy + m.row0 + row, v[0], add);
 }
 
-// Shared memory: (warps, DEPTH, 1024) weights; 1 or 2 of (items, 16, 8) sums, in front the head's
-// scratch; the block's activations; cosines and sines.
-template <bool BF16, int TAIL>
+// Shared memory: (warps, DEPTH, 1024) weights; 1 or 2 of (segments, 16, 8) sums, in front the
+// head's scratch; the block's activations.
+template <bool BF16>
 __global__ void __launch_bounds__(32 * LINEAR_WARPS, FEW_BLOCKS)
     half_few(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a,
-             struct cuda_head head, struct cuda_tail tail, int scratch)
+             struct cuda_head head, int scratch)
 {
     DYN_SHARED(uint8_t, shared);
     const int warps = (int)blockDim.x / 32, warp = (int)threadIdx.x / 32,
@@ -134,49 +127,43 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, FEW_BLOCKS)
     uint8_t *ring = shared + (size_t)warp * DEPTH * 1024 + lane * 16;
     float *part = reinterpret_cast<float *>(shared + (size_t)warps * DEPTH * 1024);
     uint8_t *own = reinterpret_cast<uint8_t *>(part) + scratch;
-    float *cs = reinterpret_cast<float *>(own + head_bytes(head, a));
     Few f;
     Walk ahead;
     uint4 v[AHEAD];
 
     f.steps = (m.cols + 63) / 64 * 2;
     f.segments = (m.cols + HALF_SEGMENT - 1) / HALF_SEGMENT;
-    f.items = f.segments * (TAIL ? 2 : 1);
-    f.units = tail_units(tail, m.rows);
+    f.panels = (m.rows + 15) / 16;
     f.low = m.low;
-    ahead.unit = warp < f.items ? (int)blockIdx.x : f.units;
-    ahead.item = warp < f.items ? warp : 0;
-    ahead.enter(f, tail, lane);
+    const int first = warp < f.segments ? warp : 0;
+    ahead.panel = warp < f.segments ? (int)blockIdx.x : f.panels;
+    ahead.segment = first;
+    ahead.enter(f, lane);
     head_begin(head, a, part);
 #pragma unroll 1
     for (int i = 0; i < DEPTH - 1; i++) {
         ahead.load(f, ring + i * 1024);
-        ahead.next(f, tail, warp < f.items ? warp : 0, warps, lane);
+        ahead.next(f, first, warps, lane);
     }
-    if (TAIL == CUDA_TAIL_ROPE)
-        tail_begin(tail, cs);
     previous_done();
     if (head.kind) {
         a = act_place(own, a.n, a.n, a.cols, a.block);
         head_make<DEPTH - 1, !BF16>(a, head, part);
-    } else if (TAIL == CUDA_TAIL_ROPE) {
-        __syncthreads();
     }
     const uint8_t *x = a.h + ((size_t)g * 4 + t) * 16;
-    Feed feed = {0, 0, warp < f.items ? warp : 0};
+    Feed feed = {0, 0, first};
     int slot = 0;
 #pragma unroll
     for (int u = 0; u < AHEAD; u++)
         v[u] = feed.next(f, a, x, warp, warps, g);
     float *sums = part;
-    for (int unit = (int)blockIdx.x; unit < f.units; unit += (int)gridDim.x) {
-        for (int i = warp; i < f.items; i += warps) {
-            const int first = (i >= f.segments ? i - f.segments : i) * STEPS,
-                      end = min(first + STEPS, f.steps);
+    for (int panel = (int)blockIdx.x; panel < f.panels; panel += (int)gridDim.x) {
+        for (int i = warp; i < f.segments; i += warps) {
+            const int from = i * STEPS, end = min(from + STEPS, f.steps);
             float acc[4] = {0.0f, 0.0f, 0.0f, 0.0f};
 
 #pragma unroll 1
-            for (int k0 = first; k0 < end; k0 += AHEAD)
+            for (int k0 = from; k0 < end; k0 += AHEAD)
 #pragma unroll
                 for (int u = 0; u < AHEAD; u++) {
                     cp_async_wait<DEPTH - 2>();
@@ -185,7 +172,7 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, FEW_BLOCKS)
                                 w1 = *reinterpret_cast<const uint4 *>(at + 512), b = v[u];
 
                     ahead.load(f, ring + (slot + DEPTH - 1) % DEPTH * 1024); // the step before's
-                    ahead.next(f, tail, warp, warps, lane);
+                    ahead.next(f, warp, warps, lane);
                     slot = (slot + 1) % DEPTH;
                     v[u] = feed.next(f, a, x, warp, warps, g);
                     if (k0 + u < end) {
@@ -201,46 +188,39 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, FEW_BLOCKS)
         }
         __syncthreads();
         if (threadIdx.x < 128)
-            finish<TAIL>(y, ldy, add, m, a, tail, sums, cs, unit, f.segments);
-        sums = sums == part ? part + f.items * 128 : part; // while the first threads finish
+            finish(y, ldy, add, m, a, sums, panel, f.segments);
+        sums = sums == part ? part + f.segments * 128 : part; // while the first threads finish
     }
     cp_async_wait<0>();
 }
 
-template <bool BF16, int TAIL>
+template <bool BF16>
 void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-            const struct cuda_head *head, const struct cuda_tail *tail, int sms, cudaStream_t s)
+            const struct cuda_head *head, int sms, cudaStream_t s)
 {
-    const int items = (m->cols + HALF_SEGMENT - 1) / HALF_SEGMENT * (TAIL ? 2 : 1);
-    const int units = tail_units(*tail, m->rows), slots = FEW_BLOCKS * sms;
-    const int each = (units + slots - 1) / slots, grid = (units + each - 1) / each;
-    size_t sums = (size_t)items * 512 * (each > 1 ? 2 : 1),
+    const int segments = (m->cols + HALF_SEGMENT - 1) / HALF_SEGMENT;
+    const int panels = (m->rows + 15) / 16, slots = FEW_BLOCKS * sms;
+    const int each = (panels + slots - 1) / slots, grid = (panels + each - 1) / each;
+    size_t sums = (size_t)segments * 512 * (each > 1 ? 2 : 1),
            scratch = head_scratch(*head, a->n, a->cols) * 4;
     int warps = LINEAR_WARPS; // at least 4: as many threads as outputs
 
-    while (warps > 4 && (items + warps - 2) / (warps - 1) == (items + warps - 1) / warps)
+    while (warps > 4 && (segments + warps - 2) / (warps - 1) == (segments + warps - 1) / warps)
         warps--;
     scratch = act_up(scratch > sums ? scratch : sums);
-    LAUNCH_EARLY((half_few<BF16, TAIL>), (unsigned)grid, 32 * warps,
-                 (size_t)warps * DEPTH * 1024 + scratch + head_bytes(*head, *a) +
-                     tail_bytes(*tail, a->n),
-                 s, y, ldy, add, *m, *a, *head, tail_of(tail), (int)scratch);
+    LAUNCH_EARLY(half_few<BF16>, (unsigned)grid, 32 * warps,
+                 (size_t)warps * DEPTH * 1024 + scratch + head_bytes(*head, *a), s, y, ldy, add, *m,
+                 *a, *head, (int)scratch);
 }
 
 } // namespace
 
 void cuda_linear_half_few(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                          const struct cuda_act *a, const struct cuda_head *head,
-                          const struct cuda_tail *tail, int sms, cudaStream_t s)
+                          const struct cuda_act *a, const struct cuda_head *head, int sms,
+                          cudaStream_t s)
 {
-#define HALF_FEW(TAIL)                                                    \
-    if (tail->kind == (TAIL)) {                                           \
-        if (m->type == 30)                                                \
-            launch<true, (TAIL)>(y, ldy, add, m, a, head, tail, sms, s);  \
-        else                                                              \
-            launch<false, (TAIL)>(y, ldy, add, m, a, head, tail, sms, s); \
-    }
-    HALF_FEW(CUDA_TAIL_NONE)
-    HALF_FEW(CUDA_TAIL_ROPE)
-#undef HALF_FEW
+    if (m->type == 30)
+        launch<true>(y, ldy, add, m, a, head, sms, s);
+    else
+        launch<false>(y, ldy, add, m, a, head, sms, s);
 }

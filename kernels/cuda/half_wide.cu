@@ -93,9 +93,9 @@ __device__ inline void store_pairs(float *y, int ldy, bool add, const struct cud
     for (int c = 0; c < TILES; c++, tile += 8) {
         const int col = tile * 8 + (int)threadIdx.x % 4 * 2;
 
-        put_fragments<8>(m, y, ldy, add, reinterpret_cast<const float(*)[4]>(sum[0]),
-                         BF16 ? nullptr : a.scale, panel, a.n, // BF16's scales are 1
-                         [&](int i) { return col + 8 * i; });
+        put_fragments<8, true>(m, y, ldy, add, reinterpret_cast<const float(*)[4]>(sum[0]),
+                               BF16 ? nullptr : a.scale, panel, a.n, // BF16's scales are 1
+                               [&](int i) { return col + 8 * i; });
 #pragma unroll
         for (int i = 0; i < 32 * (TILES - 1); i++)
             sum[i / 32][i % 32] = sum[i / 32 + 1][i % 32];
@@ -184,8 +184,8 @@ __device__ inline void consume_turns(const Ring<S> &ring, Turns<S> turns, float 
         const int panel = to.panel + (int)threadIdx.x / 32 - 4,
                   col = (to.tile + part) * 8 + (int)threadIdx.x % 4 * 2;
         if (panel * 16 < m.rows)
-            put_fragments<Turns<S>::OWN>(m, y, ldy, add, sum, BF16 ? nullptr : a.scale, panel, a.n,
-                                         [&](int i) { return col + 8 * S::SPLIT * i; });
+            put_fragments<Turns<S>::OWN, true>(m, y, ldy, add, sum, BF16 ? nullptr : a.scale, panel,
+                                               a.n, [&](int i) { return col + 8 * S::SPLIT * i; });
     }
 }
 #endif

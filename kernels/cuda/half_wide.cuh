@@ -2,9 +2,9 @@
 // the warps that copy and those that multiply, the products of a segment, and the sums of segments
 // that blocks of a cluster took in turn.
 #pragma once
-#include "glu.cuh"
 #include "gpu_90a.h"
 #include "half.h"
+#include "pairs.cuh"
 
 #ifndef HALF_WIDE // 1: code for sm_90a is in this build
 #define HALF_WIDE 0

@@ -152,9 +152,8 @@ int cuda_load(struct cuda *c, const struct cuda_matrix *m, const void *host, con
               size_t row_bytes, int first, int rows, struct err *e)
 {
     struct cuda_loader *l = loader(c);
-    int most = row_bytes < CHUNK / MATRIX_ROWS
-                   ? (int)(CHUNK / row_bytes) / MATRIX_ROWS * MATRIX_ROWS
-                   : MATRIX_ROWS;
+    int unit = matrix_unit(m), fit = (int)(CHUNK / row_bytes) / unit * unit,
+        most = fit > unit ? fit : unit;
 
     for (int i = 0; l && i < rows; i += most) {
         struct chunk *k = malloc(sizeof(*k));

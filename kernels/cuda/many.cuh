@@ -10,8 +10,8 @@
 // nothing. In each 16 tokens, columns of two products of mma.sync are spread so that a lane's four
 // tokens are neighbours: column j of the first is token 4 (j / 2) + j % 2, of the second two more.
 #pragma once
-#include "glu.cuh"
 #include "linear.cuh"
+#include "pairs.cuh"
 
 namespace
 {
@@ -224,7 +224,7 @@ __device__ inline void many_jobs(uint8_t *shared, float *y, int ldy, bool add,
 #pragma unroll
         for (int p = 0; p < C::PW; p++)
             if (now.panel + p0 + p < now.end)
-                put_fragments<C::TW / 8>(
+                put_fragments<C::TW / 8, false>(
                     m, y, ldy, add, acc[p], nullptr, now.panel + p0 + p, a.n,
                     [&](int c) { return now.col + col0 + token_of<C::TW>(c, 2 * t); });
     }

@@ -17,8 +17,9 @@
  * F16 and BF16: (k16, lane, 16 B) in the order of m16n8k16. F32: (row, cols), as in the file.
  *
  * Rows stand in panels one after the other; or in pairs, where a product's outputs are read in
- * pairs: a panel has eight rows of the matrix's first half, and below them the eight that belong to
- * them in the second. So one thread has both sums of a pair, in any kernel. */
+ * pairs: a panel has the first rows of eight pairs, and below them the second ones. So one thread
+ * has both sums of a pair, in any kernel. Pairs are gate and up, from the matrix's halves; or of
+ * heads the values that rotate together. */
 #ifndef MATRIX_H
 #define MATRIX_H
 
@@ -57,6 +58,16 @@ struct cuda_act {
     const float *scale;
 };
 
+/* What becomes of the pairs of heads' values among a product's outputs: those of the first
+ * rope_dims rotate, keys and values are appended to the cache as well. rope.cu. */
+struct cuda_turn {
+    const float *by;      // (n, rope_dims / 2, 2): cosine, sine; NULL: nothing becomes of them
+    const int32_t *place; // (n): page * CUDA_PAGE + place in it
+    void *pages;          // of the layer
+    int type;             // enum cuda_kv_type
+    int n_heads, n_kv_heads, head_dim, rope_dims;
+};
+
 /* What becomes of the pairs a, b of a product's outputs: act(a) * b, and they are not written. */
 struct cuda_glu {
     float *y; // (n, rows / 2); NULL: nothing, they are
@@ -68,10 +79,11 @@ struct cuda_glu {
 struct cuda_matrix {
     int type, rows, cols;
     int row0;  // of the op's output, where its first row goes
-    int apart; // rows r and r + apart are a pair: rows / 2, a multiple of 8; 0: there are none
+    int apart; // rows r and r + apart, of each 2 * apart, are a pair; 0: there are none
     const uint8_t *low, *high, *scale, *min;
     const float *bias; // (rows) or NULL
     struct cuda_glu glu;
+    struct cuda_turn turn;
 };
 
 /* What a product of few tokens does ahead of its sums, in the same kernel (fuse.cuh): its
@@ -84,17 +96,6 @@ struct cuda_head {
     struct cuda_norm norm;
 };
 
-/* And behind them: positions for heads and the append to the cache; y has heads that are rotated.
- */
-enum { CUDA_TAIL_NONE, CUDA_TAIL_ROPE };
-struct cuda_tail {
-    int kind;
-    struct cuda_attn attn;
-    struct cuda_kv kv;
-    int layer;
-    struct cuda_step st;
-};
-
 #ifdef __CUDACC__
 #define MATRIX_FN static __host__ __device__ inline
 #else
@@ -105,7 +106,10 @@ struct cuda_tail {
  * (0); the same of a matrix; and panel * 16 + at of a row. */
 MATRIX_FN int matrix_row_apart(int apart, int panel, int at)
 {
-    return apart ? panel * 8 + at % 8 + at / 8 * apart : panel * MATRIX_ROWS + at;
+    const int pair = panel * 8 + at % 8;
+
+    return apart ? pair / apart * 2 * apart + pair % apart + at / 8 * apart
+                 : panel * MATRIX_ROWS + at;
 }
 
 MATRIX_FN int matrix_row(const struct cuda_matrix *m, int panel, int at)
@@ -115,9 +119,27 @@ MATRIX_FN int matrix_row(const struct cuda_matrix *m, int panel, int at)
 
 MATRIX_FN int matrix_place(const struct cuda_matrix *m, int row)
 {
-    const int r = m->apart ? row % m->apart : row;
+    const int apart = m->apart, pair = apart ? row / (2 * apart) * apart + row % apart : 0;
 
-    return m->apart ? r / 8 * MATRIX_ROWS + r % 8 + row / m->apart * 8 : row;
+    return apart ? pair / 8 * MATRIX_ROWS + pair % 8 + row / apart % 2 * 8 : row;
+}
+
+/* Are its pairs rows of the first half and of the second? */
+MATRIX_FN int matrix_halves(const struct cuda_matrix *m)
+{
+    return m->apart && 2 * m->apart == m->rows;
+}
+
+/* Rows of the file that fill whole panels, in parts of the matrix that are loaded one by one; and
+ * how far apart pairs are in such a part, of `rows`. */
+MATRIX_FN int matrix_unit(const struct cuda_matrix *m)
+{
+    return !matrix_halves(m) && 2 * m->apart > MATRIX_ROWS ? 2 * m->apart : (int)MATRIX_ROWS;
+}
+
+MATRIX_FN int matrix_apart(const struct cuda_matrix *m, int rows)
+{
+    return matrix_halves(m) ? rows / 2 : m->apart;
 }
 
 /* By enum tensor_type; block 0: not a type that the backend multiplies with. */
@@ -203,7 +225,7 @@ MATRIX_FN struct matrix_planes matrix_planes(int type, int cols)
 
 /* repack.cu: `rows` rows of the file's bytes (in device memory) into m's panels from place `first`
  * on, a multiple of 16. Of a matrix of pairs the second half of them are those that belong to the
- * first. */
+ * first. first and rows are multiples of matrix_unit(), but the last rows. */
 void cuda_repack(const struct cuda_matrix *m, const uint8_t *raw, int first, int rows,
                  cudaStream_t s);
 /* act.cu: x (n, cols) into a's arrays; those of a's block must be there. half: T_F16 or T_BF16. */
@@ -220,11 +242,11 @@ void cuda_linear_one(float *y, bool add, const struct cuda_matrix *m, const stru
 void cuda_linear_one_k(float *y, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
                        int sms, cudaStream_t s);
 void cuda_linear_few(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                     const struct cuda_act *a, const struct cuda_head *head,
-                     const struct cuda_tail *tail, int sms, cudaStream_t s);
+                     const struct cuda_act *a, const struct cuda_head *head, int sms,
+                     cudaStream_t s);
 void cuda_linear_few_k(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                       const struct cuda_act *a, const struct cuda_head *head,
-                       const struct cuda_tail *tail, int sms, cudaStream_t s);
+                       const struct cuda_act *a, const struct cuda_head *head, int sms,
+                       cudaStream_t s);
 void cuda_linear_many(float *y, int ldy, bool add, const struct cuda_matrix *m,
                       const struct cuda_act *a, int sms, cudaStream_t s);
 /* The same, for a GPU of so many multiprocessors and so much shared memory a block (0: this one's),
@@ -237,11 +259,11 @@ int cuda_linear_many_by(const struct many_way *way, float *y, int ldy, bool add,
                         const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s);
 int cuda_linear_many_k(const struct many_way *way, float *y, int ldy, bool add,
                        const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s);
-/* n at most 8; head and tail as above, of zeros where there is none. a: without arrays if each
- * block makes it (cuda_head). With positions m is whole heads. */
+/* n at most 8; head as above, of zeros where there is none. a: without arrays if each block makes
+ * it (cuda_head). */
 void cuda_linear_half_few(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                          const struct cuda_act *a, const struct cuda_head *head,
-                          const struct cuda_tail *tail, int sms, cudaStream_t s);
+                          const struct cuda_act *a, const struct cuda_head *head, int sms,
+                          cudaStream_t s);
 void cuda_linear_half(float *y, int ldy, bool add, const struct cuda_matrix *m,
                       const struct cuda_act *a, void *part, int sms, cudaStream_t s);
 void cuda_linear_float(float *y, int ldy, bool add, const struct cuda_matrix *m, const float *x,
@@ -249,6 +271,13 @@ void cuda_linear_float(float *y, int ldy, bool add, const struct cuda_matrix *m,
 size_t cuda_linear_part_bytes(const struct cuda_matrix *m, int n, int sms);
 /* Is this product, with half floats, one of half_wide.cu's? */
 bool cuda_linear_is_wide(const struct cuda_matrix *m, int n, int sms);
+/* turn.cu: what an op's turn is, and its arrays, in a room of cuda_turn_bytes; t's arrays filled.
+ */
+size_t cuda_turn_bytes(int n, int rope_dims);
+void cuda_turn_of(struct cuda_turn *t, void *room, const struct cuda_attn *a,
+                  const struct cuda_kv *kv, int layer, const struct cuda_step *st);
+void cuda_turn_fill(const struct cuda_turn *t, const struct cuda_attn *a,
+                    const struct cuda_step *st, cudaStream_t s);
 /* embed.cu: y (n, cols) = scale * rows token[i] of m, plus rows pos[i] of `positions` or NULL. */
 void cuda_embed(float *y, const struct cuda_matrix *m, const struct cuda_matrix *positions,
                 float scale, const struct cuda_step *st, cudaStream_t s);

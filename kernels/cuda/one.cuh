@@ -15,8 +15,8 @@
 // Of a type's struct F: TILES of a step, the unit that is copied, of SLOT bytes; STEPS of a chunk;
 // LOW bytes of a tile in the plane of that name; and what the kernel calls.
 #pragma once
-#include "glu.cuh"
 #include "linear.cuh"
+#include "pairs.cuh"
 
 namespace
 {
@@ -151,10 +151,13 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, ONE_BLOCKS)
         const int row = matrix_row(&m, now.panel, lane / 4 + 8 * (lane % 2));
         if (m.bias && row < m.rows)
             sum = sum + m.bias[row];
-        if (m.glu.y) {
-            const float up = __shfl_xor_sync(~0u, sum, 1);
-            if (lane % 4 == 0)
-                glu_put(m, sum, up, row, 0);
+        if (m.glu.y || m.turn.by) {
+            const float other = __shfl_xor_sync(~0u, sum, 1);
+
+            if (lane % 4 == 0 && m.glu.y)
+                glu_put(m, sum, other, row, 0);
+            else if (lane % 4 == 0)
+                turn_put(m, y, 0, sum, other, row, 0);
         } else if (lane % 4 < 2 && row < m.rows) {
             put(y + m.row0 + row, sum, add);
         }

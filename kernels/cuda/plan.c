@@ -45,6 +45,7 @@ size_t cuda_work_bytes(const struct backend *b, const struct attn_shape *a, int 
     act += cuda_blas_bytes((const struct cuda *)b, n, cols);
     act += cols % 256 ? 0 : cuda_act_bytes(n, cols, 256);
     act += cuda_act_bytes(n, cols, 1); // that products leave
+    act += CUDA_TURNS * cuda_turn_bytes(CUDA_GRAPH_TOKENS, a->rope_dims);
     while (tails < 2 * nodes) // of a path there are two at most; of a bucket, a power of two
         tails *= 2;
     act += nodes ? cuda_tails_bytes(a->n_kv_heads, a->head_dim, CUDA_KV_F32, tails) : 0;

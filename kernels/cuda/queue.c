@@ -20,15 +20,15 @@
  * the nonlinearity as well, which now takes none.) */
 enum { FUSED_COLS = 2048 };
 enum kernel { HALF, ONE, FEW, ALONE, KERNELS };
-enum fuse { NORM, ROWS, ROPE, FUSES };
+enum fuse { NORM, ROWS, FUSES };
 static const struct {
     const char *what;
-    int can, most[FUSES]; // its norm, its activations, positions and append
+    int can, most[FUSES]; // its norm, its activations
 } table[KERNELS] = {
-    [HALF] = {"half_few.cu", 8, {2, 2, 2}},
-    [ONE] = {"one.cu, one_k.cu", 0, {0, 0, 0}},
-    [FEW] = {"few.cu, few_k.cu", 8, {0, 0, 0}},
-    [ALONE] = {"few_k.cu, Q5_K and Q6_K", 0, {0, 0, 0}},
+    [HALF] = {"half_few.cu", 8, {2, 2}},
+    [ONE] = {"one.cu, one_k.cu", 0, {0, 0}},
+    [FEW] = {"few.cu, few_k.cu", 8, {0, 0}},
+    [ALONE] = {"few_k.cu, Q5_K and Q6_K", 0, {0, 0}},
 };
 
 __attribute__((visibility("default"))) void llm_cuda_fuse(struct backend *b, int most);
@@ -170,7 +170,7 @@ static bool paired(const struct cuda *c, const struct cuda_op *p)
 {
     const struct cuda_rows *r = p->w.part[0].w_d;
 
-    return c->most && !p->add && r->m.apart && r->m.rows == p->w.rows && !by_blas(c, p);
+    return c->most && !p->add && matrix_halves(&r->m) && r->m.rows == p->w.rows && !by_blas(c, p);
 }
 
 /* May the blocks of product p make its activations? norm: of the norm that waits. */
@@ -224,35 +224,56 @@ static bool tail_fits(const struct cuda *c, const struct cuda_op *op)
         return false;
     if (op->kind == CUDA_GLU)
         return op->gated && 2 * op->dim == p->w.rows && paired(c, p);
-    if (!fused(c, ROPE, &p->w, p->n) || a->q_norm.w || a->k_norm.w ||
-        a->head_dim % (2 * MATRIX_ROWS) ||
-        (a->rope_pairs_apart && a->rope_dims % (2 * MATRIX_ROWS)) ||
-        (a->n_heads + 2 * a->n_kv_heads) * a->head_dim != p->w.rows)
+    const int apart = a->rope_pairs_apart ? a->rope_dims / 2 : 1;
+    if (!c->most || p->n > CUDA_GRAPH_TOKENS || !a->rope_dims || a->q_norm.w || a->k_norm.w ||
+        a->head_dim % (2 * apart) || (a->n_heads + 2 * a->n_kv_heads) * a->head_dim != p->w.rows)
         return false;
     for (int i = 0, row = 0; i < p->w.n_parts; row += p->w.part[i++].rows) {
         const struct cuda_rows *r = p->w.part[i].w_d;
 
-        if (r && (r->m.rows % a->head_dim || row % a->head_dim || r->m.apart))
+        // registers of the kernels for more tokens do not suffice, but with half floats
+        if (r && (r->m.apart != apart || r->m.rows % a->head_dim || row % a->head_dim ||
+                  (p->n > FEW_TOKENS && !half(r->m.type))))
             return false;
     }
     return true;
 }
 
+/* The angles of the step for an op of positions, behind all that is queued; NULL: no room. */
+static void *angles(struct cuda *c, const struct cuda_op *op)
+{
+    const struct cuda_attn *a = &op->attn;
+    struct cuda_angles *g = c->angles;
+    struct cuda_turn t;
+
+    while (g->inv_freq && (g->inv_freq != a->inv_freq || g->rope_dims != a->rope_dims) &&
+           g < c->angles + CUDA_TURNS - 1)
+        g++;
+    if (g->inv_freq == a->inv_freq && g->rope_dims == a->rope_dims)
+        return g->room.p;
+    if (!cuda_grow(c, &g->room, cuda_turn_bytes(c->now.n, a->rope_dims)))
+        return NULL;
+    g->inv_freq = a->inv_freq; // the last one may have been another's
+    g->rope_dims = a->rope_dims;
+    cuda_turn_of(&t, g->room.p, a, &op->kv, op->layer, &c->now);
+    cuda_turn_fill(&t, a, &c->now, c->stream);
+    return g->room.p;
+}
+
 /* A product by one matrix of its weight, for few tokens. */
 static void multiply_few(struct cuda *c, const struct cuda_op *p, const struct cuda_matrix *m,
-                         const struct cuda_act *a, const struct cuda_head *head,
-                         const struct cuda_tail *tail)
+                         const struct cuda_act *a, const struct cuda_head *head)
 {
     if (half(m->type))
-        cuda_linear_half_few(p->y, p->w.rows, p->add, m, a, head, tail, c->sms, c->stream);
+        cuda_linear_half_few(p->y, p->w.rows, p->add, m, a, head, c->sms, c->stream);
     else if (p->n == 1 && a->block == 256)
         cuda_linear_one_k(p->y, p->add, m, a, c->sms, c->stream);
     else if (p->n == 1)
         cuda_linear_one(p->y, p->add, m, a, c->sms, c->stream);
     else if (a->block == 256)
-        cuda_linear_few_k(p->y, p->w.rows, p->add, m, a, head, tail, c->sms, c->stream);
+        cuda_linear_few_k(p->y, p->w.rows, p->add, m, a, head, c->sms, c->stream);
     else
-        cuda_linear_few(p->y, p->w.rows, p->add, m, a, head, tail, c->sms, c->stream);
+        cuda_linear_few(p->y, p->w.rows, p->add, m, a, head, c->sms, c->stream);
 }
 
 static void multiply_many(struct cuda *c, const struct cuda_op *p, const struct cuda_matrix *m,
@@ -273,7 +294,7 @@ static void multiply(struct cuda *c, struct cuda_op *p, const struct cuda_op *no
                      const struct cuda_op *op, const struct cuda_act *out)
 {
     struct cuda_head head = {.kind = CUDA_HEAD_NONE};
-    struct cuda_tail tail = {.kind = CUDA_TAIL_NONE};
+    struct cuda_turn turn = {.by = NULL};
     struct cuda_glu glu = {NULL, 0, {0}};
 
     if (p->head)
@@ -285,12 +306,13 @@ static void multiply(struct cuda *c, struct cuda_op *p, const struct cuda_op *no
         head.y = NULL; // it is overwritten
     if (op && op->kind == CUDA_GLU && out)
         glu.a = *out;
-    if (op && op->kind == CUDA_ROPE)
-        tail = (struct cuda_tail){.kind = CUDA_TAIL_ROPE,
-                                  .attn = op->attn,
-                                  .kv = op->kv,
-                                  .layer = op->layer,
-                                  .st = c->now};
+    if (op && op->kind == CUDA_ROPE) {
+        void *room = angles(c, op);
+
+        if (!room)
+            return;
+        cuda_turn_of(&turn, room, &op->attn, &op->kv, op->layer, &c->now);
+    }
     for (int i = 0, row = 0; i < p->w.n_parts && !idle(c, p->n); row += p->w.part[i++].rows) {
         struct cuda_rows *r = p->w.part[i].w_d;
         const struct cuda_act *a = NULL;
@@ -302,6 +324,7 @@ static void multiply(struct cuda *c, struct cuda_op *p, const struct cuda_op *no
         m = r->m;
         m.row0 = row;
         m.glu = glu;
+        m.turn = turn;
         own.block = block_of(m.type);
         if (by_blas(c, p))
             cuda_blas_product(c, p->y, p->w.rows, p->add, &m, p->n);
@@ -310,7 +333,7 @@ static void multiply(struct cuda *c, struct cuda_op *p, const struct cuda_op *no
         else if (!(a = p->head ? &own : prepare(c, p->acts, m.type, p->x, p->n, p->w.cols)))
             return;
         else if (p->n <= FEW_TOKENS)
-            multiply_few(c, p, &m, a, &head, &tail);
+            multiply_few(c, p, &m, a, &head);
         else
             multiply_many(c, p, &m, a);
         head.y = NULL; // it is written

@@ -84,7 +84,7 @@ __device__ inline const uint8_t *block_at(const Job &j, int row, int k)
 // The row of raw that stands at place `at` of the panel at row0.
 __device__ inline int row_at(const Job &j, int row0, int at)
 {
-    return matrix_row_apart(j.m.apart ? j.rows / 2 : 0, row0 / MATRIX_ROWS, at);
+    return matrix_row_apart(matrix_apart(&j.m, j.rows), row0 / MATRIX_ROWS, at);
 }
 
 // The value at column k of a row, before its zero is subtracted.

@@ -192,6 +192,8 @@ int cuda_step_begin(struct backend *b, const struct step *s, struct err *e)
     struct cuda *c = cuda_of(b);
     int stride = power(s->max_pages, 8);
 
+    for (int i = 0; i < CUDA_TURNS; i++)
+        c->angles[i].inv_freq = NULL;
     tree_plan(&c->tree, s);
     if (c->failed.code == ERR_NONE && !cuda_load_wait(c, &c->failed) &&
         room(c, s->n, s->n_seq * stride, c->tree.n ? power(c->tree.n, CUDA_MIN_TAILS) : 0))

@@ -15,13 +15,24 @@ static int run_of(const struct weight *w, int i)
     return n;
 }
 
-/* Do the n parts from i on lie in one matrix of pairs of rows? */
-static bool paired(const struct weight *w, int i, int n)
+/* How far apart the rows of pairs are in the matrix of the n parts from i on; 0: there are none. */
+static int apart_of(const struct weight *w, int i, int n)
 {
     const struct weight_part *p = &w->part[i];
+    const int each = 2 * w->pairs;
 
-    return w->pairs && n == w->n_parts && w->rows == 2 * w->pairs && w->pairs % 8 == 0 &&
-           (n == 1 || (n == 2 && p->rows == w->pairs)) && p->type != T_F32;
+    if (!each || p->type == T_F32)
+        return 0;
+    if (w->rows == each) // halves
+        return w->pairs % 8 == 0 && n == w->n_parts && (n == 1 || (n == 2 && p->rows == w->pairs))
+                   ? w->pairs
+                   : 0;
+    if (each % MATRIX_ROWS && MATRIX_ROWS % each)
+        return 0;
+    for (int k = 0; k < n; k++)
+        if (p[k].rows % each || p[k].rows % MATRIX_ROWS)
+            return 0;
+    return w->pairs;
 }
 
 static size_t up(size_t bytes)
@@ -66,17 +77,17 @@ static struct cuda_rows *upload(struct cuda *c, const struct weight *w, int i, i
     r->m = (struct cuda_matrix){.type = (int)p->type, .cols = w->cols};
     for (int k = 0; k < n; k++)
         r->m.rows += p[k].rows;
-    if (paired(w, i, n))
-        r->m.apart = w->pairs;
+    r->m.apart = apart_of(w, i, n);
     if (place(c, r, p->bias != NULL, e))
         return NULL;
-    if (r->m.apart &&
+    if (matrix_halves(&r->m) &&
         cuda_load(c, &r->m, p->host,
                   n == 2 ? p[1].host : (const uint8_t *)p->host + (size_t)w->pairs * row_bytes,
-                  row_bytes, 0, w->rows, e))
+                  row_bytes, 0, r->m.rows, e))
         return NULL;
     for (int k = 0; k < n; first += p[k++].rows) {
-        if (!r->m.apart && cuda_load(c, &r->m, p[k].host, NULL, row_bytes, first, p[k].rows, e))
+        if (!matrix_halves(&r->m) &&
+            cuda_load(c, &r->m, p[k].host, NULL, row_bytes, first, p[k].rows, e))
             return NULL;
         if (p->bias && c->b.ops->upload(&c->b, (void *)(uintptr_t)(r->m.bias + first), p[k].bias,
                                         (size_t)p[k].rows * sizeof(float), e))
@@ -95,7 +106,7 @@ static struct cuda_rows *find(const struct cuda *c, const struct weight *w, int 
     for (struct cuda_rows *r = c->rows; r; r = r->next)
         if (r->host == w->part[i].host && r->parts == n && r->m.rows == rows &&
             r->m.cols == w->cols && r->m.type == (int)w->part[i].type &&
-            r->m.apart == (paired(w, i, n) ? w->pairs : 0) && !w->part[i].bias && !r->m.bias)
+            r->m.apart == apart_of(w, i, n) && !w->part[i].bias && !r->m.bias)
             return r;
     return NULL;
 }

@@ -86,12 +86,11 @@ void multiply(const struct bench *b, const struct half_plan *p, const struct cud
 {
     const struct cuda_matrix m = copy_of(b, i);
     const struct cuda_head head = {};
-    const struct cuda_tail tail = {};
 
     if (p)
         cuda_half_run(p, b->y, m.rows, false, &m, a, b->part, s);
     else
-        cuda_linear_half_few(b->y, m.rows, false, &m, a, &head, &tail, b->sms, s);
+        cuda_linear_half_few(b->y, m.rows, false, &m, a, &head, b->sms, s);
 }
 
 /* p NULL: half_few.cu. */

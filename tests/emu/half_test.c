@@ -63,7 +63,6 @@ static void clear(struct problem *p)
 static void by_few(struct problem *p)
 {
     const struct cuda_head head = {.kind = CUDA_HEAD_NONE};
-    const struct cuda_tail tail = {.kind = CUDA_TAIL_NONE};
 
     clear(p);
     for (int t = 0; t < p->n; t += 8) {
@@ -72,7 +71,7 @@ static void by_few(struct problem *p)
 
         cuda_act_half(&a, p->x_d + (size_t)t * (size_t)p->m.cols, p->m.type, 0);
         cuda_linear_half_few(p->y_d + (size_t)t * (size_t)p->m.rows, p->m.rows, p->add, &p->m, &a,
-                             &head, &tail, SMS, 0);
+                             &head, SMS, 0);
     }
     gpu_get(p->y, p->y_d, (size_t)p->n * (size_t)p->m.rows * 4);
 }
@@ -131,7 +130,7 @@ static void by_plan(struct problem *p, const struct half_plan *plan)
                plan->across, plan->warps, plan->turn, plan->split, plan->stages);
     gpu_free(part_d);
     free(y);
-    if (p->m.apart)
+    if (matrix_halves(&p->m))
         glu_by_plan(p, plan);
 }
 
@@ -155,7 +154,8 @@ static void by_wide(struct ops *o, struct problem *p)
     }
 }
 
-static void check(struct ops *o, int type, int rows, int pairs, int cols, int n)
+/* apart: of pairs, cuda_matrix */
+static void check(struct ops *o, int type, int rows, int apart, int cols, int n)
 {
     struct problem p;
     struct half_plan plan;
@@ -163,7 +163,7 @@ static void check(struct ops *o, int type, int rows, int pairs, int cols, int n)
     if (ops_skip(o))
         return;
     fill(o, &p, type, rows, cols, n);
-    p.m.apart = pairs ? rows / 2 : 0;
+    p.m.apart = apart;
     by_few(&p);
     plan = cuda_half_plan(&p.m, n, SMS);
     by_plan(&p, &plan);
@@ -187,9 +187,12 @@ static void test_type(struct ops *o, int type)
                          : i % 3 == 1 ? 64 * ops_pick(o, 8, 24)
                                       : 512 * ops_pick(o, 1, 4);
 
+        const int half = i % 2 ? 64 * ops_pick(o, 1, 3) : 8 * ops_pick(o, 1, 20);
+
         check(o, type, ops_pick(o, 1, 300), 0, cols, counts[i]);
-        check(o, type, i % 2 ? 128 * ops_pick(o, 1, 3) : 16 * ops_pick(o, 1, 20), 1, cols,
-              counts[i]);
+        check(o, type, 2 * half, half, cols, counts[i]);
+        if (i % 3 == 0)
+            check(o, type, 48 * ops_pick(o, 2, 6), i % 2 ? 1 : 24, cols, counts[i]);
     }
 }
 

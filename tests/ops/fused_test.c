@@ -57,6 +57,8 @@ struct part {
     struct ffn_shape ffn;
     struct kv_pages kv;
     float *x, *h, *qkv_y, *gu;
+    uint8_t *old; // what the cache holds before a run
+    size_t kv_bytes;
 };
 
 /* A matrix of a type, from random floats where that is easy, from random blocks otherwise. */
@@ -136,6 +138,9 @@ static void open_part(struct part *p, struct backend *b, const struct part *of,
     p->norm = norm_make(b, k->norm, w, DIM);
     if (k->qk_norm)
         p->attn.q_norm = p->attn.k_norm = norm_make(b, NORM_RMS, w, HEAD);
+    p->old = mem_new(kv);
+    memset(p->old, 0x33, kv);
+    p->kv_bytes = kv;
     p->kv = (struct kv_pages){make(b, NULL, kv), 1, TOKENS, KV_HEADS, HEAD, k->kv};
     p->x = make(b, NULL, TOKENS * DIM * sizeof(float));
     p->h = make(b, NULL, TOKENS * FFN * sizeof(float));
@@ -174,6 +179,7 @@ static void run(struct part *p, const float *x, int n, const void *program, floa
     s.out = zero;
     s.program = program;
     CHECK(o->upload(p->b, p->x, x, bytes * DIM, &e) == 0);
+    CHECK(o->upload(p->b, p->kv.data_d, p->old, p->kv_bytes, &e) == 0);
     for (int i = 0; i < 2; i++) {
         int rc;
 
@@ -230,6 +236,7 @@ static void test_kind(struct ops *o, struct backend *device, const struct kind *
     TEST(k->name);
     for (int i = 0; i < HEAD / 2; i++)
         inv_freq[i] = 1.0f / (float)(1 + i);
+    of.qkv.pairs = k->rope_pairs_apart ? k->rope_dims / 2 : k->rope_dims > 0;
     of.qkv.part[0] = q, of.qkv.part[1] = kk, of.qkv.part[2] = v;
     of.o = (struct weight){.rows = DIM, .cols = DIM, .n_parts = 1};
     of.o.part[0] = part_of(o, k->type, DIM, DIM, k->bias);
@@ -261,7 +268,7 @@ static void test_kind(struct ops *o, struct backend *device, const struct kind *
         CHECK(ops_differs(y, z, (size_t)counts[i] * DIM) < 0);
     }
     device->ops->sync(device);
-    free(x), free(y), free(z), free(w);
+    free(x), free(y), free(z), free(w), free(gpu.old), free(host.old);
 }
 
 int main(void)

@@ -152,7 +152,7 @@ static void model_make(struct bench *c)
 
         l->attn_norm = l->ffn_norm = m->out_norm;
         l->attn = m->attn;
-        l->qkv = matrix(c, (s->heads + 2 * s->kv_heads) * hd, s->dim, 0, &c->body);
+        l->qkv = matrix(c, (s->heads + 2 * s->kv_heads) * hd, s->dim, hd / 2, &c->body);
         l->o = matrix(c, s->dim, s->dim, 0, &c->body);
         l->gate_up = matrix(c, 2 * s->ffn, s->dim, s->ffn, &c->body);
         l->down = matrix(c, s->dim, s->ffn, 0, &c->body);

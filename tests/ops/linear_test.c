@@ -34,6 +34,8 @@ static void make(struct ops *o, struct problem *p, int parts, const enum tensor_
             .type = t[i], .rows = rows[i], .host = p->mem[i] + 1, .bias = p->bias[i]};
         p->w.rows += rows[i];
     }
+    if (p->w.rows % 48 == 0) // how rows lie is seen in no result
+        p->w.pairs = (const int[]){0, 1, 8, 24, p->w.rows / 2}[ops_pick(o, 0, 4)];
     p->x = ops_floats(o, (size_t)n * (size_t)cols);
     for (int i = 0; i < n * cols; i++) // blocks of very different size, and some zeros
         p->x[i] *= i / 32 % 5 == 0 ? 100.0f : i / 32 % 7 == 3 ? 0.0f : 1.0f;
@@ -200,6 +202,7 @@ static void test_type(struct ops *o, enum tensor_type t)
         int cols = block == 1 ? ops_pick(o, 1, i % 4 ? 300 : 1024)
                               : block * ops_pick(o, 1, block == 256 ? 4 : 16);
         cols = i == 1 ? block : block == 1 && i % 2 ? cols | 1 : cols;
+        rows = i % 3 == 2 ? 48 * (1 + rows % 2) : rows;
 
         check(o, 1, &t, &rows, cols, counts[i]);
     }
@@ -214,7 +217,7 @@ static void test_parts(struct ops *o)
 
         for (int k = 0; k < 3; k++) {
             t[k] = types[ops_pick(o, 0, N_TYPES - 1)];
-            rows[k] = ops_pick(o, 1, 40);
+            rows[k] = i % 3 ? ops_pick(o, 1, 40) : 48;
         }
         check(o, 3, t, rows, 256 * ops_pick(o, 1, 3), ops_pick(o, 1, 20));
     }

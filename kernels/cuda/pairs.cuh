@@ -1,7 +1,8 @@
-// glu.cuh - act(gate) * up: the nonlinearity, and what a product makes of rows that stand in pairs
-// (matrix.h), in the threads that have their sums.
+// pairs.cuh - what a product makes of rows that stand in pairs (matrix.h), in the threads that have
+// their sums: act(gate) * up, the nonlinearity; or of heads values that rotate, and the append.
 #pragma once
 #include "act.cuh"
+#include "kv.cuh"
 #include "linear.cuh"
 
 namespace
@@ -73,11 +74,47 @@ __device__ inline void glu_two(const struct cuda_matrix &m, const float x[2], in
         half_bits(odd ? other : x[0], true) | (uint32_t)half_bits(odd ? x[1] : other, true) << 16;
 }
 
+// The pair u, v of rows `row` and row + apart of m, of a token.
+__device__ inline void turn_put(const struct cuda_matrix &m, float *y, int ldy, float u, float v,
+                                int row, int token)
+{
+    const struct cuda_turn &t = m.turn;
+    const int r = m.row0 + row, h = r / t.head_dim, d = r % t.head_dim;
+
+    if (h < t.n_heads + t.n_kv_heads && d < t.rope_dims) {
+        const int i = m.apart == 1 ? d / 2 : d;
+        const float2 by =
+            *reinterpret_cast<const float2 *>(t.by + ((unsigned)token * t.rope_dims + 2 * i));
+        const float a = u, b = v;
+
+        u = a * by.x - b * by.y;
+        v = a * by.y + b * by.x;
+    }
+    y += (size_t)token * ldy + r;
+    y[0] = u;
+    y[m.apart] = v;
+    if (h < t.n_heads)
+        return;
+    const int value = h >= t.n_heads + t.n_kv_heads, place = t.place[token],
+              step = value ? 1 : (int)CUDA_PAGE; // from a dimension to the next
+    const size_t to = kv_at(place / CUDA_PAGE, h - t.n_heads - value * t.n_kv_heads, value,
+                            t.n_kv_heads, t.head_dim) +
+                      (unsigned)(place % CUDA_PAGE * (value ? t.head_dim : 1) + d * step);
+#define TURN_PUT(TYPE, T)                                                      \
+    if (t.type == (TYPE)) {                                                    \
+        typename T::value *x = static_cast<typename T::value *>(t.pages) + to; \
+        x[0] = T::put(u);                                                      \
+        x[m.apart * step] = T::put(v);                                         \
+    }
+    KV_TYPES(TURN_PUT)
+#undef TURN_PUT
+}
+
 // A warp's outputs of a panel that there is, of more than eight tokens: N fragments of sums
 // (mma.sync) side by side; token(c) is the lane's first token of fragment c, of n. scale: what
 // tokens' sums are multiplied by, or NULL. A loop, through whose front the registers pass: unrolled
-// it would be most of a kernel.
-template <int N, class Token>
+// it would be most of a kernel. TURN: pairs may rotate.
+template <int N, bool TURN, class Token>
 __device__ inline void put_fragments(const struct cuda_matrix &m, float *y, int ldy, bool add,
                                      const float sums[N][4], const float *scale, int panel, int n,
                                      Token token)
@@ -125,6 +162,26 @@ __device__ inline void put_fragments(const struct cuda_matrix &m, float *y, int 
 #pragma unroll
             for (int u = 0; u < U; u++)
                 glu_two(m, x + 2 * u, row[0], (unsigned)token(c + u), (unsigned)n);
+        } else if (TURN && m.turn.by) {
+            float a[2 * U], b[2 * U];
+
+#pragma unroll
+            for (int i = 0; i < 2 * U; i++) {
+                a[i] = v[i / 2][i % 2];
+                b[i] = v[i / 2][2 + i % 2];
+            }
+#pragma unroll 1
+            for (int i = 0; i < 2 * U; i++) {
+                const int t = token(c + i / 2) + i % 2;
+
+                if (t < n)
+                    turn_put(m, y, ldy, a[0], b[0], row[0], t);
+#pragma unroll
+                for (int k = 0; k + 1 < 2 * U; k++) {
+                    a[k] = a[k + 1];
+                    b[k] = b[k + 1];
+                }
+            }
         } else {
 #pragma unroll
             for (int i = 0; i < 4 * U; i++) {
