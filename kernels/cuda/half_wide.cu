@@ -11,7 +11,7 @@
 //
 // With few tokens there are too few pieces for all multiprocessors. Then two or four blocks of a
 // cluster take the segments of a piece in turn, and send the sums of each to those who add them up
-// (Turns): no sum goes through memory.
+// (Rounds): no sum goes through memory.
 //
 //     stage    (8 panels, 64 / 16, 512 B) weights, (64 / 8, tokens, 16 B) activations
 //     shared   barriers: full (16), empty (16), sums that came (8), and are taken (8); sums; stages
@@ -152,9 +152,9 @@ __device__ inline void consume(const Ring<S> &ring, float *y, int ldy, bool add,
 // Of a cluster whose blocks take segments in turn: while a segment's products run, the sums of the
 // one before are on their way.
 template <bool BF16, class S>
-__device__ inline void consume_turns(const Ring<S> &ring, Turns<S> turns, float *y, int ldy,
-                                     bool add, const struct cuda_matrix &m,
-                                     const struct cuda_act &a, const struct Work &work)
+__device__ inline void consume_rounds(const Ring<S> &ring, Rounds<S> rounds, float *y, int ldy,
+                                      bool add, const struct cuda_matrix &m,
+                                      const struct cuda_act &a, const struct Work &work)
 {
     constexpr int ROUND = S::SPLIT * STEPS;
     const int part = S::part();
@@ -164,9 +164,9 @@ __device__ inline void consume_turns(const Ring<S> &ring, Turns<S> turns, float 
     for (Walk<S> w(work); w.more(); w.next()) {
         const Piece to = w.at();
         const int tiles = min(8, up(a.n, 8) - to.tile), own = up(max(tiles - part, 0), S::SPLIT);
-        float sum[Turns<S>::OWN][4];
+        float sum[Rounds<S>::OWN][4];
 
-        for (int i = 0; i < Turns<S>::OWN * 4; i++)
+        for (int i = 0; i < Rounds<S>::OWN * 4; i++)
             sum[i / 4][i % 4] = -0.0f; // to which adding a value gives that value
         for (int k = 0; k < work.steps; k += ROUND) {
             const int mine =
@@ -176,16 +176,17 @@ __device__ inline void consume_turns(const Ring<S> &ring, Turns<S> turns, float 
             if (mine > 0)
                 segment<BF16>(ring, at, mine, acc);
             if (k)
-                turns.add(sum, S::SPLIT, own);
-            turns.send(acc[0], mine > 0 ? tiles : 0);
+                rounds.add(sum, S::SPLIT, own);
+            rounds.send(acc[0], mine > 0 ? tiles : 0);
         }
         const int last = up(work.steps, STEPS) % S::SPLIT;
-        turns.add(sum, last ? last : S::SPLIT, own);
+        rounds.add(sum, last ? last : S::SPLIT, own);
         const int panel = to.panel + (int)threadIdx.x / 32 - 4,
                   col = (to.tile + part) * 8 + (int)threadIdx.x % 4 * 2;
         if (panel * 16 < m.rows)
-            put_fragments<Turns<S>::OWN, true>(m, y, ldy, add, sum, BF16 ? nullptr : a.scale, panel,
-                                               a.n, [&](int i) { return col + 8 * S::SPLIT * i; });
+            put_fragments<Rounds<S>::OWN, true>(m, y, ldy, add, sum, BF16 ? nullptr : a.scale,
+                                                panel, a.n,
+                                                [&](int i) { return col + 8 * S::SPLIT * i; });
     }
 }
 #endif
@@ -227,10 +228,10 @@ __global__ void __launch_bounds__(THREADS, 1)
         registers_up<S::TILES == 3 ? 240 : 232>();
         if constexpr (S::SPLIT > 1) {
             const int warp = (int)threadIdx.x / 32 - 4;
-            const Turns<S> turns = {shared + BARRIERS + warp * (S::SUMS / PANELS), sent + warp,
-                                    sent + PANELS + warp, 0};
+            const Rounds<S> rounds = {shared + BARRIERS + warp * (S::SUMS / PANELS), sent + warp,
+                                      sent + PANELS + warp, 0};
 
-            consume_turns<BF16>(ring, turns, y, ldy, add, m, a, work);
+            consume_rounds<BF16>(ring, rounds, y, ldy, add, m, a, work);
         } else {
             consume<BF16, S, END>(ring, y, ldy, add, m, a, work);
         }

@@ -196,7 +196,7 @@ struct Place {
 
 // A stage's products. FIRST: of a segment; else those of stage `used` may still run. They are in
 // groups: while one runs, the weights of the next go to registers. A group of two steps of 16
-// values takes half as many turns of load, start and wait as one; with 192 tokens, where registers
+// values takes half as many rounds of load, start and wait as one; with 192 tokens, where registers
 // are few, a step has work enough to hide them.
 template <bool BF16, class S, bool FIRST>
 __device__ inline void multiply(const Ring<S> &ring, const Place &place, int used,
@@ -255,7 +255,7 @@ __device__ inline void segment(const Ring<S> &ring, Place &at, int stages, float
 // warps of the same panel in the cluster's blocks, of which each adds up its tiles (those i with
 // i % SPLIT its own), in ascending order of segments. come: what a round's sends have brought;
 // taken: the blocks have added theirs, so the next may come.
-template <class S> struct Turns {
+template <class S> struct Rounds {
     static constexpr int OWN = 8 / S::SPLIT;
     uint8_t *sums; // (SPLIT, OWN, lane, 16 B)
     uint64_t *come, *taken;
