@@ -39,15 +39,15 @@ template <bool WHOLE>
 __device__ inline void store(float *y, int ldy, bool add, const struct cuda_matrix &m,
                              const struct cuda_act &a, const float sum[32], int panel, int tile)
 {
-    const int lane = late(threadIdx.x % 32), row = panel * 16 + lane / 4,
-              col0 = tile * 8 + lane % 4 * 2;
-    const bool there[2] = {WHOLE || row < m.rows, WHOLE || row + 8 < m.rows};
+    const int lane = late(threadIdx.x % 32), row = matrix_row(&m, panel, lane / 4),
+              col0 = tile * 8 + lane % 4 * 2, below = m.apart ? m.apart : 8;
+    const bool there[2] = {WHOLE || row < m.rows, WHOLE || row + below < m.rows};
     const float *scale = a.scale + col0;
     float bias[2];
 
 #pragma unroll
     for (int h = 0; h < 2; h++)
-        bias[h] = m.bias && there[h] ? m.bias[row + 8 * h] : 0.0f;
+        bias[h] = m.bias && there[h] ? m.bias[row + below * h] : 0.0f;
     y += (size_t)col0 * ldy + m.row0 + row;
 #pragma unroll
     for (int c = 0; c < 8; c += 4) { // what is read, then what is written
@@ -63,7 +63,7 @@ __device__ inline void store(float *y, int ldy, bool add, const struct cuda_matr
 #pragma unroll
             for (int i = 0; i < 16; i++) {
                 if ((WHOLE || col0 + (c + i / 4) * 8 + i % 2 < a.n) && there[i % 4 / 2])
-                    old[i] = from[(i % 2 ? ldy : 0) + i % 4 / 2 * 8];
+                    old[i] = from[(i % 2 ? ldy : 0) + i % 4 / 2 * below];
                 if (i % 4 == 3)
                     from += 8 * (size_t)ldy;
             }
@@ -74,14 +74,14 @@ __device__ inline void store(float *y, int ldy, bool add, const struct cuda_matr
             v = m.bias ? v + bias[i % 4 / 2] : v;
             v = add ? old[i] + v : v;
             if ((WHOLE || col0 + (c + i / 4) * 8 + i % 2 < a.n) && there[i % 4 / 2])
-                y[(i % 2 ? ldy : 0) + i % 4 / 2 * 8] = v;
+                y[(i % 2 ? ldy : 0) + i % 4 / 2 * below] = v;
             if (i % 4 == 3)
                 y += 8 * (size_t)ldy;
         }
     }
 }
 
-// Sums of all the tokens, whose rows stand in pairs.
+// Sums of all the tokens, of whose pairs of rows something becomes.
 template <bool BF16, int TILES>
 __device__ inline void store_pairs(float *y, int ldy, bool add, const struct cuda_matrix &m,
                                    const struct cuda_act &a, float sum[TILES][32], int panel,
@@ -255,7 +255,7 @@ void launch(const struct half_plan *p, float *y, int ldy, bool add, const struct
     const size_t bytes = (size_t)BARRIERS + S::SUMS + (size_t)p->stages * S::STAGE;
 
     if constexpr (S::SPLIT == 1)
-        if (!m->apart) {
+        if (!m->glu.y && !m->turn.by) {
             LAUNCH_GROUPS((half_wide<BF16, S, TO_ROWS>), S::CLUSTER, grid, THREADS, bytes, s, y,
                           ldy, add, *m, *a, work, p->stages);
             return;
