@@ -4,8 +4,9 @@
  * kernels there are. So some wait: a norm, a product, then its nonlinearity or its positions; as
  * soon as an op comes that does not belong there, all that wait are queued, as few kernels. Of many
  * tokens norms wait alone, for a product that they may leave activations for. A product of pairs of
- * rows waits for their nonlinearity, whatever the tokens. Every op's result is written, whether
- * anybody reads it or not, but what a nonlinearity takes. */
+ * rows waits for their nonlinearity, whatever the tokens; for positions, of steps that are
+ * recorded. Every op's result is written, whether anybody reads it or not, but what a nonlinearity
+ * takes. */
 #include "device.h"
 #include "tensor.h"
 
@@ -17,7 +18,7 @@
  * with more; of the 8B shape it costs 5 % with one token and nothing with more. With quantized
  * weights it costs 10 to 35 %: what a block does again ahead of its product, and units of two
  * panels, cost more than the kernels that they stand for. (Measured with units of two panels for
- * the nonlinearity as well, which now takes none.) */
+ * pairs of rows, which now stand in one.) */
 enum { FUSED_COLS = 2048 };
 enum kernel { HALF, ONE, FEW, ALONE, KERNELS };
 enum fuse { NORM, ROWS, FUSES };
