@@ -264,7 +264,7 @@ void launch(const struct half_plan *p, float *y, int ldy, bool add, const struct
                   *m, *a, work, p->stages);
 }
 
-// All shapes that there is code for, clusters of one or two blocks first.
+// All shapes that there is code for.
 #define WIDE_SHAPES(DO) \
     DO(1, 1, 1)         \
     DO(1, 2, 1)         \

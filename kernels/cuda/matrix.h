@@ -59,7 +59,7 @@ struct cuda_act {
 };
 
 /* What becomes of the pairs of heads' values among a product's outputs: those of the first
- * rope_dims rotate, keys and values are appended to the cache as well. rope.cu. */
+ * rope_dims rotate, keys and values are appended to the cache as well. pairs.cuh. */
 struct cuda_turn {
     const float *by;      // (n, rope_dims / 2, 2): cosine, sine; NULL: nothing becomes of them
     const int32_t *place; // (n): page * CUDA_PAGE + place in it

@@ -1,6 +1,5 @@
 /* rope.cu - norms of heads, rotary positions and the append to the cache; copies of pages. Where
- * the product behind them allows it, positions and append are done there, pairs.cuh; then what they
- * take is computed here, once a step.
+ * the product in front of them can, it does positions and append (pairs.cuh, turn.cu).
  *
  * Su et al. 2021 (RoFormer), eq. 34: (u, v) -> (u cos - v sin, u sin + v cos). A block takes tokens
  * and some of their heads, a warp heads of one token, through shared memory; cosines and sines, in

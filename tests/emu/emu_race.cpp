@@ -159,7 +159,7 @@ static void report(const char *what, Cell *c, bool write, const void *p, bool sh
     fprintf(stderr,
             "emu: RACE on %s memory %p: block (%u,%u,%u) thread %u %s at 0x%zx; before it, block "
             "%u thread %d at 0x%zx\n",
-            shared ? "shared" : "global", p, bid.x, bid.y, bid.z, cur->lin, what, code(pc),
+            shared ? "shared" : "global", p, bid.x, bid.y, bid.z, mine(), what, code(pc),
             a.block - 1, a.thread & WARP ? -1 : a.thread, code(a.pc));
     c->w.launch = c->r.launch = 0;
     if (++reports >= REPORTS)
