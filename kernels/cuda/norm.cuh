@@ -23,27 +23,47 @@ __device__ inline float norm_tree(float s)
     return s;
 }
 
+/* Lane % 16's chain over the row x: of values, or of squares of their distances from the mean. What
+ * it takes next is on its way meanwhile: a chain has nothing else to wait for. */
+template <bool SQUARES> __device__ inline float norm_chain(const float *x, int dim, float mean)
+{
+    constexpr int AHEAD = 8;
+    int whole = dim / (16 * AHEAD), i = whole * 16 * AHEAD + (int)threadIdx.x % 16;
+    const float *next = x + threadIdx.x % 16;
+    float s = 0.0f, v[AHEAD];
+
+    if (whole) {
+#pragma unroll
+        for (int u = 0; u < AHEAD; u++)
+            v[u] = next[16 * u];
+    }
+#pragma unroll 1
+    for (; whole; whole--) {
+        next += 16 * AHEAD;
+#pragma unroll
+        for (int u = 0; u < AHEAD; u++) {
+            float now = v[u] - mean;
+
+            if (whole > 1)
+                v[u] = next[16 * u];
+            s = SQUARES ? fmaf(now, now, s) : s + now;
+        }
+    }
+#pragma unroll 1
+    for (; i < dim; i += 16)
+        s = SQUARES ? fmaf(x[i] - mean, x[i] - mean, s) : s + (x[i] - mean);
+    return s;
+}
+
 /* Of the row x (dim) in shared memory; called by whole warps. Each half of a warp computes all
  * sixteen chains: both may have the same row, or each its own. */
 __device__ inline norm_sums norm_row_sums(const float *x, int dim, int kind, float eps)
 {
-    int lane = (int)threadIdx.x % 16;
-    float s = 0.0f, mean = 0.0f;
+    float mean = 0.0f;
 
-    if (kind == CUDA_NORM_LAYER) {
-#pragma unroll 16
-        for (int i = lane; i < dim; i += 16)
-            s = s + x[i];
-        mean = norm_tree(s) / (float)dim;
-        s = 0.0f;
-    }
-#pragma unroll 16
-    for (int i = lane; i < dim; i += 16) {
-        float v = x[i] - mean;
-
-        s = fmaf(v, v, s);
-    }
-    return {mean, num_rsqrt(norm_tree(s) / (float)dim + eps)};
+    if (kind == CUDA_NORM_LAYER)
+        mean = norm_tree(norm_chain<false>(x, dim, 0.0f)) / (float)dim;
+    return {mean, num_rsqrt(norm_tree(norm_chain<true>(x, dim, mean)) / (float)dim + eps)};
 }
 
 /* One value, of which w and b are the norm's. */
