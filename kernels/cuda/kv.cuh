@@ -20,26 +20,27 @@ template <int BYTES> struct kv_raw {
     uint32_t w[(BYTES + 3) / 4];
 };
 
-/* By the widest loads there are; p is aligned to them. Nothing writes there meanwhile. */
+/* By the widest loads there are; p is aligned to them. Not by way of the constant path (__ldg): a
+ * kernel may begin while the one before it appends to the cache. */
 template <int BYTES> __device__ inline kv_raw<BYTES> kv_load(const unsigned char *p)
 {
     kv_raw<BYTES> r;
 
     if constexpr (BYTES == 1) {
-        r.w[0] = __ldg(p);
+        r.w[0] = *p;
     } else if constexpr (BYTES == 2) {
-        r.w[0] = __ldg(reinterpret_cast<const uint16_t *>(p));
+        r.w[0] = *reinterpret_cast<const uint16_t *>(p);
     } else if constexpr (BYTES == 4) {
-        r.w[0] = __ldg(reinterpret_cast<const unsigned int *>(p));
+        r.w[0] = *reinterpret_cast<const uint32_t *>(p);
     } else if constexpr (BYTES == 8) {
-        uint2 v = __ldg(reinterpret_cast<const uint2 *>(p));
+        uint2 v = *reinterpret_cast<const uint2 *>(p);
 
         r.w[0] = v.x;
         r.w[1] = v.y;
     } else {
 #pragma unroll
         for (int i = 0; i < BYTES / 16; i++) {
-            uint4 v = __ldg(reinterpret_cast<const uint4 *>(p) + i);
+            uint4 v = reinterpret_cast<const uint4 *>(p)[i];
 
             r.w[4 * i] = v.x;
             r.w[4 * i + 1] = v.y;
