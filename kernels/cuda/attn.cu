@@ -46,14 +46,13 @@ void cuda_attn(float *y, const float *qkv, const struct cuda_attn *a, const stru
                    a->softcap,
                    a->softcap > 0.0f ? 1.0f / a->softcap : 0.0f,
                    st->n_ranges > 1 && part_bytes(a, st->n, st->n_ranges) <= ATTN_PART_BYTES,
-                   st->n - st->n_seq + 1 >= CUDA_RUN && (mma || attn_tile_fits(a))};
+                   st->runs && (mma || attn_tile_fits(a))};
     attn_args tile = g;
 
     if (st->n < 1)
         return;
     if (!g.runs)
         g.st.lone = nullptr; // all tokens are those of no run
-    /* both, for any step: one that is recorded with one sequence is replayed with others */
     if (attn_tokens(g) > 0 && mma)
         attn_mma(&g, kv->type, s);
     else if (attn_tokens(g) > 0)

@@ -29,11 +29,12 @@ enum {
 /* struct step in device memory, at addresses that stay. Counts are of the bucket that a graph was
  * recorded for: n and n_out are exact, n_ranges and max_pages at least what is needed. */
 struct cuda_step {
-    int n, n_out, n_seq, max_pages;
+    int n, n_out, max_pages;
     int n_ranges; // at least (the largest last) / CUDA_RANGE + 1
     const int32_t *token, *pos, *seq, *page, *out, *last, *slot; // last and slot are never NULL
-    const int32_t *lone; // (n_lone) the tokens that are in no run of CUDA_RUN; NULL: not known
+    bool runs; // some tokens are in runs of CUDA_RUN
     int n_lone;
+    const int32_t *lone; // (n_lone) the tokens that are in none; NULL: all, or not known
     /* struct tree, of steps in which a path bends; NULL of others: */
     const int32_t *bend, *tail, *row; // row (n_tails, PAGE): -1 too where there is no such page
     int n_tails;                      // at least what is needed

@@ -19,6 +19,7 @@ struct cuda_buf {
 struct cuda_key {
     const void *program;
     int n, n_out, stride, n_ranges, n_tails;
+    enum cuda_runs { CUDA_NONE, CUDA_SOME, CUDA_ALL } runs; // of tokens, are in runs
 };
 
 struct cuda_graph {

@@ -1,8 +1,9 @@
 /* step.c - the bracket of a step: its arrays to fixed addresses, and recorded steps.
  *
  * What changes from step to step lies in device memory at addresses that stay; what kernels are
- * given by value is of a bucket: tokens, rows wanted, the stride of the page table, ranges of keys.
- * The second step of a bucket is recorded as a CUDA graph, and later ones replay it. */
+ * given by value is of a bucket: tokens, rows wanted, the stride of the page table, ranges of keys,
+ * whether none, some or all tokens are in runs. The second step of a bucket is recorded as a CUDA
+ * graph, and later ones replay it. */
 #include "device.h"
 
 #include <stdlib.h>
@@ -137,7 +138,6 @@ static bool send(struct cuda *c, const struct step *s, int stride)
     c->now = (struct cuda_step){
         .n = s->n,
         .n_out = s->n_out,
-        .n_seq = s->n_seq,
         .max_pages = stride,
         .n_ranges = power(last / CUDA_RANGE + 1, 1),
         .token = d,
@@ -148,10 +148,11 @@ static bool send(struct cuda *c, const struct step *s, int stride)
         .out = d + 4 * tokens,
         .page = d + ARRAYS * tokens,
     };
-    if (s->n > CUDA_GRAPH_TOKENS) { // one that is recorded is replayed with others
+    c->now.n_lone = lone_of(c->staged + 5 * tokens, s);
+    c->now.runs = c->now.n_lone < s->n;
+    /* one that is recorded is replayed with others, of which as many may be different ones */
+    if (c->now.runs && (s->n > CUDA_GRAPH_TOKENS || !c->now.n_lone))
         c->now.lone = d + 5 * tokens;
-        c->now.n_lone = lone_of(c->staged + 5 * tokens, s);
-    }
     return (!c->tree.n || send_tree(c, s)) &&
            cuda_ok(c, cudaMemcpyAsync(c->step.p, c->staged, n, cudaMemcpyHostToDevice, c->stream),
                    "step") &&
@@ -161,8 +162,9 @@ static bool send(struct cuda *c, const struct step *s, int stride)
 /* The graph of a bucket, made if it is not there; NULL: such steps are not recorded. */
 static struct cuda_graph *bucket(struct cuda *c, const struct step *s)
 {
-    struct cuda_key key = {s->program,      s->n,          s->n_out, c->now.max_pages,
-                           c->now.n_ranges, c->now.n_tails};
+    enum cuda_runs runs = !c->now.runs ? CUDA_NONE : c->now.n_lone ? CUDA_SOME : CUDA_ALL;
+    struct cuda_key key = {s->program,      s->n,           s->n_out, c->now.max_pages,
+                           c->now.n_ranges, c->now.n_tails, runs};
     struct cuda_graph *old = c->graph;
 
     if (!s->program || s->n > CUDA_GRAPH_TOKENS)
@@ -173,7 +175,7 @@ static struct cuda_graph *bucket(struct cuda *c, const struct step *s)
 
         if (g->key.program == key.program && g->key.n == key.n && g->key.n_out == key.n_out &&
             g->key.stride == key.stride && g->key.n_ranges == key.n_ranges &&
-            g->key.n_tails == key.n_tails) {
+            g->key.n_tails == key.n_tails && g->key.runs == key.runs) {
             g->used = c->clock;
             return g;
         }

@@ -114,11 +114,11 @@ void open_run(struct run *r, int type, int n_seq, int each, int keys, int layers
     r->kv = {room(bytes), type, layers, pages, KV_HEADS, HEAD_DIM};
     fill(r->kv.data, bytes, type);
     r->st.n = n;
-    r->st.n_seq = n_seq;
     r->st.max_pages = max_pages;
     for (r->st.n_ranges = 1; r->st.n_ranges * CUDA_RANGE < keys;) // as in steps
         r->st.n_ranges *= 2;
-    r->st.lone = each < CUDA_RUN ? nullptr : static_cast<const int32_t *>(room(4)); // none is
+    r->st.runs = each >= CUDA_RUN;
+    r->st.lone = r->st.runs ? static_cast<const int32_t *>(room(4)) : nullptr; // none is
     for (int i = 0; i < n; i++)
         host[i] = i / each;
     r->st.token = r->st.seq = ints(host, n);

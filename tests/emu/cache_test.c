@@ -148,8 +148,8 @@ static void open_step(struct ops *o, struct both *t, const struct shape *h, cons
               (size_t)h->head_dim;
     t->kv.data_d = ops_floats(o, t->n_kv);
     t->st = (struct cuda_step){.n = n,
-                               .n_seq = n_seq,
                                .max_pages = pages,
+                               .runs = n - n_seq + 1 >= CUDA_RUN,
                                .n_ranges = most / CUDA_RANGE + 1 + h->ranges,
                                .token = gpu_put(t->seq, (size_t)n * 4),
                                .pos = gpu_put(t->pos, (size_t)n * 4),
@@ -348,6 +348,7 @@ static void check_alone(struct ops *o, struct both *t, const float *y)
         void *part, *z = gpu_put(t->y, wide * 4);
 
         st.n = 1;
+        st.runs = false;
         st.token = t->st.token + i;
         st.pos = t->st.pos + i;
         st.slot = t->st.slot + i;
