@@ -74,40 +74,149 @@ __device__ inline void glu_two(const struct cuda_matrix &m, const float x[2], in
         half_bits(odd ? other : x[0], true) | (uint32_t)half_bits(odd ? x[1] : other, true) << 16;
 }
 
+// What a token's pair takes of the step's arrays.
+struct Turn {
+    float2 by;
+    int place;
+};
+
+// Rows `row` and row + apart of m: what of their pairs is the same for all tokens.
+struct Turn_row {
+    int row, pair; // of an output; of a token's angles, -1: it does not rotate
+    int step;      // of the cache: from a dimension to the next; 0: it is not kept there
+    int next;      // from a place in a page to the next
+    size_t to;     // where it is in page 0
+
+    __device__ inline Turn_row(const struct cuda_matrix &m, int of)
+    {
+        const struct cuda_turn &t = m.turn;
+        const int r = m.row0 + of, h = r / t.head_dim, d = r % t.head_dim, kept = h - t.n_heads,
+                  value = kept >= t.n_kv_heads;
+
+        row = r;
+        pair = value || d >= t.rope_dims ? -1 : m.apart == 1 ? d / 2 : d;
+        step = kept < 0 ? 0 : value ? 1 : (int)CUDA_PAGE;
+        next = value ? t.head_dim : 1;
+        to = kv_at(0, kept - value * t.n_kv_heads, value, t.n_kv_heads, t.head_dim) +
+             (unsigned)(d * step);
+    }
+    __device__ inline Turn of(const struct cuda_matrix &m, int token) const
+    {
+        const struct cuda_turn &t = m.turn;
+        Turn a = {};
+
+        if (pair >= 0)
+            a.by = *reinterpret_cast<const float2 *>(t.by +
+                                                     ((unsigned)token * t.rope_dims + 2 * pair));
+        if (step)
+            a.place = t.place[token];
+        return a;
+    }
+    // The pair u, v of a token.
+    __device__ inline void put(const struct cuda_matrix &m, float *y, int ldy, float u, float v,
+                               int token, const Turn &a) const
+    {
+        const struct cuda_turn &t = m.turn;
+
+        if (pair >= 0) {
+            const float x = u, z = v;
+
+            u = x * a.by.x - z * a.by.y;
+            v = x * a.by.y + z * a.by.x;
+        }
+        y += (size_t)token * ldy + row;
+        y[0] = u;
+        y[m.apart] = v;
+        if (!step)
+            return;
+        const size_t at = to + kv_at(a.place / CUDA_PAGE, 0, 0, t.n_kv_heads, t.head_dim) +
+                          (unsigned)(a.place % CUDA_PAGE * next);
+#define TURN_PUT(TYPE, T)                                                      \
+    if (t.type == (TYPE)) {                                                    \
+        typename T::value *x = static_cast<typename T::value *>(t.pages) + at; \
+        x[0] = T::put(u);                                                      \
+        x[m.apart * step] = T::put(v);                                         \
+    }
+        KV_TYPES(TURN_PUT)
+#undef TURN_PUT
+    }
+};
+
 // The pair u, v of rows `row` and row + apart of m, of a token.
 __device__ inline void turn_put(const struct cuda_matrix &m, float *y, int ldy, float u, float v,
                                 int row, int token)
 {
-    const struct cuda_turn &t = m.turn;
-    const int r = m.row0 + row, h = r / t.head_dim, d = r % t.head_dim;
+    const Turn_row r(m, row);
 
-    if (h < t.n_heads + t.n_kv_heads && d < t.rope_dims) {
-        const int i = m.apart == 1 ? d / 2 : d;
-        const float2 by =
-            *reinterpret_cast<const float2 *>(t.by + ((unsigned)token * t.rope_dims + 2 * i));
-        const float a = u, b = v;
+    r.put(m, y, ldy, u, v, token, r.of(m, token));
+}
 
-        u = a * by.x - b * by.y;
-        v = a * by.y + b * by.x;
+// Sums of U fragments, from fragment c on, times what their tokens' are multiplied by, if anything,
+// and with their rows' biases.
+template <int U, class Token>
+__device__ inline void finish_sums(float v[U][4], const struct cuda_matrix &m, const float *scale,
+                                   const int row[2], int c, int n, Token token)
+{
+    if (scale) {
+        float by[2 * U];
+
+#pragma unroll
+        for (int i = 0; i < 2 * U; i++)
+            by[i] = token(c + i / 2) + i % 2 < n ? scale[token(c + i / 2) + i % 2] : 1.0f;
+#pragma unroll
+        for (int i = 0; i < 4 * U; i++)
+            v[i / 4][i % 4] = v[i / 4][i % 4] * by[i / 4 * 2 + i % 2];
     }
-    y += (size_t)token * ldy + r;
-    y[0] = u;
-    y[m.apart] = v;
-    if (h < t.n_heads)
-        return;
-    const int value = h >= t.n_heads + t.n_kv_heads, place = t.place[token],
-              step = value ? 1 : (int)CUDA_PAGE; // from a dimension to the next
-    const size_t to = kv_at(place / CUDA_PAGE, h - t.n_heads - value * t.n_kv_heads, value,
-                            t.n_kv_heads, t.head_dim) +
-                      (unsigned)(place % CUDA_PAGE * (value ? t.head_dim : 1) + d * step);
-#define TURN_PUT(TYPE, T)                                                      \
-    if (t.type == (TYPE)) {                                                    \
-        typename T::value *x = static_cast<typename T::value *>(t.pages) + to; \
-        x[0] = T::put(u);                                                      \
-        x[m.apart * step] = T::put(v);                                         \
+    if (m.bias) {
+        float bias[2];
+
+#pragma unroll
+        for (int i = 0; i < 2; i++)
+            bias[i] = row[i] < m.rows ? m.bias[row[i]] : 0.0f;
+#pragma unroll
+        for (int i = 0; i < 4 * U; i++)
+            v[i / 4][i % 4] = v[i / 4][i % 4] + bias[i % 4 / 2];
     }
-    KV_TYPES(TURN_PUT)
-#undef TURN_PUT
+}
+
+// put_fragments() of pairs that may rotate. What a token's take is read while those of the one
+// before are written.
+template <int N, int U, class Token>
+__device__ inline void turn_fragments(const struct cuda_matrix &m, float *y, int ldy, float v[N][4],
+                                      const float *scale, const int row[2], int n, Token token)
+{
+    const Turn_row at(m, row[0]);
+    Turn next = token(0) < n ? at.of(m, token(0)) : Turn();
+
+#pragma unroll 1
+    for (int c = 0; c < N; c += U) {
+        float a[2 * U], b[2 * U];
+
+        finish_sums<U>(v, m, scale, row, c, n, token);
+#pragma unroll
+        for (int i = 0; i < 2 * U; i++) {
+            a[i] = v[i / 2][i % 2];
+            b[i] = v[i / 2][2 + i % 2];
+        }
+#pragma unroll 1
+        for (int i = 0; i < 2 * U; i++) {
+            const int t = token(c + i / 2) + i % 2, behind = token(c + (i + 1) / 2) + (i + 1) % 2;
+            const Turn now = next;
+
+            if (behind < n)
+                next = at.of(m, behind);
+            if (t < n)
+                at.put(m, y, ldy, a[0], b[0], t, now);
+#pragma unroll
+            for (int k = 0; k + 1 < 2 * U; k++) {
+                a[k] = a[k + 1];
+                b[k] = b[k + 1];
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < 4 * (N - U); i++)
+            v[i / 4][i % 4] = v[i / 4 + U][i % 4];
+    }
 }
 
 // A warp's outputs of a panel that there is, of more than eight tokens: N fragments of sums
@@ -127,28 +236,13 @@ __device__ inline void put_fragments(const struct cuda_matrix &m, float *y, int 
 #pragma unroll
     for (int i = 0; i < 4 * N; i++)
         v[i / 4][i % 4] = sums[i / 4][i % 4];
+    if (TURN && m.turn.by) {
+        turn_fragments<N, U>(m, y, ldy, v, scale, row, n, token);
+        return;
+    }
 #pragma unroll 1
     for (int c = 0; c < N; c += U) {
-        if (scale) {
-            float by[2 * U];
-
-#pragma unroll
-            for (int i = 0; i < 2 * U; i++)
-                by[i] = token(c + i / 2) + i % 2 < n ? scale[token(c + i / 2) + i % 2] : 1.0f;
-#pragma unroll
-            for (int i = 0; i < 4 * U; i++)
-                v[i / 4][i % 4] = v[i / 4][i % 4] * by[i / 4 * 2 + i % 2];
-        }
-        if (m.bias) {
-            float bias[2];
-
-#pragma unroll
-            for (int i = 0; i < 2; i++)
-                bias[i] = row[i] < m.rows ? m.bias[row[i]] : 0.0f;
-#pragma unroll
-            for (int i = 0; i < 4 * U; i++)
-                v[i / 4][i % 4] = v[i / 4][i % 4] + bias[i % 4 / 2];
-        }
+        finish_sums<U>(v, m, scale, row, c, n, token);
         if (m.glu.y) {
             float x[2 * U];
 
@@ -162,26 +256,6 @@ __device__ inline void put_fragments(const struct cuda_matrix &m, float *y, int 
 #pragma unroll
             for (int u = 0; u < U; u++)
                 glu_two(m, x + 2 * u, row[0], (unsigned)token(c + u), (unsigned)n);
-        } else if (TURN && m.turn.by) {
-            float a[2 * U], b[2 * U];
-
-#pragma unroll
-            for (int i = 0; i < 2 * U; i++) {
-                a[i] = v[i / 2][i % 2];
-                b[i] = v[i / 2][2 + i % 2];
-            }
-#pragma unroll 1
-            for (int i = 0; i < 2 * U; i++) {
-                const int t = token(c + i / 2) + i % 2;
-
-                if (t < n)
-                    turn_put(m, y, ldy, a[0], b[0], row[0], t);
-#pragma unroll
-                for (int k = 0; k + 1 < 2 * U; k++) {
-                    a[k] = a[k + 1];
-                    b[k] = b[k + 1];
-                }
-            }
         } else {
 #pragma unroll
             for (int i = 0; i < 4 * U; i++) {
