@@ -113,10 +113,29 @@ __device__ static inline void bulk_copy_pair(void *to, const void *from, int byt
                  : "memory");
 }
 
-// All threads of the cluster's blocks meet.
-__device__ static inline void cluster_sync()
+// What this thread read of shared memory was there before anything that other blocks send once they
+// have seen its warp arrive. An arrival by itself waits for no read.
+__device__ static inline void reads_done()
 {
-    asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+// All threads of the cluster's blocks meet, after bar_ready().
+__device__ static inline void cluster_begin()
+{
+    asm volatile("barrier.cluster.arrive.relaxed;\nbarrier.cluster.wait.acquire;" ::: "memory");
+}
+
+// This thread touches no other block's memory any more; and all threads of the cluster's blocks
+// have said so.
+__device__ static inline void cluster_leave()
+{
+    asm volatile("barrier.cluster.arrive.release;" ::: "memory");
+}
+
+__device__ static inline void cluster_end()
+{
+    asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
 }
 
 // Registers of the threads of a group of four warps, from here on.
@@ -254,7 +273,20 @@ static inline void bulk_copy_pair(void *to, const void *from, int bytes, uint64_
     emu::bulk_copy(to, from, (size_t)bytes, bar, (unsigned)rank, 2);
 }
 
-static inline void cluster_sync()
+static inline void reads_done()
+{
+}
+
+static inline void cluster_begin()
+{
+    emu::block_op(0, "cluster_sync", {"gpu_90a.h", 0});
+}
+
+static inline void cluster_leave()
+{
+}
+
+static inline void cluster_end()
 {
     emu::block_op(0, "cluster_sync", {"gpu_90a.h", 0});
 }

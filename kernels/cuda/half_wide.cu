@@ -1,7 +1,7 @@
 // half_wide.cu - half.cu's products by groups of four warps (wgmma), on GPUs that have them: the
 // same sums in the same order, so its twin is half.cu's kernel, byte for byte.
 //
-// A block of three groups: two warps of one copy weights and activations into a ring of
+// A block of three groups: the warps of one copy weights and activations into a ring of
 // stages, 64 values of K each; the others multiply, each 64 rows (four panels) by up to 192 tokens.
 // Weights lie in the order of fragments and go through registers; activations are read where they
 // are. A lane keeps the sums of a segment, and those of segments before it. Barriers count what has
@@ -111,6 +111,13 @@ template <int TILES> __device__ inline void fold(float sum[TILES][32], const flo
             sum[c][i] += acc[c][i];
 }
 
+// Behind the last of a warp's pieces there is only what it writes.
+template <class S> __device__ inline void leave(const Walk<S> &w)
+{
+    if (S::CLUSTER > 1 && w.last())
+        cluster_leave();
+}
+
 template <bool BF16, class S, int END>
 __device__ inline void consume(const Ring<S> &ring, float *y, int ldy, bool add,
                                const struct cuda_matrix &m, const struct cuda_act &a,
@@ -133,6 +140,7 @@ __device__ inline void consume(const Ring<S> &ring, float *y, int ldy, bool add,
         }
         w.piece = late(w.piece);
         const Piece to = w.at();
+        leave(w);
         const int panel = to.panel + late((int)threadIdx.x / 32 - 4);
 
         if constexpr (END == TO_PAIRS)
@@ -181,6 +189,7 @@ __device__ inline void consume_rounds(const Ring<S> &ring, Rounds<S> rounds, flo
         }
         const int last = up(work.steps, STEPS) % S::SPLIT;
         rounds.add(sum, last ? last : S::SPLIT, own);
+        leave(w);
         const int panel = to.panel + (int)threadIdx.x / 32 - 4,
                   col = (to.tile + part) * 8 + (int)threadIdx.x % 4 * 2;
         if (panel * 16 < m.rows)
@@ -203,7 +212,7 @@ __global__ void __launch_bounds__(THREADS, 1)
 
     if (threadIdx.x == 0) {
         for (int i = 0; i < stages; i++) {
-            bar_init(ring.full + i, 2);                   // the two that copy
+            bar_init(ring.full + i, 4);                   // those that copy
             bar_init(ring.empty + i, PANELS * S::ACROSS); // a warp has a panel
         }
         for (int i = 0; S::SPLIT > 1 && i < PANELS; i++) {
@@ -215,15 +224,17 @@ __global__ void __launch_bounds__(THREADS, 1)
     if (S::CLUSTER == 1)
         __syncthreads();
     else
-        cluster_sync();
+        cluster_begin();
     if (threadIdx.x < 128) {
         registers_down<S::TILES == 3 ? 24 : 40>();
-        if (threadIdx.x < 32) {
+        if (threadIdx.x / 32 % 2 == 0) {
             produce<S, true>(ring, m, a, work);
-        } else if (threadIdx.x < 64) {
+        } else {
             previous_done();
             produce<S, false>(ring, m, a, work);
         }
+        if (S::CLUSTER > 1)
+            cluster_leave();
     } else {
         registers_up<S::TILES == 3 ? 240 : 232>();
         if constexpr (S::SPLIT > 1) {
@@ -237,7 +248,7 @@ __global__ void __launch_bounds__(THREADS, 1)
         }
     }
     if (S::CLUSTER > 1)
-        cluster_sync(); // a block's memory stays until the others have written into it
+        cluster_end(); // a block's memory stays until the others have written into it
 #else
     no_code(); // no plan asks for it
     (void)y, (void)ldy, (void)add, (void)m, (void)a, (void)work, (void)stages;

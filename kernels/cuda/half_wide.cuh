@@ -15,6 +15,7 @@ namespace
 
 constexpr int SEGMENT = HALF_SEGMENT, STEP = 64, STEPS = SEGMENT / STEP; // values of K of a stage
 constexpr int PANELS = 8, THREADS = 384, MOST_STAGES = 16;
+constexpr int COPY = 4; // copies of a stage by a warp: two have its weights, two its activations
 constexpr int BARRIERS = (2 * MOST_STAGES + 2 * PANELS) * 8; // bytes
 constexpr int WIDE = 16; // tiles of tokens that stand side by side in time
 
@@ -87,6 +88,10 @@ template <class S> struct Walk {
     {
         return piece < work.tiles;
     }
+    __device__ inline bool last() const
+    {
+        return piece + (int)gridDim.x / S::CLUSTER >= work.tiles;
+    }
     __device__ inline void next()
     {
         piece += late((int)gridDim.x) / S::CLUSTER; // not in a register all the while
@@ -106,36 +111,47 @@ template <class S> struct Ring {
     }
 };
 
-// The warp of weights: lanes 0 to 7 have a panel each. Weights are nobody's result.
+// Which half of a stage's weights, or of its activations, a warp copies.
+__device__ inline int copies_from()
+{
+    return (int)threadIdx.x / 64 * COPY;
+}
+
+// A warp of weights: its lanes have a panel each. Weights are nobody's result. A copy takes its
+// operands from registers that all lanes share, so lanes take turns, by the machine code some 70
+// clocks each. One warp for all eight panels would have a stage take 750 then, which is what stages
+// of 64 tokens took (bfa8cc9), of whose products tensor cores need 256.
 template <class S>
 __device__ inline void copy_weights(const Ring<S> &ring, int slot, const struct cuda_matrix &m,
                                     const struct Work &work, int panel, int k)
 {
-    const int lane = threadIdx.x % 32, panels = min(PANELS, max(0, up(m.rows, 16) - panel));
+    const int lane = threadIdx.x % 32, own = copies_from() + lane,
+              panels = min(COPY, max(0, up(m.rows, 16) - panel - copies_from()));
 
     if (lane == 0)
         bar_expect(ring.full + slot, panels * 2048);
     __syncwarp();
     if (lane < panels)
-        bulk_copy(ring.at(slot) + lane * 2048,
-                  m.low + ((size_t)(panel + lane) * work.steps + k) * 2048, 2048, ring.full + slot,
+        bulk_copy(ring.at(slot) + own * 2048,
+                  m.low + ((size_t)(panel + own) * work.steps + k) * 2048, 2048, ring.full + slot,
                   work.wide == 1);
 }
 
-// The warp of activations: lanes 0 to 7 have eight values of K each; of blocks that share tokens,
-// every other one.
+// A warp of activations: its lanes have eight values of K each; of blocks that share tokens, every
+// other one.
 template <class S>
 __device__ inline void copy_acts(const Ring<S> &ring, int slot, const struct cuda_act &a, int tile,
                                  int k)
 {
-    const int lane = threadIdx.x % 32, bytes = min(64 * S::TILES, a.ld - tile * 8) * 16;
-    uint8_t *to = ring.at(slot) + PANELS * 2048 + lane * S::TILES * 1024;
-    const uint8_t *from = a.h + ((size_t)(k * 8 + lane) * a.ld + tile * 8) * 16;
+    const int lane = threadIdx.x % 32, own = copies_from() + lane,
+              bytes = min(64 * S::TILES, a.ld - tile * 8) * 16;
+    uint8_t *to = ring.at(slot) + PANELS * 2048 + own * S::TILES * 1024;
+    const uint8_t *from = a.h + ((size_t)(k * 8 + own) * a.ld + tile * 8) * 16;
 
     if (lane == 0)
-        bar_expect(ring.full + slot, 8 * bytes);
+        bar_expect(ring.full + slot, COPY * bytes);
     __syncwarp();
-    if (lane >= 8 || lane % S::ACROSS != S::across())
+    if (lane >= COPY || lane % S::ACROSS != S::across())
         return;
     if (S::ACROSS == 2)
         bulk_copy_pair(to, from, bytes, ring.full + slot, S::part() * 2);
@@ -298,8 +314,9 @@ template <class S> struct Rounds {
                     sum[j][2] += v.z;
                     sum[j][3] += v.w;
                 }
+        reads_done();
         __syncwarp();
-        if (lane < S::SPLIT) // what is read of shared memory is read by now: no fence is needed
+        if (lane < S::SPLIT)
             bar_arrive_at(taken, rank(lane));
         parity ^= 1;
     }
