@@ -71,15 +71,16 @@ template <class P> struct mma_ring {
     template <int CHUNKS, bool VALUES>
     __device__ inline void rows(unsigned char *to, const unsigned char *from, int row)
     {
-        int lane = (int)threadIdx.x % 32;
+        constexpr int ROWS = 32 / CHUNKS; // at a time
+        int lane = (int)threadIdx.x % 32, r = lane / CHUNKS, c = lane % CHUNKS,
+            place = mma_place<CHUNKS>(VALUES ? mma_row<typename P::T>(r) : r, c);
 
+        from += r * row + c * 16;
 #pragma unroll
-        for (int i = 0; i < P::STAGE / 512; i++) {
-            int k = i * 32 + lane, r = k / CHUNKS, c = k % CHUNKS;
-
-            cp_async16(to + mma_place<CHUNKS>(VALUES ? mma_row<typename P::T>(r) : r, c),
-                       from + (size_t)r * (size_t)row + c * 16);
-        }
+        for (int i = 0; i < P::STAGE / 512; i++)
+            cp_async16(to + mma_further<CHUNKS>(place, VALUES ? mma_row<typename P::T>(i * ROWS)
+                                                              : i * ROWS),
+                       from + i * ROWS * row);
     }
     /* The next stage is on its way, or nothing, which counts as one. */
     __device__ inline void copy()
@@ -144,8 +145,7 @@ template <class P> struct mma_queries {
 
 /* Scores of a unit's keys into row lane / 4, -infinity where they are not seen. */
 template <class P>
-__device__ inline void mma_put_scores(float *row, const attn_args &a, const attn_job &j,
-                                      const float (*s)[4], int unit)
+__device__ inline void mma_put_scores(float *row, const attn_job &j, const float (*s)[4], int unit)
 {
     int t = (int)threadIdx.x % 4;
 
@@ -158,7 +158,7 @@ __device__ inline void mma_put_scores(float *row, const attn_args &a, const attn
         for (int i = 0; i < 2; i++) {
             int key = mma_key<typename P::T>(column + i);
 
-            x[i] = s && key >= j.lo && key < j.hi ? mma_score(a, s[n][i]) : -INFINITY;
+            x[i] = s && key >= j.lo && key < j.hi ? s[n][i] : -INFINITY;
         }
         *reinterpret_cast<float2 *>(row + column / CUDA_PAGE * MMA_PAGE + column % CUDA_PAGE) =
             make_float2(x[0], x[1]);
@@ -188,12 +188,16 @@ __device__ inline void mma_scores(float *scores, mma_ring<P> *ring, const attn_a
                 mma_sixteen<typename P::T, P::KEY_CHUNKS>(s, q, stage, lane, h * 16);
             }
         }
+        if (a.softcap > 0.0f) // asked once: of each score it is a tenth of the loop
+#pragma unroll
+            for (int i = 0; i < P::KEYS / 4; i++)
+                s[i / 2][i % 2] = mma_score(a, s[i / 2][i % 2]);
         if (head < j.n)
-            mma_put_scores<P>(row, a, j, s, u);
+            mma_put_scores<P>(row, j, s, u);
     }
     for (int u = first + (int)threadIdx.x / 32; u < last; u += P::WARPS)
         if ((u * P::KEYS + P::KEYS <= j.lo || u >= ring->units) && head < j.n)
-            mma_put_scores<P>(row, a, j, nullptr, u); // seen by nobody, but of a page that is
+            mma_put_scores<P>(row, j, nullptr, u); // seen by nobody, but of a page that is
 }
 
 /* What the block makes of scores: exponentials, and by page what they are scaled by. */
@@ -268,17 +272,44 @@ __device__ inline void mma_softmax(uint32_t *exps, const float *scores, attn_blo
     }
 }
 
+/* o += a page's values times exponentials, the lane's first of which is at e. ALL: it is seen
+ * whole; else keys [lo, hi) of it are. */
+template <class P, bool ALL>
+__device__ inline void mma_value_page(float (&o)[P::TILES][4], mma_ring<P> *ring, const uint32_t *e,
+                                      bool there, int lo, int hi)
+{
+    constexpr int STEPS = P::STAGE_KEYS / 16;
+    int at = mma_lane<P::DIM_CHUNKS>();
+
+#pragma unroll
+    for (int k = 0; k < CUDA_PAGE / 16; k += STEPS) {
+        const unsigned char *stage = ring->take();
+
+#pragma unroll
+        for (int h = 0; h < STEPS; h++, e += 8) {
+            int from = lo - (k + h) * 16, to = hi - (k + h) * 16;
+            const uint32_t p[4] = {there ? e[0] : 0, 0, there ? e[4] : 0, 0};
+
+            if (ALL)
+                mma_sixteen<typename P::T, P::DIM_CHUNKS>(o, p, stage, at, h * 16);
+            else if (from < 16 && to > 0) // for the whole block
+                mma_sixteen<typename P::T, P::DIM_CHUNKS>(o, p, stage, at, h * 16,
+                                                          mma_sees<typename P::T>(from, to));
+        }
+    }
+}
+
 /* o (tiles of eight of the warp's dimensions) of row lane / 4. */
 template <class P>
 __device__ inline void mma_values(float (&o)[P::TILES][4], mma_ring<P> *ring, const uint32_t *exps,
                                   const attn_block<P::Q> *b)
 {
-    constexpr int STEPS = P::STAGE_KEYS / 16;
-    int at = mma_lane<P::DIM_CHUNKS>(), lane = (int)threadIdx.x % 32, head = lane / 4;
+    int lane = (int)threadIdx.x % 32, head = lane / 4;
     bool there = head < b->j.n;
 
     for (int page = ring->page; page < ring->pages; page++) {
-        const uint32_t *row = exps + head * MMA_EXPS + page * (MMA_PAGE / 2) + lane % 4;
+        const uint32_t *e = exps + head * MMA_EXPS + page * (MMA_PAGE / 2) + lane % 4;
+        int lo = b->j.lo - page * CUDA_PAGE, hi = b->j.hi - page * CUDA_PAGE;
         float by = there ? b->by[head][page] : 0.0f;
 
 #pragma unroll
@@ -286,23 +317,10 @@ __device__ inline void mma_values(float (&o)[P::TILES][4], mma_ring<P> *ring, co
             o[n][0] *= by;
             o[n][1] *= by;
         }
-#pragma unroll
-        for (int k = 0; k < CUDA_PAGE / 16; k += STEPS) {
-            const unsigned char *stage = ring->take();
-
-#pragma unroll
-            for (int h = 0; h < STEPS; h++) {
-                int from = b->j.lo - page * CUDA_PAGE - (k + h) * 16,
-                    to = b->j.hi - page * CUDA_PAGE - (k + h) * 16;
-                const uint32_t *e = row + (k + h) * 8;
-                const uint32_t p[4] = {there ? e[0] : 0, 0, there ? e[4] : 0, 0};
-                const mma_seen seen = mma_sees<typename P::T>(from, to);
-
-                if (from >= 16 || to <= 0)
-                    continue; // for the whole block
-                mma_sixteen<typename P::T, P::DIM_CHUNKS>(o, p, stage, at, h * 16, seen);
-            }
-        }
+        if (lo <= 0 && hi >= CUDA_PAGE)
+            mma_value_page<P, true>(o, ring, e, there, lo, hi);
+        else
+            mma_value_page<P, false>(o, ring, e, there, lo, hi);
     }
 }
 

@@ -68,6 +68,15 @@ template <int CHUNKS> __device__ inline int mma_place(int row, int chunk)
     return (row * CHUNKS + (chunk ^ (row * WIDE / 8 % WIDE))) * 16;
 }
 
+/* The place of the same chunk `rows` further than the row at `place`, which has none of their bits.
+ */
+template <int CHUNKS> __device__ inline int mma_further(int place, int rows)
+{
+    constexpr int WIDE = CHUNKS < 8 ? CHUNKS : 8;
+
+    return (place ^ rows * WIDE / 8 % WIDE * 16) + rows * CHUNKS * 16;
+}
+
 /* The row in which a value's key is kept; and the key of a column. */
 template <class T> __device__ inline int mma_row(int key)
 {
@@ -97,6 +106,16 @@ template <int CHUNKS> __device__ inline int mma_at(int lane, int row, int chunk)
     return (lane ^ chunk * 16) + row * CHUNKS * 16;
 }
 
+/* The two values of FP8 in the lower half of v as half floats. */
+__device__ inline uint32_t mma_halves(uint32_t v)
+{
+    __half2_raw h = __nv_cvt_fp8x2_to_halfraw2((__nv_fp8x2_storage_t)v, __NV_E4M3);
+    uint32_t w;
+
+    memcpy(&w, &h, sizeof(w)); // as its members it is taken apart and put together
+    return w;
+}
+
 template <class T, int CHUNKS>
 __device__ inline mma_right<T> mma_load(const unsigned char *rows, int lane, int row, int chunk)
 {
@@ -108,12 +127,9 @@ __device__ inline mma_right<T> mma_load(const unsigned char *rows, int lane, int
     for (int i = 0; i < 4; i++)
         if constexpr (T::BYTES == 1) {
             uint32_t v = __byte_perm(w[i], 0, 0x3120);
-            __half2_raw even = __nv_cvt_fp8x2_to_halfraw2((__nv_fp8x2_storage_t)v, __NV_E4M3),
-                        odd =
-                            __nv_cvt_fp8x2_to_halfraw2((__nv_fp8x2_storage_t)(v >> 16), __NV_E4M3);
 
-            r.b[i / 2 * 2][i % 2] = even.x | (uint32_t)even.y << 16;
-            r.b[i / 2 * 2 + 1][i % 2] = odd.x | (uint32_t)odd.y << 16;
+            r.b[i / 2 * 2][i % 2] = mma_halves(v);
+            r.b[i / 2 * 2 + 1][i % 2] = mma_halves(v >> 16);
         } else {
             r.b[i / 2][i % 2] = w[i];
         }
