@@ -31,6 +31,7 @@ template <int BITS, int HIGH, int LEVELS, int BLOCK, bool MIN> struct Blocks {
                          MINS = SCALES + TILES * PER * SIZE * 16,
                          SLOT = MINS + (MIN ? TILES * 64 : 0);
     static constexpr int ZERO = BITS == 8 || LEVELS || MIN ? 0 : HIGH ? 16 : 8;
+    static constexpr int SUMS = ZERO || MIN ? 32 : 0;
     static constexpr int ALL = CHUNK * PER; // blocks of a chunk
 
     static __device__ inline int tiles(int cols)

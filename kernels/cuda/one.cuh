@@ -13,7 +13,8 @@
 // first of them that the rings have no room for are asked for as soon as it has.
 //
 // Of a type's struct F: TILES of a step, the unit that is copied, of SLOT bytes; STEPS of a chunk;
-// LOW bytes of a tile in the plane of that name; and what the kernel calls.
+// LOW bytes of a tile in the plane of that name; SUMS of so many of the activations (16, 32) that
+// it reads, or 0; and what the kernel calls.
 #pragma once
 #include "linear.cuh"
 #include "pairs.cuh"
@@ -29,6 +30,32 @@ template <class F> struct One {
                          DEPTH = FIT < 2 ? 2 : FIT; // steps of a ring
     static constexpr int CHUNK = F::STEPS * F::TILES, RING = LINEAR_WARPS * DEPTH * F::SLOT;
 };
+
+// Bytes of the activations as blocks have them: without the sums that F does not read.
+template <class F> __host__ __device__ inline size_t one_bytes(int cols, int block)
+{
+    const act_sizes z(1, cols, block);
+
+    return z.values + z.scales + (F::SUMS == 16 ? z.s16 : F::SUMS == 32 ? z.s32 : 0);
+}
+
+// They are there when the block's threads, all of which come here, have met.
+template <class F> __device__ inline struct cuda_act one_acts(uint8_t *own, struct cuda_act a)
+{
+    const act_sizes z(1, a.cols, a.block);
+    const int first = (int)(z.values + z.scales), all = (int)one_bytes<F>(a.cols, a.block);
+    const uint8_t *q = reinterpret_cast<const uint8_t *>(a.q),
+                  *sums = reinterpret_cast<const uint8_t *>(F::SUMS == 16 ? a.s16 : a.s32);
+
+#pragma unroll 4
+    for (int i = 16 * (int)threadIdx.x; i < all; i += 16 * (int)blockDim.x)
+        *reinterpret_cast<uint4 *>(own + i) =
+            *reinterpret_cast<const uint4 *>(i < first ? q + i : sums + (i - first));
+    a.q = reinterpret_cast<const int8_t *>(own);
+    a.d = reinterpret_cast<const float *>(own + z.values);
+    a.s16 = a.s32 = reinterpret_cast<const int16_t *>(own + first);
+    return a;
+}
 
 // A warp's place in the panels of a block.
 struct Place {
@@ -94,7 +121,6 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, ONE_BLOCKS)
     SHARED(float, passed, [32]);
     const int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
     const int tiles = F::tiles(m.cols), chunks = (tiles + P::CHUNK - 1) / P::CHUNK;
-    const int bytes = (int)act_sizes(1, m.cols, a.block).all;
     uint8_t *ring = shared + warp * P::DEPTH * F::SLOT, *own = shared + P::RING;
     Place now = {(int)blockIdx.x, 0};
     Loads<F> loads;
@@ -114,11 +140,8 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, ONE_BLOCKS)
     }
     previous_done();
     one_ahead<F>(m, tiles, chunks);
-#pragma unroll 4
-    for (int i = 16 * (int)threadIdx.x; i < bytes; i += 16 * (int)blockDim.x)
-        *reinterpret_cast<uint4 *>(own + i) = *reinterpret_cast<const uint4 *>(a.q + i);
+    a = one_acts<F>(own, a);
     __syncthreads();
-    a = act_place(own, 1, 1, m.cols, a.block);
     for (; now.panel * 16 < m.rows; now.on(LINEAR_WARPS, chunks)) {
         const int tile0 = now.chunk * P::CHUNK;
         typename F::Part part;
@@ -172,7 +195,7 @@ void one_launch(float *y, bool add, const struct cuda_matrix *m, const struct cu
     const int panels = (m->rows + 15) / 16, slots = ONE_BLOCKS * sms;
 
     LAUNCH_EARLY(one<F>, (unsigned)(panels < slots ? panels : slots), 32 * LINEAR_WARPS,
-                 One<F>::RING + act_sizes(1, m->cols, a->block).all, s, y, add, *m, *a);
+                 One<F>::RING + one_bytes<F>(m->cols, a->block), s, y, add, *m, *a);
 }
 
 } // namespace

@@ -21,6 +21,7 @@ template <int BITS, int HIGH, int GROUP, bool MIN> struct Supers {
     static constexpr int LOW = BITS * 512, SIDE = (BITS + HIGH) * 512, // of a block; of a slot
         SLOT = SIDE + 256 + 64;
     static constexpr int ZERO = BITS == 2 && HIGH ? 4 : HIGH == 2 ? 32 : 0;
+    static constexpr int SUMS = GROUP == 32 ? 32 : MIN || ZERO ? 16 : 0;
     static constexpr bool SHIFTED = BITS == 4 && !HIGH;
 
     static __device__ inline int tiles(int cols)
