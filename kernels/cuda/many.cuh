@@ -62,30 +62,21 @@ template <class F, class C> struct Ring {
         return FIXED + panels * PANEL;
     }
 
-    // A plane's bytes of a stage (BYTES a tile), by warp c of WC, from tile `at` of the plane on;
-    // of these `left` are there.
+    // A plane's bytes of a stage (BYTES a tile), by warp c of WC, from tile `at` of the plane on,
+    // of which `left` are there.
     template <int BYTES>
     __device__ static inline void plane_in(uint8_t *to, const uint8_t *plane, unsigned at, int left,
                                            int c, int lane)
     {
         constexpr int CHUNKS = F::STEP * BYTES / 16, EACH = 32 * C::WC;
-        const int i0 = c * 32 + lane;
-
-        if (BYTES == 0 || (CHUNKS < EACH && i0 >= CHUNKS))
-            return;
+        const int i0 = c * 32 + lane, most = left * BYTES - i0 * 16;
         const uint8_t *from = plane + (size_t)(at * (BYTES / 16) + (unsigned)i0) * 16;
+
         to += i0 * 16;
-        if (left >= F::STEP) {
 #pragma unroll
-            for (int u = 0; u < CHUNKS; u += EACH)
-                cp_async16(to + u * 16, from + u * 16);
-            return;
-        }
-#pragma unroll 1
-        for (int u = 0; u < CHUNKS; u += EACH) {
-            const bool there = (u + i0) * 16 / (BYTES ? BYTES : 1) < left;
-            cp_async16(to + u * 16, there ? from + u * 16 : plane, there);
-        }
+        for (int u = 0; u < CHUNKS; u += EACH)
+            if (CHUNKS % EACH == 0 || u + i0 < CHUNKS)
+                cp_async16(to + u * 16, from + u * 16, u * 16 < most);
     }
 
     __device__ static inline void weights_in(uint8_t *slot, const struct cuda_matrix &m,
@@ -110,28 +101,32 @@ template <class F, class C> struct Ring {
     __device__ static inline void acts_in(uint8_t *slot, const struct cuda_act &a, int col0,
                                           int tile, int tiles, int tid, int threads)
     {
-        const int lane = tid % 32, rows = a.cols / a.block;
+        constexpr int TILE = C::COLS * 4, AT_ONCE = 256 / TILE; // chunks of a tile; tiles
+        const int rows = a.cols / (F::STEP * 64 / F::D);
         const uint8_t *sums = reinterpret_cast<const uint8_t *>(F::SUMS == 32 ? a.s16 : a.s32);
 
-        for (int u = tid / 32; u < F::STEP * C::COLS / 8; u += threads / 32) {
-            const int at = tile + u / (C::COLS / 8), col = col0 + u % (C::COLS / 8) * 8;
-            const bool there = at < tiles && col < a.ld;
-            const unsigned i = there ? ((unsigned)at * a.ld + col) * 4 + lane : 0;
+        for (int i = tid; i < TILE * AT_ONCE; i += threads) {
+            const int first = i / TILE,
+                      left = col0 + i % TILE / 4 < a.ld ? tiles - tile - first : 0;
+            const int8_t *from =
+                a.q + (size_t)(((unsigned)(tile + first) * a.ld + col0) * 4 + i % TILE) * 16;
 
-            cp_async16(slot + u * 512 + lane * 16, a.q + (size_t)i * 16, there);
+#pragma unroll
+            for (int u = 0; u < F::STEP; u += AT_ONCE, from += (size_t)a.ld * (64 * AT_ONCE))
+                cp_async16(slot + (u * TILE + i) * 16, from, u < left);
         }
         for (int i = tid; i < F::D * C::COLS / 4; i += threads) {
             const int at = tile * F::D / F::STEP + i / (C::COLS / 4);
             const int col = col0 + i % (C::COLS / 4) * 4;
-            const bool there = at < rows && col < a.ld;
 
-            cp_async16(slot + Q + i * 16, a.d + (there ? (unsigned)at * a.ld + col : 0), there);
+            cp_async16(slot + Q + i * 16, a.d + (size_t)((unsigned)at * a.ld + col),
+                       at < rows && col < a.ld);
         }
         for (int i = tid; i < C::COLS * F::SUMS / 16; i += threads) {
-            const bool there = col0 + i * 16 / (F::SUMS ? F::SUMS : 1) < a.ld;
             const unsigned at = ((unsigned)(tile / 4) * a.ld + col0) * (F::SUMS / 16) + i;
 
-            cp_async16(slot + Q + D + i * 16, sums + (there ? (size_t)at * 16 : 0), there);
+            cp_async16(slot + Q + D + i * 16, sums + (size_t)at * 16,
+                       col0 + i * 16 / (F::SUMS ? F::SUMS : 1) < a.ld);
         }
     }
 };
@@ -175,7 +170,7 @@ __device__ inline void many_jobs(uint8_t *shared, float *y, int ldy, bool add,
               g = lane / 4, t = lane % 4;
     const int col0 = warp % C::WC * C::TW, p0 = warp / C::WC * C::PW;
     const int tiles = (m.cols + 63) / 64, bytes = R::bytes(plan.panels);
-    Job in, now;
+    Job in = {}, now;
     int in_tile = 0, in_slot = 0, slot = 0;
     bool more = in.set(plan, blockIdx.x, C::COLS);
     const auto advance = [&]() { // to what the next slot gets
@@ -205,10 +200,6 @@ __device__ inline void many_jobs(uint8_t *shared, float *y, int ldy, bool add,
         for (int tile = 0; tile < tiles; tile += F::STEP) {
             const uint8_t *from = shared + slot * bytes;
             uint8_t *to = shared + in_slot * bytes;
-            const Place_in at = {
-                from + (col0 + token_of<C::TW>(0, g)) * 64 + t * 16,
-                from + R::Q + R::D + col0 * F::SUMS, from + R::FIXED + p0 * R::PANEL,
-                reinterpret_cast<const float *>(from + R::Q) + col0 + token_of<C::TW>(0, 2 * t)};
 
             ring_wait(plan.stages - 2);
             __syncthreads();
@@ -217,6 +208,11 @@ __device__ inline void many_jobs(uint8_t *shared, float *y, int ldy, bool add,
                 R::acts_in(to, a, in.col, in_tile, tiles, tid, threads);
             }
             advance();
+
+            const Place_in at = {
+                from + (col0 + token_of<C::TW>(0, g)) * 64 + t * 16,
+                from + R::Q + R::D + col0 * F::SUMS, from + R::FIXED + p0 * R::PANEL,
+                reinterpret_cast<const float *>(from + R::Q) + col0 + token_of<C::TW>(0, 2 * t)};
             if (mine)
                 F::template stage<C>(acc, at, tile, lane);
             slot = slot + 1 == plan.stages ? 0 : slot + 1;
