@@ -56,13 +56,14 @@ struct choice {
     double *value;  // (n) lazy methods: as it was when last computed, never below what it is
     float *sim;     // (n) lazy methods: cosine to the nearest kept row
     int32_t *at;    // (n) and which
-    int32_t *seen;  // (n) lazy methods: kept rows that value knows of
+    int32_t *seen;  // (n) lazy methods: kept rows that value knows of, of those it depends on
     int32_t *heap;  // (n_heap) rows, the largest value first
     int64_t n_heap;
     double low, scale; // scores to 0..1
     float *cover;      // (n) facility: cosine to the nearest kept row, at least 0
     int32_t *member;   // (n) facility: rows by topic, ascending in each
     int64_t *from;     // (k + 1) facility: where a topic's begin
+    int32_t *had;      // (k) facility: kept rows of a topic
 };
 
 static const float *row_of(const struct choice *c, int64_t i)
@@ -75,13 +76,21 @@ static int topic_of(const struct choice *c, int64_t i)
     return c->k == 1 ? 0 : c->r->of[i];
 }
 
+/* The caller is asked whether to go on: often, for a row may be long in coming. */
+static void ask(struct choice *c)
+{
+    c->stopped |= c->o->tick && c->o->tick(c->o->with, c->set.n);
+}
+
 static void keep(struct choice *c, int64_t i)
 {
     c->out[i].fate = CHOOSE_KEPT;
     c->kept[c->set.n] = i;
     dots_add(&c->set, row_of(c, i));
     c->left[topic_of(c, i)]--;
-    c->stopped |= c->o->tick && c->o->tick(c->o->with, c->set.n);
+    if (c->had)
+        c->had[topic_of(c, i)]++;
+    ask(c);
 }
 
 /* Whether row i, whose nearest kept row is `at` with cosine sim, may not be taken. */
@@ -140,6 +149,7 @@ static void pass_score(struct choice *c)
             sim[n] = -2;
             at[n++] = -1;
         }
+        ask(c);
         if (c->o->max_sim < 1)
             each(c, block_rows, &b, n, GRAIN);
         for (int m = 0; m < n; m++) {
@@ -206,6 +216,12 @@ static double value_of(const struct choice *c, int64_t i)
     double sim = (double)c->sim[i], lambda = (double)c->o->lambda;
 
     return c->o->method == CHOOSE_MMR ? lambda * scaled(c, i) - (1 - lambda) * sim : -sim;
+}
+
+/* How many kept rows a row's value depends on: coverage is a topic's own. */
+static int32_t kept_near(const struct choice *c, int64_t i)
+{
+    return c->had ? c->had[topic_of(c, i)] : c->set.n;
 }
 
 /* Bring sim and value of a row up to date. */
@@ -276,10 +292,11 @@ static void gains(struct choice *c, const int32_t *row, int n)
         c->value[row[i]] = 0;
         for (int64_t k = 0; k < chunks; k++)
             c->value[row[i]] += g.part[k][i];
-        c->seen[row[i]] = c->set.n;
+        c->seen[row[i]] = kept_near(c, row[i]);
     }
     free(g.part);
     dots_free(&cand);
+    ask(c);
 }
 
 /* The cosines of a topic's rows to a row that was just kept. */
@@ -306,7 +323,7 @@ static void look_many(struct choice *c, int32_t top)
     while (n < CANDS && c->n_heap && n_rest < 2 * CANDS) {
         int32_t i = pop(c);
 
-        if (topic_of(c, i) == topic_of(c, top) && c->seen[i] < c->set.n)
+        if (topic_of(c, i) == topic_of(c, top) && c->seen[i] < kept_near(c, i))
             row[n++] = i;
         else
             rest[n_rest++] = i;
@@ -399,7 +416,7 @@ static void pass_lazy(struct choice *c)
 
         if (!c->left[topic_of(c, i)])
             continue;
-        if (c->seen[i] == had) {
+        if (c->seen[i] == kept_near(c, i)) {
             take(c, i);
             left -= c->set.n - had;
         } else if (c->o->method == CHOOSE_FACILITY) {
@@ -445,6 +462,7 @@ static void open_facility(struct choice *c)
     c->cover = mem_zero((size_t)c->r->n, sizeof(*c->cover));
     c->member = mem_zero((size_t)c->r->n, sizeof(*c->member));
     c->from = mem_zero((size_t)c->k + 1, sizeof(*c->from));
+    c->had = mem_zero((size_t)c->k, sizeof(*c->had));
     for (int64_t i = 0; i < c->r->n; i++)
         size[topic_of(c, i)]++;
     for (int t = 0; t <= c->k; t++) {
@@ -458,7 +476,7 @@ static void open_facility(struct choice *c)
     }
     free(size);
     for (int t = 0; t < c->k; t++)
-        for (int64_t j = c->from[t]; j < c->from[t + 1]; j += CANDS)
+        for (int64_t j = c->from[t]; j < c->from[t + 1] && !c->stopped; j += CANDS)
             gains(c, c->member + j, (int)(c->from[t + 1] - j < CANDS ? c->from[t + 1] - j : CANDS));
 }
 
@@ -477,6 +495,7 @@ static void close_all(struct choice *c, bool own_kept)
     free(c->cover);
     free(c->member);
     free(c->from);
+    free(c->had);
 }
 
 int64_t choose_run(const struct choose_opt *o, const struct choose_rows *r,

@@ -47,7 +47,8 @@ struct choose_opt {
     float lambda;
     const struct backend *b;
     struct thread_pool *pool;
-    /* Called with the number of kept rows, unless NULL; true: stop, nothing is wanted. */
+    /* Called with the number of kept rows, again and again, unless NULL; true: stop, nothing is
+     * wanted. */
     bool (*tick)(void *with, int64_t kept);
     void *with;
 };

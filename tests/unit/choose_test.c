@@ -133,6 +133,12 @@ static bool at_once(void *with, int64_t kept)
     return kept == 5;
 }
 
+static bool while_none(void *with, int64_t kept)
+{
+    (void)with;
+    return kept == 0;
+}
+
 static void test_more(void)
 {
     int64_t *order = mem_zero((size_t)n, sizeof(*order)), kept[40];
@@ -163,6 +169,11 @@ static void test_more(void)
     o.tick = at_once;
     free(v);
     v = blank();
+    CHECK(choose_run(&o, &r, v, kept) == -1);
+    o.tick = while_none; // before there is a row
+    o.method = CHOOSE_FACILITY;
+    CHECK(choose_run(&o, &r, v, kept) == -1);
+    o.method = CHOOSE_SCORE;
     CHECK(choose_run(&o, &r, v, kept) == -1);
     o.count = 0;
     CHECK(choose_run(&o, &r, v, kept) == 0);
