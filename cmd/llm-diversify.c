@@ -379,6 +379,8 @@ static void put_stats(struct diversify *g, struct buf *b)
         }
         buf_char(b, ']');
     }
+    if (!corpus_scored(&g->c) && strcmp(g->from.by, "score") && !g->notes.quiet)
+        cli_warn(g->cli, "no record has a number in field '%s'", g->from.by);
     if (g->kept < g->count && g->kept < (int64_t)g->c.n - g->twins && !g->notes.quiet)
         cli_warn(g->cli,
                  "only %lld of %lld records could be kept: the others are more similar than %g",

@@ -3,6 +3,7 @@
 
 #include "mem.h"
 #include "said.h"
+#include "where.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -67,11 +68,42 @@ void corpus_text(const struct corpus *c, size_t i, struct buf *out)
 
 /* ---- records ---- */
 
+/* Has a vector a direction? */
+static int sound(const float *v, int dim, const char *what, struct err *why)
+{
+    double len = 0;
+
+    for (int i = 0; i < dim; i++)
+        len += (double)v[i] * (double)v[i];
+    if (len > 0 && isfinite(len))
+        return 1;
+    err_set(why, ERR_DATA, "%s of length %s", what,
+            isnan(len) ? "NaN"
+            : len > 0  ? "infinity"
+                       : "0");
+    return 0;
+}
+
+/* The record's row of the file, which is read again when all of them are known. */
+static int check_row(struct corpus *c, const struct record *r, struct err *why)
+{
+    float *x;
+    int rc;
+
+    c->cause = "vectors";
+    if (r->seq > c->file.rows)
+        return 1; // corpus_vectors says so
+    x = mem_new((size_t)c->dim * sizeof(*x));
+    embed_row(&c->file, r->seq - 1, x);
+    rc = sound(x, c->dim, "a vector", why);
+    free(x);
+    return rc;
+}
+
 /* The record's own vector, at the end of the rows. */
 static int add_vector(struct corpus *c, struct record *r, struct err *why, struct err *e)
 {
     const float *v;
-    double len = 0;
     uint64_t at;
     int dim;
 
@@ -82,12 +114,8 @@ static int add_vector(struct corpus *c, struct record *r, struct err *why, struc
         err_set(why, ERR_DATA, "an embedding of %d values, the first one had %d", dim, c->dim);
         return 0;
     }
-    for (int i = 0; i < dim; i++)
-        len += (double)v[i] * (double)v[i];
-    if (!(len > 0) || !isfinite(len)) {
-        err_set(why, ERR_DATA, "an embedding of length %s", len > 0 ? "infinity" : "0");
+    if (!sound(v, dim, "an embedding", why))
         return 0;
-    }
     c->dim = dim;
     if (spool_add(&c->rows, v, (size_t)dim * sizeof(*v), &at, e))
         return -1;
@@ -108,8 +136,8 @@ int corpus_add(struct corpus *c, struct record *r, struct err *why, struct err *
             err_set(why, ERR_DATA, "no field '%s'", c->o.field ? c->o.field : "instruction");
             rc = 0;
         }
-    } else if (c->o.embedding) {
-        rc = add_vector(c, r, why, e);
+    } else {
+        rc = c->o.embedding ? add_vector(c, r, why, e) : check_row(c, r, why);
     }
     if (rc == 1 && c->n >= INT32_MAX)
         rc = err_set(e, ERR_ARG, "more than %d records", INT32_MAX);
@@ -123,13 +151,21 @@ int corpus_add(struct corpus *c, struct record *r, struct err *why, struct err *
             rc = -1;
     }
     if (rc == 1) {
-        if (record_num(r, c->o.by, &it.score))
+        if (where_num(r, c->o.by, &it.score))
             it.score = -INFINITY;
         mem_grow(&c->item, &c->cap, c->n + 1, sizeof(*c->item));
         c->item[c->n++] = it;
     }
     buf_free(&b);
     return rc;
+}
+
+bool corpus_scored(const struct corpus *c)
+{
+    for (size_t i = 0; i < c->n; i++)
+        if (c->item[i].score > -INFINITY)
+            return true;
+    return false;
 }
 
 const char *corpus_id(const struct corpus *c, size_t i)
@@ -192,23 +228,15 @@ static void hash_all(struct corpus *c, struct thread_pool *pool)
     free(w.df);
 }
 
-/* Rows of the file, made of length 1. What is not finite becomes zeros, which nothing is near. */
+/* Rows of the file, made of length 1. */
 static void file_rows(void *ctx, int64_t begin, int64_t end, int worker)
 {
     struct corpus *c = ctx;
 
     (void)worker;
     for (int64_t i = begin; i < end; i++) {
-        float *x = c->x + i * c->dim;
-        double len = 0;
-
-        embed_row(&c->file, c->item[i].seq - 1, x);
-        for (int k = 0; k < c->dim; k++)
-            len += (double)x[k] * (double)x[k];
-        if (isfinite(len))
-            embed_shape(x, c->dim, 0, true);
-        else
-            memset(x, 0, (size_t)c->dim * sizeof(*x));
+        embed_row(&c->file, c->item[i].seq - 1, c->x + i * c->dim);
+        embed_shape(c->x + i * c->dim, c->dim, 0, true);
     }
 }
 

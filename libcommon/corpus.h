@@ -19,7 +19,7 @@
 
 struct corpus_opt {
     const char *field;   // of the text; NULL: instruction and input, prompt, or what messages say
-    const char *by;      // number that is a record's score
+    const char *by;      // number that is a record's score; with dots, of a member (where.h)
     bool embedding;      // vectors from the records' own field
     const char *vectors; // .npy file of vectors, or NULL
     bool no_idf;
@@ -58,6 +58,8 @@ int corpus_add(struct corpus *c, struct record *r, struct err *why, struct err *
 int corpus_take(const struct corpus *c, size_t i, struct record *r, struct err *e);
 /* Its id; valid until the next corpus_add. */
 const char *corpus_id(const struct corpus *c, size_t i);
+/* Has any record a score? */
+bool corpus_scored(const struct corpus *c);
 /* Append its text. */
 void corpus_text(const struct corpus *c, size_t i, struct buf *out);
 

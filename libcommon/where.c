@@ -92,6 +92,14 @@ const char *where_get(struct record *r, const char *field, size_t *n)
     return at < 0 ? NULL : json_raw(&j, at, n);
 }
 
+int where_num(struct record *r, const char *field, double *out)
+{
+    struct json j;
+    int at = find(r, field, &j);
+
+    return at < 0 ? -1 : json_num(&j, at, out);
+}
+
 static bool equal_text(const char *a, size_t n, const char *b)
 {
     return n == strlen(b) && !memcmp(a, b, n);

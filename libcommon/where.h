@@ -23,6 +23,8 @@ void where_free(struct where *w);
 /* The JSON of a field or, with dots, of a member of the object in it ("meta.round"); NULL when
  * absent. A field whose own name has the dots comes first. */
 const char *where_get(struct record *r, const char *field, size_t *n);
+/* Its number: 0 found, -1 absent or no number. */
+int where_num(struct record *r, const char *field, double *out);
 
 /* True when the record has the field, of the value's type, and it compares so. */
 bool where_holds(const struct where *w, struct record *r);

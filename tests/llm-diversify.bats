@@ -36,7 +36,14 @@ shape() {
 
 @test "llm-diversify: other numbers to rank by" {
     topics | jq -c '.cost = -.score' >in
-    llm-diversify --field instruction --max-sim 1 --clusters 4 --count 4 --balance uniform --by cost in >out
+    llm-diversify --field instruction --max-sim 1 --clusters 4 --count 4 --balance uniform --by cost in >out 2>err
+    [ ! -s err ]
+    jq -c '.meta.cost = .cost | del(.cost)' in | llm-diversify --field instruction --max-sim 1 --clusters 4 --count 4 \
+        --balance uniform --by meta.cost >out2 2>err
+    cmp <(jq -r .id out) <(jq -r .id out2)
+    [ ! -s err ]
+    llm-diversify --clusters 4 --count 4 --by price in 2>err >/dev/null
+    grep -q "no record has a number in field 'price'" err
     [ "$(jq -r .id out | tr '\n' ' ')" = "1-60 2-30 3-20 4-10 " ]
 }
 
@@ -109,6 +116,13 @@ shape() {
     { head -120 in; echo '{"bad'; tail -n +122 in; } >torn # a bad line has its vector too
     run -1 --separate-stderr llm-diversify --vectors "$d/x.npy" --count 100% --max-sim 1 torn
     [ "${#lines[@]}" = 239 ]
+    cp "$d/x.npy" odd.npy # 128 bytes, then rows of 32 floats: the second is zeros, the fourth has a NaN
+    head -c 128 /dev/zero | dd of=odd.npy bs=1 seek=256 conv=notrunc status=none
+    printf '\377\377\377\177' | dd of=odd.npy bs=1 seek=512 conv=notrunc status=none
+    run -1 --separate-stderr llm-diversify --vectors odd.npy --count 100% --max-sim 1 --rejects odd in
+    [ "${#lines[@]}" = 238 ]
+    [ "$(jq -c '[.id,.reject.rule]' odd | xargs)" = "[1,vectors] [3,vectors]" ]
+    [[ "$stderr" == *"in:2: a vector of length 0"*"in:4: a vector of length NaN"* ]]
     printf '%s\n' '{"id":"a","prompt":"x","embedding":[3,0,0]}' '{"id":"b","embedding":[0,100,0],"embedding_scale":0.02}' \
         '{"id":"c","embedding":[0,0.1]}' '{"id":"d"}' '{"id":"e","embedding":[0,0,0]}' '{"id":"f","embedding":[6,0,0]}' >v
     run -1 --separate-stderr llm-diversify --embedding --count 100% --rejects r v
