@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { COLUMN = 33, WIDTH = 80 }; // of -h: where texts begin, and lines end
+
 static const struct opt *find(const struct opt *tab, char key, const char *name, size_t len)
 {
     for (const struct opt *o = tab; o->type != OPT_T_END; o++) {
@@ -208,9 +210,29 @@ static void value(const struct opt *o, struct buf *b)
     }
 }
 
+/* Words, of which the first stands at column `at`, on lines of WIDTH that begin at COLUMN. */
+static void put_words(FILE *out, int at, const char *s)
+{
+    for (bool first = true; *s; first = false) {
+        int n = (int)strcspn(s, " ");
+
+        if (!first && at + 1 + n > WIDTH) {
+            fprintf(out, "\n%*s", COLUMN, "");
+            at = COLUMN;
+        } else if (!first) {
+            putc(' ', out);
+            at++;
+        }
+        fwrite(s, 1, (size_t)n, out);
+        at += n;
+        s += n + (s[n] == ' ');
+    }
+    putc('\n', out);
+}
+
 void opt_help(const struct opt *tab, FILE *out)
 {
-    struct buf def = {0};
+    struct buf text = {0}, def = {0};
 
     for (const struct opt *o = tab; o->type != OPT_T_END; o++) {
         char left[64];
@@ -224,11 +246,13 @@ void opt_help(const struct opt *tab, FILE *out)
                  o->arg ? ">" : "");
         buf_reset(&def);
         value(o, &def);
-        fprintf(out, "  %-30s %s", left, o->help);
+        buf_reset(&text);
+        buf_str(&text, o->help);
         if (def.n && o->type != OPT_T_FLAG)
-            fprintf(out, " [%s]", def.p);
-        putc('\n', out);
+            buf_fmt(&text, " [%s]", def.p);
+        put_words(out, fprintf(out, "  %-*s ", COLUMN - 3, left), buf_cstr(&text));
     }
+    buf_free(&text);
     buf_free(&def);
 }
 
