@@ -82,8 +82,16 @@ static int verify(const struct convert *c, const char *path, struct err *e)
 
 static int usage(const struct convert *c, int n, struct err *e)
 {
-    if (c->info + c->check + (c->output != NULL) != 1)
+    const int asked = c->info + c->check + (c->output != NULL);
+
+    if (!asked)
         return err_set(e, ERR_ARG, "name an output with -o, or use --info or --check");
+    if (asked > 1)
+        return err_set(e, ERR_ARG, "one of -o, --info and --check at a time");
+    if (c->output && !strcmp(c->output, "-"))
+        return err_set(e, ERR_ARG, "a model cannot go to standard output: name a file with -o");
+    if (!c->output && (c->type != CONVERT_AUTO || c->force))
+        return err_set(e, ERR_ARG, "%s is for an output (-o)", c->force ? "--force" : "--type");
     if (!n)
         return err_set(e, ERR_ARG, "no model: name a file or a directory");
     if (c->output && n > 1)

@@ -259,6 +259,12 @@ only() {
     run -2 llm-convert -o x
     [[ "$output" == "llm-convert: no model: "* ]]
     run -2 llm-convert --info --check "$TINY"
+    [ "$output" = "llm-convert: one of -o, --info and --check at a time" ]
+    run -2 llm-convert -o - "$TINY"
+    [[ "$output" == "llm-convert: a model cannot go to standard output"* ]]
+    [ ! -e ./- ]
+    run -2 llm-convert --info --type f16 "$TINY"
+    [ "$output" = "llm-convert: --type is for an output (-o)" ]
     run -2 llm-convert --info -o x "$TINY"
     run -2 llm-convert -o x.gguf "$TINY" "$TINY"
     [ "$output" = "llm-convert: 2 models for one output" ]
