@@ -216,7 +216,7 @@ void cli_progress_begin(struct cli_progress *p, const struct cli *c)
 
     *p = (struct cli_progress){.on = when == 1 || (when == 0 && isatty(2))};
     clock_gettime(CLOCK_MONOTONIC, &p->start);
-    p->last = p->start;
+    p->last = p->work = p->start;
 }
 
 static void show(struct cli_progress *p, struct buf *b)
@@ -234,21 +234,29 @@ void cli_progress(struct cli_progress *p, const struct cli *c, const struct stre
     struct buf b = {0};
     double t;
 
-    if (!p->on || since(&p->last, &now) < 0.1)
+    if (!p->on)
+        return;
+    if (n->skipped != p->skipped) { // read sooner than what is computed
+        p->skipped = n->skipped;
+        p->from = n->bytes_in;
+        clock_gettime(CLOCK_MONOTONIC, &p->work);
+    }
+    if (since(&p->last, &now) < 0.1)
         return;
     p->last = now;
-    t = since(&p->start, &now);
-    buf_fmt(&b, "%s: %lld done", c->name, (long long)n->written);
+    t = since(&p->work, &now);
+    buf_fmt(&b, "%s: %lld written", c->name, (long long)n->written);
     if (n->rejected + n->dropped)
-        buf_fmt(&b, ", %lld out", (long long)(n->rejected + n->dropped));
+        buf_fmt(&b, ", %lld left out", (long long)(n->rejected + n->dropped));
     if (tokens)
         buf_fmt(&b, ", %.0f tokens/s", (double)tokens / t);
-    if (n->bytes_total && n->bytes_in && n->bytes_in <= n->bytes_total) {
-        double part = (double)n->bytes_in / (double)n->bytes_total;
+    if (n->bytes_in > p->from && n->bytes_in <= n->bytes_total) {
+        uint64_t all = n->bytes_total, left = all - n->bytes_in;
 
-        buf_fmt(&b, ", %.0f%% read, %.0f s left", 100 * part, t * (1 - part) / part);
+        buf_fmt(&b, ", %.0f%% read, %.0f s left", 100 * (double)n->bytes_in / (double)all,
+                t * (double)left / (double)(n->bytes_in - p->from));
     } else {
-        buf_fmt(&b, ", %.0f s", t);
+        buf_fmt(&b, ", %.0f s", since(&p->start, &now));
     }
     show(p, &b);
 }

@@ -191,8 +191,10 @@ void cli_note(const struct cli *c, const char *fmt, ...) __attribute__((format(p
  * only when standard error is a terminal (or --progress always). */
 struct cli_progress {
     bool on;
-    struct timespec start, last;
-    int width; // of what stands on the line now
+    struct timespec start, last, work; // work: since when records are computed
+    int64_t skipped;                   // those before, which an earlier run did
+    uint64_t from;                     // bytes read up to them
+    int width;                         // of what stands on the line now
 };
 void cli_progress_begin(struct cli_progress *p, const struct cli *c);
 /* Counts of a stream and tokens so far (0: not said), with rate and time left where known. */
