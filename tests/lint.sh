@@ -85,6 +85,9 @@ if command -v mandoc >/dev/null; then
 	# words behind the punctuation of a macro's line become flags and arguments too
 	x=$(grep -nE '^\.(Fl|Cm|Ar|Va) .* [,.;:)] [a-z]+ [a-z]+( |$)' man/*.in man/*.[57]) && fail "text on a macro's line: $x"
 fi
+# A test goes on behind a command that was denied and should not have been.
+x=$(grep -nE '^ *! [^|]*(\|[^|]+)*$' tests/*.bats || :)
+[ -z "$x" ] || fail "! fails no test, use run -1: $x"
 # 8. The same names three times: command, man page, tests.
 for c in cmd/llm-*.c; do
 	n=$(basename "$c" .c)

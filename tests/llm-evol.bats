@@ -125,7 +125,7 @@ setup() {
     # a question whose answer is always the same word
     sed -e '/^equal:/,/Second Prompt/d' "$BATS_TEST_DIRNAME/../examples/prompts/tiny/evol.yaml" >base.yaml
     evol --prompts base.yaml --rejects r "$SEEDS" >out
-    ! grep -q '"rule":"equal"' r
+    run -1 grep '"rule":"equal"' r
     { cat base.yaml; printf 'equal:\n  user: "Equal?\\n#First Prompt#: Reverse the list.\\n#Second Prompt#: Reverse the list."\n'; } >same.yaml
     evol --prompts same.yaml --rejects r2 "$SEEDS" >out
     grep -q '"rule":"equal"' r2

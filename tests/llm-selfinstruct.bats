@@ -142,7 +142,7 @@ setup() {
         "$BATS_TEST_DIRNAME/../examples/prompts/tiny/selfinstruct.yaml" >own.yaml
     run -0 --separate-stderr make_new --prompts own.yaml --max-rounds 2 --no-seeds --rejects r "$SEEDS"
     grep -q '"rule":"start"' r
-    ! jq -r .instruction <<<"$output" | grep -E '^(What|Name|How|Which|Give|Say|Write|Put|Find) '
+    [ -z "$(jq -r .instruction <<<"$output" | grep -E '^(What|Name|How|Which|Give|Say|Write|Put|Find) ')" ]
     echo 'colour: red' >>own.yaml
     run -2 make_new --prompts own.yaml "$SEEDS"
     [[ "$output" == *"own.yaml:"*"'colour'"* ]]
@@ -285,7 +285,7 @@ EOT
     # the template's own end of a turn ends it
     printf 'user: |-\n  Come up with a series of tasks:\n  1. Count the words.\n' >turn.yaml
     llm-selfinstruct -m "$TINY" --style magpie --prompts turn.yaml --count 8 --rouge 1 --max-rounds 2 --per-round 8 --off long,short -n 200 --rejects r2 >out 2>err || :
-    ! grep -h '### Response' out r2
+    run -1 grep -h '### Response' out r2
     run -2 llm-selfinstruct -m "$TINY" --style magpie --prompts tiny --classification
     [[ "$output" == *"--classification"* ]]
 }
@@ -329,7 +329,7 @@ EOT
     make_new --rouge 1 --max-rounds 1 --no-seeds --min-words 8 --rejects r "$SEEDS" >out
     grep -q '"rule":"short"' r
     make_new --rouge 1 --max-rounds 1 --no-seeds --min-words 8 --off short,start --rejects r2 "$SEEDS" >out2
-    ! grep -q '"rule":"short"' r2
+    run -1 grep '"rule":"short"' r2
     [ "$(wc -l <out2)" -gt "$(wc -l <out)" ]
     run -2 make_new --off shrt "$SEEDS"
     [[ "$output" == *"'shrt' is not one of short, "*"instance-colon"* ]]

@@ -33,7 +33,7 @@ here() {
     for page in "$BUILD"/man/*.1; do
         cmd=$(basename "$page" .1)
         "$cmd" -h >help
-        ! grep -E '^.{81}' help
+        [ -z "$(grep -E '^.{81}' help)" ]
         "$cmd" -h | sed -n 's/^  .. *,* *--\([a-z0-9-]*\).*/\1/p; s/^  -., --\([a-z0-9-]*\).*/\1/p' | sort -u >has
         sed -n '/^\.Sh OPTIONS/,/^\.Sh EXIT/s/^\.It .*Fl -\([a-z0-9-]*\).*/\1/p' "$page" | sort >shown
         cmp has shown
