@@ -6,7 +6,9 @@
 
 #include <stddef.h>
 
-enum { CHILD_TIMEOUT = -2 };
+/* Not of the command: the time was over. Of the shell: it names a file that cannot be executed, a
+ * command that is not there. Source: POSIX.1-2017, Shell Command Language, 2.8.2. */
+enum { CHILD_TIMEOUT = -2, CHILD_NO_EXEC = 126, CHILD_NO_COMMAND = 127 };
 
 /* Run `command` with sh -c, n bytes of text on its standard input and nothing on its others.
  * Returns its exit status, 128 + the number of a signal that ended it, or CHILD_TIMEOUT when it

@@ -364,6 +364,10 @@ static int one_check(const struct trial *t, const struct rule *x, const char *s,
 
     if (status == -1 || !status)
         return status;
+    if (status == CHILD_NO_EXEC || status == CHILD_NO_COMMAND) // true of all texts: no verdict
+        return err_set(e, ERR_ARG, "--check: '%s' ends with %d: %s", x->text, status,
+                       status == CHILD_NO_EXEC ? "what it names cannot be executed"
+                                               : "a command that it names is not there");
     if (status == CHILD_TIMEOUT)
         buf_str(&v->value, "\"timeout\"");
     else

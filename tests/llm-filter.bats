@@ -283,6 +283,20 @@ J
     [ "$(jq -c .reject.value r | tr '\n' ' ')" = '3 "timeout" ' ]
 }
 
+@test "llm-filter: a check whose command is not there ends the run, and is no verdict" {
+    printf '%s\n' '{"id":1,"output":"a"}' '{"id":2,"output":"b"}' >in
+    touch plain
+    run -2 --separate-stderr llm-filter --check 'no-such-command -n' --rejects r in
+    [ -z "$output" ]
+    [ ! -s r ]
+    [ "$stderr" = "llm-filter: --check: 'no-such-command -n' ends with 127: a command that it names is not there" ]
+    run -2 --separate-stderr llm-filter --check ./plain --rejects r in
+    [ -z "$output" ]
+    [ "$stderr" = "llm-filter: --check: './plain' ends with 126: what it names cannot be executed" ]
+    [ "$(kept --check 'exit 125' in)" = "" ]
+    [ "$(kept --check 'grep -q b || exit 1' in)" = "2 " ]
+}
+
 @test "llm-filter: an index of near duplicates on disk: kills, other runs" {
     for i in $(seq 400); do
         printf '{"id":%d,"instruction":"Count from %d to %d in steps of %d and say why you stop there","output":"o"}\n' \
