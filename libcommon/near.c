@@ -212,6 +212,47 @@ static int open_pile(const struct near *x, struct pile *p, const char *name, siz
     return rc;
 }
 
+/* Whether something is at a path that is more than an empty file, which a kill at the very start
+ * leaves. */
+static bool is_taken(const char *path)
+{
+    struct stat st;
+
+    return !stat(path, &st) && (st.st_size || !S_ISREG(st.st_mode));
+}
+
+/* Whether a file begins as a head does. */
+static bool is_head(const char *path)
+{
+    char magic[sizeof(MAGIC)];
+    FILE *f = fopen(path, "re");
+    bool is = f && fread(magic, sizeof(magic), 1, f) == 1 && !memcmp(magic, MAGIC, sizeof(magic));
+
+    if (f)
+        fclose(f);
+    return is;
+}
+
+/* Before anything is opened for writing: without a head that is ours, files by our names are
+ * somebody else's. */
+static int check_foreign(const char *dir, struct err *e)
+{
+    static const char *const names[] = {"head", "texts", "words", "ids", "table", "table.new"};
+    struct buf path = {0};
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < sizeof(names) / sizeof(*names); i++) {
+        buf_reset(&path);
+        buf_fmt(&path, "%s/%s", dir, names[i]);
+        if (!i && is_head(path.p))
+            break;
+        if (is_taken(path.p))
+            rc = err_set(e, ERR_DATA, "'%s' is no part of an index of near duplicates", path.p);
+    }
+    buf_free(&path);
+    return rc;
+}
+
 static int open_files(struct near *x, struct err *e)
 {
     const char *dir = x->at.dir;
@@ -220,6 +261,8 @@ static int open_files(struct near *x, struct err *e)
 
     if (dir && mkdir(dir, 0777) && errno != EEXIST)
         return err_set(e, ERR_IO, "cannot make '%s': %s", dir, strerror(errno));
+    if (dir && check_foreign(dir, e))
+        return -1;
     buf_fmt(&path, "%s/head", dir ? dir : "");
     rc = grow_open(&x->head, dir ? path.p : NULL, e);
     buf_free(&path);

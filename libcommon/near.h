@@ -6,7 +6,8 @@
  * 56, and 8 a band, twice so while bands are merged (bands.h). Memory beside that: 8 a text, for
  * its sketch, and 1.9 a band of those that are in the file.
  *
- * The files (head, texts, runs, ids, table) lie in a directory of their own, which is locked.
+ * The files (head, texts, words, ids, table) lie in a directory of their own, which is locked. One
+ * that has no head, but others by these names, is refused.
  * All but the head are written to and read from, not mapped. What is added is there after a kill;
  * after the machine went down, what cannot be read again as it was written is cut off, and the
  * table is made again. */

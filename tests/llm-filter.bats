@@ -328,6 +328,28 @@ J
     [[ "$output" == *"'idx' was made with --near 0.55, not 0.6"* ]]
 }
 
+@test "llm-filter: an index is not made over files that are no index" {
+    echo '{"id":1,"output":"one two three four"}' >in
+    for name in texts words ids table table.new head; do
+        rm -rf d
+        mkdir d
+        echo precious >d/$name
+        run -2 --separate-stderr llm-filter --near 0.8 --near-index d in
+        [ -z "$output" ]
+        [ "$stderr" = "llm-filter: --near: 'd/$name' is no part of an index of near duplicates" ]
+        [ "$(cat d/$name)" = precious ]
+        [ "$(ls d)" = $name ]
+    done
+    rm -rf d
+    mkdir d
+    echo mine >d/notes
+    touch d/head d/texts # as a kill leaves them
+    llm-filter --near 0.8 --near-index d -o out in
+    cmp in out
+    [ "$(cat d/notes)" = mine ]
+    [ "$(llm-filter --near 0.8 --near-index d in)" = "" ]
+}
+
 @test "llm-filter: an index on disk that is ahead of the output: the same rejects after kill -9" {
     # every second one is dropped for the one before it, and is more like the one behind it
     awk 'BEGIN {
