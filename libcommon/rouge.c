@@ -3,7 +3,11 @@
  * Words become numbers. The pool's texts lie in buckets of equal length, each one array
  * of word numbers, so that a scan runs over memory in order. For a question, each of its distinct
  * words gets a slot with a bit mask of the places where it stands; all other
- * words share slot 0, whose mask is empty. */
+ * words share slot 0, whose mask is empty.
+ *
+ * The masks of a long question would take the square of its words. So for one of more than WIDE
+ * blocks they are made of the shorter one of each pair, WIDE blocks at a time: what the additions
+ * carry out of a part goes into the next. */
 #include "rouge.h"
 
 #include "buf.h"
@@ -15,6 +19,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { WIDE = 256 }; // blocks of 64 words; their masks take at most 32 MiB
 
 struct bucket {
     int len;       // words of a text
@@ -40,6 +46,8 @@ struct rouge {
     size_t cap_mask;
     uint64_t *v; // (blocks)
     size_t cap_v;
+    uint8_t *carry; // (words of the longer one) 0 or 1
+    size_t cap_carry;
 };
 
 struct rouge *rouge_open(void)
@@ -62,6 +70,7 @@ void rouge_close(struct rouge *r)
     free(r->slot);
     free(r->mask);
     free(r->v);
+    free(r->carry);
     free(r);
 }
 
@@ -137,36 +146,31 @@ void rouge_cut(struct rouge *r, int n)
         r->n = n;
 }
 
-/* Give the question's words their slots and masks. Returns the blocks of a mask. */
-static size_t prepare(struct rouge *r)
+/* Give n words their slots and masks. Returns the blocks of a mask. */
+static size_t prepare(struct rouge *r, const int32_t *word, int n)
 {
-    size_t blocks = ((size_t)r->m + 63) / 64, old = r->cap_slot, slots = 1;
+    size_t blocks = ((size_t)n + 63) / 64, old = r->cap_slot, slots = 1;
 
     mem_grow(&r->slot, &r->cap_slot, r->vocab.n + 1, sizeof(*r->slot));
     if (r->cap_slot > old)
         memset(r->slot + old, 0, (r->cap_slot - old) * sizeof(*r->slot));
-    mem_grow(&r->mask, &r->cap_mask, ((size_t)r->m + 1) * blocks + 1, sizeof(*r->mask));
-    mem_grow(&r->v, &r->cap_v, blocks + 1, sizeof(*r->v));
-    memset(r->mask, 0, (blocks + 1) * sizeof(*r->mask));
-    for (int i = 0; i < r->m; i++) {
-        int32_t *slot = r->word[i] < 0 ? NULL : &r->slot[r->word[i]];
-
-        if (!slot)
-            continue;
-        if (!*slot) {
-            *slot = (int32_t)slots;
-            memset(r->mask + slots++ * blocks, 0, blocks * sizeof(*r->mask));
-        }
-        r->mask[(size_t)*slot * blocks + (size_t)i / 64] |= 1ull << (i % 64);
-    }
+    for (int i = 0; i < n; i++)
+        if (word[i] >= 0 && !r->slot[word[i]])
+            r->slot[word[i]] = (int32_t)slots++;
+    mem_grow(&r->mask, &r->cap_mask, slots * blocks, sizeof(*r->mask));
+    mem_grow(&r->v, &r->cap_v, blocks, sizeof(*r->v));
+    memset(r->mask, 0, slots * blocks * sizeof(*r->mask));
+    for (int i = 0; i < n; i++)
+        if (word[i] >= 0)
+            r->mask[(size_t)r->slot[word[i]] * blocks + (size_t)i / 64] |= 1ull << (i % 64);
     return blocks;
 }
 
-static void forget(struct rouge *r)
+static void forget(struct rouge *r, const int32_t *word, int n)
 {
-    for (int i = 0; i < r->m; i++)
-        if (r->word[i] >= 0)
-            r->slot[r->word[i]] = 0;
+    for (int i = 0; i < n; i++)
+        if (word[i] >= 0)
+            r->slot[word[i]] = 0;
 }
 
 /* Length of the longest common subsequence; the question has at most 64 words. A
@@ -183,29 +187,63 @@ static int lcs_one(const struct rouge *r, const int32_t *word, int len)
     return __builtin_popcountll(~v);
 }
 
-/* The same for questions of any length, with the carry passed from block to block. */
-static int lcs_many(const struct rouge *r, const int32_t *word, int len, size_t blocks)
+/* One word for all blocks, with the carry passed from block to block; returns the last one. */
+static unsigned step(const struct rouge *r, const uint64_t *mask, size_t blocks, unsigned carry)
+{
+    for (size_t k = 0; k < blocks; k++) {
+        uint64_t v = r->v[k], u = v & mask[k], sum;
+        unsigned over = __builtin_add_overflow(v, u, &sum);
+
+        over |= __builtin_add_overflow(sum, (uint64_t)carry, &sum);
+        r->v[k] = sum | (v - u);
+        carry = over;
+    }
+    return carry;
+}
+
+static int count_steps(const struct rouge *r, size_t blocks)
 {
     int n = 0;
 
-    memset(r->v, 0xff, blocks * sizeof(*r->v));
-    for (int i = 0; i < len; i++) {
-        const uint64_t *mask = r->mask + (size_t)r->slot[word[i]] * blocks;
-        unsigned carry = 0;
-
-        if (!r->slot[word[i]])
-            continue;
-        for (size_t k = 0; k < blocks; k++) {
-            uint64_t v = r->v[k], u = v & mask[k], sum;
-            unsigned over = __builtin_add_overflow(v, u, &sum);
-
-            over |= __builtin_add_overflow(sum, (uint64_t)carry, &sum);
-            r->v[k] = sum | (v - u);
-            carry = over;
-        }
-    }
     for (size_t k = 0; k < blocks; k++)
         n += __builtin_popcountll(~r->v[k]);
+    return n;
+}
+
+/* The same for questions of up to WIDE blocks. */
+static int lcs_many(const struct rouge *r, const int32_t *word, int len, size_t blocks)
+{
+    memset(r->v, 0xff, blocks * sizeof(*r->v));
+    for (int i = 0; i < len; i++)
+        if (r->slot[word[i]])
+            step(r, r->mask + (size_t)r->slot[word[i]] * blocks, blocks, 0);
+    return count_steps(r, blocks);
+}
+
+/* The same for the question, of any length, without its masks being there. */
+static int lcs_long(struct rouge *r, const int32_t *word, int len)
+{
+    bool swap = r->m < len;
+    const int32_t *few = swap ? r->word : word, *many = swap ? word : r->word;
+    int n_few = swap ? r->m : len, n_many = swap ? len : r->m, n = 0;
+
+    mem_grow(&r->carry, &r->cap_carry, (size_t)n_many, sizeof(*r->carry));
+    memset(r->carry, 0, (size_t)n_many);
+    for (int at = 0; at < n_few; at += WIDE * 64) {
+        int part = n_few - at < WIDE * 64 ? n_few - at : WIDE * 64;
+        size_t blocks = prepare(r, few + at, part);
+
+        memset(r->v, 0xff, blocks * sizeof(*r->v));
+        for (int i = 0; i < n_many; i++) {
+            int32_t slot = many[i] < 0 ? 0 : r->slot[many[i]];
+
+            if (slot || r->carry[i]) // a carry moves what no mask touches
+                r->carry[i] =
+                    (uint8_t)step(r, r->mask + (size_t)slot * blocks, blocks, r->carry[i]);
+        }
+        n += count_steps(r, blocks);
+        forget(r, few + at, part);
+    }
     return n;
 }
 
@@ -222,16 +260,17 @@ static double f_of(int common, int a, int b)
     return 2 * p * r / (p + r);
 }
 
-/* Compare with all texts of a bucket. */
-static void scan(const struct rouge *r, const struct bucket *b, size_t blocks,
-                 struct rouge_near *best)
+/* Compare with all texts of a bucket; no blocks: the question's masks are not made. */
+static void scan(struct rouge *r, const struct bucket *b, size_t blocks, struct rouge_near *best)
 {
     int most = 0, index = 0;
     double f;
 
     for (size_t i = 0; b->len && i < b->n; i++) {
         const int32_t *word = b->word + i * (size_t)b->len;
-        int common = blocks == 1 ? lcs_one(r, word, b->len) : lcs_many(r, word, b->len, blocks);
+        int common = blocks == 1  ? lcs_one(r, word, b->len)
+                     : blocks > 0 ? lcs_many(r, word, b->len, blocks)
+                                  : lcs_long(r, word, b->len);
 
         if (common > most) {
             most = common;
@@ -246,12 +285,13 @@ static void scan(const struct rouge *r, const struct bucket *b, size_t blocks,
 struct rouge_near rouge_nearest(struct rouge *r, const char *s, size_t n)
 {
     struct rouge_near best = {r->n ? 0 : -1, 0};
-    size_t blocks, hi, lo;
+    size_t blocks = 0, hi, lo;
 
     take_words(r, s, n, false);
     if (!r->n || !r->m)
         return best;
-    blocks = prepare(r);
+    if (r->m <= WIDE * 64)
+        blocks = prepare(r, r->word, r->m);
     hi = lo = find_bucket(r, r->m); // [0, lo) and [hi, n_bucket) are still to be looked at
     for (;;) {
         double above = -1, below = -1; // the most that the next bucket on a side can reach
@@ -266,6 +306,7 @@ struct rouge_near rouge_nearest(struct rouge *r, const char *s, size_t n)
             break;
         scan(r, above >= below ? &r->bucket[hi++] : &r->bucket[--lo], blocks, &best);
     }
-    forget(r);
+    if (blocks)
+        forget(r, r->word, r->m);
     return best;
 }

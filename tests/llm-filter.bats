@@ -263,6 +263,14 @@ J
     [[ "$output" == *"--rouge needs --rouge-reference"* ]]
 }
 
+@test "llm-filter: ROUGE-L of a text of a million words costs no more memory than others" {
+    awk 'BEGIN { print "{\"id\":1,\"output\":\"the fox\"}"; printf "{\"id\":2,\"output\":\""
+        for (i = 0; i < 1400000; i++) printf "%c ", 97 + i % 23
+        print "\"}"; print "{\"id\":3,\"output\":\"a b c\"}" }' >in
+    printf '%s\n' 'a fox is in the list of animals' 'a b c' >ref
+    [ "$(kept --rouge 0.9 --rouge-reference ref in)" = "1 2 " ]
+}
+
 @test "llm-filter: tokens of a model's tokenizer" {
     tiny="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
     printf '%s\n' '{"id":1,"output":"fox"}' '{"id":2,"output":"Reverse the list of the fox and the goat."}' >in

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST = 400 };
+enum { LONGEST = 40000 };
 
 /* Hashes of the words of a text. */
 static int list(const char *s, uint64_t *out)
@@ -31,8 +31,10 @@ static int list(const char *s, uint64_t *out)
 static double plain(const char *a, const char *b)
 {
     static uint64_t x[LONGEST], y[LONGEST];
-    int row[LONGEST + 1] = {0}, m = list(a, x), n = list(b, y);
+    static int row[LONGEST + 1];
+    int m = list(a, x), n = list(b, y);
 
+    memset(row, 0, sizeof(*row) * ((size_t)n + 1));
     for (int i = 0; i < m; i++) {
         int diagonal = 0;
 
@@ -104,6 +106,28 @@ static double pair(const char *a, const char *b)
     near = rouge_nearest(pool, b, strlen(b));
     rouge_close(pool);
     return near.f;
+}
+
+/* Pairs of texts of which one or both are longer than what masks are made of at once. */
+static int compare_long(uint64_t seed)
+{
+    static const struct {
+        int a, b;
+        uint32_t vocab;
+    } size[] = {{30, 20000, 9},      {20000, 30, 500},      {5, 40000, 100000}, {700, 16385, 40},
+                {16384, 16385, 300}, {16385, 16384, 30000}, {17000, 16500, 60}, {33000, 16400, 5}};
+    const struct rng r = rng_stream(seed, 1, 2);
+    int wrong = 0;
+
+    for (size_t i = 0; i < sizeof(size) / sizeof(*size); i++) {
+        char *a = text(&r, 2 * i, size[i].a, size[i].vocab);
+        char *b = text(&r, 2 * i + 1, size[i].b, size[i].vocab);
+
+        wrong += pair(a, b) != plain(b, a);
+        free(a);
+        free(b);
+    }
+    return wrong;
 }
 
 /* A text of the golden file, put together from its pieces. */
@@ -230,6 +254,8 @@ int main(void)
     CHECK(compare(3, 120, 70, 40) == 0);
     CHECK(compare(4, 60, 390, 12) == 0);
     CHECK(compare(5, 60, 200, 500) == 0);
+    TEST("texts over 16,384 words, as the recurrence");
+    CHECK(compare_long(6) == 0);
     TEST("1,000 pairs as rouge_score measures them and Self-Instruct's filter decides");
     goldens();
     return test_end();
