@@ -34,7 +34,7 @@ int where_parse(struct where *w, const char *text, struct err *e)
     while (ops[i].text && strncmp(at, ops[i].text, strlen(ops[i].text)))
         i++;
     if (!*at || !ops[i].text)
-        return err_set(e, ERR_ARG, "'%s' is not FIELD OP VALUE with OP one of >= <= == != > <",
+        return err_set(e, ERR_ARG, "'%s' is not FIELD OP VALUE with OP one of >= <= == = != > <",
                        text);
     w->op = ops[i].op;
     w->field = trimmed(text, at);
@@ -130,7 +130,7 @@ bool where_holds(const struct where *w, struct record *r)
         s = s ? s : json_raw(&j, at, &n); // true, null
         return equal_text(s, n, w->value) == (w->op == WHERE_EQ);
     }
-    if (json_num(&j, at, &x))
-        return false;
+    if (json_num(&j, at, &x)) // of another type, so unequal
+        return w->op == WHERE_NE;
     return where_compare(w, x);
 }

@@ -26,7 +26,8 @@ const char *where_get(struct record *r, const char *field, size_t *n);
 /* Its number: 0 found, -1 absent or no number. */
 int where_num(struct record *r, const char *field, double *out);
 
-/* True when the record has the field, of the value's type, and it compares so. */
+/* True when the record has the field and it compares so. A field of another type than a number is
+ * unequal to every number, and neither more nor less. */
 bool where_holds(const struct where *w, struct record *r);
 
 /* The same for a number that is no field. */

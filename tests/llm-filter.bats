@@ -50,6 +50,9 @@ kept() {
     [ "$(kept --where 'meta.source != seed' in)" = "2 " ]
     [ "$(kept --where 'meta.round>=1' --where 'score > 0.6' in)" = "2 " ]
     [ "$(kept --where 'id==3' in)" = "3 " ]
+    [ "$(kept --where 'id=3' in)" = "3 " ]
+    [ "$(kept --where 'meta!=1' in)" = "1 2 " ] # no number is unequal to all numbers
+    [ "$(kept --where 'meta<1' in)" = "" ]
     run -2 llm-filter --where 'score' in
     [[ "$output" == *"--where: 'score' is not FIELD OP VALUE"* ]]
 }

@@ -23,21 +23,25 @@ static int holds(const char *line, const char *text)
 
 int main(void)
 {
-    static const char line[] = "{\"score\":0.6,\"n\":-3,\"s\":\"seed\",\"five\":\"5\",\"ok\":true,"
-                               "\"meta\":{\"round\":2,\"source\":\"evol\",\"a\":{\"b\":7}},"
-                               "\"x.y\":1}";
+    static const char line[] =
+        "{\"score\":0.6,\"n\":-3,\"s\":\"seed\",\"five\":\"5\",\"ok\":true,\"nil\":null,"
+        "\"meta\":{\"round\":2,\"source\":\"evol\",\"a\":{\"b\":7}},"
+        "\"x.y\":1}";
     static const char *const yes[] = {
-        "score>=0.6",   "score <= 0.6",        "score == 0.6",    "score=0.6",
-        "score > 0.59", "score<.61",           "score != 1",      "n<0",
-        "n >= -3",      "s == seed",           "s=='seed'",       "s != \"x\"",
-        "five == '5'",  "ok == true",          "meta.round == 2", "meta.a.b > 6.5",
-        "x.y == 1",     "meta.source != seed",
+        "score>=0.6",     "score <= 0.6", "score == 0.6",
+        "score=0.6",      "score > 0.59", "score<.61",
+        "score != 1",     "n<0",          "n >= -3",
+        "s == seed",      "s=='seed'",    "s != \"x\"",
+        "five == '5'",    "ok == true",   "meta.round == 2",
+        "meta.a.b > 6.5", "x.y == 1",     "meta.source != seed",
+        "s != 5",         "five != 5",    "meta != 1",
+        "ok != 1",        "nil != 0",     "score != abc",
     };
     static const char *const no[] = {
         "score>0.6",        "score < 0.6",    "score != 0.6", "absent == 1",
         "absent != 1",      "s == 5",         "five == 5",    "s > 1",
         "s != seed",        "meta.none == 1", "ok == 1",      "meta == 2",
-        "meta.round.x > 1",
+        "meta.round.x > 1", "five >= 5",      "five < 6",     "nil == 0",
     };
     static const char *const bad[] = {"score",    "score ! 1",   "",           ">= 1",
                                       "score >=", "score > abc", "s >= 'seed'"};
