@@ -211,15 +211,23 @@ static double exact(float x)
     return v;
 }
 
+/* Whether a rule that is no list stands on the command line, be it to turn it off. */
+static bool is_given(const struct rules *r, enum rule_id id)
+{
+    struct kind k = kind_of(id);
+
+    return k.arg == ARG_FLAG  ? r->flag[id]
+           : k.arg == ARG_INT ? r->num[id] >= k.lo
+           : k.arg == ARG_NUM ? (double)r->real[id] >= k.lo
+                              : false;
+}
+
 static void put_options(struct rules *r)
 {
     for (enum rule_id id = 0; id < RULE_N; id++) {
         struct kind k = kind_of(id);
         struct rule x = {.id = id};
-        bool given = k.arg == ARG_FLAG  ? r->flag[id]
-                     : k.arg == ARG_INT ? r->num[id] >= k.lo
-                     : k.arg == ARG_NUM ? (double)r->real[id] >= k.lo
-                                        : false;
+        bool given = is_given(r, id);
 
         if (k.arg == ARG_INT)
             x.limit = r->num[id];
@@ -350,8 +358,43 @@ static int read_settings(struct rules *r, struct err *e)
     return got < 0 ? -1 : 0;
 }
 
+/* ---- all together ---- */
+
+static bool is_used(const struct rules *r, enum rule_id id)
+{
+    for (int i = 0; i < r->n; i++)
+        if (r->v[i].id == id)
+            return true;
+    return is_given(r, id);
+}
+
+/* An option that does nothing without a rule needs one: else who forgets the rule gets all records
+ * and no word. What a rules file sets may wait for rules that an option turns off. */
+static int check_needs(const struct rules *r, const struct rules_set *given, struct err *e)
+{
+    const struct {
+        const char *option;
+        bool given;
+        enum rule_id id, other;
+        const char *rules;
+    } need[] = {
+        {"tokenizer", given->tokenizer, RULE_MIN_TOKENS, RULE_MAX_TOKENS,
+         "--min-tokens or --max-tokens"},
+        {"pii-kinds", given->pii_kinds != defaults.pii_kinds, RULE_PII, RULE_PII, "--pii"},
+        {"rouge-reference", given->rouge_reference, RULE_ROUGE, RULE_ROUGE, "--rouge"},
+        {"check-lang", given->check_lang, RULE_CHECK, RULE_CHECK, "--check"},
+        {"near-index", given->near_index, RULE_NEAR, RULE_NEAR, "--near"},
+    };
+
+    for (size_t i = 0; i < sizeof(need) / sizeof(*need); i++)
+        if (need[i].given && !is_used(r, need[i].id) && !is_used(r, need[i].other))
+            return err_set(e, ERR_ARG, "--%s needs %s", need[i].option, need[i].rules);
+    return 0;
+}
+
 int rules_gather(struct rules *r, struct err *e)
 {
+    const struct rules_set given = r->set;
     const struct conf *list;
 
     if (r->path && (!(r->file = conf_open(r->path, e)) || read_settings(r, e)))
@@ -364,7 +407,7 @@ int rules_gather(struct rules *r, struct err *e)
         if (read_item(r, c, e))
             return err_wrap(e, "--rules");
     put_options(r);
-    return 0;
+    return check_needs(r, &given, e);
 }
 
 void rules_free(struct rules *r)

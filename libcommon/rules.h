@@ -80,8 +80,8 @@ int rules_options(struct rules *r, struct opt *rows);
 
 /* After the options are parsed: presets, then the rules file, then options into r->v; a later
  * one replaces an earlier one on the same field, unless it is of a kind that may stand several
- * times (where, script, blacklist, decontaminate, check). Errors: ERR_ARG, ERR_DATA with file
- * and line. */
+ * times (where, script, blacklist, decontaminate, check). Errors: ERR_ARG, also for an option that
+ * has no effect without a rule that is not there; ERR_DATA with file and line. */
 int rules_gather(struct rules *r, struct err *e);
 void rules_free(struct rules *r);
 

@@ -165,6 +165,28 @@ kept() {
     [[ "$output" == *none.jsonl* ]]
 }
 
+@test "llm-filter: an option that says how a rule works needs the rule" {
+    echo '{"id":1,"output":"one two three"}' >in
+    while read -r option need; do
+        run -2 --separate-stderr llm-filter --exact "--$option" x in
+        [ -z "$output" ]
+        [ "$stderr" = "llm-filter: --$option needs $need" ]
+    done <<'O'
+tokenizer --min-tokens or --max-tokens
+pii-kinds --pii
+rouge-reference --rouge
+check-lang --check
+near-index --near
+O
+    [ ! -e x ]
+    echo 'rules: [{near: 0.5}]' >near.yaml # the rule may come from a file, or be turned off
+    [ "$(kept --rules near.yaml --near-index idx in)" = "1 " ]
+    [ "$(kept --near 0 --near-index x in)" = "1 " ]
+    printf 'near-index: x\nrules: [exact]\n' >exact.yaml # a file may set what its rules do not need
+    [ "$(kept --rules exact.yaml in)" = "1 " ]
+    [ ! -e x ]
+}
+
 @test "llm-filter: a rules file and flags are one mechanism" {
     printf '%s\n' '{"id":1,"instruction":"one","output":"a b c"}' '{"id":2,"instruction":"one two three","output":"a"}' \
         '{"id":3,"instruction":"one two three","output":"a b c","score":0.2}' '{"id":4,"instruction":"one two three","output":"a b c d","score":1}' >in
