@@ -135,15 +135,21 @@ static int recall(void *with, struct record *r, struct err *e)
     return judge_recall(g->judge, g->desk[0], r, e);
 }
 
-/* Rule against count, for people. */
-static void explain(struct filter *g, const struct stream_counts *c)
+/* Rule against count, for people; the shares are of all records, those that failed included. */
+static void explain(const struct filter *g, const struct stream_counts *c)
 {
+    double all = (double)(g->n_out + c->dropped + c->rejected);
+
+    all = all > 0 ? all : 1;
     fprintf(stderr, "%-22s %9s  share\n", "rule", "dropped");
     for (int i = 0; i < STREAM_RULES && c->rule[i].name; i++)
         fprintf(stderr, "%-22s %9lld  %5.1f%%\n", c->rule[i].name, (long long)c->rule[i].n,
-                100 * (double)c->rule[i].n / (double)c->read);
+                100 * (double)c->rule[i].n / all);
+    if (c->rejected)
+        fprintf(stderr, "%-22s %9lld  %5.1f%%\n", "failed", (long long)c->rejected,
+                100 * (double)c->rejected / all);
     fprintf(stderr, "%-22s %9lld  %5.1f%%\n", "kept", (long long)g->n_out,
-            c->read ? 100 * (double)g->n_out / (double)c->read : 0);
+            100 * (double)g->n_out / all);
     for (size_t i = 0; i < g->n_sources; i++)
         fprintf(stderr, "  %-20s %9lld  %5.1f%%\n", g->source[i].name, (long long)g->source[i].n,
                 100 * (double)g->source[i].n / (double)g->n_out);

@@ -127,6 +127,18 @@ kept() {
         and .mean_score == 0.75 and .mean_words == 3 and .dropped == 1 and .written == 2' s
 }
 
+@test "llm-filter: --explain counts what failed" {
+    printf '%s\n' '{"id":1,"output":"a b"}' '{"id":2}' '{"id":' '{"id":3,"output":"a"}' >in
+    run -1 --separate-stderr llm-filter --min-words 2 --explain -q in
+    [ "$(tr -s ' ' <<<"$stderr")" = 'rule dropped share
+min-words 1 25.0%
+failed 2 50.0%
+kept 1 25.0%
+ none 1 100.0%' ]
+    run -0 --separate-stderr llm-filter --min-words 2 --explain </dev/null
+    [ "$(tail -n 1 <<<"$stderr" | tr -s ' ')" = "kept 0 0.0%" ]
+}
+
 @test "llm-filter: stopped anywhere and resumed, the duplicates' index included" {
     for i in $(seq 300); do
         printf '{"id":%d,"instruction":"Count from %d to %d in steps of %d and say why you stop there","output":"o"}\n' \
