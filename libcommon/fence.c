@@ -15,7 +15,7 @@ static size_t line_at(const char *s, size_t n, size_t at, size_t *next)
 }
 
 /* The fence a line is: how many of *mark, after at most three spaces; 0 when it is none.
- * *after is where its info string begins. */
+ * *after is where its info string begins, so that *after less the result is its indentation. */
 static size_t fence_of(const char *p, size_t n, char *mark, size_t *after)
 {
     size_t i = 0, k = 0;
@@ -76,8 +76,28 @@ bool fence_next(const char *s, size_t n, const char *lang, size_t *at, struct fe
         end = block_end(s, n, next, mark, count, at);
         if (!is_lang(s + begin + after, len - after, lang))
             continue;
-        *f = (struct fence){s + next, end - next};
+        *f = (struct fence){s + next, end - next, (int)(after - count)};
         return true;
     }
     return false;
+}
+
+void fence_text(const struct fence *f, struct buf *out)
+{
+    size_t at = 0, next;
+
+    for (; at < f->n; at = next) {
+        int column = 0;
+
+        line_at(f->p, f->n, at, &next);
+        while (column < f->indent && at < next && f->p[at] == ' ') {
+            column++;
+            at++;
+        }
+        if (column < f->indent && at < next && f->p[at] == '\t') { // up to the fourth column
+            buf_add(out, "    ", (size_t)(4 - f->indent));
+            at++;
+        }
+        buf_add(out, f->p + at, next - at);
+    }
 }

@@ -50,6 +50,7 @@ struct trial_desk {
     const struct look *measured; // what quality has, of this record
     struct tok_ids ids;
     struct arena mem;
+    struct buf block; // a fenced one
 };
 
 void trial_reason_reset(struct trial_reason *v)
@@ -248,6 +249,7 @@ void trial_desk_close(struct trial_desk *d)
     lang_close(d->lang);
     tok_ids_free(&d->ids);
     arena_free(&d->mem);
+    buf_free(&d->block);
     free(d);
 }
 
@@ -376,8 +378,8 @@ static int one_check(const struct trial *t, const struct rule *x, const char *s,
     return 1;
 }
 
-static int by_check(const struct trial *t, const struct rule *x, const char *s, size_t n,
-                    struct trial_reason *v, struct err *e)
+static int by_check(const struct trial *t, struct trial_desk *d, const struct rule *x,
+                    const char *s, size_t n, struct trial_reason *v, struct err *e)
 {
     struct fence f;
     size_t at = 0;
@@ -385,8 +387,11 @@ static int by_check(const struct trial *t, const struct rule *x, const char *s, 
 
     if (!t->rules->set.check_lang)
         return one_check(t, x, s, n, v, e);
-    while (!rc && fence_next(s, n, t->rules->set.check_lang, &at, &f))
-        rc = one_check(t, x, f.p, f.n, v, e);
+    while (!rc && fence_next(s, n, t->rules->set.check_lang, &at, &f)) {
+        buf_reset(&d->block);
+        fence_text(&f, &d->block);
+        rc = one_check(t, x, d->block.p, d->block.n, v, e);
+    }
     return rc;
 }
 
@@ -459,7 +464,7 @@ int trial_text(const struct trial *t, struct trial_desk *d, int i, struct look *
     case RULE_MAX_TOKENS:
         return by_tokens(t, d, x, text, v, e);
     case RULE_CHECK:
-        return by_check(t, x, s, n, v, e);
+        return by_check(t, d, x, s, n, v, e);
     default:
         return by_rouge(t, x, s, n, v);
     }

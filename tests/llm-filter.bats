@@ -322,6 +322,10 @@ J
         '{"id":4,"output":"Here:\n```json\n[1,2\n```\n"}' '{"id":5,"output":"```sh\nif true; then\n```"}' '{"id":6,"output":"```sh\nif true; then :; fi\n```"}' >in
     [ "$(kept --json in)" = "1 3 " ]
     [ "$(kept --check 'sh -n' --check-lang sh in)" = "1 2 3 4 6 " ]
+    printf '%s\n' '{"id":1,"output":"1. Python:\n\n   ```python\n   def f():\n       return 1\n   ```\n"}' '{"id":2,"output":"```python\n x\n```"}' >list
+    # the list's indentation is not the block's
+    [ "$(kept --check 'test "$(cat)" = "$(printf "def f():\n    return 1")"' --check-lang python list)" = "1 " ]
+    [ "$(kept --check 'test "$(cat)" = " x"' --check-lang python list)" = "2 " ]
     llm-filter --check 'read x; case $x in *a*) exit 3;; *) sleep 9;; esac' --check-timeout 0.2 --rejects r <<<'{"id":1,"output":"a"}
 {"id":2,"output":"b"}' >out
     [ ! -s out ]
