@@ -177,7 +177,10 @@ int batch_run(struct batch *b, batch_work fn, batch_finish finish, void *with, s
     thread_run(b->pool, make, b, h->n, GRAIN);
     if (!b->rc && accept_all(b, h, &later))
         more = -1;
-    thread_run(b->pool, work, b, GRAIN + h->n, GRAIN);
+    if (h->n > GRAIN) // the first chunk may be empty, and a record take seconds
+        thread_run_long(b->pool, work, b, GRAIN + h->n, GRAIN);
+    else
+        thread_run(b->pool, work, b, GRAIN + h->n, GRAIN);
     b->now = !b->now;
     b->pending = true;
     if (more != 1 || b->rc) // nothing may come for long

@@ -21,7 +21,9 @@
  * Who waits spins for some 50 us, then sleeps on a futex; a pool with more workers
  * than processors sleeps at once. To wake a worker costs the caller 7 us, and the
  * worker comes 10 us later: they are woken when the caller's first chunk has shown
- * that the rest is worth it. So a small model is no slower with many threads. */
+ * that the rest is worth it. So a small model is no slower with many threads. What
+ * the first chunk did not show, the second, fourth, eighth ... may; a job whose
+ * chunks are known to be long (thread_run_long) does not wait for that. */
 #include "thread.h"
 
 #include "cpus.h"
@@ -61,6 +63,7 @@ struct thread_pool {
     _Atomic(void *) ctx;
     _Atomic int64_t items, grain;
     int64_t start;                          // clock, for the caller
+    int64_t woken;                          // of the workers asleep, by the caller
     _Atomic int home;                       // processor of the caller
     _Alignas(LINE) _Atomic uint64_t state;  // job << 32 | next chunk
     _Alignas(LINE) _Atomic int64_t left;    // chunks not yet done
@@ -109,25 +112,40 @@ static bool keep_apart(struct thread_pool *p, const struct worker *w)
     return CPU_COUNT(&set) && !pthread_setaffinity_np(w->thread, sizeof(set), &set);
 }
 
-/* The caller's first chunk is done: wake whom the rest is worth it. */
-static void wake(struct thread_pool *p, int64_t begin)
+/* Wake sleeping workers until so many were in this job. */
+static void wake(struct thread_pool *p, int64_t most)
 {
     int asleep = atomic_load(&p->asleep);
-    int64_t rest, most;
+    int64_t n = most - p->woken;
 
-    if (!asleep)
+    if (!asleep || n <= 0)
         return;
-    rest = (atomic_load(&p->items) - begin) / atomic_load(&p->grain);
-    most = rest * (clock_ns() - p->start) / WORTH;
-    if (most > 0)
-        futex_wake(&p->number, most < asleep ? (int)most : asleep);
+    n = n < asleep ? n : asleep;
+    futex_wake(&p->number, (int)n);
+    p->woken += n;
+}
+
+/* The caller has done so many chunks: wake whom the rest is worth it. The last chunk done counts
+ * as one of the rest, if there is any. */
+static void wake_for_rest(struct thread_pool *p, int64_t done)
+{
+    int64_t items, grain, rest;
+
+    if (done & (done - 1) || !atomic_load(&p->asleep))
+        return;
+    items = atomic_load(&p->items);
+    grain = atomic_load(&p->grain);
+    rest = (items + grain - 1) / grain - (int64_t)(uint32_t)atomic_load(&p->state);
+    if (rest > 0)
+        wake(p, (rest + 1) * ((clock_ns() - p->start) / done) / WORTH);
 }
 
 /* Take chunks of the job in `state` until none is left. True: the caller slept and was woken. */
 static bool work(struct thread_pool *p, struct worker *w)
 {
     uint64_t s = atomic_load(&p->state);
-    bool woke = false, first = !w->id;
+    bool woke = false;
+    int64_t done = 0;
 
     for (;;) {
         int64_t items = atomic_load(&p->items), grain = atomic_load(&p->grain), begin;
@@ -153,9 +171,8 @@ static bool work(struct thread_pool *p, struct worker *w)
         if (atomic_compare_exchange_weak(&p->state, &s, s + 1)) {
             fn(ctx, begin, items - begin < grain ? items : begin + grain, w->id);
             s++;
-            if (first)
-                wake(p, begin);
-            first = false;
+            if (!w->id)
+                wake_for_rest(p, ++done);
             if (atomic_fetch_sub(&p->left, 1) == 1 && atomic_exchange(&p->waiting, 0)) {
                 futex_wake(&p->waiting, 1);
                 woke = true;
@@ -243,7 +260,8 @@ static void finish(struct thread_pool *p, int64_t chunk)
         lend(p);
 }
 
-void thread_run(struct thread_pool *p, thread_fn fn, void *ctx, int64_t n, int64_t grain)
+static void run(struct thread_pool *p, thread_fn fn, void *ctx, int64_t n, int64_t grain,
+                bool is_long)
 {
     int64_t chunks;
     uint64_t job;
@@ -268,12 +286,25 @@ void thread_run(struct thread_pool *p, thread_fn fn, void *ctx, int64_t n, int64
     atomic_store(&p->grain, grain);
     atomic_store(&p->left, chunks);
     p->start = clock_ns();
+    p->woken = 0;
     atomic_store(&p->home, sched_getcpu());
     atomic_store(&p->state, job << 32);
     atomic_store(&p->number, (uint32_t)job);
+    if (is_long)
+        wake(p, chunks - 1);
     work(p, &p->worker[0]);
     if (atomic_load(&p->left))
         finish(p, (clock_ns() - p->start) * p->n / chunks);
+}
+
+void thread_run(struct thread_pool *p, thread_fn fn, void *ctx, int64_t n, int64_t grain)
+{
+    run(p, fn, ctx, n, grain, false);
+}
+
+void thread_run_long(struct thread_pool *p, thread_fn fn, void *ctx, int64_t n, int64_t grain)
+{
+    run(p, fn, ctx, n, grain, true);
 }
 
 /* Start workers 1..n-1 with all signals blocked: signals are the caller's. */

@@ -30,4 +30,8 @@ int thread_count(const struct thread_pool *p);
  * the same pool. */
 void thread_run(struct thread_pool *p, thread_fn fn, void *ctx, int64_t n, int64_t grain);
 
+/* The same for chunks that take some 100 us or more, be it that the first does not: workers that
+ * sleep are woken before it, not after it has shown what the others cost. */
+void thread_run_long(struct thread_pool *p, thread_fn fn, void *ctx, int64_t n, int64_t grain);
+
 #endif

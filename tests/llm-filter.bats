@@ -332,6 +332,16 @@ J
     [ "$(jq -c .reject.value r | tr '\n' ' ')" = '3 "timeout" ' ]
 }
 
+@test "llm-filter: checks run beside one another, from the first record on" {
+    for i in 1 2 3 4 5 6 7 8; do
+        echo "{\"id\":$i,\"output\":\"$i\"}"
+    done >in
+    # the first waits for the last, and the last for the first
+    [ "$(kept -j 2 --check 'read x || :; touch "at$x"
+        case $x in 1) y=8 ;; 8) y=1 ;; *) exit 0 ;; esac
+        until [ -e "at$y" ]; do sleep 0.02; done' in)" = "1 2 3 4 5 6 7 8 " ]
+}
+
 @test "llm-filter: a check whose command is not there ends the run, and is no verdict" {
     printf '%s\n' '{"id":1,"output":"a"}' '{"id":2,"output":"b"}' >in
     touch plain

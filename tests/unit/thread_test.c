@@ -89,6 +89,50 @@ static void test_waiting(int threads)
     thread_close(p);
 }
 
+/* A job whose first chunks are nothing, and whose others wait for one another. */
+struct meeting {
+    _Atomic int here;
+    int64_t empty, brief; // chunks that do nothing, that take a while, before the others
+    _Atomic bool alone;   // nobody came
+};
+
+static void meet(void *ctx, int64_t begin, int64_t end, int worker)
+{
+    struct meeting *m = ctx;
+
+    (void)end;
+    (void)worker;
+    if (begin < m->empty)
+        return;
+    if (begin < m->empty + m->brief) {
+        usleep(1000);
+        return;
+    }
+    atomic_fetch_add(&m->here, 1);
+    for (int i = 0; i < 5000 && atomic_load(&m->here) < 2; i++)
+        usleep(1000);
+    if (atomic_load(&m->here) < 2)
+        atomic_store(&m->alone, true);
+}
+
+static void test_meeting(int threads)
+{
+    struct err e;
+    struct thread_pool *p = thread_open(threads, &e);
+
+    for (int k = 0; k < 8; k++) {
+        struct meeting m = {.empty = 1, .brief = k % 2 * 3};
+
+        usleep(2000); // all sleep
+        if (m.brief)  // the second shows it
+            thread_run(p, meet, &m, m.empty + m.brief + 2, 1);
+        else
+            thread_run_long(p, meet, &m, m.empty + 2, 1);
+        CHECK(!m.alone);
+    }
+    thread_close(p);
+}
+
 static void *burn(void *stop)
 {
     while (!atomic_load((_Atomic bool *)stop))
@@ -144,6 +188,9 @@ int main(void)
     TEST("chunks that take long");
     test_waiting(2);
     test_waiting(9);
+    TEST("others come though the first chunk was nothing");
+    test_meeting(2);
+    test_meeting(9);
     TEST("beside busy threads");
     test_busy();
     test_limits();
