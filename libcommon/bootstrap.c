@@ -134,7 +134,7 @@ static void add_task(struct bootstrap *g, const struct tasks_task *t, const char
 {
     struct buf text = {0};
 
-    tasks_text(t, &text);
+    tasks_text(t, form_of(g) == LISTING_NUMBERED, &text);
     pool_add(&g->pool, &(struct pool_new){.id = id,
                                           .text = &text,
                                           .fold = &t->fold,

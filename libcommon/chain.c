@@ -105,7 +105,7 @@ static int call_rewrite(const struct chains *g, struct chain *c, struct hash128 
     struct buf task = {0};
     int rc;
 
-    tasks_text(t, &task);
+    tasks_text(t, false, &task);
     rc = recipe_call(&c->call, r, &x->prompt, g->ses,
                      (struct prompt_var[]){{"task", task.p, task.n},
                                            {"operator", x->name, strlen(x->name)},
@@ -124,8 +124,8 @@ static int call_equal(const struct chains *g, struct chain *c, struct hash128 ke
     struct buf now = {0}, next = {0};
     int rc;
 
-    tasks_text(&c->now, &now);
-    tasks_text(&c->next, &next);
+    tasks_text(&c->now, false, &now);
+    tasks_text(&c->next, false, &next);
     rc = recipe_call(&c->call, r, &r->prompt, g->ses,
                      (struct prompt_var[]){{"first", now.p, now.n}, {"second", next.p, next.n}}, 2,
                      g->seed, key, e);

@@ -33,11 +33,7 @@ void tasks_put(struct tasks_task *t, const char *inst, size_t n, const char *inp
     buf_reset(&t->fold);
     buf_reset(&t->output);
     tasks_strip(&inst, &n);
-    for (size_t i = 0; i < n; i++)
-        if (!tasks_is_space(inst[i]))
-            buf_char(&t->inst, inst[i]);
-        else if (!tasks_is_space(inst[i - 1])) // there is one before: the text is stripped
-            buf_char(&t->inst, ' ');
+    buf_add(&t->inst, inst, n);
     if (input)
         buf_add(&t->input, input, n_input);
     buf_add(&both, buf_cstr(&t->inst), t->inst.n);
@@ -57,9 +53,15 @@ void tasks_take(struct tasks_task *t, const char *text, size_t n)
     tasks_put(t, inst, n_inst, input, n_input);
 }
 
-void tasks_text(const struct tasks_task *t, struct buf *out)
+void tasks_text(const struct tasks_task *t, bool line, struct buf *out)
 {
-    buf_add(out, buf_cstr(&t->inst), t->inst.n);
+    const char *inst = buf_cstr(&t->inst);
+
+    for (size_t i = 0; i < t->inst.n; i++)
+        if (!line || !tasks_is_space(inst[i]))
+            buf_char(out, inst[i]);
+        else if (!tasks_is_space(inst[i - 1])) // there is one before: the text is stripped
+            buf_char(out, ' ');
     if (t->input.n)
         buf_fmt(out, "\nInput: ");
     buf_add(out, buf_cstr(&t->input), t->input.n);

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A task in hand: instruction with single spaces, input as it is. Zeroed is empty. */
+/* A task in hand: instruction without white space at its ends, input as it is. Zeroed is empty. */
 struct tasks_task {
     struct buf inst, input;
     struct buf output; // what answers it, where that is known; tasks_put leaves it empty
@@ -28,8 +28,10 @@ void tasks_put(struct tasks_task *t, const char *inst, size_t n, const char *inp
 /* The same from a record's `instruction`, `input` and `output`; false when there is no instruction.
  */
 bool tasks_load(struct tasks_task *t, struct record *r);
-/* Append the task as text: the instruction, and "\nInput: " and the input where there is one. */
-void tasks_text(const struct tasks_task *t, struct buf *out);
+/* Append the task as text: the instruction, and "\nInput: " and the input where there is one. With
+ * `line` the instruction is one line of single spaces, as in a numbered list, where lines of its
+ * own that begin with numbers would be taken for the next items. */
+void tasks_text(const struct tasks_task *t, bool line, struct buf *out);
 /* Self-Instruct's own seeds keep input and output in `instances`: set `input` and `output`
  * from the first one where the record has none. */
 void tasks_lift(struct record *r);

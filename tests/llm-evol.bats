@@ -1,4 +1,5 @@
 bats_require_minimum_version 1.5.0
+load server
 
 TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
 SEEDS="$BATS_TEST_DIRNAME/../examples/synthetic/seeds.jsonl"
@@ -18,6 +19,11 @@ setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
     REF="$BATS_FILE_TMPDIR/ref.jsonl"
     REJ="$BATS_FILE_TMPDIR/ref.rej"
+    server_open
+}
+
+teardown() {
+    server_close
 }
 
 @test "llm-evol: every record as it was, followed by what it became" {
@@ -276,4 +282,21 @@ EOT
         [ "$(jq -r '[.id, .reject.rule] | join(" ")' r | grep long)" = "long context" ]
         [[ "$stderr" == *"in:3: the prompt "* ]]
     done
+}
+
+@test "llm-evol: lines and indentation of an instruction are shown and stored as they are" {
+    server
+    cat >own.yaml <<'EOT'
+user: "<{{task}}> say{\n Write it:\n\n```python\ndef f(x):\n    return  x\n```\n\n1. one\n\n}"
+operators: {deepening: "go deeper"}
+EOT
+    printf '%s\n' '{"id":"a","instruction":" Fix it:\n\n\tdef f():\n\t    return  1\n\n- a \n","input":" x\n"}' >in
+    llm-evol -m "$URL" --prompts own.yaml in >out
+    head -1 out | cmp in -
+    cut -f2 port.log | jq -e '.messages[-1].content | startswith("<Fix it:\n\n\tdef f():\n\t    return  1\n\n- a\nInput:  x\n> say")'
+    tail -1 out | jq -e '.instruction == "Write it:\n\n```python\ndef f(x):\n    return  x\n```\n\n1. one"'
+    # the same words between other spaces are no other task
+    printf '%s\n' '{"id":"a","instruction":"Write it: ```python def f(x): return x``` 1. one"}' >in
+    llm-evol -m "$URL" --prompts own.yaml --rejects r in | cmp in -
+    jq -e '.reject.rule == "unchanged"' r
 }

@@ -1,4 +1,5 @@
 bats_require_minimum_version 1.5.0
+load server
 
 TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
 SEEDS="$BATS_TEST_DIRNAME/../examples/synthetic/seeds.jsonl"
@@ -18,6 +19,11 @@ setup() {
     cd "$BATS_TEST_TMPDIR" || return 1
     REF="$BATS_FILE_TMPDIR/ref.jsonl"
     REJ="$BATS_FILE_TMPDIR/ref.rej"
+    server_open
+}
+
+teardown() {
+    server_close
 }
 
 @test "llm-selfinstruct: seeds first, then as many new records as asked, each with its lineage" {
@@ -363,4 +369,28 @@ EOT
         llm-selfinstruct -m "$TINY" -q --prompts "${s%:*}" --style "${s#*:}" -n 8 --max-rounds 1 --per-round 1 --count 1 in >out
         [ "$(wc -l <out)" -ge 4 ]
     done
+}
+
+@test "llm-selfinstruct: lines of an instruction are kept; a numbered list shows it in one" {
+    server
+    said='say{ Write it:\n\n```python\ndef f(x):\n    return  x\n```}'
+    printf '%s\n' '{"id":"a","instruction":" Fix it:\n\n  def f():\n2. b\n","input":"x\n  y","output":"z"}' >in
+    new=(llm-selfinstruct -q -m "$URL" --count 1 --per-round 1 --min-words 1 --off punctuation)
+    printf 'user: "<{{tasks}}> %s"\nassistant: "{{next}}."\n' "$said" >one.yaml
+    "${new[@]}" --prompts one.yaml --rejects r -o out in
+    cut -f2 port.log | jq -e '.messages[0].content | startswith("<1. Fix it: def f(): 2. b\nInput: x\n  y> say")'
+    jq -s -e '.[1].instruction == "Write it:\n\n```python\ndef f(x):\n    return  x\n```"' out
+    jq -s -e '.[0].instruction == " Fix it:\n\n  def f():\n2. b\n"' out
+    # what was made is read again as it is: nothing is left to do
+    "${new[@]}" --prompts one.yaml --rejects r -o out --resume in
+    [ "$(wc -l <out)" = 2 ]
+    : >port.log
+    said='say{ Write it:\n  now\n2. Input:\n<noinput>\n2. Output:\nw}'
+    printf 'user: "<{{tasks}}> %s"\nassistant: "###\\n{{next}}. Instruction:"\n' "$said" >three.yaml
+    "${new[@]}" --style alpaca --prompts three.yaml --no-seeds --rejects r in >out
+    cut -f2 port.log | jq -e '.messages[0].content | startswith("<###\n1. Instruction: Fix it:\n\n  def f():\n2. b\n1. Input:\nx")'
+    jq -e '.instruction == "Write it:\n  now" and .output == "w"' out
+    printf 'user: "say{Write it:\\n\\n  now}"\nbefore: "<u>"\nafter: "</u>"\n' >turn.yaml
+    "${new[@]}" --style magpie --prompts turn.yaml --rejects r >out
+    jq -e '.instruction == "Write it:\n\n  now"' out
 }

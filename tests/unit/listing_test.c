@@ -60,7 +60,7 @@ static void alpaca(void)
                 "5. Input:\n<noinput>\n5. Output: a\nInput: b\n###\n6. Instruction: Cut",
                 4, true) == 3);
     CHECK(task(0, "Add them.", "1 2", "3"));
-    CHECK(task(1, "Name one.", "", "a\nInput: b")); // labels do not go back
+    CHECK(task(1, "Name\none.", "", "a\nInput: b")); // labels do not go back
     CHECK(task(2, "Cut", "", "") && item[2].truncated && !item[1].truncated);
     CHECK(split("\n###\n\n###\n", 4, false) == 0);
     CHECK(split("no label", 4, false) == 1 && task(0, "no label", "", ""));
