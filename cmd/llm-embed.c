@@ -62,37 +62,49 @@ static void work_free(struct work *w)
 static const char *const text_fields[] = {"text",     "instruction",   "input", "prompt",
                                           "messages", "conversations", NULL};
 
-/* Append a field; whether it is a string that is not empty. */
-static bool add(struct embed *g, struct record *r, const char *field)
+/* Append a field: 1 it is there and not empty, 0, -1 it is no string. */
+static int add(struct embed *g, struct record *r, const char *field, struct err *e)
 {
+    const char *s;
     size_t n;
-    const char *s = record_str(r, field, &n);
 
-    if (!s || !n)
-        return false;
+    if (record_text(r, field, &s, &n, e) < 0)
+        return -1;
+    if (!n)
+        return 0;
     if (g->text.n)
         buf_char(&g->text, '\n');
     buf_add(&g->text, s, n);
-    return true;
+    return 1;
 }
 
-/* The text of a record into g->text: one field, or text, or an instruction and its input, or
- * prompt, or what is said in messages. */
+/* The field, or text, or an instruction and its input, or prompt, or what is said in messages. */
+static int add_first(struct embed *g, struct record *r, struct err *e)
+{
+    int rc = add(g, r, g->field ? g->field : "text", e);
+
+    if (rc || g->field)
+        return rc;
+    rc = add(g, r, "instruction", e);
+    if (rc)
+        return rc < 0 ? rc : add(g, r, "input", e);
+    rc = add(g, r, "prompt", e);
+    if (!rc && said_text(r, &g->text))
+        g->text.n--; // the last newline
+    return rc;
+}
+
+/* The text of a record into g->text. */
 static int text_of(struct embed *g, struct record *r, struct err *e)
 {
     size_t n = g->prefix ? strlen(g->prefix) : 0;
     struct buf whole = {0};
 
     buf_reset(&g->text);
-    if (g->field)
-        add(g, r, g->field);
-    else if (!add(g, r, "text") && add(g, r, "instruction"))
-        add(g, r, "input");
-    else if (!g->text.n && !add(g, r, "prompt") && said_text(r, &g->text))
-        g->text.n--; // the last newline
+    if (add_first(g, r, e) < 0)
+        return -1;
     if (!g->text.n && record_has(r, g->field ? g->field : "text"))
-        return err_set(e, ERR_DATA, "field '%s' is empty or no string",
-                       g->field ? g->field : "text");
+        return err_set(e, ERR_DATA, "field '%s' is empty", g->field ? g->field : "text");
     if (!g->text.n)
         return err_set(e, ERR_DATA, "no field '%s'", g->field ? g->field : "text");
     if (!n)

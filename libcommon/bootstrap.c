@@ -158,12 +158,14 @@ static void add_seed(struct bootstrap *g, struct record *r)
 
 static int take_seed(struct bootstrap *g, struct record *r, struct err *e)
 {
+    const char *field;
+    struct err why;
     size_t n;
 
     tasks_lift(r);
-    if (!tasks_load(&g->task, r))
-        return stream_reject(g->s, r, "instruction", NULL, NULL, "no text in field 'instruction'",
-                             e);
+    field = tasks_load(&g->task, r, &why);
+    if (field)
+        return stream_reject(g->s, r, field, NULL, NULL, why.msg, e);
     add_seed(g, r);
     if (g->o.no_seeds)
         return 0;
@@ -199,10 +201,9 @@ static int see_last(void *with, struct record *r, struct err *e)
     struct bootstrap *g = with;
     int round = origin_of(r, stage, source, g->io->seed).round;
 
-    (void)e;
     if (round > g->past_round)
         g->past_round = round;
-    if (!round && !record_has(r, "reject") && tasks_load(&g->task, r))
+    if (!round && !record_has(r, "reject") && !tasks_load(&g->task, r, e))
         add_seed(g, r);
     return 0;
 }
@@ -215,7 +216,6 @@ static int see_made(void *with, struct record *r, struct err *e)
     struct hash128 item;
     bool is_new;
 
-    (void)e;
     if (p.round && p.round == g->past_round)
         past_note(&g->past, r);
     if (!p.round || p.round == g->past_round || p.item < 0)
@@ -223,7 +223,7 @@ static int see_made(void *with, struct record *r, struct err *e)
     item = hash_bytes((int[3]){p.round, p.prompt, p.item}, 3 * sizeof(int));
     is_new = tally_at(&g->items, item)->done++ == 0;
     curve(g, p.round)->items += is_new;
-    if (!is_new || record_has(r, "reject") || !tasks_load(&g->task, r))
+    if (!is_new || record_has(r, "reject") || tasks_load(&g->task, r, e))
         return 0;
     if (p.instance >= 0) { // its input is an instance's, not the task's
         size_t n;

@@ -310,13 +310,16 @@ int chain_take(struct chains *g, struct chain *c, const struct session_result *d
 struct chain *chain_open(struct chains *g, struct record *r, struct err *e)
 {
     struct chain *c = mem_zero(1, sizeof(*c));
+    const char *field;
+    struct err why;
 
     c->rec = mem_zero(1, sizeof(*c->rec));
     c->rec[c->n_rec++] = *r;
     *r = (struct record){0};
     tasks_lift(&c->rec[0]);
-    if (!tasks_load(&c->now, &c->rec[0]))
-        fail(c, "instruction", "no text in field 'instruction'");
+    field = tasks_load(&c->now, &c->rec[0], &why);
+    if (field)
+        fail(c, field, why.msg);
     else if (g->ways->on_response && !c->now.output.n)
         fail(c, "output", "no text in field 'output'");
     else if (attempt(g, c, false, e)) {

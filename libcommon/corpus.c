@@ -37,22 +37,27 @@ void corpus_close(struct corpus *c)
 
 /* ---- texts ---- */
 
-static void text_of(const struct corpus *c, struct record *r, struct buf *out)
+static int text_of(const struct corpus *c, struct record *r, struct buf *out, struct err *e)
 {
     static const char *const task[] = {"instruction", "input", "prompt", NULL};
     const char *const one[] = {c->o.field, NULL};
     size_t n, before = out->n;
 
     for (const char *const *f = c->o.field ? one : task; *f; f++) {
-        const char *s = record_str(r, *f, &n);
+        const char *s;
 
-        if (s && n) {
+        if (record_text(r, *f, &s, &n, e) < 0)
+            return -1;
+        if (n) {
             buf_add(out, s, n);
             buf_char(out, '\n');
         }
     }
     if (out->n == before && !c->o.field)
         said_text(r, out);
+    if (out->n > before)
+        return 0;
+    return err_set(e, ERR_DATA, "no field '%s'", c->o.field ? c->o.field : "instruction");
 }
 
 void corpus_text(const struct corpus *c, size_t i, struct buf *out)
@@ -61,8 +66,8 @@ void corpus_text(const struct corpus *c, size_t i, struct buf *out)
     struct err e;
 
     if (corpus_take(c, i, &r, &e))
-        return; // it was parsed when it was read
-    text_of(c, &r, out);
+        return;                    // it was parsed when it was read
+    (void)text_of(c, &r, out, &e); // it had a text then
     record_reset(&r);
 }
 
@@ -130,10 +135,8 @@ int corpus_add(struct corpus *c, struct record *r, struct err *why, struct err *
     int rc = 1;
 
     if (!c->o.embedding && !c->o.vectors) {
-        text_of(c, r, &b);
-        if (!b.n) {
+        if (text_of(c, r, &b, why)) {
             c->cause = "field";
-            err_set(why, ERR_DATA, "no field '%s'", c->o.field ? c->o.field : "instruction");
             rc = 0;
         }
     } else {

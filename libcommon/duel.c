@@ -112,7 +112,7 @@ static int start(struct score *g, void *task, struct err *e)
 
     if (!t->item.r.done)
         rc = score_check(g, &t->item, e);
-    else if (!score_instruction(&t->item.r, &n) || !record_str(&t->item.r, g->field, &n))
+    else if (score_lacks(g, &t->item.r, e))
         rc = desk_finish(&g->desk, &t->item, e); // was rejected
     if (rc != 1)
         return rc;

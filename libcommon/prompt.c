@@ -443,14 +443,13 @@ static int from_instruction(const struct into *to, struct record *r, struct err 
     struct chat_message m[2] = {{.role = CHAT_SYSTEM}, {.role = CHAT_USER}};
     int first = 1;
 
-    m[1].text = record_str(r, "instruction", &m[1].n);
-    if (!m[1].text)
-        return err_set(e, ERR_DATA, "field 'instruction' is not a string");
-    m[1].input = record_str(r, "input", &m[1].n_input);
-    if (m[1].input && !m[1].n_input)
+    if (record_text(r, "instruction", &m[1].text, &m[1].n, e) < 0 ||
+        record_text(r, "input", &m[1].input, &m[1].n_input, e) < 0 ||
+        record_text(r, "system", &m[0].text, &m[0].n, e) < 0)
+        return -1;
+    if (!m[1].n_input)
         m[1].input = NULL;
-    m[0].text = record_str(r, "system", &m[0].n);
-    if (m[0].text && m[0].n)
+    if (m[0].n)
         first = 0;
     return encode(to, m + first, 2 - first, "", e);
 }
@@ -477,6 +476,7 @@ static int from_record(const struct into *to, struct record *r, bool *templated,
 {
     const char *text;
     size_t n;
+    int rc;
 
     *templated = true;
     if (record_has(r, "messages"))
@@ -486,11 +486,9 @@ static int from_record(const struct into *to, struct record *r, bool *templated,
     if (record_has(r, "instruction"))
         return from_instruction(to, r, e);
     *templated = false;
-    if (!record_has(r, "prompt"))
-        return err_set(e, ERR_DATA, "no field 'prompt'");
-    text = record_str(r, "prompt", &n);
-    if (!text)
-        return err_set(e, ERR_DATA, "field 'prompt' is not a string");
+    rc = record_text(r, "prompt", &text, &n, e);
+    if (rc <= 0)
+        return rc ? -1 : err_set(e, ERR_DATA, "no field 'prompt'");
     if (to->json) {
         json_put_str(to->json, text, n);
         return 0;
@@ -519,20 +517,6 @@ int prompt_record_json(const struct prompt_model *pm, struct record *r, struct b
                        bool *templated, struct err *e)
 {
     return from_record(&(struct into){.pm = pm, .json = out}, r, templated, e);
-}
-
-void prompt_task(struct record *r, struct buf *out)
-{
-    size_t n;
-    const char *s = record_str(r, "instruction", &n);
-
-    if (s)
-        buf_add(out, s, n);
-    s = record_str(r, "input", &n);
-    if (!s || !n)
-        return;
-    buf_str(out, "\nInput: ");
-    buf_add(out, s, n);
 }
 
 static void strip(const char **s, size_t *n)

@@ -94,9 +94,8 @@ int prompt_answer(const struct prompt_model *pm, const char *text, size_t n, boo
 /* Fields that prompt_record reads, for ids; NULL-terminated. */
 extern const char *const prompt_fields[];
 
-/* A task as text: the instruction, and "\nInput: " and the input where there is one. */
-void prompt_task(struct record *r, struct buf *out);
-/* The same taken apart: spans of instruction and input (NULL when none, or "<noinput>"). */
+/* A task's text ("instruction\nInput: input") taken apart: spans of instruction and input (NULL
+ * when none, or "<noinput>"). */
 void prompt_split_task(const char *s, size_t n, const char **inst, size_t *n_inst,
                        const char **input, size_t *n_input);
 

@@ -114,7 +114,7 @@ static struct record_set *find_set(const struct record *r, const char *field, si
     return NULL;
 }
 
-int record_find(struct record *r, const char *field, size_t n, struct json *j)
+int record_member(struct record *r, const char *field, size_t n, struct json *j)
 {
     const struct record_set *s = find_set(r, field, n);
     struct err e;
@@ -124,6 +124,13 @@ int record_find(struct record *r, const char *field, size_t n, struct json *j)
         return r->names & json_name_bit(field, n) ? json_find(j, 0, field, n) : -1;
     }
     return json_parse(j, &r->mem, s->raw, s->n, &e) ? -1 : 0;
+}
+
+int record_find(struct record *r, const char *field, size_t n, struct json *j)
+{
+    int at = record_member(r, field, n, j);
+
+    return json_is(j, at, JSON_NULL) ? -1 : at;
 }
 
 int record_node(struct record *r, const char *field, struct json *j)
@@ -139,6 +146,18 @@ const char *record_str(struct record *r, const char *field, size_t *n)
     return json_str(&j, at, &r->mem, n);
 }
 
+int record_text(struct record *r, const char *field, const char **s, size_t *n, struct err *e)
+{
+    struct json j;
+    int at = record_node(r, field, &j);
+
+    *n = 0;
+    *s = json_str(&j, at, &r->mem, n);
+    if (at >= 0 && !*s)
+        return err_set(e, ERR_DATA, "field '%s' is not a string", field);
+    return *s != NULL;
+}
+
 int record_num(struct record *r, const char *field, double *out)
 {
     struct json j;
@@ -149,25 +168,28 @@ int record_num(struct record *r, const char *field, double *out)
 
 bool record_has(struct record *r, const char *field)
 {
-    return find_set(r, field, strlen(field)) || json_get(&r->json, 0, field) >= 0;
+    size_t n;
+
+    return record_raw(r, field, &n) != NULL;
 }
 
 const char *record_raw(struct record *r, const char *field, size_t *n)
 {
     const struct record_set *s = find_set(r, field, strlen(field));
+    struct json j;
 
     if (!s)
-        return json_raw(&r->json, json_get(&r->json, 0, field), n);
+        return json_raw(&r->json, record_node(r, field, &j), n);
     *n = s->n;
-    return s->raw;
+    return *s->raw == 'n' ? NULL : s->raw; // null
 }
 
 /* The node of a member of `meta` in *j, or -1. */
 static int find_meta(struct record *r, const char *key, struct json *j)
 {
-    int at = record_node(r, "meta", j);
+    int at = json_get(j, record_node(r, "meta", j), key);
 
-    return at < 0 ? -1 : json_get(j, at, key);
+    return json_is(j, at, JSON_NULL) ? -1 : at;
 }
 
 const char *record_meta(struct record *r, const char *key, size_t *n)
@@ -266,7 +288,7 @@ void record_set_meta(struct record *r, const char *key, const char *raw, size_t 
 
     if (!old || *old != '{' || record_parse(&meta, old, n_old, &e)) {
         record_new(&meta);
-        if (old && *old != 'n') // not null
+        if (old)
             record_set(&meta, "value", old, n_old);
     }
     record_set(&meta, key, raw, n);
@@ -324,8 +346,10 @@ int record_hash(struct record *r, const char *const *fields, struct hash128 *h)
 
     *h = (struct hash128){0};
     for (; fields && *fields; fields++) {
+        struct json j;
         size_t n;
-        const char *raw = record_raw(r, *fields, &n);
+        int at = record_member(r, *fields, strlen(*fields), &j);
+        const char *raw = json_raw(&j, at, &n); // null too: ids are for ever
 
         if (!raw)
             continue;

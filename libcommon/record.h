@@ -46,16 +46,19 @@ void record_clear(struct record *r);
 /* As record_read, of a line without a newline, not copied: it must stay while the record does. */
 int record_borrow(struct record *r, const char *line, size_t n, struct err *e);
 
-/* The value of a field as it stands now: a string's text (NULL when absent or
- * no string; may hold NULs), a number (0 found, -1 absent or no number). */
+/* The value of a field as it stands now; one that is null counts as absent. A string's text (NULL
+ * when absent or no string; may hold NULs), a number (0 found, -1 absent or no number). */
 const char *record_str(struct record *r, const char *field, size_t *n);
+/* A string's text: 1 found, 0 absent (*s is NULL, *n 0), -1 of another type (ERR_DATA). */
+int record_text(struct record *r, const char *field, const char **s, size_t *n, struct err *e);
 int record_num(struct record *r, const char *field, double *out);
 bool record_has(struct record *r, const char *field);
 /* The value's own JSON bytes, or NULL when absent. */
 const char *record_raw(struct record *r, const char *field, size_t *n);
 /* The node of the value in *j, or -1. */
 int record_node(struct record *r, const char *field, struct json *j);
-int record_find(struct record *r, const char *field, size_t n, struct json *j); // field[0..n)
+int record_find(struct record *r, const char *field, size_t n, struct json *j);   // field[0..n)
+int record_member(struct record *r, const char *field, size_t n, struct json *j); // null as well
 /* The same of a member of the object `meta`. */
 const char *record_meta(struct record *r, const char *key, size_t *n);
 const char *record_meta_str(struct record *r, const char *key, size_t *n);

@@ -5,6 +5,7 @@
 #include "words.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { AHEAD = 8 }; // batches of records held at most
 
@@ -42,19 +43,35 @@ const char *score_instruction(struct record *r, size_t *n)
     return s ? s : record_str(r, "prompt", n);
 }
 
-int score_check(struct score *g, struct desk_item *t, struct err *e)
+const char *score_lacks(const struct score *g, struct record *r, struct err *e)
 {
+    const char *const text[] = {"instruction", "input", g->field};
+    bool field = g->reference && strcmp(g->reference, "self") != 0;
+    const char *s;
     size_t n;
 
-    if (!score_instruction(&t->r, &n)) {
-        err_set(e, ERR_DATA, "no field 'instruction'");
-        return desk_reject(&g->desk, t, "instruction", NULL, NULL, e);
+    for (int i = 0; i < 3; i++)
+        if (record_text(r, text[i], &s, &n, e) < 0)
+            return i == 2 ? "output" : text[i];
+    if (field && record_text(r, g->reference, &s, &n, e) < 0)
+        return "reference";
+    if (!score_instruction(r, &n)) {
+        if (record_text(r, "prompt", &s, &n, e) >= 0)
+            err_set(e, ERR_DATA, "no field 'instruction'");
+        return "instruction";
     }
-    if (!record_str(&t->r, g->field, &n)) {
+    if (!record_has(r, g->field)) {
         err_set(e, ERR_DATA, "no field '%s'", g->field);
-        return desk_reject(&g->desk, t, "output", NULL, NULL, e);
+        return "output";
     }
-    return 1;
+    return NULL;
+}
+
+int score_check(struct score *g, struct desk_item *t, struct err *e)
+{
+    const char *rule = score_lacks(g, &t->r, e);
+
+    return rule ? desk_reject(&g->desk, t, rule, NULL, NULL, e) : 1;
 }
 
 void score_length(struct score *g, struct record *r, double score)

@@ -75,19 +75,23 @@ void tasks_free(struct tasks_task *t)
     buf_free(&t->fold);
 }
 
-bool tasks_load(struct tasks_task *t, struct record *r)
+const char *tasks_load(struct tasks_task *t, struct record *r, struct err *e)
 {
-    size_t n, n_input = 0;
-    const char *inst = record_str(r, "instruction", &n), *input = record_str(r, "input", &n_input);
-    const char *output;
+    const char *inst, *input, *output;
+    size_t n, n_input;
 
-    if (!inst)
-        return false;
+    if (record_text(r, "instruction", &inst, &n, e) < 0)
+        return "instruction";
+    if (record_text(r, "input", &input, &n_input, e) < 0)
+        return "input";
     tasks_put(t, inst, n, input, n_input);
     output = record_str(r, "output", &n);
     if (output)
         buf_add(&t->output, output, n);
-    return t->inst.n > 0;
+    if (t->inst.n)
+        return NULL;
+    err_set(e, ERR_DATA, "no text in field 'instruction'");
+    return "instruction";
 }
 
 void tasks_lift(struct record *r)

@@ -25,9 +25,9 @@ struct tasks_task {
 void tasks_take(struct tasks_task *t, const char *text, size_t n);
 /* The same from the two parts; input may be NULL. */
 void tasks_put(struct tasks_task *t, const char *inst, size_t n, const char *input, size_t n_input);
-/* The same from a record's `instruction`, `input` and `output`; false when there is no instruction.
- */
-bool tasks_load(struct tasks_task *t, struct record *r);
+/* The same from a record's `instruction`, `input` and `output`. NULL, or the field for which the
+ * record cannot be used, and the reason in e: no text in the instruction, another type. */
+const char *tasks_load(struct tasks_task *t, struct record *r, struct err *e);
 /* Append the task as text: the instruction, and "\nInput: " and the input where there is one. With
  * `line` the instruction is one line of single spaces, as in a numbered list, where lines of its
  * own that begin with numbers would be taken for the next items. */

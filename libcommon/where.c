@@ -69,11 +69,11 @@ void where_free(struct where *w)
 static int find(struct record *r, const char *field, struct json *j)
 {
     size_t n = strlen(field), k = strcspn(field, ".");
-    int at = record_find(r, field, n, j);
+    int at = record_member(r, field, n, j);
 
     if (at >= 0 || k == n)
         return at;
-    at = record_find(r, field, k, j);
+    at = record_member(r, field, k, j);
     while (at >= 0 && k < n) {
         const char *name = field + k + 1;
         size_t len = strcspn(name, ".");

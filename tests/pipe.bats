@@ -34,6 +34,54 @@ gen() {
     wait $!
 }
 
+@test "pipe: a field that is null counts as absent, for every command" {
+    null='"messages":null,"conversations":null,"system":null,"text":null'
+    printf '%s\n' '{"id":"a","instruction":"Say yes.","output":"yes"}' >plain
+    printf '%s\n' "{\"id\":\"a\",$null,\"instruction\":\"Say yes.\",\"input\":null,\"prompt\":null,\"output\":\"yes\"}" >nulls
+    for cmd in "llm-generate -n 4" "llm-score --prompts tiny" "llm-evol --prompts tiny" "llm-embed" \
+        "llm-selfinstruct --prompts tiny --count 1 --max-rounds 1"; do
+        $cmd -q -m "$TINY" plain | jq -c 'del(.[] | nulls)' >want || :
+        $cmd -q -m "$TINY" nulls | jq -c 'del(.[] | nulls)' >got || :
+        [ -s want ]
+        cmp <(jq -cS . want) <(jq -cS . got)
+    done
+    cat plain nulls | llm-score pairwise -m "$TINY" --prompts tiny | jq -s -e 'map(.score) | length == 2 and all(. != null)'
+    llm-diversify --count 1 nulls >/dev/null
+    cat plain nulls | llm-filter --exact | cmp plain -
+    run -0 gen <<<'{"instruction":null,"messages":null,"prompt":"Once"}'
+    # an id is made and stands where the null was
+    run -0 gen <<<'{"id":null,"prompt":"Once"}'
+    jq -e 'keys_unsorted[0] == "id" and (.id | test("^[0-9a-f]{32}$"))' <<<"$output"
+    run -1 llm-filter --min-words 1 <<<'{"id":"a","output":null}'
+    [ "$output" = "llm-filter: <stdin>:1: no field 'output'" ]
+    run -1 --separate-stderr gen <<<'{"messages":null,"conversations":null,"instruction":null,"prompt":null}'
+    [ "$stderr" = "llm-generate: <stdin>:1: no field 'prompt'" ]
+    # a comparison sees it
+    run -0 llm-filter --where 'input == null' nulls
+    [ -n "$output" ]
+}
+
+@test "pipe: a text that is of another type is a reject, not left away" {
+    for cmd in "llm-generate -n 4 -m $TINY" "llm-score --prompts tiny -m $TINY" "llm-evol --prompts tiny -m $TINY" "llm-embed -m $TINY" \
+        "llm-score pairwise --prompts tiny -m $TINY" "llm-diversify --count 9"; do
+        for value in '["9","4"]' 5 '{"a":"b"}' true; do
+            rm -f bad
+            run -1 --separate-stderr $cmd --rejects bad <<<"{\"id\":1,\"instruction\":\"Sort the numbers.\",\"input\":$value,\"output\":\"4\"}"
+            [ -z "$output" ]
+            [[ "$stderr" == *": <stdin>:1: field 'input' is not a string"* ]]
+            jq -e '.id == 1 and .reject.line == 1' bad
+        done
+    done
+    run -2 llm-selfinstruct --prompts tiny -m "$TINY" <<<'{"instruction":"Sort the numbers.","input":5}'
+    [[ "$output" == *"<stdin>:1: field 'input' is not a string"* ]]
+    run -1 gen <<<'{"instruction":"Sort.","system":{"role":"x"}}'
+    [ "$output" = "llm-generate: <stdin>:1: field 'system' is not a string" ]
+    run -1 llm-score --prompts tiny -m "$TINY" <<<'{"prompt":["x"],"output":"4"}'
+    [ "$output" = "llm-score: <stdin>:1: field 'prompt' is not a string" ]
+    run -1 llm-score --prompts tiny -m "$TINY" --reference gold <<<'{"instruction":"Sort.","output":"4","gold":4}'
+    [ "$output" = "llm-score: <stdin>:1: field 'gold' is not a string" ]
+}
+
 @test "pipe: a producer of one byte at a time, and one that pauses in a character" {
     printf '\xef\xbb\xbf{"prompt":"f\xc3\xa9 fox"}\r\n\n{"prompt":"goat"}\n{"prompt":"plum"}' >in.jsonl
     gen in.jsonl >ref

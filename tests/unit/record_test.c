@@ -117,6 +117,8 @@ static void test_refused(void)
 static void test_get(void)
 {
     struct record r;
+    struct json j;
+    const char *s;
     double v = 0;
     size_t n = 0;
 
@@ -127,8 +129,14 @@ static void test_get(void)
     CHECK(!record_str(&r, "n", &n) && !record_str(&r, "no", &n) && !record_str(&r, "z", NULL));
     CHECK(!record_num(&r, "n", &v) && v == 1.5);
     CHECK(record_num(&r, "s", &v) == -1 && record_num(&r, "no", &v) == -1);
-    CHECK(record_has(&r, "z") && !record_has(&r, "no"));
-    CHECK(!record_raw(&r, "no", &n));
+    CHECK(!record_has(&r, "z") && !record_has(&r, "no") && record_has(&r, "n"));
+    CHECK(!record_raw(&r, "no", &n) && !record_raw(&r, "z", &n));
+    CHECK(record_node(&r, "z", &j) == -1 && record_member(&r, "z", 1, &j) > 0);
+    CHECK(record_text(&r, "s", &s, &n, &err) == 1 && n == 3 && !memcmp(s, "a\0b", 4));
+    CHECK(!record_text(&r, "z", &s, &n, &err) && !s && !n);
+    CHECK(!record_text(&r, "no", &s, &n, &err) && !s && !n);
+    CHECK(record_text(&r, "n", &s, &n, &err) == -1 &&
+          !strcmp(err.msg, "field 'n' is not a string"));
     CHECK(!memcmp(record_raw(&r, "o", &n), "{\"s\":1}", 7) && n == 7);
     CHECK(!memcmp(record_raw(&r, "s", &n), "\"a\\u0000b\"", 10) && n == 10);
     record_set_str(&r, "s", "new\n\"x\"", 7);
@@ -137,6 +145,10 @@ static void test_get(void)
     CHECK(!memcmp(record_raw(&r, "s", &n), "\"new\\n\\\"x\\\"\"", 12) && n == 12);
     CHECK(!record_num(&r, "fresh", &v) && v == 0.1);
     CHECK(record_has(&r, "fresh"));
+    record_set(&r, "s", "null", 4);
+    record_set_str(&r, "z", "now", 3);
+    CHECK(!record_has(&r, "s") && !record_str(&r, "s", &n) && !record_raw(&r, "s", &n));
+    CHECK(record_has(&r, "z") && !strcmp(record_str(&r, "z", &n), "now"));
     record_reset(&r);
     CHECK(!r.mem.block && !r.set && !r.n_set);
 }
@@ -271,7 +283,6 @@ static void test_id(void)
     TEST("record_identify: an id of another type is an error");
     CHECK(!strcmp(id_of("{\"id\":1.0}", f), "!") && err.code == ERR_DATA);
     CHECK(!strcmp(id_of("{\"id\":1e3}", f), "!"));
-    CHECK(!strcmp(id_of("{\"id\":null}", f), "!"));
     CHECK(!strcmp(id_of("{\"id\":[1]}", f), "!"));
     CHECK(!strcmp(id_of("{\"id\":true}", f), "!"));
     CHECK(!strcmp(id_of("{\"id\":\"a\\u0000b\"}", f), "!") && strstr(err.msg, "NUL"));
@@ -284,6 +295,14 @@ static void test_id(void)
     CHECK(strcmp(a, id_of("{\"instruction\":\"xy\"}", f)));
     CHECK(strcmp(a, id_of("{\"instruction\":\"y\",\"input\":\"x\"}", f)));
     CHECK(!strcmp(a, "bd3d07c650fa1ce2fbfa833aa055ba6b")); // for ever: outputs are resumed by it
+    CHECK(!strcmp(a, id_of("{\"id\":null,\"input\":\"y\",\"instruction\":\"x\"}", f)));
+    parse(&r, "{\"id\":null,\"instruction\":\"x\"}");
+    CHECK(!record_identify(&r, f, &err) && r.n_set == 1);
+    record_set_id(&r, "n");
+    CHECK(writes(&r, "{\"id\":\"n\",\"instruction\":\"x\"}"));
+    record_reset(&r);
+    snprintf(a, sizeof(a), "%s", id_of("{\"instruction\":\"x\",\"input\":null}", f));
+    CHECK(!strcmp(a, "f874e346e85451518242587ff1d685ee"));
     snprintf(a, sizeof(a), "%s", id_of("{\"other\":1}", f));
     CHECK(strlen(a) == 32 && strcmp(a, id_of("{\"other\":2}", f)));
     parse(&r, "{\"instruction\":\"x\"}");
