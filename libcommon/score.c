@@ -55,13 +55,16 @@ const char *score_lacks(const struct score *g, struct record *r, struct err *e)
             return i == 2 ? "output" : text[i];
     if (field && record_text(r, g->reference, &s, &n, e) < 0)
         return "reference";
-    if (!score_instruction(r, &n)) {
-        if (record_text(r, "prompt", &s, &n, e) >= 0)
-            err_set(e, ERR_DATA, "no field 'instruction'");
+    s = score_instruction(r, &n);
+    if (!s && record_text(r, "prompt", &s, &n, e) < 0)
+        return "instruction";
+    if (!s || !words_count(s, n)) {
+        err_set(e, ERR_DATA, s ? "the instruction is empty" : "no field 'instruction'");
         return "instruction";
     }
-    if (!record_has(r, g->field)) {
-        err_set(e, ERR_DATA, "no field '%s'", g->field);
+    s = record_str(r, g->field, &n);
+    if (!s || !words_count(s, n)) {
+        err_set(e, ERR_DATA, s ? "field '%s' is empty" : "no field '%s'", g->field);
         return "output";
     }
     return NULL;

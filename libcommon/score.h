@@ -64,8 +64,8 @@ void score_close(struct score *g);
  * none. The answer is the field --field. */
 const char *score_instruction(struct record *r, size_t *n);
 
-/* Why a record has no score, with the reason in e: it is without instruction or answer, or what is
- * read of it is no text. NULL: it can be scored. */
+/* Why a record has no score, with the reason in e: it is without instruction or answer (white space
+ * is none), or what is read of it is no text. NULL: it can be scored. */
 const char *score_lacks(const struct score *g, struct record *r, struct err *e);
 /* Reject such a record: 1 it can be scored, 0 rejected, -1 fatal. */
 int score_check(struct score *g, struct desk_item *t, struct err *e);

@@ -70,6 +70,24 @@ task='{"instruction":"Reverse the list.","input":"plum fox goat","output":"goat 
     [ "$(jq -c .id <<<"$output")" = 5 ]
 }
 
+@test "llm-score: an empty instruction or answer is none, in every way of scoring" {
+    printf '%s\n' '{"id":1,"instruction":"Say yes.","output":""}' '{"id":2,"instruction":" \n","output":"yes"}' \
+        '{"id":3,"messages":[{"role":"user","content":""}],"output":"yes"}' '{"id":4,"instruction":"Say yes.","output":" \n\t"}' \
+        '{"id":5,"instruction":"Say yes.","output":"?"}' '{"id":6,"instruction":"Say yes.","output":"yes"}' >in
+    for way in judge pairwise; do
+        run -1 --separate-stderr llm-score $way -m "$TINY" --prompts tiny -o out --rejects r in
+        [ "$(jq -c .id out | tr '\n' ' ')" = "5 6 " ]
+        [ "$(jq -c '[.id,.reject.rule]' r | tr '\n' ' ')" = '[1,"output"] [2,"instruction"] [3,"instruction"] [4,"output"] ' ]
+        [[ "$stderr" == *"in:1: field 'output' is empty"*"in:2: the instruction is empty"*"in:3: the instruction is empty"* ]]
+        # resumed, they are not met again
+        cp out whole
+        head -1 whole >out
+        run -0 --separate-stderr llm-score $way -m "$TINY" --prompts tiny -o out --rejects r --resume in
+        cmp whole out
+        rm out out.meta r
+    done
+}
+
 @test "llm-score: chat records, other fields" {
     m='[{"role":"user","content":"Reverse the list.\nInput: plum fox goat"},{"role":"assistant","content":"x"}]'
     run -0 score --field answer <<<"{\"messages\":$m,\"answer\":\"goat fox plum\"}"
