@@ -116,6 +116,7 @@ static int start(struct score *g, void *task, struct err *e)
         rc = desk_finish(&g->desk, &t->item, e); // was rejected
     if (rc != 1)
         return rc;
+    score_reference(g, &t->item.r, &n); // noted, whichever of a pair is asked
     s = record_str(&t->item.r, g->field, &n);
     t->words = words_count(s, n);
     t->rank = hash_add((struct hash128){g->io.seed, 0}, t->item.r.id, strlen(t->item.r.id));
@@ -409,7 +410,7 @@ static void submit(struct score *g, struct group *k)
     a->user = x;
     a->text[0] = score_instruction(r, &a->n_text[0]);
     a->text[1] = record_str(r, "input", &a->n_text[1]);
-    a->text[2] = g->reference ? record_str(r, g->reference, &a->n_text[2]) : NULL;
+    a->text[2] = score_reference(g, r, &a->n_text[2]);
     for (int i = 0; i < 2; i++)
         a->text[3 + i] = record_str(&t[i ^ first]->item.r, g->field, &a->n_text[3 + i]);
     if (!quiz_submit(&w->judge, a, &g->ses, &why, &err))

@@ -87,8 +87,8 @@ static int start(struct score *g, void *task, struct err *e)
         return rc;
     if (g->reference && !strcmp(g->reference, "self"))
         return submit_answer(g, t, e);
-    text = g->reference ? record_str(&t->item.r, g->reference, &n) : NULL;
-    if (text && n) {
+    text = score_reference(g, &t->item.r, &n);
+    if (text) {
         t->ref = mem_dup(text, n);
         t->n_ref = n;
     }
@@ -132,7 +132,7 @@ static int take_score(struct score *g, struct task *t, const struct session_resu
             return submit_judge(g, t, &w->again, AGAIN, e);
     }
     axes_put(&t->item.r, &w->weights, t->mean, t->var);
-    if (g->reference)
+    if (t->ref)
         record_set_meta_str(&t->item.r, "reference", g->reference);
     t->item.done = true;
     return 0;

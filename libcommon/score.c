@@ -43,17 +43,31 @@ const char *score_instruction(struct record *r, size_t *n)
     return s ? s : record_str(r, "prompt", n);
 }
 
+static bool asks_field(const struct score *g)
+{
+    return g->reference && strcmp(g->reference, "self") != 0;
+}
+
+const char *score_reference(struct score *g, struct record *r, size_t *n)
+{
+    const char *s = asks_field(g) ? record_str(r, g->reference, n) : NULL;
+
+    if (!s || !*n)
+        return NULL;
+    g->referred = true;
+    return s;
+}
+
 const char *score_lacks(const struct score *g, struct record *r, struct err *e)
 {
     const char *const text[] = {"instruction", "input", g->field};
-    bool field = g->reference && strcmp(g->reference, "self") != 0;
     const char *s;
     size_t n;
 
     for (int i = 0; i < 3; i++)
         if (record_text(r, text[i], &s, &n, e) < 0)
             return i == 2 ? "output" : text[i];
-    if (field && record_text(r, g->reference, &s, &n, e) < 0)
+    if (asks_field(g) && record_text(r, g->reference, &s, &n, e) < 0)
         return "reference";
     s = score_instruction(r, &n);
     if (!s && record_text(r, "prompt", &s, &n, e) < 0)
@@ -209,6 +223,9 @@ int score_run(struct score *g, const struct score_way *way, int n, char **file, 
     cli_progress_end(&g->progress);
     if (rc)
         return -1;
+    if (asks_field(g) && g->n && !g->referred)
+        cli_warn(g->cli, "--reference %s: no record has the field; all were judged without it",
+                 g->reference);
     put_stats(g, &b);
     *status = stream_close(g->desk.s, b.p, e);
     g->desk.s = NULL;

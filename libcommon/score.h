@@ -52,6 +52,7 @@ struct score {
     struct desk desk;
     struct cli_progress progress;
     int64_t n;                 // scored
+    bool referred;             // some record had the field --reference
     struct corr words, tokens; // length against score, for --stats
 };
 
@@ -69,6 +70,10 @@ const char *score_instruction(struct record *r, size_t *n);
 const char *score_lacks(const struct score *g, struct record *r, struct err *e);
 /* Reject such a record: 1 it can be scored, 0 rejected, -1 fatal. */
 int score_check(struct score *g, struct desk_item *t, struct err *e);
+
+/* The text of the field --reference, NULL when there is none to show (or it is "self"); that one
+ * has it is noted. */
+const char *score_reference(struct score *g, struct record *r, size_t *n);
 
 /* For length bias: a score, and the answer that has it. */
 void score_length(struct score *g, struct record *r, double score);

@@ -88,6 +88,29 @@ task='{"instruction":"Reverse the list.","input":"plum fox goat","output":"goat 
     done
 }
 
+@test "llm-score: --reference: only a record that has the field says so; when none has, a line does" {
+    a='{"id":1,"instruction":"Say yes.","output":"yes"' b='{"id":2,"instruction":"Say no.","output":"no"'
+    for value in '"no"' '""' null; do
+        printf '%s\n' "$a}" "$b,\"gold\":$value}" >in
+        run -0 --separate-stderr score --reference gold in
+        [ "$(jq -c .meta.reference <<<"${lines[0]}")" = null ]
+        score in | head -1 | cmp - <(printf '%s\n' "${lines[0]}")
+        if [ "$value" = '"no"' ]; then
+            [ -z "$stderr" ]
+            [ "$(jq -r .meta.reference <<<"${lines[1]}")" = gold ]
+        else
+            [ "$stderr" = "llm-score: --reference gold: no record has the field; all were judged without it" ]
+            [ "$(jq -c .meta.reference <<<"${lines[1]}")" = null ]
+        fi
+    done
+    printf '%s\n' "$a}" "${a/:1/:3},\"gold\":\"yes\"}" >in
+    run -0 --separate-stderr llm-score pairwise -m "$TINY" --prompts tiny --reference glod in
+    [ "$stderr" = "llm-score: --reference glod: no record has the field; all were judged without it" ]
+    run -0 --separate-stderr score --reference self in
+    [ -z "$stderr" ]
+    jq -s -e 'map(.meta.reference) == ["self", "self"]' <<<"$output"
+}
+
 @test "llm-score: chat records, other fields" {
     m='[{"role":"user","content":"Reverse the list.\nInput: plum fox goat"},{"role":"assistant","content":"x"}]'
     run -0 score --field answer <<<"{\"messages\":$m,\"answer\":\"goat fox plum\"}"
