@@ -362,9 +362,9 @@ int main(int argc, char **argv)
         OPT_INT(0, "dim", &g.dim, "n", 0, NPY_DIM, "keep the first n values, 0 for all (before --normalize)"),
         OPT_ENUM(0, "type", &g.type, embed_types, "type", "values: f32, or int8 with a factor for each vector"),
         OPT_FLAG(0, "truncate", &g.truncate, "cut texts that are longer than the context, instead of rejecting them"),
-        OPT_STR(0, "npy", &g.npy, "file", "write the vectors here, a row for each record written, and not into the records"),
+        OPT_FILE(0, "npy", &g.npy, "file", OPT_WRITES, "write the vectors here, a row for each record written, and not into the records"),
         OPT_HEAD("Model"),
-        OPT_STR('m', "model", &g.model.path, "path", "GGUF file or Hugging Face directory; without one, hashed n-grams"),
+        OPT_FILE('m', "model", &g.model.path, "path", OPT_READS, "GGUF file or Hugging Face directory; without one, hashed n-grams"),
         CLI_ENGINE(&g.model), CLI_SERVER(&g.model), CLI_IO(&g.io), CLI_NOTES(&g.notes), OPT_END(),
     };
     // clang-format on

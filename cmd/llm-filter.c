@@ -5,6 +5,7 @@
 #include "judge.h"
 #include "mem.h"
 #include "past.h"
+#include "roles.h"
 #include "rules.h"
 #include "thread.h"
 #include "where.h"
@@ -224,6 +225,20 @@ static int open_stream(struct filter *g, int n, char **file, struct err *e)
     return g->s ? 0 : -1;
 }
 
+/* The rules file names files of its own. */
+static int check_files(const struct filter *g, int n, char **file, struct err *e)
+{
+    struct opt_list read = {.v = mem_new((size_t)(g->rules.n + 1) * sizeof(*read.v))};
+    int rc;
+
+    for (int i = 0; i < g->rules.n; i++)
+        if (g->rules.v[i].id == RULE_BLACKLIST || g->rules.v[i].id == RULE_DECONTAMINATE)
+            read.v[read.n++] = g->rules.v[i].text;
+    rc = roles_check(g->cli->opts, n, file, &read, e);
+    free(read.v);
+    return rc;
+}
+
 static int run(struct filter *g, int n, char **file, int *status, struct err *e)
 {
     const struct near *near;
@@ -232,8 +247,9 @@ static int run(struct filter *g, int n, char **file, int *status, struct err *e)
     uint64_t bytes;
     int rc = 0;
 
-    if (rules_gather(&g->rules, e) || !(g->judge = judge_open(&g->rules, run_number(g), e)) ||
-        open_stream(g, n, file, e) || open_desks(g, e))
+    if (rules_gather(&g->rules, e) || check_files(g, n, file, e) ||
+        !(g->judge = judge_open(&g->rules, run_number(g), e)) || open_stream(g, n, file, e) ||
+        open_desks(g, e))
         return -1;
     near = judge_near(g->judge);
     if (near)

@@ -102,8 +102,11 @@ static bool same_file(const char *a, const char *b)
 
 static int add_one(struct join *g, const char *path, bool reject, struct err *e)
 {
+    // an attempt's file, which the command line does not name
     if (same_file(path, g->output) || same_file(path, g->missing_path))
         return err_set(e, ERR_ARG, "'%s' is both input and output", path);
+    if (same_file(path, g->stats))
+        return err_set(e, ERR_ARG, "--stats: '%s' is the input", path);
     return reject ? merge_reject(g->m, path, &g->note, e) : merge_add(g->m, path, &g->note, e);
 }
 
@@ -138,11 +141,11 @@ static int read_order(struct join *g, struct err *e)
 {
     if (g->missing_path && !g->like.n)
         return err_set(e, ERR_ARG, "--missing needs --like");
+    if (g->missing_path && !strcmp(g->missing_path, "-") && (!g->output || !strcmp(g->output, "-")))
+        return err_set(e, ERR_ARG, "--missing needs a file: standard output is for records");
     if (g->missing_path && out_open(&g->missing, g->missing_path, e))
         return -1;
     for (int i = 0; i < g->like.n; i++) {
-        if (same_file(g->like.v[i], g->output) || same_file(g->like.v[i], g->missing_path))
-            return err_set(e, ERR_ARG, "'%s' is both input and output", g->like.v[i]);
         if (merge_like(g->m, g->like.v[i], g->missing_path ? out_take : NULL, &g->missing, e))
             return err_wrap(e, "--like");
     }
@@ -208,11 +211,11 @@ int main(int argc, char **argv)
     // clang-format off
     const struct opt opts[] = {
         OPT_HEAD("Joining"),
-        OPT_LIST(0, "like", &g.like, "file", "input whose order the records shall have; may be given several times, - is standard input"),
-        OPT_LIST(0, "rejected", &g.rejected, "file", "rejects of the shards: what is in them is not missing; may be given several times"),
-        OPT_STR(0, "missing", &g.missing_path, "file", "write the input's records that are in no file here"),
-        OPT_STR('o', "output", &g.output, "file", "write here instead of standard output, in place of what is there"),
-        OPT_STR(0, "stats", &g.stats, "file", "write counts as a JSON object"),
+        OPT_FILES(0, "like", &g.like, "file", "input whose order the records shall have; may be given several times, - is standard input"),
+        OPT_FILES(0, "rejected", &g.rejected, "file", "rejects of the shards: what is in them is not missing; may be given several times"),
+        OPT_FILE(0, "missing", &g.missing_path, "file", OPT_WRITES, "write the input's records that are in no file here"),
+        OPT_FILE('o', "output", &g.output, "file", OPT_WRITES, "write here instead of standard output, in place of what is there"),
+        OPT_FILE(0, "stats", &g.stats, "file", OPT_AT_LAST, "write counts as a JSON object"),
         CLI_NOTES(&g.notes), OPT_END(),
     };
     // clang-format on

@@ -203,14 +203,14 @@ int main(int argc, char **argv)
     // clang-format off
     const struct opt opts[] = {
         OPT_HEAD("Tokens"),
-        OPT_STR('m', "model", &g.model, "path", "GGUF file, Hugging Face directory or tokenizer.json (required)"),
+        OPT_FILE('m', "model", &g.model, "path", OPT_READS, "GGUF file, Hugging Face directory or tokenizer.json (required)"),
         OPT_FLAG('d', "decode", &g.decode, "tokens into text"),
         OPT_FLAG('c', "count", &g.count, "only how many tokens, as n_tokens"),
         OPT_FLAG(0, "no-bos", &g.no_bos, "no token that the tokenizer puts before or after a text"),
         OPT_FLAG(0, "special", &g.special, "control tokens: recognize their texts, or show them with --decode"),
         OPT_STR(0, "field", &g.field, "name", "field of the text"),
         OPT_STR(0, "tokens", &g.tokens, "name", "field of the tokens"),
-        OPT_STR(0, "raw", &g.raw, "file", "a whole file as one text; writes one record about it"),
+        OPT_FILE(0, "raw", &g.raw, "file", OPT_READS, "a whole file as one text; writes one record about it"),
         CLI_IO(&g.io), CLI_NOTES(&g.notes), OPT_END(),
     };
     // clang-format on

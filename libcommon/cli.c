@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include "file.h"
+#include "roles.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -161,6 +162,8 @@ int cli_begin(const struct cli *c, int argc, char **argv)
         fprintf(stderr, "%s: %s\n%s: try '%s -h'\n", c->name, e.msg, c->name, c->name);
         exit(CLI_USAGE);
     }
+    if (roles_check(c->opts, n, argv, NULL, &e))
+        exit(cli_fail(c, &e));
     return n;
 }
 

@@ -103,12 +103,12 @@ extern const struct cli_notes cli_notes_default;
 #define CLI_MODEL(p) CLI_MODEL_FOR(p, "GGUF file or Hugging Face directory (required)")
 #define CLI_MODEL_FOR(p, what) \
     OPT_HEAD("Model"), \
-    OPT_STR('m', "model", &(p)->path, "path", what), \
+    OPT_FILE('m', "model", &(p)->path, "path", OPT_READS, what), \
     CLI_ENGINE(p), \
-    OPT_STR(0, "chat-template", &(p)->chat_template, "name", "template name or file, or none, instead of the model's own")
+    OPT_FILE(0, "chat-template", &(p)->chat_template, "name", OPT_READS, "template name or file, or none, instead of the model's own")
 #define CLI_SERVER(p) \
     OPT_HEAD("Server, with -m http://host:port/v1"), \
-    OPT_STR(0, "api-key-file", &(p)->api_key_file, "file", "key for a server, sent as a bearer token"), \
+    OPT_FILE(0, "api-key-file", &(p)->api_key_file, "file", OPT_READS, "key for a server, sent as a bearer token"), \
     OPT_STR(0, "model-name", &(p)->model_name, "name", "model of a server that has several"), \
     OPT_INT(0, "timeout", &(p)->timeout, "seconds", 1, 86400, "time that a server has for an answer"), \
     OPT_INT(0, "retries", &(p)->retries, "n", 0, 100, "times a request to a server is repeated that failed")
@@ -147,14 +147,14 @@ extern const struct cli_notes cli_notes_default;
     OPT_ENUM(0, "early-stopping", &(p)->early, cli_early, "when", "stop when all hypotheses have ended: yes, no (if none could be better now) or never (at any length)")
 #define CLI_IO(p) \
     OPT_HEAD("Records"), \
-    OPT_STR('o', "output", &(p)->output, "file", "write here instead of standard output"), \
-    OPT_STR(0, "rejects", &(p)->rejects, "file", "write records that cannot be used here"), \
+    OPT_FILE('o', "output", &(p)->output, "file", OPT_WRITES, "write here instead of standard output"), \
+    OPT_FILE(0, "rejects", &(p)->rejects, "file", OPT_WRITES, "write records that cannot be used here"), \
     OPT_FLAG(0, "resume", &(p)->resume, "skip what the output or the rejects already hold, and append"), \
     OPT_FLAG('u', "unordered", &(p)->unordered, "write records as they finish"), \
     OPT_STR(0, "shard", &(p)->shard, "i/n", "take only the i-th of n parts of the records"), \
     OPT_STR(0, "attempt", &(p)->attempt, "k", "write to FILE.ak instead of -o FILE, and do nothing that other attempts have done"), \
     OPT_U64('s', "seed", &(p)->seed, "n", "seed of all random choices"), \
-    OPT_STR(0, "stats", &(p)->stats, "file", "write counts as a JSON object")
+    OPT_FILE(0, "stats", &(p)->stats, "file", OPT_AT_LAST, "write counts as a JSON object")
 #define CLI_NOTES(p) \
     OPT_HEAD("Notes"), \
     OPT_FLAG('q', "quiet", &(p)->quiet, "no messages about single records"), \
@@ -172,7 +172,8 @@ struct cli {
     const struct cli_notes *notes;
 };
 
-/* Parse the command line; on -h, -V or bad usage print and exit (0 or 2).
+/* Parse the command line; on -h, -V or bad usage, which a file with two parts to play is (roles.h),
+ * print and exit (0 or 2).
  * Returns the number of operands left in argv. The only function of libcommon
  * that may exit, and it is called from main() only. */
 int cli_begin(const struct cli *c, int argc, char **argv);

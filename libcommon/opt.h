@@ -26,6 +26,15 @@ enum opt_type {
     OPT_T_ENUM,
 };
 
+/* What a run does with the file that an option names; roles.h. */
+enum opt_role {
+    OPT_NO_FILE,
+    OPT_READS,
+    OPT_WRITES,  // from the beginning on
+    OPT_WHOLE,   // by way of FILE.part
+    OPT_AT_LAST, // at the end, in place of what is there
+};
+
 /* The values of an option that may be given several times, in order. */
 struct opt_list {
     const char **v; // (n), points into argv
@@ -41,19 +50,22 @@ struct opt {
     const char *help; // one line; no capital, no full stop
     double min, max;  // inclusive range of numbers
     const char *const *choices; // NULL-terminated, OPT_T_ENUM only
+    enum opt_role role;         // of OPT_T_STR and OPT_T_LIST
 };
 
 // clang-format off
-#define OPT_HEAD(title) {OPT_T_HEAD, 0, title, NULL, NULL, NULL, 0, 0, NULL}
-#define OPT_FLAG(k, n, d, h) {OPT_T_FLAG, k, n, d, NULL, h, 0, 0, NULL}
-#define OPT_INT(k, n, d, a, lo, hi, h) {OPT_T_INT, k, n, d, a, h, lo, hi, NULL}
-#define OPT_FLOAT(k, n, d, a, lo, hi, h) {OPT_T_FLOAT, k, n, d, a, h, lo, hi, NULL}
-#define OPT_U64(k, n, d, a, h) {OPT_T_U64, k, n, d, a, h, 0, 0, NULL}
-#define OPT_SIZE(k, n, d, a, h) {OPT_T_SIZE, k, n, d, a, h, 0, 0, NULL}
-#define OPT_STR(k, n, d, a, h) {OPT_T_STR, k, n, d, a, h, 0, 0, NULL}
-#define OPT_LIST(k, n, d, a, h) {OPT_T_LIST, k, n, d, a, h, 0, 0, NULL}
-#define OPT_ENUM(k, n, d, c, a, h) {OPT_T_ENUM, k, n, d, a, h, 0, 0, c}
-#define OPT_END() {OPT_T_END, 0, NULL, NULL, NULL, NULL, 0, 0, NULL}
+#define OPT_HEAD(title) {OPT_T_HEAD, 0, title, NULL, NULL, NULL, 0, 0, NULL, 0}
+#define OPT_FLAG(k, n, d, h) {OPT_T_FLAG, k, n, d, NULL, h, 0, 0, NULL, 0}
+#define OPT_INT(k, n, d, a, lo, hi, h) {OPT_T_INT, k, n, d, a, h, lo, hi, NULL, 0}
+#define OPT_FLOAT(k, n, d, a, lo, hi, h) {OPT_T_FLOAT, k, n, d, a, h, lo, hi, NULL, 0}
+#define OPT_U64(k, n, d, a, h) {OPT_T_U64, k, n, d, a, h, 0, 0, NULL, 0}
+#define OPT_SIZE(k, n, d, a, h) {OPT_T_SIZE, k, n, d, a, h, 0, 0, NULL, 0}
+#define OPT_STR(k, n, d, a, h) OPT_FILE(k, n, d, a, OPT_NO_FILE, h)
+#define OPT_FILE(k, n, d, a, role, h) {OPT_T_STR, k, n, d, a, h, 0, 0, NULL, role}
+#define OPT_LIST(k, n, d, a, h) {OPT_T_LIST, k, n, d, a, h, 0, 0, NULL, 0}
+#define OPT_FILES(k, n, d, a, h) {OPT_T_LIST, k, n, d, a, h, 0, 0, NULL, OPT_READS}
+#define OPT_ENUM(k, n, d, c, a, h) {OPT_T_ENUM, k, n, d, a, h, 0, 0, c, 0}
+#define OPT_END() {OPT_T_END, 0, NULL, NULL, NULL, NULL, 0, 0, NULL, 0}
 // clang-format on
 
 /* Parse argv into the table's destinations; operands are moved to the front.

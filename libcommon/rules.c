@@ -83,7 +83,7 @@ static const struct rules_set defaults = {.field = "output",
 static struct opt row_of(struct rules *r, enum rule_id id)
 {
     struct kind k = kind_of(id);
-    struct opt o = {0, 0, k.name, NULL, k.value, k.help, k.lo, k.hi, NULL};
+    struct opt o = {0, 0, k.name, NULL, k.value, k.help, k.lo, k.hi, NULL, 0};
 
     switch (k.arg) {
     case ARG_FLAG:
@@ -103,6 +103,7 @@ static struct opt row_of(struct rules *r, enum rule_id id)
     default: // the last one counts where one is allowed
         o.type = OPT_T_LIST;
         o.dst = &r->list[id];
+        o.role = k.value && !strcmp(k.value, "file") ? OPT_READS : OPT_NO_FILE;
     }
     return o;
 }
@@ -136,13 +137,13 @@ int rules_options(struct rules *r, struct opt *rows)
     // clang-format off
     const struct opt more[] = {
         OPT_HEAD("What rules look at"),
-        OPT_STR(0, "rules", &r->path, "file", "take rules out of this YAML file as well"),
+        OPT_FILE(0, "rules", &r->path, "file", OPT_READS, "take rules out of this YAML file as well"),
         OPT_LIST(0, "preset", &r->preset, "name", "take the rules of gopher-quality, gopher-repetition, gopher (both), c4 or fineweb with their limits; may be given several times"),
         OPT_STR(0, "field", &s->field, "name", "field that the rules for a text look at"),
-        OPT_STR(0, "tokenizer", &s->tokenizer, "path", "model or tokenizer.json that counts tokens"),
+        OPT_FILE(0, "tokenizer", &s->tokenizer, "path", OPT_READS, "model or tokenizer.json that counts tokens"),
         OPT_STR(0, "pii-kinds", &s->pii_kinds, "list", "kinds of personal data to look for"),
         OPT_INT(0, "ngram", &s->ngram, "n", 1, 64, "words in a row that decontamination looks for"),
-        OPT_STR(0, "rouge-reference", &s->rouge_reference, "file", "texts to compare with: records with the field, or lines"),
+        OPT_FILE(0, "rouge-reference", &s->rouge_reference, "file", OPT_READS, "texts to compare with: records with the field, or lines"),
         OPT_STR(0, "check-lang", &s->check_lang, "name", "give the check each fenced block of this language instead of the text"),
         OPT_FLOAT(0, "check-timeout", &s->check_timeout, "s", 0.01, 86400, "seconds after which a check has failed"),
         OPT_STR(0, "near-index", &s->near_index, "dir", "keep the index of near duplicates in files here, for later runs"),

@@ -105,6 +105,20 @@ setup() {
     echo '{"id":1}' >one
     run -2 llm-merge -o one one
     [ "$output" = "llm-merge: 'one' is both input and output" ]
+    cp one one.a3
+    cp one like
+    run -2 llm-merge --stats one.a3 one
+    [ "$output" = "llm-merge: --stats: 'one.a3' is the input" ]
+    run -2 llm-merge --like like --stats like one
+    [ "$output" = "llm-merge: --stats: 'like' is also a file of --like" ]
+    run -2 llm-merge --like like one -o m --missing m
+    [ "$output" = "llm-merge: --output: 'm' is also a file of --missing" ]
+    run -2 llm-merge --like like one --missing -
+    [[ "$output" == *"--missing needs a file"* ]]
+    cmp like one
+    cmp one.a3 one
+    [ ! -e m ]
+    rm one.a3 like
     llm-merge -o there one
     echo '{"id":2}' >>one
     llm-merge -o there one # made of these again

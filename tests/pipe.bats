@@ -139,6 +139,70 @@ gen() {
     [ "$(cat io)" = "$task" ]
 }
 
+# Refused with one line and status 2, nothing written or lost: MESSAGE COMMAND ...
+refused() {
+    local message=$1
+
+    shift
+    sum=$(find . -type f -exec cksum {} + | sort)
+    run -2 "$@"
+    [ "$output" = "$message" ]
+    [ "$(find . -type f -exec cksum {} + | sort)" = "$sum" ]
+}
+
+@test "pipe: no file has two parts to play" {
+    cp "$TINY" tiny.gguf
+    printf '%s\n' "$task" >in.jsonl
+    echo 'root ::= "a"' >g.gbnf
+    printf 'rules:\n  - blacklist: bad words\n' >rules.yaml
+    echo fox >'bad words'
+    echo '{"id":1}' >seen
+    refused "llm-generate: --stats: 'tiny.gguf' is also a file of --model" \
+        llm-generate -m tiny.gguf --stats tiny.gguf in.jsonl
+    refused "llm-generate: --stats: './in.jsonl' is the input" \
+        llm-generate -m tiny.gguf --stats ./in.jsonl in.jsonl
+    refused "llm-generate: --stats: 'g.gbnf' is also a file of --grammar" \
+        llm-generate -m tiny.gguf --grammar g.gbnf --stats g.gbnf in.jsonl
+    refused "llm-generate: --stats: 'new' is the output" llm-generate -m tiny.gguf -o new --stats new in.jsonl
+    refused "llm-generate: --stats: 'new.meta' is also a file of --output" \
+        llm-generate -m tiny.gguf -o new --stats new.meta in.jsonl
+    refused "llm-generate: --rejects: './new' is the output" \
+        llm-generate -m tiny.gguf -o new --rejects ./new in.jsonl
+    refused "llm-generate: --stats: 'bad' is also a file of --rejects" \
+        llm-generate -m tiny.gguf --rejects bad --stats bad in.jsonl
+    refused "llm-generate: --stats: 'new.a2' is the output" \
+        llm-generate -m tiny.gguf -o new --attempt 2 --stats new.a2 in.jsonl
+    refused "llm-generate: --output: 'tiny.gguf' is also a file of --model" \
+        llm-generate -m tiny.gguf -o tiny.gguf --resume in.jsonl
+    refused "llm-filter: --stats: 'rules.yaml' is also a file of --rules" \
+        llm-filter --rules rules.yaml --stats rules.yaml in.jsonl
+    refused "llm-filter: --stats: 'bad words' is also a file of --rules" \
+        llm-filter --rules rules.yaml --stats 'bad words' in.jsonl
+    refused "llm-filter: --stats: 'seen' is also a file of --decontaminate" \
+        llm-filter --decontaminate seen --stats seen in.jsonl
+    refused "llm-filter: --rules: 'rules.yaml' is the output" \
+        bash -c 'llm-filter --rules rules.yaml in.jsonl >>rules.yaml'
+    refused "llm-embed: --output: 'v.npy' is also a file of --npy" llm-embed --npy v.npy -o v.npy in.jsonl
+    refused "llm-diversify: --plot: 'z.gp' is the output" llm-diversify -o z.gp --plot z.gp in.jsonl
+    refused "llm-diversify: --plot: 'z.gp' is also a file of --stats" llm-diversify --plot z.gp --stats z.gp in.jsonl
+    refused "llm-diversify: --plot: 'z.gp' is also a file of --rejects" \
+        llm-diversify --plot z.gp --rejects z.gp in.jsonl
+    cp in.jsonl z.part # which the output z is written to first
+    refused "llm-diversify: --output: 'z.part' is the input" llm-diversify -o z z.part
+    llm-embed --npy v.npy in.jsonl >out
+    refused "llm-diversify: --stats: 'v.npy' is also a file of --vectors" \
+        llm-diversify --vectors v.npy --stats v.npy in.jsonl
+    mkdir model && echo '{}' >model/config.json
+    refused "llm-generate: --stats: 'model/config.json' is also a file of --model" \
+        llm-generate -m model --stats model/config.json in.jsonl
+    ln tiny.gguf another
+    refused "llm-generate: --stats: 'another' is also a file of --model" \
+        llm-generate -m tiny.gguf --stats another in.jsonl
+    # devices have many, and a file may be read twice
+    gen -o new --rejects /dev/null --stats /dev/null in.jsonl in.jsonl
+    [ "$(wc -l <new)" = 2 ]
+}
+
 @test "pipe: several files, standard input among them, in their order" {
     printf '{"id":1,"prompt":"a"}\n{"id":2,"prompt":"a"}' >one
     printf '\xef\xbb\xbf{"id":4,"prompt":"a"}\n{bad\n' >two

@@ -521,9 +521,6 @@ static void test_refused(void)
     CHECK(worker_run(&w) == 2 && file_has("err", "'in' is both input and output"));
     w.o.rejects = w.o.output = "out";
     CHECK(worker_run(&w) == 2 && file_has("err", "--rejects: 'out' is the output"));
-    w.o.rejects = NULL;
-    w.o.stats = "in";
-    CHECK(worker_run(&w) == 2 && file_has("err", "--stats: 'in' is an input"));
     CHECK(file_is("in", "{\"id\":1}\n"));
 
     TEST("refused: inputs that cannot be read");
