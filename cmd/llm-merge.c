@@ -167,7 +167,7 @@ static int put_stats(const struct join *g, int status, struct err *e)
             status, (long long)c->written, (long long)c->same, (long long)c->conflicts,
             (long long)c->wanted, (long long)c->missing, (long long)c->rejected,
             (long long)c->foreign);
-    rc = sink_replace(g->stats, b.p, b.n, e);
+    rc = sink_report(g->stats, b.p, b.n, e);
     buf_free(&b);
     return rc;
 }

@@ -272,7 +272,7 @@ static int put_stats(const struct calibrate *c, struct err *e)
     for (int p = 0; p < 2; p++)
         put_figures(&b, presets[p], &c->preset[p], false);
     buf_str(&b, "}\n");
-    rc = sink_replace(c->o->io->stats, b.p, b.n, e);
+    rc = sink_report(c->o->io->stats, b.p, b.n, e);
     buf_free(&b);
     return rc;
 }

@@ -4,6 +4,7 @@
 #include "attempt.h"
 #include "buf.h"
 #include "mem.h"
+#include "sink.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -120,7 +121,17 @@ static void add_written(struct roles *r, const struct opt *o, const char *path)
     free(own);
 }
 
-static void add_option(struct roles *r, const struct opt *o)
+/* A file that appears at the end: that its directory takes one is seen now. */
+static int check_last(const struct opt *o, const char *path, struct err *e)
+{
+    struct err why;
+
+    if (!strcmp(path, "-"))
+        return err_set(e, ERR_ARG, "--%s needs a file: standard output is for records", o->name);
+    return sink_may_replace(path, &why) ? err_set(e, ERR_ARG, "--%s: %s", o->name, why.msg) : 0;
+}
+
+static int add_option(struct roles *r, const struct opt *o, struct err *e)
 {
     const struct opt_list *l = o->dst;
     const char *path = o->type == OPT_T_STR ? *(const char **)o->dst : NULL;
@@ -132,11 +143,16 @@ static void add_option(struct roles *r, const struct opt *o)
             add(r, l->v[i], o->name, false);
         else
             add_standard(r, 0);
-    if (o->role != OPT_READS && path && strcmp(path, "-") != 0)
+    if (o->role == OPT_READS || !path)
+        return 0;
+    if (o->role == OPT_AT_LAST && check_last(o, path, e))
+        return -1;
+    if (strcmp(path, "-") != 0)
         add_written(r, o, path);
+    return 0;
 }
 
-static void add_all(struct roles *r, const struct opt *tab, int n, char **operand)
+static int add_all(struct roles *r, const struct opt *tab, int n, char **operand, struct err *e)
 {
     bool writes = false;
 
@@ -159,8 +175,9 @@ static void add_all(struct roles *r, const struct opt *tab, int n, char **operan
     if (writes && (!r->output || !strcmp(r->output, "-")))
         add_standard(r, 1);
     for (const struct opt *o = tab; o->type != OPT_T_END; o++)
-        if (o->role)
-            add_option(r, o);
+        if (o->role && add_option(r, o, e))
+            return -1;
+    return 0;
 }
 
 static bool ends(const char *s, const char *end)
@@ -216,9 +233,8 @@ int roles_check(const struct opt *tab, int n, char **operand, const struct opt_l
                 struct err *e)
 {
     struct roles r = {0};
-    int rc = 0;
+    int rc = add_all(&r, tab, n, operand, e);
 
-    add_all(&r, tab, n, operand);
     for (int i = 0; more && i < more->n; i++)
         add(&r, more->v[i], "rules", false);
     for (size_t i = 0; i < r.n && !rc; i++)

@@ -10,9 +10,9 @@
 #include "err.h"
 #include "opt.h"
 
-/* Before anything is touched: refuse a file that is written and has another part besides. The n
- * operands are inputs, standard input when there are none; `more` are further files that are read
- * (NULL: none). ERR_ARG says which file and why. */
+/* Before anything is touched: refuse a file that is written and has another part besides, and one
+ * that cannot be written at the end. The n operands are inputs, standard input when there are none;
+ * `more` are further files that are read (NULL: none). ERR_ARG says which file and why. */
 int roles_check(const struct opt *tab, int n, char **operand, const struct opt_list *more,
                 struct err *e);
 

@@ -260,9 +260,15 @@ static int put_new(const char *path, const char *tmp, const char *p, size_t n)
     return -1;
 }
 
-int sink_replace(const char *path, const char *p, size_t n, struct err *e)
+static void name_tmp(const char *path, struct buf *b)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+    buf_fmt(b, "%.*s.%s.tmp", (int)(name - path), path, name);
+}
+
+int sink_replace(const char *path, const char *p, size_t n, struct err *e)
+{
     struct buf tmp = {0};
     struct stat st;
     int rc, fd;
@@ -273,11 +279,42 @@ int sink_replace(const char *path, const char *p, size_t n, struct err *e)
         if (fd >= 0 && close(fd))
             rc = -1;
     } else {
-        buf_fmt(&tmp, "%.*s.%s.tmp", (int)(name - path), path, name);
+        name_tmp(path, &tmp);
         rc = put_new(path, tmp.p, p, n);
         buf_free(&tmp);
     }
     if (rc)
         return err_set(e, ERR_IO, "cannot write '%s': %s", path, strerror(errno));
     return 0;
+}
+
+int sink_report(const char *path, const char *p, size_t n, struct err *e)
+{
+    if (!sink_replace(path, p, n, e))
+        return 0;
+    e->code = ERR_OUT;
+    return -1;
+}
+
+int sink_may_replace(const char *path, struct err *e)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = slash ? mem_dup(path, (size_t)(slash - path) + 1) : mem_dup(".", 1);
+    struct buf tmp = {0};
+    struct stat st;
+    bool bad;
+
+    name_tmp(path, &tmp);
+    if (!stat(path, &st) && !S_ISREG(st.st_mode)) {
+        bad = S_ISDIR(st.st_mode) || access(path, W_OK);
+        errno = S_ISDIR(st.st_mode) ? EISDIR : errno;
+    } else {
+        bad = !*path || access(dir, W_OK | X_OK) || (lstat(tmp.p, &st) && errno != ENOENT);
+        errno = *path ? errno : ENOENT;
+    }
+    if (bad)
+        err_set(e, ERR_IO, "cannot write '%s': %s", path, strerror(errno));
+    buf_free(&tmp);
+    free(dir);
+    return bad ? -1 : 0;
 }

@@ -58,5 +58,9 @@ const char *sink_name(const struct sink *s); // for messages
  * that a kill leaves one at most), sync, rename. What is no regular file (a device, a pipe) is
  * written to as it is. */
 int sink_replace(const char *path, const char *p, size_t n, struct err *e);
+/* The same at the end of a run: what cannot be written then is lost, ERR_OUT. */
+int sink_report(const char *path, const char *p, size_t n, struct err *e);
+/* Could it be replaced? Looked at before the work; ERR_IO says why not. */
+int sink_may_replace(const char *path, struct err *e);
 
 #endif

@@ -169,8 +169,6 @@ static int open_files(struct stream *s, int n, char **file, struct buf *note, st
 
     if (o->rejects && !strcmp(o->rejects, "-"))
         return err_set(e, ERR_ARG, "--rejects needs a file: standard output is for records");
-    if (o->stats && !strcmp(o->stats, "-"))
-        return err_set(e, ERR_ARG, "--stats needs a file: standard output is for records");
     sink_hold_standard();
     if (take_attempt(s, e) || parse_shard(s, e) || stop_open(&s->stop, e) ||
         lines_open(&s->in, n, file, &s->stop, e) ||
@@ -538,7 +536,7 @@ static int put_stats(struct stream *s, int status, const char *extra, struct err
     if (extra && *extra)
         buf_fmt(&b, ",%s", extra);
     buf_str(&b, "}\n");
-    rc = sink_replace(s->opt.stats, b.p, b.n, e);
+    rc = sink_report(s->opt.stats, b.p, b.n, e);
     buf_free(&b);
     return rc;
 }

@@ -203,6 +203,24 @@ refused() {
     [ "$(wc -l <new)" = 2 ]
 }
 
+@test "pipe: --stats that cannot be written is seen at the beginning, or is output that is lost" {
+    printf '%s\n' "$task" >in.jsonl
+    run -2 gen -o new --stats no/dir in.jsonl
+    [ "$output" = "llm-generate: --stats: cannot write 'no/dir': No such file or directory" ]
+    run -2 gen -o new --stats . in.jsonl
+    [ "$output" = "llm-generate: --stats: cannot write '.': Is a directory" ]
+    run -2 gen -o new --stats - in.jsonl
+    [ "$output" = "llm-generate: --stats needs a file: standard output is for records" ]
+    run -2 llm-merge --stats no/dir -o new in.jsonl
+    [ ! -e new ]
+    mkdir gone
+    run -1 --separate-stderr bash -c '
+        { until [ -e new ]; do sleep 0.05; done; rmdir gone; cat in.jsonl; } |
+        llm-generate -m "$1" -n 2 -o new --stats gone/s' - "$TINY"
+    [ "$stderr" = "llm-generate: cannot write 'gone/s': No such file or directory" ]
+    [ "$(wc -l <new)" = 1 ]
+}
+
 @test "pipe: several files, standard input among them, in their order" {
     printf '{"id":1,"prompt":"a"}\n{"id":2,"prompt":"a"}' >one
     printf '\xef\xbb\xbf{"id":4,"prompt":"a"}\n{bad\n' >two
