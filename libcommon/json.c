@@ -34,6 +34,7 @@ struct parse {
 
 static int fail(struct parse *p, size_t at, const char *what)
 {
+    p->j->torn = at >= p->n;
     return err_set(p->e, ERR_DATA, "byte %zu: %s", at, at < p->n ? what : "text ends too early");
 }
 

@@ -34,6 +34,7 @@ struct json {
     size_t n_text;
     struct json_node *node; // (n_node), in the arena given to json_parse
     uint32_t n_node;
+    bool torn; // json_parse failed, and more bytes behind the text could mend it
 };
 
 /* Parse exactly one JSON text of n bytes (n < 4 GiB), which must outlive j.

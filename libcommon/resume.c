@@ -25,6 +25,7 @@ struct scan {
     int in_group;       // lines of the group that is not complete, or 0
     uint64_t group_at;  // where it begins
     struct hash128 key; // its id
+    bool torn;          // no line is whole, but there is the beginning of one
 };
 
 /* One whole line: its id into the tally. */
@@ -62,6 +63,35 @@ static int take(struct scan *c, const struct lines_line *x, struct err *e)
     return 0;
 }
 
+/* May more bytes have followed, of a word (true) or an escape of which this is a part? */
+static bool is_part(const char *p, size_t n)
+{
+    static const char *const words[] = {"true", "false", "null"};
+
+    for (size_t i = 0; i < 3; i++)
+        if (n < strlen(words[i]) && !memcmp(p, words[i], n))
+            return true;
+    return p[0] == '\\' && n < 12 && strspn(p, "\\u0123456789abcdefABCDEF") >= n;
+}
+
+/* A record of which the end may be missing, or no more than the newline. */
+static bool is_torn(const char *p, size_t n)
+{
+    struct arena mem = {0};
+    struct json j = {0};
+    struct err why;
+    size_t whole = utf8_whole(p, n), k = 0;
+    bool good = n && *p == '{' && !json_parse(&j, &mem, p, n, &why);
+
+    if (good)
+        good = json_get(&j, 0, "id") >= 0;
+    for (; n && *p == '{' && !good && !j.torn && k < 12 && k < whole; k++)
+        if (!k || is_part(p + whole - k, k))
+            json_parse(&j, &mem, p, whole - k, &why);
+    arena_free(&mem);
+    return good || j.torn;
+}
+
 static int scan_lines(struct scan *c, struct err *e)
 {
     struct lines_line x;
@@ -70,38 +100,33 @@ static int scan_lines(struct scan *c, struct err *e)
     while ((rc = lines_next(&c->in, &x, true, e)) == 1) {
         if (c->bad_no)
             return err_set(e, ERR_DATA, "%s:%ld: %s", x.file, c->bad_no, c->why.msg);
-        if (take(c, &x, &c->why))
+        if (take(c, &x, &c->why)) {
             c->bad_no = x.no;
+            c->torn = !c->lines && !x.ended && x.size == x.n && is_torn(x.p, x.n);
+        }
     }
     return rc;
 }
 
-/* What the scan found broken at the end is cut off. */
-static int cut_tail(struct scan *c, struct sink *s, struct buf *note, struct err *e)
+/* What is not whole at the end does not count. */
+static void drop_group(struct scan *c)
 {
-    if (c->in_group) {
-        tally_at(c->tally, c->key)->done -= c->each * (uint32_t)c->in_group;
-        c->good = c->group_at;
-        c->lines -= c->in_group;
-    }
-    s->lines = c->lines;
-    if (c->good == s->size)
-        return 0;
-    if (sink_cut(s, c->good, e))
-        return -1;
-    buf_fmt(note, "%s: cut off %llu bytes of an incomplete last record (%s)\n", sink_name(s),
-            (unsigned long long)(s->size - c->good),
-            c->bad_no ? c->why.msg : "its group is not whole");
-    s->size = c->good;
-    return 0;
+    if (!c->in_group)
+        return;
+    tally_at(c->tally, c->key)->done -= c->each * (uint32_t)c->in_group;
+    c->good = c->group_at;
+    c->lines -= c->in_group;
+    if (!c->bad_no)
+        err_set(&c->why, ERR_DATA, "its group is not whole");
 }
 
-int resume_scan(struct sink *s, int group, uint32_t each, struct tally *t, struct buf *note,
-                struct err *e)
+int resume_scan(struct sink *s, int group, uint32_t each, bool known, struct tally *t,
+                struct resume_end *end, struct err *e)
 {
     struct scan c = {.group = group, .each = each, .tally = t};
     int fd, rc;
 
+    *end = (struct resume_end){.good = s->size};
     if (!s->regular || !s->size)
         return 0;
     fd = sink_reader(s, e);
@@ -110,7 +135,28 @@ int resume_scan(struct sink *s, int group, uint32_t each, struct tally *t, struc
     lines_open_fd(&c.in, fd, sink_name(s));
     rc = scan_lines(&c, e);
     lines_close(&c.in);
-    return rc ? -1 : cut_tail(&c, s, note, e);
+    if (rc)
+        return -1;
+    drop_group(&c);
+    if (!c.lines && c.good < s->size && !known && !c.torn)
+        return err_set(e, ERR_ARG,
+                       "'%s' holds no record of an earlier run (%s); it is left as it is",
+                       sink_name(s), c.why.msg);
+    s->lines = c.lines;
+    *end = (struct resume_end){c.good, c.why};
+    return 0;
+}
+
+int resume_cut(struct sink *s, const struct resume_end *end, struct buf *note, struct err *e)
+{
+    if (end->good == s->size)
+        return 0;
+    if (sink_cut(s, end->good, e))
+        return -1;
+    buf_fmt(note, "%s: cut off %llu bytes of an incomplete last record (%s)\n", sink_name(s),
+            (unsigned long long)(s->size - end->good), end->why.msg);
+    s->size = end->good;
+    return 0;
 }
 
 int resume_read(const char *path, int group, uint32_t each, struct tally *t, uint64_t *good,
@@ -124,10 +170,7 @@ int resume_read(const char *path, int group, uint32_t each, struct tally *t, uin
     lines_open_fd(&c.in, fd, path);
     rc = scan_lines(&c, e);
     lines_close(&c.in);
-    if (c.in_group) {
-        tally_at(t, c.key)->done -= c.each * (uint32_t)c.in_group;
-        c.good = c.group_at;
-    }
+    drop_group(&c);
     *good = c.good;
     return rc ? -1 : 0;
 }
@@ -234,21 +277,23 @@ static int read_small(const char *path, struct buf *b, struct err *e)
     return n < 0 ? -1 : 1;
 }
 
+int resume_same(const char *path, const char *ours, size_t n, struct err *e)
+{
+    struct buf old = {0};
+    int there = read_small(path, &old, e);
+
+    if (there == 1 && compare(path, buf_cstr(&old), old.n, ours, n, e))
+        there = -1;
+    buf_free(&old);
+    return there;
+}
+
 int resume_meta(const char *path, const char *ours, size_t n, bool begun, struct buf *note,
                 struct err *e)
 {
-    struct buf old = {0};
-    int rc = 0, there = 0;
+    int there = begun ? resume_same(path, ours, n, e) : 0;
 
-    if (begun) {
-        there = read_small(path, &old, e);
-        rc = there < 0 ? -1 : there ? compare(path, buf_cstr(&old), old.n, ours, n, e) : 0;
-        if (!there)
-            buf_fmt(note, "%s is not there: cannot check that model and options are the same\n",
-                    path);
-    }
-    if (!there)
-        rc = sink_replace(path, ours, n, e);
-    buf_free(&old);
-    return rc;
+    if (begun && !there)
+        buf_fmt(note, "%s is not there: cannot check that model and options are the same\n", path);
+    return there ? (there < 0 ? -1 : 0) : sink_replace(path, ours, n, e);
 }

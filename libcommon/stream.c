@@ -145,18 +145,31 @@ int stream_meta(const struct stream_opt *o, const struct stream_conf *c, struct 
     return 0;
 }
 
-static int check_meta(struct stream *s, struct buf *note, struct err *e)
+/* What was done before, and by which command; then what is not whole is cut off and FILE.meta
+ * written. Nothing is touched until all has been looked at. */
+static int take_up(struct stream *s, struct buf *note, struct err *e)
 {
     struct buf path = {0}, ours = {0};
-    int rc = 0;
+    struct resume_end out = {0}, rej = {0};
+    bool has_meta = s->out.durable && s->out.path, begun = s->out.size || s->rejects.size;
+    const int group = s->conf.group;
+    int known = 0, rc = 0;
 
-    if (s->out.durable && s->out.path) {
+    if (has_meta) {
         buf_fmt(&path, "%s.meta", s->out.path);
-        rc = stream_meta(&s->opt, &s->conf, &ours, e) ||
-             resume_meta(path.p, ours.p, ours.n, s->out.size || s->rejects.size, note, e) ||
-             attempt_scan(&s->others, s->conf.group, 1, &s->ids, &ours, e) ||
-             attempt_scan(&s->other_rejects, 1, (uint32_t)s->conf.group, &s->ids, NULL, e);
+        rc = stream_meta(&s->opt, &s->conf, &ours, e);
+        if (!rc && begun)
+            known = resume_same(path.p, ours.p, ours.n, e);
+        rc = rc || known < 0 || attempt_scan(&s->others, group, 1, &s->ids, &ours, e) ||
+             attempt_scan(&s->other_rejects, 1, (uint32_t)group, &s->ids, NULL, e);
     }
+    if (!rc && s->opt.resume) // another run's rejects may be named beside its FILE.meta
+        rc = resume_scan(&s->out, group, 1, known, &s->ids, &out, e) ||
+             resume_scan(&s->rejects, 1, (uint32_t)group, false, &s->ids, &rej, e);
+    if (!rc && has_meta)
+        rc = resume_meta(path.p, ours.p, ours.n, begun, note, e);
+    if (!rc && s->opt.resume)
+        rc = resume_cut(&s->out, &out, note, e) || resume_cut(&s->rejects, &rej, note, e);
     buf_free(&path);
     buf_free(&ours);
     return rc ? -1 : 0;
@@ -165,7 +178,6 @@ static int check_meta(struct stream *s, struct buf *note, struct err *e)
 static int open_files(struct stream *s, int n, char **file, struct buf *note, struct err *e)
 {
     const struct stream_opt *o = &s->opt;
-    uint32_t group = (uint32_t)s->conf.group;
 
     if (o->rejects && !strcmp(o->rejects, "-"))
         return err_set(e, ERR_ARG, "--rejects needs a file: standard output is for records");
@@ -182,10 +194,7 @@ static int open_files(struct stream *s, int n, char **file, struct buf *note, st
         if (sink_open(&s->rejects, o->rejects, o->resume, &s->stop, e))
             return -1;
     }
-    if (check_files(s, e) || check_meta(s, note, e))
-        return -1;
-    if (o->resume && (resume_scan(&s->out, s->conf.group, 1, &s->ids, note, e) ||
-                      resume_scan(&s->rejects, 1, group, &s->ids, note, e)))
+    if (check_files(s, e) || take_up(s, note, e))
         return -1;
     s->out.gather = s->rejects.gather = s->conf.gather;
     order_init(&s->order, s->rejects.fd >= 0 ? &s->rejects : NULL, o->unordered);

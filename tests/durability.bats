@@ -255,3 +255,38 @@ kill_loop() {
     llm-merge -q --like in r >joined.r || [ $? = 1 ]
     cmp joined.r ref.r
 }
+
+@test "durability: --resume leaves a file alone that no such run wrote" {
+    tok() { llm-tokenize -m "$TINY" -c --field instruction "$@" in.jsonl; }
+    printf '{"id":1,"instruction":"fox"}\n{"id":2,"instruction":"goat"}\n' >in.jsonl
+    tok -o ref --rejects refrej
+    tr -d '\n' <"$TINY" >img
+    head -c 4096 /dev/zero >nul
+    echo 'buy milk' >notes.txt
+    cp ref.meta other.meta
+    cksum img nul notes.txt >sums
+    for f in img nul notes.txt; do
+        run -2 tok -o $f --resume
+        [[ "$output" == "llm-tokenize: '$f' holds no record of an earlier run ("*"); it is left as it is" ]]
+        run -2 bash -c 'llm-tokenize -m "$1" -c --field instruction --resume in.jsonl >>$2' - "$TINY" $f
+        run -2 tok -o new --rejects $f --resume
+        cp ref other
+        run -2 tok -o other --rejects $f --resume
+        cmp other ref
+        [ ! -e $f.meta ]
+    done
+    cksum img nul notes.txt | cmp sums -
+    # what a kill leaves before the first line is whole, with and without FILE.meta
+    for n in 1 9 30; do
+        head -c $n ref >torn
+        rm -f torn.meta
+        tok -o torn --resume
+        cmp torn ref
+        head -c $n ref >torn
+        tok -o torn --resume
+        cmp torn ref
+    done
+    cp nul torn # blocks that never came to the disk
+    tok -o torn --resume
+    cmp torn ref
+}

@@ -158,8 +158,21 @@ static void test_damage(void)
     CHECK(OVER("{\"id\":1,\"out\":\"1\"}\n{\"id\":2,\"out\":\"2\"}", "cut off 18 bytes") == 0);
     CHECK(OVER("{\"id\":1,\"out\":\"1\"}\n[]\n", "cut off 3 bytes") == 0);
     CHECK(OVER("{\"id\":1,\"out\":\"1\"}\n{}\n", "cut off 3 bytes") == 0);
-    CHECK(OVER("\0", "cut off 1 bytes") == 0);
     CHECK(file_is("out", "{\"id\":1,\"out\":\"1\"}\n{\"id\":2,\"out\":\"2\"}\n"));
+
+    TEST("resume: the beginning of a first record is cut off, another file is left alone");
+    CHECK(OVER("{", "cut off 1 bytes") == 0);
+    CHECK(OVER("{\"id\":1,\"out\":tr", "cut off 16 bytes") == 0);
+    CHECK(OVER("{\"id\":1,\"out\":\"\xEA\xB0", "cut off 17 bytes") == 0);
+    CHECK(OVER("{\"id\":1,\"out\":\"\\ud83d\\ude0", "cut off 26 bytes") == 0);
+    CHECK(OVER("{\"id\":1,\"out\":\"1\"}", "cut off 18 bytes") == 0);
+    CHECK(OVER("{\"out\":\"1\"}", "holds no record") == 2);
+    CHECK(OVER("{garbage", "holds no record") == 2);
+    CHECK(OVER("{\"id\":1}}", "holds no record") == 2);
+    CHECK(OVER("\0", "holds no record") == 2);
+    CHECK(OVER("notes", "holds no record") == 2);
+    CHECK(OVER("notes\n", "holds no record") == 2);
+    CHECK(file_is("out", "notes\n") && access("out.meta", F_OK));
 
     TEST("resume: damage elsewhere is an error with its line, and nothing is touched");
     CHECK(OVER("{\"id\":1\n{\"id\":2,\"out\":\"2\"}\n", "worker: out:1: byte 7") == 2);
