@@ -159,6 +159,7 @@ static void take(struct lines *l, struct lines_line *x, size_t n, size_t skip)
         x->p += 3;
         x->n -= 3;
         x->size -= 3;
+        x->at += 3;
     }
 }
 
@@ -207,4 +208,12 @@ int lines_next(struct lines *l, struct lines_line *x, bool wait, struct err *e)
         if (rc != 1)
             return rc;
     }
+}
+
+bool lines_blank(const struct lines_line *x)
+{
+    for (size_t i = 0; i < x->n; i++)
+        if (x->p[i] != ' ' && x->p[i] != '\t' && x->p[i] != '\r')
+            return false;
+    return x->size == x->n;
 }

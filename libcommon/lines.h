@@ -34,7 +34,7 @@ struct lines_line {
     const char *p; // (n) without newline, carriage return and a file's BOM; until the next call
     size_t n;
     uint64_t size;    // of the whole line; more than n when it was cut
-    uint64_t at, end; // its place in the file, newline included
+    uint64_t at, end; // place of p in the file; behind the newline
     bool ended;       // a newline was there
     bool stays;       // p is the caller's own, longer than what is made of the line
     const char *file;
@@ -49,5 +49,7 @@ void lines_open_fd(struct lines *l, int fd, const char *name);
 /* 1 = a line, 0 = no more (or asked to stop), 2 = none yet (wait = false only), -1 = error. */
 int lines_next(struct lines *l, struct lines_line *x, bool wait, struct err *e);
 void lines_close(struct lines *l);
+
+bool lines_blank(const struct lines_line *x); // nothing but spaces and tabs
 
 #endif

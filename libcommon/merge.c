@@ -281,6 +281,8 @@ static int read_file(struct merge *m, const char *path, bool reject, struct buf 
 
     while (!rc && (rc = lines_next(&in, &x, true, e)) == 1) {
         rc = 0;
+        if (lines_blank(&x))
+            continue;
         if (bad) // only the last line may be broken
             rc = err_set(e, ERR_DATA, "%s:%ld: %s", path, bad, why.msg);
         else if (add_line(m, &x, reject, note, &why))
@@ -375,14 +377,6 @@ static uint32_t like_line(struct merge *m, const struct lines_line *x)
     return next_of_kind(m, hash_bytes(hex, 32), hex);
 }
 
-static bool is_blank(const struct lines_line *x)
-{
-    for (size_t i = 0; i < x->n; i++)
-        if (x->p[i] != ' ' && x->p[i] != '\t' && x->p[i] != '\r')
-            return false;
-    return x->size == x->n;
-}
-
 int merge_like(struct merge *m, const char *path, merge_take missing, void *with, struct err *e)
 {
     char *file[] = {(char *)(uintptr_t)path};
@@ -395,7 +389,7 @@ int merge_like(struct merge *m, const char *path, merge_take missing, void *with
         uint32_t i;
 
         rc = 0;
-        if (is_blank(&x))
+        if (lines_blank(&x))
             continue;
         i = like_line(m, &x);
         m->id[i].wanted = true;

@@ -44,9 +44,11 @@ int past_part(const char *path, uint64_t bytes,
     if (!f)
         return err_set(e, ERR_IO, "cannot open '%s': %s", path, strerror(errno));
     while (!rc && bytes && (n = getline(&line, &cap, f)) > 0) {
+        size_t bom = !no++ && n >= 3 && !memcmp(line, "\xEF\xBB\xBF", 3) ? 3 : 0;
+
         bytes -= bytes < (uint64_t)n ? bytes : (uint64_t)n;
-        rc = take_line(line, (size_t)n, take, with, e);
-        no++;
+        if (strspn(line + bom, " \t\r\n") + bom < (size_t)n)
+            rc = take_line(line + bom, (size_t)n - bom, take, with, e);
     }
     if (rc)
         err_wrap(e, "%s:%ld", path, no);

@@ -37,6 +37,10 @@ static int take(struct scan *c, const struct lines_line *x, struct err *e)
 
     if (!x->ended)
         return err_set(e, ERR_DATA, "no newline at the end");
+    if (lines_blank(x)) {
+        c->good = c->in_group ? c->good : x->end;
+        return 0;
+    }
     if (x->size != x->n)
         return err_set(e, ERR_DATA, "longer than %d bytes", LINES_MAX);
     if (record_parse(&r, x->p, x->n, e))

@@ -359,18 +359,10 @@ static int reject_line(struct stream *s, const struct lines_line *x, const char 
     return rc ? -1 : 0;
 }
 
-static bool is_blank(const struct lines_line *x)
-{
-    for (size_t i = 0; i < x->n; i++)
-        if (x->p[i] != ' ' && x->p[i] != '\t' && x->p[i] != '\r')
-            return false;
-    return x->size == x->n;
-}
-
 enum stream_made stream_make(const struct stream *s, const struct lines_line *x, struct record *r,
                              struct err *why)
 {
-    if (is_blank(x))
+    if (lines_blank(x))
         return STREAM_BLANK;
     if (x->size != x->n) {
         err_set(why, ERR_DATA, "line of %" PRIu64 " bytes exceeds %d", x->size, STREAM_LINE_MAX);

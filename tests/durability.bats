@@ -290,3 +290,17 @@ kill_loop() {
     tok -o torn --resume
     cmp torn ref
 }
+
+@test "durability: --resume passes over a BOM and blank lines" {
+    printf '{"id":%d,"output":"a text of its own, number %d"}\n' 1 1 2 2 3 3 >in.jsonl
+    for c in "llm-filter --exact" "llm-tokenize -m $TINY --field output"; do
+        rm -f out out.meta whole whole.meta
+        $c -o whole in.jsonl
+        head -n 2 whole >two
+        cp whole.meta out.meta
+        printf '\xef\xbb\xbf%s\n\n%s\n \r\n' "$(head -n 1 two)" "$(tail -n 1 two)" >out
+        $c -o out --resume in.jsonl
+        [ "$(wc -l <out)" = 5 ]
+        grep -v '^ *.$' out | sed '1s/^\xef\xbb\xbf//; /^$/d' | cmp - whole
+    done
+}

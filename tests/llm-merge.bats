@@ -74,6 +74,23 @@ setup() {
     done
 }
 
+@test "llm-merge: a BOM and blank lines in a file are passed over" {
+    printf '\xef\xbb\xbf{"id":"x","b":1}\n' >bom
+    run -0 --separate-stderr llm-merge bom
+    [ "$output" = '{"id":"x","b":1}' ]
+    printf '\xef\xbb\xbf{"id":"x","b":1}\r\n\n \t\n{"id":"y"}\n\n \r\n\n' >two
+    run -0 --separate-stderr llm-merge --like two bom two
+    [ "$output" = "$(printf '%s\n' '{"id":"x","b":1}' '{"id":"y"}')" ]
+    [ -z "$stderr" ]
+    printf '{"id":1}\n\n{"id":2' >torn
+    run -0 --separate-stderr llm-merge torn
+    [ "$output" = '{"id":1}' ]
+    [[ "$stderr" == "llm-merge: torn:3: left out an incomplete last record"* ]]
+    printf '{"id":1\n\n\n' >torn
+    run -0 --separate-stderr llm-merge torn
+    [ -z "$output" ]
+}
+
 @test "llm-merge: missing and foreign records" {
     printf '%s\n' '{"id":1,"instruction":"x"}' '' '{"id":2}' '{"id":1}' >in
     printf '%s\n' '{"id":9}' '{"id":1}' '{"id":"1#2"}' >one

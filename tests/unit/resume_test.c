@@ -174,10 +174,16 @@ static void test_damage(void)
     CHECK(OVER("notes\n", "holds no record") == 2);
     CHECK(file_is("out", "notes\n") && access("out.meta", F_OK));
 
+    TEST("resume: blank lines are passed over, a BOM too");
+    CHECK(OVER("\xEF\xBB\xBF{\"id\":1}\n\n \t\r\n{\"id\":2,\"ou", "cut off 11 bytes") == 0);
+    CHECK(file_is("out", "\xEF\xBB\xBF{\"id\":1}\n\n \t\r\n{\"id\":2,\"out\":\"2\"}\n"));
+    CHECK(OVER("{\"id\":1}\n{\"id\":2}\n\n ", "cut off 1 bytes") == 0);
+    CHECK(file_is("out", "{\"id\":1}\n{\"id\":2}\n\n"));
+
     TEST("resume: damage elsewhere is an error with its line, and nothing is touched");
     CHECK(OVER("{\"id\":1\n{\"id\":2,\"out\":\"2\"}\n", "worker: out:1: byte 7") == 2);
     CHECK(file_is("out", "{\"id\":1\n{\"id\":2,\"out\":\"2\"}\n"));
-    CHECK(OVER("{\"id\":1}\n\n{\"id\":2,\"out\":\"2\"}\n", "out:2: ") == 2);
+    CHECK(OVER("{\"id\":1}\nx\n{\"id\":2,\"out\":\"2\"}\n", "out:2: ") == 2);
     CHECK(OVER("{\"id\":1}\n{\"out\":\"2\"}\n{\"id\":3}\n", "out:2: no field 'id'") == 2);
     CHECK(OVER("{\"id\":1}\n\xFF\n{\"id\":3}\nxx", "out:2: ") == 2);
     CHECK(file_is("out", "{\"id\":1}\n\xFF\n{\"id\":3}\nxx"));
