@@ -4,6 +4,7 @@
 #include "file.h"
 #include "mem.h"
 #include "merge.h"
+#include "resume.h"
 #include "sink.h"
 
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct join {
     struct merge *m;
     struct out out, missing;
     struct buf note;
+    struct buf first; // path of the first shard
 };
 
 /* ---- output ---- */
@@ -107,7 +109,13 @@ static int add_one(struct join *g, const char *path, bool reject, struct err *e)
         return err_set(e, ERR_ARG, "'%s' is both input and output", path);
     if (same_file(path, g->stats))
         return err_set(e, ERR_ARG, "--stats: '%s' is the input", path);
-    return reject ? merge_reject(g->m, path, &g->note, e) : merge_add(g->m, path, &g->note, e);
+    if (reject)
+        return merge_reject(g->m, path, &g->note, e);
+    if (!g->first.n && resume_is_shard(path))
+        buf_str(&g->first, path);
+    else if (g->first.n && resume_alike(g->first.p, path, &g->note, e))
+        return -1;
+    return merge_add(g->m, path, resume_group(path), &g->note, e);
 }
 
 /* A file, and the attempts at it: FILE.a0, FILE.a1 ... */
@@ -133,6 +141,8 @@ static int read_all(struct join *g, int n, char **file, struct err *e)
         rc = add(g, file[i], false, e);
     for (int i = 0; i < g->rejected.n && !rc; i++)
         rc = add(g, g->rejected.v[i], true, e);
+    if (!rc)
+        merge_settle(g->m, &g->note);
     say(g);
     return rc;
 }
@@ -163,10 +173,10 @@ static int put_stats(const struct join *g, int status, struct err *e)
     buf_fmt(&b,
             "{\"stage\":\"llm-merge\",\"status\":%d,\"written\":%lld,\"same\":%lld,"
             "\"conflicts\":%lld,\"wanted\":%lld,\"missing\":%lld,\"rejected\":%lld,"
-            "\"foreign\":%lld}\n",
+            "\"foreign\":%lld,\"incomplete\":%lld}\n",
             status, (long long)c->written, (long long)c->same, (long long)c->conflicts,
             (long long)c->wanted, (long long)c->missing, (long long)c->rejected,
-            (long long)c->foreign);
+            (long long)c->foreign, (long long)c->incomplete);
     rc = sink_report(g->stats, b.p, b.n, e);
     buf_free(&b);
     return rc;
@@ -174,6 +184,9 @@ static int put_stats(const struct join *g, int status, struct err *e)
 
 static void summary(const struct join *g, const struct merge_counts *c)
 {
+    if (c->incomplete)
+        cli_warn(g->cli, "%lld records have not all of their samples; they are left out",
+                 (long long)c->incomplete);
     if (c->missing)
         cli_warn(g->cli, "%lld of %lld records are missing", (long long)c->missing,
                  (long long)c->wanted);
@@ -199,7 +212,7 @@ static int run(struct join *g, int n, char **file, int *status, struct err *e)
     if (out_open(&g->out, g->output, e) || merge_write(g->m, out_take, &g->out, e) ||
         out_commit(&g->out, e) || out_commit(&g->missing, e))
         return -1;
-    *status = c->missing || (g->like.n && c->foreign) ? CLI_FAIL : CLI_OK;
+    *status = c->missing || c->incomplete || (g->like.n && c->foreign) ? CLI_FAIL : CLI_OK;
     if (!g->notes.quiet)
         summary(g, c);
     return g->stats ? put_stats(g, *status, e) : 0;
@@ -230,6 +243,7 @@ int main(int argc, char **argv)
     out_free(&g.out);
     out_free(&g.missing);
     buf_free(&g.note);
+    buf_free(&g.first);
     merge_close(g.m);
     return cli_end(&cli, status);
 }

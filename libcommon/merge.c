@@ -53,6 +53,7 @@ struct merge {
     size_t n_order, cap_order;
     char **file; // (n_file) paths, owned
     int *fd;     // of the files
+    int *group;  // lines of a record in them
     size_t n_file;
     int n_noted; // conflicts described
     bool has_like;
@@ -77,6 +78,7 @@ void merge_close(struct merge *m)
     }
     free(m->file);
     free(m->fd);
+    free(m->group);
     free(m->id);
     free(m->line);
     free(m->place);
@@ -248,7 +250,7 @@ static int add_line(struct merge *m, const struct lines_line *x, bool reject, st
                : err_set(e, ERR_MEM, "more than %u records", NONE - 2);
 }
 
-static int open_file(struct merge *m, const char *path, struct lines *in, struct err *e)
+static int open_file(struct merge *m, const char *path, int group, struct lines *in, struct err *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC), own;
 
@@ -261,6 +263,8 @@ static int open_file(struct merge *m, const char *path, struct lines *in, struct
     }
     m->file = mem_resize(m->file, m->n_file + 1, sizeof(*m->file));
     m->fd = mem_resize(m->fd, m->n_file + 1, sizeof(*m->fd));
+    m->group = mem_resize(m->group, m->n_file + 1, sizeof(*m->group));
+    m->group[m->n_file] = group;
     m->file[m->n_file] = mem_dup(path, strlen(path));
     m->fd[m->n_file] = fd;
     own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -270,14 +274,14 @@ static int open_file(struct merge *m, const char *path, struct lines *in, struct
     return own < 0 ? err_set(e, ERR_IO, "cannot open '%s': %s", path, strerror(errno)) : 0;
 }
 
-static int read_file(struct merge *m, const char *path, bool reject, struct buf *note,
+static int read_file(struct merge *m, const char *path, int group, bool reject, struct buf *note,
                      struct err *e)
 {
     struct lines in = {.fd = -1};
     struct lines_line x;
     struct err why;
     long bad = 0;
-    int rc = open_file(m, path, &in, e);
+    int rc = open_file(m, path, group, &in, e);
 
     while (!rc && (rc = lines_next(&in, &x, true, e)) == 1) {
         rc = 0;
@@ -294,14 +298,34 @@ static int read_file(struct merge *m, const char *path, bool reject, struct buf 
     return rc ? -1 : 0;
 }
 
-int merge_add(struct merge *m, const char *path, struct buf *note, struct err *e)
+int merge_add(struct merge *m, const char *path, int group, struct buf *note, struct err *e)
 {
-    return read_file(m, path, false, note, e);
+    return read_file(m, path, group, false, note, e);
 }
 
 int merge_reject(struct merge *m, const char *path, struct buf *note, struct err *e)
 {
-    return read_file(m, path, true, note, e);
+    return read_file(m, path, 1, true, note, e);
+}
+
+void merge_settle(struct merge *m, struct buf *note)
+{
+    for (size_t i = 0; i < m->n_id; i++) {
+        int have = 0, all = 1;
+        uint32_t first = m->id[i].line;
+
+        for (uint32_t k = first; k != NONE; k = m->line[k].next, have++)
+            all = m->group[m->line[k].file] > all ? m->group[m->line[k].file] : all;
+        if (!have || have >= all)
+            continue;
+        if (m->counts.incomplete++ < NOTES)
+            buf_fmt(note, "%s:%ld: left out a record with %d of %d samples\n",
+                    m->file[m->line[first].file],
+                    line_no(m, m->line[first].file, m->line[first].at), have, all);
+        for (uint32_t k = first; k != NONE; k = m->line[k].next)
+            m->line[k].n = 0; // no record is an empty line
+        m->id[i].line = NONE;
+    }
 }
 
 /* ---- the input ---- */
@@ -482,7 +506,7 @@ int merge_write(struct merge *m, merge_take take, void *with, struct err *e)
 
     if (!m->has_like) {
         for (size_t k = 0; k < m->n_line; k++)
-            if (hand_out(m, &m->line[k], take, with, e))
+            if (m->line[k].n && hand_out(m, &m->line[k], take, with, e))
                 return -1;
         return 0;
     }

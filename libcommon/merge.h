@@ -19,28 +19,33 @@ void merge_close(struct merge *m); // NULL-safe
 
 typedef int (*merge_take)(void *with, const char *p, size_t n, struct err *e);
 
-/* Index the lines of a file. A last line that is not whole is left out, and `note` gets a line of
- * text that says so. Two lines with the same id and `sample` are the same, or counted as
- * conflicts, of which the first ten are described in `note`. Errors: ERR_DATA a line elsewhere
- * that is no record with an id, with its number. */
-int merge_add(struct merge *m, const char *path, struct buf *note, struct err *e);
+/* Index the lines of a file, in which a record has `group` of them. A last line that is not whole
+ * is left out, and `note` gets a line of text that says so. Two lines with the same id and `sample`
+ * are the same, or counted as conflicts, of which the first ten are described in `note`. Errors:
+ * ERR_DATA a line elsewhere that is no record with an id, with its number. */
+int merge_add(struct merge *m, const char *path, int group, struct buf *note, struct err *e);
 /* Ids of a file of rejects: they are not missing. Lines that are not whole as above. */
 int merge_reject(struct merge *m, const char *path, struct buf *note, struct err *e);
 
-/* After the files: an input whose order the lines shall have. Its ids are those the commands give:
+/* After the files: records that have not all of their lines are left out and counted; `note` gets
+ * a line for each of the first ten. */
+void merge_settle(struct merge *m, struct buf *note);
+
+/* Then: an input whose order the lines shall have. Its ids are those the commands give:
  * the record's own, else one made from the fields a command reads (whichever is found), "#2"
  * appended for the second of its kind; bad lines have one made of their bytes. `missing` gets each
  * line of the input that has none in the files, with a newline. */
 int merge_like(struct merge *m, const char *path, merge_take missing, void *with, struct err *e);
 
 struct merge_counts {
-    int64_t wanted;    // records of the input
-    int64_t written;   // lines, after merge_write
-    int64_t same;      // equal lines taken once
-    int64_t conflicts; // lines that differ from one with their id
-    int64_t missing;   // wanted records without a line
-    int64_t rejected;  // the same, but in the rejects
-    int64_t foreign;   // lines that belong to no record of the input
+    int64_t wanted;     // records of the input
+    int64_t written;    // lines, after merge_write
+    int64_t same;       // equal lines taken once
+    int64_t incomplete; // records without some of their lines
+    int64_t conflicts;  // lines that differ from one with their id
+    int64_t missing;    // wanted records without a line
+    int64_t rejected;   // the same, but in the rejects
+    int64_t foreign;    // lines that belong to no record of the input
 };
 const struct merge_counts *merge_counts(const struct merge *m);
 

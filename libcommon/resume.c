@@ -200,10 +200,18 @@ static bool same(const struct json *a, int x, const struct json *b, int y)
     return pa && pb && na == nb && !memcmp(pa, pb, na);
 }
 
+static bool listed(const char *const *list, const char *name)
+{
+    for (; list && *list; list++)
+        if (!strcmp(*list, name))
+            return true;
+    return false;
+}
+
 /* The first member of object x of a that b's object y has not or not the same: its
- * name is appended to `name`. Objects are compared member by member. */
-static bool differs(const struct json *a, int x, const struct json *b, int y, struct buf *name,
-                    int at[2])
+ * name is appended to `name`. Objects are compared member by member, but for those in `skip`. */
+static bool differs(const struct json *a, int x, const struct json *b, int y,
+                    const char *const *skip, struct buf *name, int at[2])
 {
     struct arena mem = {0};
     bool found = false;
@@ -213,11 +221,11 @@ static bool differs(const struct json *a, int x, const struct json *b, int y, st
         int mine = (int)k + 1, other = json_get(b, y, key);
         size_t n = name->n;
 
-        if (same(a, mine, b, other))
+        if (listed(skip, key) || same(a, mine, b, other))
             continue;
         buf_fmt(name, "%s%s", n ? "." : "", key);
         if (json_is(a, mine, JSON_OBJECT) && json_is(b, other, JSON_OBJECT)) {
-            found = differs(a, mine, b, other, name, at);
+            found = differs(a, mine, b, other, skip, name, at);
             if (!found) // written another way, or members that only b has
                 name->n = n;
             continue;
@@ -230,32 +238,39 @@ static bool differs(const struct json *a, int x, const struct json *b, int y, st
     return found;
 }
 
+/* What the first member that is not the same is called and holds in a and in b. */
+static bool difference(const struct json *a, const struct json *b, const char *const *skip,
+                       struct buf *name, struct buf *in_a, struct buf *in_b)
+{
+    int at[2];
+
+    if (differs(b, 0, a, 0, skip, name, at)) {
+        put_value(in_b, b, at[0]);
+        put_value(in_a, a, at[1]);
+    } else if (differs(a, 0, b, 0, skip, name, at)) {
+        put_value(in_a, a, at[0]);
+        put_value(in_b, b, at[1]);
+    }
+    return in_a->n > 0;
+}
+
 static int compare(const char *path, const char *old, size_t n_old, const char *ours, size_t n,
                    struct err *e)
 {
     struct arena mem = {0};
     struct buf name = {0}, was = {0}, is = {0};
     struct json a, b;
-    int at[2], rc = 0;
+    int rc = 0;
 
-    if (json_parse(&a, &mem, old, n_old, e)) {
+    if (json_parse(&a, &mem, old, n_old, e))
         rc = err_wrap(e, "%s", path);
-    } else if (!json_parse(&b, &mem, ours, n, e) && json_is(&a, 0, JSON_OBJECT)) {
-        if (differs(&b, 0, &a, 0, &name, at)) {
-            put_value(&is, &b, at[0]);
-            put_value(&was, &a, at[1]);
-        } else if (differs(&a, 0, &b, 0, &name, at)) {
-            put_value(&was, &a, at[0]);
-            put_value(&is, &b, at[1]);
-        }
-        if (is.n)
-            rc = err_set(e, ERR_ARG,
-                         "cannot resume: %s was %s and is %s now (%s); use the same options and "
-                         "model, or another output",
-                         name.p, was.p, is.p, path);
-    } else {
+    else if (json_parse(&b, &mem, ours, n, e) || !json_is(&a, 0, JSON_OBJECT))
         rc = err_set(e, ERR_DATA, "%s: not a JSON object", path);
-    }
+    else if (difference(&a, &b, NULL, &name, &was, &is))
+        rc = err_set(e, ERR_ARG,
+                     "cannot resume: %s was %s and is %s now (%s); use the same options and "
+                     "model, or another output",
+                     name.p, was.p, is.p, path);
     buf_free(&name);
     buf_free(&was);
     buf_free(&is);
@@ -300,4 +315,80 @@ int resume_meta(const char *path, const char *ours, size_t n, bool begun, struct
     if (begun && !there)
         buf_fmt(note, "%s is not there: cannot check that model and options are the same\n", path);
     return there ? (there < 0 ? -1 : 0) : sink_replace(path, ours, n, e);
+}
+
+/* ---- shards ---- */
+
+/* The fingerprint beside an output, whose text goes to b: is there one, of the stream's making? */
+static bool read_print(const char *output, struct buf *b, struct json *j, struct arena *mem)
+{
+    struct buf path = {0};
+    struct err why;
+    bool good;
+
+    buf_fmt(&path, "%s.meta", output);
+    good = read_small(path.p, b, &why) == 1 && !json_parse(j, mem, buf_cstr(b), b->n, &why) &&
+           json_is(j, 0, JSON_OBJECT) && json_get(j, 0, "stage") >= 0;
+    buf_free(&path);
+    return good;
+}
+
+static bool is_shard(const struct json *j)
+{
+    size_t n = 0;
+    const char *s = json_raw(j, json_get(j, 0, "shard"), &n);
+
+    return s && !(n == 5 && !memcmp(s, "\"1/1\"", 5));
+}
+
+int resume_alike(const char *a, const char *b, struct buf *note, struct err *e)
+{
+    static const char *const anywhere[] = {"shard", "version", "model", NULL};
+    static const char *const shard[] = {"shard", NULL};
+    struct buf ta = {0}, tb = {0}, name = {0}, va = {0}, vb = {0};
+    struct arena mem = {0};
+    struct json x, y;
+    int rc = 0;
+
+    if (!read_print(a, &ta, &x, &mem) || !read_print(b, &tb, &y, &mem) || !is_shard(&x) ||
+        !is_shard(&y) || !same(&x, json_get(&x, 0, "stage"), &y, json_get(&y, 0, "stage")))
+        rc = 0;
+    else if (difference(&x, &y, anywhere, &name, &va, &vb))
+        rc = err_set(e, ERR_ARG, "shards of different runs: %s is %s in '%s' and %s in '%s'",
+                     name.p, va.p, a, vb.p, b);
+    else if (difference(&x, &y, shard, &name, &va, &vb))
+        buf_fmt(note, "%s is %s in '%s' and %s in '%s'\n", name.p, va.p, a, vb.p, b);
+    buf_free(&ta);
+    buf_free(&tb);
+    buf_free(&name);
+    buf_free(&va);
+    buf_free(&vb);
+    arena_free(&mem);
+    return rc;
+}
+
+bool resume_is_shard(const char *output)
+{
+    struct buf text = {0};
+    struct arena mem = {0};
+    struct json j;
+    bool yes = read_print(output, &text, &j, &mem) && is_shard(&j);
+
+    buf_free(&text);
+    arena_free(&mem);
+    return yes;
+}
+
+int resume_group(const char *output)
+{
+    struct buf text = {0};
+    struct arena mem = {0};
+    struct json j;
+    double v = 1;
+
+    if (read_print(output, &text, &j, &mem))
+        json_num(&j, json_get(&j, 0, "group"), &v);
+    buf_free(&text);
+    arena_free(&mem);
+    return v >= 1 && v <= 1 << 20 ? (int)v : 1;
 }

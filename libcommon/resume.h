@@ -39,4 +39,12 @@ int resume_same(const char *path, const char *ours, size_t n, struct err *e);
 int resume_meta(const char *path, const char *ours, size_t n, bool begun, struct buf *note,
                 struct err *e);
 
+/* Shards to be joined: the outputs a and b with their .meta beside them. ERR_ARG when they are
+ * shards of different runs of one command. Where only its version or the model is another one,
+ * which a GPU of another kind is too, `note` gets a line. What has no .meta is of any run. */
+int resume_alike(const char *a, const char *b, struct buf *note, struct err *e);
+bool resume_is_shard(const char *output); // by its .meta
+/* Lines that a record has in an output: its .meta's group, 1 without one. */
+int resume_group(const char *output);
+
 #endif

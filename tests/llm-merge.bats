@@ -91,6 +91,61 @@ setup() {
     [ -z "$output" ]
 }
 
+@test "llm-merge: a record without all of its samples is left out, and missing" {
+    printf '{"id":%d,"prompt":"The fox"}\n' 1 2 3 4 5 6 >in
+    gen() { llm-generate -m "$TINY" -q -n 3 -t 0.8 --samples 3 "$@"; }
+    gen -o whole in
+    gen --shard 1/2 -o part.1 in
+    gen --shard 2/2 -o part.2 in
+    llm-merge --like in part.1 part.2 | cmp - whole
+    cp part.1 keep
+    cp part.1.meta keep.meta
+    sed -i 2d part.1 # in the middle
+    first=$(jq -r .id keep | head -n 1) last=$(jq -r .id keep | tail -n 1)
+    run -1 --separate-stderr llm-merge --like in --missing m --stats s part.1 part.2
+    [ "$output" = "$(jq -c "select(.id != $first)" whole)" ]
+    [ "${stderr_lines[0]}" = "llm-merge: part.1:1: left out a record with 2 of 3 samples" ]
+    [ "${stderr_lines[1]}" = "llm-merge: 1 records have not all of their samples; they are left out" ]
+    [ "${stderr_lines[2]}" = "llm-merge: 1 of 6 records are missing" ]
+    [ "$(cat m)" = "{\"id\":$first,\"prompt\":\"The fox\"}" ]
+    jq -e '.status == 1 and .missing == 1 and .incomplete == 1' s
+    head -c -9 keep >part.1 # at the end
+    run -1 --separate-stderr llm-merge --like in --missing m part.1 part.2
+    [ "$output" = "$(jq -c "select(.id != $last)" whole)" ]
+    [ "$(cat m)" = "{\"id\":$last,\"prompt\":\"The fox\"}" ]
+    run -1 --separate-stderr llm-merge part.1
+    [ "$output" = "$(head -n -3 keep)" ]
+    # another run makes up for it; equal lines are taken once
+    gen -o more m
+    llm-merge -q --like in part.1 part.2 more | cmp - whole
+}
+
+@test "llm-merge: shards of different runs are refused, those of another version or model noted" {
+    gen() { llm-generate -m "$TINY" -q -n 2 "$@" "$SEEDS"; }
+    gen --seed 1 --shard 1/2 -o a
+    gen --seed 2 --shard 2/2 -o b
+    run -2 llm-merge -o out a b
+    [ "$output" = "llm-merge: shards of different runs: options.seed is \"1\" in 'a' and \"2\" in 'b'" ]
+    gen --seed 1 --samples 2 --shard 2/2 -o c
+    run -2 llm-merge -o out a c
+    [[ "$output" == *"options.samples is \"1\" in 'a' and \"2\" in 'c'" ]]
+    [ ! -e out ]
+    gen --seed 1 --shard 2/2 -o d
+    run -0 --separate-stderr llm-merge a d
+    [ -z "$stderr" ]
+    jq -c '.model = "x"' d.meta >t
+    mv t d.meta
+    run -0 --separate-stderr llm-merge a d
+    [[ "$stderr" == "llm-merge: model is \""*"\" in 'a' and \"x\" in 'd'" ]]
+    echo 'no fingerprint' >d.meta # of something else
+    rm a.meta
+    llm-merge a b >out
+    # whole runs are no shards
+    head -n 5 "$SEEDS" | llm-generate -m "$TINY" -q -n 2 --seed 3 -o e
+    tail -n 5 "$SEEDS" | llm-generate -m "$TINY" -q -n 2 --seed 4 --shard 1/1 -o f
+    llm-merge e f >out
+}
+
 @test "llm-merge: missing and foreign records" {
     printf '%s\n' '{"id":1,"instruction":"x"}' '' '{"id":2}' '{"id":1}' >in
     printf '%s\n' '{"id":9}' '{"id":1}' '{"id":"1#2"}' >one
