@@ -1,17 +1,19 @@
 /* merge.c - files of records joined by id. */
 #include "merge.h"
 
+#include "json.h"
 #include "lines.h"
 #include "mem.h"
 #include "record.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { NOTES = 10 };
+enum { NOTES = 10, LOOKS = 64 }; // conflicts that are described; ids of a file that are looked at
 static const uint32_t NONE = UINT32_MAX;
 
 /* The fields that ids are made from, by what the commands read (stream's conf). */
@@ -25,7 +27,8 @@ static const char *const score[] = {"messages", "conversations", "instruction", 
 static const char *const text[] = {"text",     "instruction",   "input", "prompt",
                                    "messages", "conversations", NULL};
 static const char *const one[] = {"text", NULL};
-static const char *const *const fields[] = {answer, score, text, prompt, task, one, NULL};
+static const char *const *const fields[] = {answer, score, text, prompt, task, one};
+enum { N_FIELDS = sizeof(fields) / sizeof(*fields) };
 
 struct id {
     struct hash128 key;
@@ -56,6 +59,10 @@ struct merge {
     int *group;  // lines of a record in them
     size_t n_file;
     int n_noted; // conflicts described
+    struct own {
+        const char *list[2]; // a name, owned, and NULL
+    } * own;                 // (n_own) fields that ids are made from alone, as by --field
+    int n_own, n_looked;     // ids looked at in this file
     bool has_like;
     struct merge_counts counts;
     struct buf text;
@@ -79,6 +86,9 @@ void merge_close(struct merge *m)
     free(m->file);
     free(m->fd);
     free(m->group);
+    for (int i = 0; i < m->n_own; i++)
+        free((char *)(uintptr_t)m->own[i].list[0]);
+    free(m->own);
     free(m->id);
     free(m->line);
     free(m->place);
@@ -213,6 +223,43 @@ static void adopt(struct merge *m, struct record *r, uint32_t i)
     m->id[up].last = i;
 }
 
+static bool is_made_of(struct record *r, const char *const *list)
+{
+    struct hash128 h;
+    char hex[33];
+
+    record_hash(r, list, &h);
+    hash_hex(h, hex);
+    return !strcmp(r->id, hex);
+}
+
+/* What commands read by --field is in no list: a record's fields tell whether its id is made of
+ * one of them. */
+static void learn(struct merge *m, struct record *r)
+{
+    struct arena mem = {0};
+    const struct json *j = &r->json;
+
+    if (strlen(r->id) != 32 || m->n_looked >= LOOKS)
+        return;
+    m->n_looked++;
+    for (int k = 0; k < N_FIELDS; k++)
+        if (is_made_of(r, fields[k]))
+            return;
+    for (uint32_t k = 1; k < j->node[0].next; k = j->node[k + 1].next) {
+        char *name = json_str(j, (int)k, &mem, NULL);
+        bool known = !name;
+
+        for (int i = 0; i < m->n_own && !known; i++)
+            known = !strcmp(m->own[i].list[0], name);
+        if (known || !is_made_of(r, (const char *const[]){name, NULL}))
+            continue;
+        m->own = mem_resize(m->own, (size_t)m->n_own + 1, sizeof(*m->own));
+        m->own[m->n_own++] = (struct own){{mem_dup(name, strlen(name)), NULL}};
+    }
+    arena_free(&mem);
+}
+
 static int add_line(struct merge *m, const struct lines_line *x, bool reject, struct buf *note,
                     struct err *e)
 {
@@ -232,6 +279,7 @@ static int add_line(struct merge *m, const struct lines_line *x, bool reject, st
         record_reset(&r);
         return -1;
     }
+    learn(m, &r);
     i = id_of(m, r.key);
     fresh = i == NONE || (m->id[i].line == NONE && !m->id[i].rejected);
     if (i == NONE)
@@ -265,6 +313,7 @@ static int open_file(struct merge *m, const char *path, int group, struct lines 
     m->fd = mem_resize(m->fd, m->n_file + 1, sizeof(*m->fd));
     m->group = mem_resize(m->group, m->n_file + 1, sizeof(*m->group));
     m->group[m->n_file] = group;
+    m->n_looked = 0;
     m->file[m->n_file] = mem_dup(path, strlen(path));
     m->fd[m->n_file] = fd;
     own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -359,22 +408,26 @@ static uint32_t next_of_kind(struct merge *m, struct hash128 key, const char *id
  * the files'. Of several, that of most fields: one of fewer may be another record's. */
 static bool name_record(struct merge *m, struct record *r, const struct lines_line *x)
 {
+    static const char *const line[] = {NULL};
     const char *const *list = prompt;
-    int most = -1;
+    int most = -1, n_lists = N_FIELDS + m->n_own;
     struct err why;
 
     if (record_parse(r, x->p, x->n, &why))
         return false;
-    for (int k = 0; !record_has(r, "id") && fields[k]; k++) {
+    for (int k = record_has(r, "id") ? INT_MAX : 0; k < n_lists + (most < 0); k++) {
+        const char *const *these = k < N_FIELDS  ? fields[k]
+                                   : k < n_lists ? m->own[k - N_FIELDS].list
+                                                 : line;
         struct hash128 h;
         char hex[33];
-        int n = record_hash(r, fields[k], &h);
+        int n = record_hash(r, these, &h);
 
         hash_hex(h, hex);
         if (n <= most || !is_there(m, id_of(m, hash_bytes(hex, 32))))
             continue;
         most = n;
-        list = fields[k];
+        list = these;
     }
     if (!record_identify(r, list, &why))
         return true;

@@ -32,9 +32,9 @@ int merge_reject(struct merge *m, const char *path, struct buf *note, struct err
 void merge_settle(struct merge *m, struct buf *note);
 
 /* Then: an input whose order the lines shall have. Its ids are those the commands give:
- * the record's own, else one made from the fields a command reads (whichever is found), "#2"
- * appended for the second of its kind; bad lines have one made of their bytes. `missing` gets each
- * line of the input that has none in the files, with a newline. */
+ * the record's own, else one made from the fields a command reads (whichever is found, the one of
+ * --field too), "#2" appended for the second of its kind; bad lines have one made of their bytes.
+ * `missing` gets each line of the input that has none in the files, with a newline. */
 int merge_like(struct merge *m, const char *path, merge_take missing, void *with, struct err *e);
 
 struct merge_counts {

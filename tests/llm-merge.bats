@@ -65,6 +65,7 @@ setup() {
         '{"instruction":"a","system":"s","output":"c"}' '{"prompt":"p","output":"z"}' '{"other":"no text"}' \
         '{"conversations":[{"from":"human","value":"q"}]}' '{"instruction":"i","text":"t","output":"o"}' 'no record' >in
     for c in "llm-embed --dim 2" "llm-embed --dim 2 -m $tiny" "llm-filter --max-words 9" "llm-filter --max-words 9 --field text" \
+        "llm-embed --dim 2 --field output" "llm-tokenize -m $tiny --field output" "llm-tokenize -m $tiny --field instruction" \
         "llm-generate -m $tiny -n 2" "llm-generate -m $tiny --score" "llm-tokenize -m $tiny" "llm-evol -m $tiny --prompts tiny -n 8"; do
         rm -f part.* rej.*
         for i in 1 2 3; do $c -q --shard $i/3 -o part.$i --rejects rej.$i in || [ $? = 1 ]; done
@@ -72,6 +73,25 @@ setup() {
         [ -s whole ]
         llm-merge --like in --rejected rej.1 --rejected rej.2 --rejected rej.3 part.? | cmp - whole
     done
+}
+
+@test "llm-merge: an input without ids and a field of the user's own" {
+    for i in $(seq 40); do printf '{"q\\u0041":"the fox %d","instruction":"i%d","n":%d}\n' $((i % 13)) $((i % 5)) $i; done >in
+    echo '{"instruction":"i1","n":41}' >>in # without the field: rejected
+    for c in "llm-tokenize -m $TINY" "llm-embed --dim 2"; do
+        rm -f part.* rej.*
+        for i in 1 2 3; do $c --field qA -q --shard $i/3 -o part.$i --rejects rej.$i in || [ $? = 1 ]; done
+        $c --field qA -q in >whole || [ $? = 1 ]
+        llm-merge --like in --rejected rej.1 --rejected rej.2 --rejected rej.3 part.? | cmp - whole
+        run -1 --separate-stderr llm-merge --like in --missing m part.?
+        [ "$(cat m)" = '{"instruction":"i1","n":41}' ]
+    done
+    # tokens into text
+    llm-tokenize -m "$TINY" --field qA -q in | jq -c '{t:.tokens}' | awk '!seen[$0]++' >tokens
+    for i in 1 2 3; do llm-tokenize -d --tokens t -m "$TINY" --shard $i/3 tokens >part.$i; done
+    llm-tokenize -d --tokens t -m "$TINY" tokens >whole
+    [ "$(wc -l <whole)" = 13 ]
+    llm-merge --like tokens part.? | cmp - whole
 }
 
 @test "llm-merge: a BOM and blank lines in a file are passed over" {
