@@ -486,6 +486,7 @@ static int run(struct diversify *g, int n, char **file, int *status, struct err 
     if (rc)
         return rc < 0 ? -1 : 0;
     cli_progress_begin(&g->progress, g->cli);
+    g->from.dir = cli_tmp_dir(g->from.dir);
     if (corpus_open(&g->c, &g->from, e) || read_all(g, e) || want(g, e) || open_work(g, e))
         return -1;
     counts = stream_counts(g->s);
@@ -534,7 +535,7 @@ int main(int argc, char **argv)
                           .notes = cli_notes_default,
                           .model = cli_model_default,
                           .sample = cli_sample_unset,
-                          .from = {.by = "score", .dir = "/var/tmp"},
+                          .from = {.by = "score"},
                           .count_text = "50%",
                           .prompts = "general",
                           .max_iter = 100,
@@ -569,7 +570,7 @@ int main(int argc, char **argv)
         OPT_FLAG(0, "embedding", &g.from.embedding, "compare by the records' own vectors, field embedding"),
         OPT_FILE(0, "vectors", &g.from.vectors, "file", OPT_READS, "compare by the rows of a .npy file, one for each record"),
         OPT_SIZE(0, "memory", &g.from.memory, "size", "memory for records and vectors, what is more goes to the disk; 0 for three quarters of what is free"),
-        OPT_STR(0, "tmp-dir", &g.from.dir, "dir", "where it goes"),
+        OPT_STR(0, "tmp-dir", &g.from.dir, "dir", "where it goes, instead of TMPDIR or /var/tmp"),
         CLI_MODEL_FOR(&g.model, "GGUF file, Hugging Face directory or server for --label model"),
         CLI_SERVER(&g.model),
         OPT_HEAD("Records"),

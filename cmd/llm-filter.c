@@ -247,6 +247,7 @@ static int run(struct filter *g, int n, char **file, int *status, struct err *e)
     uint64_t bytes;
     int rc = 0;
 
+    g->rules.set.tmp_dir = cli_tmp_dir(g->rules.set.tmp_dir);
     if (rules_gather(&g->rules, e) || check_files(g, n, file, e) ||
         !(g->judge = judge_open(&g->rules, run_number(g), e)) || open_stream(g, n, file, e) ||
         open_desks(g, e))

@@ -310,6 +310,13 @@ void cli_fingerprint(const struct cli *c, const struct hash128 *model, const cha
     buf_char(out, '}');
 }
 
+const char *cli_tmp_dir(const char *given)
+{
+    const char *tmp = getenv("TMPDIR");
+
+    return given ? given : tmp && *tmp ? tmp : "/var/tmp";
+}
+
 char *cli_data(const char *name, struct err *e)
 {
     static const char *const base[] = {"../examples", "../share/llmutils", NULL};

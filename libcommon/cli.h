@@ -212,6 +212,10 @@ void cli_progress_end(struct cli_progress *p);
 void cli_fingerprint(const struct cli *c, const struct hash128 *model, const char *more,
                      struct buf *out);
 
+/* Where files go that are gone with the process: the directory given (NULL: none), TMPDIR, or
+ * /var/tmp. */
+const char *cli_tmp_dir(const char *given);
+
 /* Find a file or directory of the toolkit's own data, such as "prompts/tiny/evol.yaml":
  * beside the executable in ../examples (build tree) or ../share/llmutils
  * (installed). Caller frees; NULL with e set when it is in neither. */

@@ -75,8 +75,7 @@ static const struct rules_set defaults = {.field = "output",
                                           .pii_kinds = "email,phone,card,ip,iban",
                                           .ngram = 8,
                                           .check_timeout = 10,
-                                          .memory = 256 << 20,
-                                          .tmp_dir = "/var/tmp"};
+                                          .memory = 256 << 20};
 
 /* ---- options ---- */
 
@@ -148,7 +147,7 @@ int rules_options(struct rules *r, struct opt *rows)
         OPT_FLOAT(0, "check-timeout", &s->check_timeout, "s", 0.01, 86400, "seconds after which a check has failed"),
         OPT_STR(0, "near-index", &s->near_index, "dir", "keep the index of near duplicates in files here, for later runs"),
         OPT_SIZE(0, "memory", &s->memory, "size", "memory for the indexes of duplicates; what is more goes to the disk"),
-        OPT_STR(0, "tmp-dir", &s->tmp_dir, "dir", "where it goes"),
+        OPT_STR(0, "tmp-dir", &s->tmp_dir, "dir", "where it goes, instead of TMPDIR or /var/tmp"),
     };
     // clang-format on
     memcpy(rows + n, more, sizeof(more));

@@ -249,6 +249,8 @@ EOF
     [ -z "$(ls tmp)" ]
     run -2 llm-diversify --count 33 --memory 2K --tmp-dir nowhere in
     [[ "$output" == *"cannot make a temporary file in 'nowhere'"* ]]
+    TMPDIR=elsewhere run -2 llm-diversify --count 33 --memory 2K in
+    [[ "$output" == *"cannot make a temporary file in 'elsewhere'"* ]]
 }
 
 @test "llm-diversify: files appear whole or not at all" {

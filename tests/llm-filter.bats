@@ -470,6 +470,8 @@ J
     [ "$(ls tmp/idx | tr '\n' ' ')" = "head ids table texts words " ]
     run -2 llm-filter --exact --memory 1 --tmp-dir /nowhere in
     [[ "$output" == *"cannot make a temporary file in '/nowhere'"* ]]
+    TMPDIR=/elsewhere run -2 llm-filter --exact --memory 1 in
+    [[ "$output" == *"cannot make a temporary file in '/elsewhere'"* ]]
 }
 
 @test "llm-filter: the same bytes whatever the threads and however the input comes" {
