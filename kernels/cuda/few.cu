@@ -9,7 +9,8 @@
 // Weights are read once, 16 bytes a lane, some tiles ahead in registers.
 //
 // Measured on an H200 (2026-11-26), 8B shapes, eight tokens, with a kernel for their activations:
-// Q8_0 qkv 15.0 us, o 12.7, gate_up 51.8, down 36.5; Q4_0 15.1, 13.9, 45.2, 42.3.
+// Q8_0 qkv 15.0 us, o 12.7, gate_up 51.8, down 36.5; Q4_0 15.1, 13.9, 45.2, 42.3. Then the first
+// weights were read behind the wait for the kernel in front of this one, where ptxas had put them.
 #include "fuse.cuh"
 
 namespace

@@ -19,6 +19,8 @@
 //                2048    444    340     2033    1155   202 to 237 Top/s
 //     Q4_0         64   22.9   18.4     84.8    60.1
 //                2048    452    335     2080    1127
+//
+// Then a stage's copies took twice as many instructions; what is here now is not measured yet.
 #include "many.cuh"
 
 namespace

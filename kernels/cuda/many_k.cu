@@ -17,6 +17,8 @@
 //                2048    369    279     1681     938   246 to 286 Top/s
 //     Q6_K         64   28.3   22.2     95.4    72.8
 //                2048    474    359     2172    1209
+//
+// Then a stage's copies took twice as many instructions; what is here now is not measured yet.
 #include "many.cuh"
 
 namespace
