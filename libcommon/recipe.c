@@ -23,6 +23,8 @@ static bool is_path(const char *set)
 static int find_file(struct recipe *r, const char *set, const char *name, struct err *e)
 {
     struct buf b = {0};
+    struct err why;
+    char *dir;
 
     if (is_path(set)) {
         r->path = mem_dup(set, strlen(set));
@@ -30,8 +32,18 @@ static int find_file(struct recipe *r, const char *set, const char *name, struct
     }
     buf_fmt(&b, "prompts/%s/%s.yaml", set, name);
     r->path = cli_data(b.p, e);
+    if (!r->path) {
+        buf_reset(&b);
+        buf_fmt(&b, "prompts/%s", set);
+        dir = cli_data(b.p, &why);
+        if (dir)
+            err_set(e, ERR_ARG, "--prompts: set '%s' has no file %s.yaml", set, name);
+        else
+            err_wrap(e, "--prompts: no set '%s'", set);
+        free(dir);
+    }
     buf_free(&b);
-    return r->path ? 0 : err_wrap(e, "--prompts: no set '%s'", set);
+    return r->path ? 0 : -1;
 }
 
 static int check_keys(const struct recipe *r, const char *const *keys, struct err *e)

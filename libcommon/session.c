@@ -190,6 +190,8 @@ int session_constrain(struct session *s, const char *grammar, const char *schema
     if (!text)
         return -1;
     hash_hex(hash_bytes(text, n), hex);
+    if (n >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) // what some editors begin files with
+        memset(text, ' ', 3);
     if (s->remote)
         return keep_schema(s, path, text, n, hex, more, e);
     if (!(grammar ? gbnf_read : schema_read)(&c, text, n, e))

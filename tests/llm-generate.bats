@@ -330,6 +330,8 @@ EOT
     [ -z "$stderr" ]
     jq -e -s 'all(.[]; .finish_reason == "stop" and (.output | test("^(yes|no(, [a-z]{3,5}){2})$")))
         and (map(.output == "yes") | any) and (map(.output == "yes") | all | not)' <<<"$output"
+    { printf '\xef\xbb\xbf'; cat g.gbnf; } >marked.gbnf # a byte order mark
+    gen -t 2 --grammar marked.gbnf in | cmp - <(gen -t 2 --grammar g.gbnf in)
     run -0 gen -t 2 --grammar g.gbnf -n 3 in
     jq -e -s 'all(.[]; .finish_reason == "length" or .output == "yes")' <<<"$output"
     jq -e -s 'all(.[]; .output | test("^(y(es?)?|no?(, ?([a-z]{0,5}(, ?[a-z]{0,5})?)?)?)$"))' <<<"$output"

@@ -176,6 +176,8 @@ teardown() {
     [[ "$output" == *"--shard"*"--seed"* ]]
     run -2 make_new /dev/null
     [[ "$output" == *"no seed"* ]]
+    run -2 make_new --prompts korean --style alpaca "$SEEDS"
+    [ "$output" = "llm-selfinstruct: --prompts: set 'korean' has no file alpaca.yaml" ]
     run -2 make_new --prompts nope "$SEEDS"
     [[ "$output" == *"nope"* ]]
     run -2 make_new --min-words 9 --max-words 8 "$SEEDS"
