@@ -535,8 +535,11 @@ void launch(dim3 grid, unsigned group, dim3 block, size_t dynamic, void (*f)(voi
 #ifndef EMU_ASAN
         check_guards(at);
 #endif
-        if (static_size() > 16 * 1024) // gpu.h: launches ask for the rest
+        if (static_size() > 48 * 1024)
             die(at, "%zu bytes of static shared memory", static_size());
+        if (dynamic <= 32 * 1024 && dynamic + static_size() > 48 * 1024) // gpu.h: not asked for
+            die(at, "%zu bytes of shared memory, %zu of them static", dynamic + static_size(),
+                static_size());
         if (dynamic + static_size() > shared_limit())
             die(at, "%zu bytes of shared memory", dynamic + static_size());
     }
