@@ -27,6 +27,7 @@ namespace
 {
 
 constexpr int FUSE_COLS = 8; // tokens at most
+constexpr int HEAD_VECS = 4; // of four values, that a thread has on their way at a time
 
 // Floats that a head needs beside activations, which may lie where a kernel keeps sums later.
 __host__ __device__ inline size_t head_scratch(const struct cuda_head &h, int n, int cols)
@@ -72,11 +73,15 @@ __device__ inline void head_begin(const struct cuda_head &h, const struct cuda_a
 
 // ---- ahead: behind it
 
-__device__ inline float4 head_four(const struct cuda_head &h, const float *row, const float *w,
-                                   norm_sums s, int k)
+__device__ inline float4 four_at(const float *x)
 {
-    float4 v = *reinterpret_cast<const float4 *>(row + k);
+    return *reinterpret_cast<const float4 *>(x);
+}
 
+// Values k .. k + 3 of a row, v: of their norm, if there is one, whose weights are at w.
+__device__ inline float4 head_four(const struct cuda_head &h, float4 v, const float *w, norm_sums s,
+                                   int k)
+{
     if (h.kind == CUDA_HEAD_NORM) {
         const float4 g = *reinterpret_cast<const float4 *>(w + k);
 
@@ -123,11 +128,28 @@ __device__ inline void head_sums(const struct cuda_head &h, const struct cuda_ac
                                  float *scratch, norm_sums *sums)
 {
     const int warp = (int)threadIdx.x / 32, warps = (int)blockDim.x / 32;
-    const int own = a.n <= warps ? warp : 2 * warp + (int)threadIdx.x % 32 / 16;
+    const int own = a.n <= warps ? warp : 2 * warp + (int)threadIdx.x % 32 / 16,
+              step = 4 * (int)blockDim.x;
 
-#pragma unroll 4
-    for (int i = 4 * (int)threadIdx.x; i < a.n * a.cols; i += 4 * (int)blockDim.x)
-        *reinterpret_cast<float4 *>(scratch + i) = *reinterpret_cast<const float4 *>(h.x + i);
+#pragma unroll 1
+    for (int i0 = 0; i0 < a.n * a.cols; i0 += HEAD_VECS * step) {
+        float4 v[HEAD_VECS];
+
+#pragma unroll
+        for (int u = 0; u < HEAD_VECS; u++) {
+            const int i = i0 + u * step + 4 * (int)threadIdx.x;
+
+            if (i < a.n * a.cols)
+                v[u] = four_at(h.x + i);
+        }
+#pragma unroll
+        for (int u = 0; u < HEAD_VECS; u++) {
+            const int i = i0 + u * step + 4 * (int)threadIdx.x;
+
+            if (i < a.n * a.cols)
+                *reinterpret_cast<float4 *>(scratch + i) = v[u];
+        }
+    }
     cp_async_wait<KEEP>();
     __syncthreads();
     if ((a.n <= warps ? warp : 2 * warp) < a.n) {
@@ -139,6 +161,23 @@ __device__ inline void head_sums(const struct cuda_head &h, const struct cuda_ac
             sums[t] = s;
     }
     __syncthreads();
+}
+
+// Four values of token t, from k on, as activations; all threads of a block come here.
+template <bool F16>
+__device__ inline void head_put(const struct cuda_act &a, const struct cuda_head &h, int t, int k,
+                                float4 v, float inverse, float *tops)
+{
+    if (h.y && k < a.cols && blockIdx.x == 0)
+        *reinterpret_cast<float4 *>(h.y + (size_t)t * a.cols + k) = v;
+    if (!F16) {
+        act_four(a, t, k, v, tops);
+    } else if (k < a.cols) {
+        *h_at(a, k, t) = half_bits(v.x * inverse, false) | (uint32_t)half_bits(v.y * inverse, false)
+                                                               << 16;
+        *h_at(a, k + 2, t) =
+            half_bits(v.z * inverse, false) | (uint32_t)half_bits(v.w * inverse, false) << 16;
+    }
 }
 
 // The activations, by all threads of a block of whole warps (pairs of warps where blocks are of
@@ -162,25 +201,29 @@ __device__ inline void head_make(const struct cuda_act &a, const struct cuda_hea
 
         if (F16) {
             for (int k = 4 * (int)threadIdx.x; k < a.cols; k += step)
-                max = above(max, top4(head_four(h, row, w, s, k)));
+                max = above(max, top4(head_four(h, four_at(row + k), w, s, k)));
             half_scale(block_max(max, tops), &scale, &inverse);
             if (threadIdx.x == 0)
                 const_cast<float *>(a.scale)[t] = scale;
         }
-        for (int k0 = 0; k0 < a.cols; k0 += step) {
-            const int k = k0 + 4 * (int)threadIdx.x;
-            const float4 v =
-                k < a.cols ? head_four(h, row, w, s, k) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+#pragma unroll 1
+        for (int k0 = 0; k0 < a.cols; k0 += HEAD_VECS * step) {
+            float4 v[HEAD_VECS];
 
-            if (h.y && k < a.cols && blockIdx.x == 0)
-                *reinterpret_cast<float4 *>(h.y + (size_t)t * a.cols + k) = v;
-            if (!F16) {
-                act_four(a, t, k, v, tops);
-            } else if (k < a.cols) {
-                *h_at(a, k, t) = half_bits(v.x * inverse, false) |
-                                 (uint32_t)half_bits(v.y * inverse, false) << 16;
-                *h_at(a, k + 2, t) = half_bits(v.z * inverse, false) |
-                                     (uint32_t)half_bits(v.w * inverse, false) << 16;
+#pragma unroll
+            for (int u = 0; u < HEAD_VECS; u++) {
+                const int k = k0 + u * step + 4 * (int)threadIdx.x;
+
+                v[u] = k < a.cols ? four_at(row + k) : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+            }
+#pragma unroll
+            for (int u = 0; u < HEAD_VECS; u++) {
+                const int k = k0 + u * step + 4 * (int)threadIdx.x;
+
+                if (k < a.cols)
+                    v[u] = head_four(h, v[u], w, s, k);
+                if (k0 + u * step < a.cols)
+                    head_put<F16>(a, h, t, k, v[u], inverse, tops);
             }
         }
     }

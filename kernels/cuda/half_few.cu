@@ -5,18 +5,20 @@
 // it multiplies with into a ring of its own in shared memory, DEPTH steps ahead and on into the
 // next panel, so that memory is never without requests, and no thread waits for another but where
 // the sums of segments are added. Activations come from device memory, some steps ahead in
-// registers, or are the block's own.
+// registers, or are the block's own. The ring is full before they are there; while they come, the
+// steps behind it are asked for.
 //
 // Measured on an H200 (2026-11-26), 8B shapes, eight tokens whose activations are there: qkv 14.8
 // us, o 10.0, gate_up 55.5, down 28.8, where reading the weights at 4559 GB/s takes 11.0, 7.4, 51.5
-// and 25.8.
+// and 25.8. Then no steps behind the ring's were asked for: not measured since.
 #include "fuse.cuh"
 
 namespace
 {
 
-constexpr int DEPTH = 8, AHEAD = 4; // steps of 32 values of K: of the ring; of activations
-constexpr int STEPS = HALF_SEGMENT / 32, FEW_BLOCKS = 2; // of a segment; blocks a multiprocessor
+constexpr int DEPTH = 8, AHEAD = 4;      // steps of 32 values of K: of the ring; of activations
+constexpr int STEPS = HALF_SEGMENT / 32, // of a segment
+    FEW_BLOCKS = 2, FEW_ROOM = 3;        // of a multiprocessor; one of the next product beside them
 
 // What all threads of a block know.
 struct Few {
@@ -55,6 +57,14 @@ struct Walk {
             cp_async16(to + 512, w + (size_t)k * 1024 + 512);
         }
         cp_async_commit();
+    }
+    // What the ring has no room for yet, of the next eight steps, begins to move.
+    __device__ inline void ask(const Few &f, int lane) const
+    {
+#pragma unroll
+        for (int i = lane; i < 64; i += 32)
+            if (panel < f.panels && k + i / 8 < end)
+                prefetch(w + (size_t)k * 1024 + i * 128 - lane * 16);
     }
 };
 
@@ -117,7 +127,7 @@ __device__ inline void finish(float *y, int ldy, bool add, const struct cuda_mat
 // Shared memory: (warps, DEPTH, 1024) weights; 1 or 2 of (segments, 16, 8) sums, in front the
 // head's scratch; the block's activations.
 template <bool BF16>
-__global__ void __launch_bounds__(32 * LINEAR_WARPS, FEW_BLOCKS)
+__global__ void __launch_bounds__(32 * LINEAR_WARPS, FEW_ROOM)
     half_few(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a,
              struct cuda_head head, int scratch)
 {
@@ -147,7 +157,8 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, FEW_BLOCKS)
     }
     previous_done();
     if (head.kind) {
-        a = act_place(own, a.n, a.n, a.cols, a.block);
+        ahead.ask(f, lane);
+        a = act_place(own, a.n, a.n, a.cols, 1);
         head_make<DEPTH - 1, !BF16>(a, head, part);
     }
     const uint8_t *x = a.h + ((size_t)g * 4 + t) * 16;
@@ -156,6 +167,8 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, FEW_BLOCKS)
 #pragma unroll
     for (int u = 0; u < AHEAD; u++)
         v[u] = feed.next(f, a, x, warp, warps, g);
+    if (!head.kind)
+        ahead.ask(f, lane); // behind activations, for which memory has nothing else to do
     float *sums = part;
     for (int panel = (int)blockIdx.x; panel < f.panels; panel += (int)gridDim.x) {
         for (int i = warp; i < f.segments; i += warps) {
