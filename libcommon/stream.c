@@ -162,6 +162,11 @@ static int take_up(struct stream *s, struct buf *note, struct err *e)
             known = resume_same(path.p, ours.p, ours.n, e);
         rc = rc || known < 0 || attempt_scan(&s->others, group, 1, &s->ids, &ours, e) ||
              attempt_scan(&s->other_rejects, 1, (uint32_t)group, &s->ids, NULL, e);
+        if (!rc && !known && !s->out.size && s->rejects.size) // by what options is not known
+            rc = err_set(e, ERR_ARG,
+                         "cannot resume: '%s' holds records, of another run than '%s', which has "
+                         "none; remove it, or name another file",
+                         s->rejects.path, s->out.path);
     }
     if (!rc && s->opt.resume) // another run's rejects may be named beside its FILE.meta
         rc = resume_scan(&s->out, group, 1, known, &s->ids, &out, e) ||

@@ -304,3 +304,25 @@ kill_loop() {
         grep -v '^ *.$' out | sed '1s/^\xef\xbb\xbf//; /^$/d' | cmp - whole
     done
 }
+
+@test "durability: rejects of another run are no work done" {
+    printf '{"id":%d,"output":"fox","score":0.%d}\n' 1 1 2 2 3 3 4 4 5 5 >in
+    keep() { llm-filter -q --min-score "$1" --resume -o out --rejects rej in; }
+    keep 0.5
+    [ "$(wc -l <out)" = 1 ]
+    rm out out.meta # by hand, to do it again with another limit
+    run -2 keep 0.3
+    [[ "$output" == "llm-filter: cannot resume: 'rej' holds records, of another run than 'out'"* ]]
+    [ "$(wc -l <rej)" = 4 ]
+    rm rej
+    keep 0.3
+    [ "$(wc -l <out)" = 3 ]
+    # a run of which all has been rejected so far is known by its .meta
+    rm out out.meta rej
+    head -n 2 in | llm-filter -q --min-score 0.5 --resume -o out --rejects rej
+    [ ! -s out ]
+    run -2 keep 0.3
+    [[ "$output" == *"options.min-score was"* ]]
+    keep 0.5
+    [ "$(wc -l <out) $(wc -l <rej)" = "1 4" ]
+}

@@ -29,9 +29,14 @@ static const struct worker undisturbed = {
 static const struct worker resumed = {
     .o = {.output = "out", .rejects = "rej", .resume = true}, .in = "in", .group = 1, .ahead = 5};
 
-/* Copy the reference files, cut to these sizes. */
+/* Copy the reference files, cut to these sizes; the .meta stood there before the first line. */
 static void put_cut(const char *out, size_t n_out, const char *rej, size_t n_rej)
 {
+    size_t n;
+    char *meta = file_get("ref.meta", &n);
+
+    file_put("out.meta", meta, n);
+    free(meta);
     file_put("out", out, n_out);
     file_put("rej", rej, n_rej);
 }
