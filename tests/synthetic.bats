@@ -55,6 +55,41 @@ same() {
     same cut
 }
 
+@test "synthetic: other settings are refused where a run stands, and what begins anew keeps no old rejects" {
+    data out
+    run -2 make -s -C "$SYN" BIN="$BUILD/" OUT="$PWD/out" COUNT=41 MIN_SCORE=0.9 dataset
+    [[ "$output" == *"$PWD/out was begun with other settings than COUNT=41 INSTRUCTIONS=41 MIN_SCORE=0.9; take another OUT"* ]]
+    make -s -C "$SYN" BIN="$BUILD/" OUT="$PWD/out" COUNT=40 SHARDS=2 BATCH=3 dataset # of these nothing depends
+    # a stage that is made again, its limit changed by hand
+    kept() { make -s -C "$SYN" BIN="$BUILD/" OUT="$PWD/out" COUNT=40 "$@" "$PWD/out/good.jsonl" && wc -l <out/good.jsonl; }
+    rm out/good.jsonl out/dataset.jsonl out/settings # by hand: no longer known
+    few=$(kept MIN_SCORE=0.9)
+    [ "$few" -lt "$(wc -l <out/scored.jsonl)" ]
+    rm out/good.jsonl
+    [ "$(kept MIN_SCORE=0.1)" -gt "$few" ]
+    [ "$(cat out/good.jsonl out/good.rejects.jsonl | wc -l)" = "$(wc -l <out/scored.jsonl)" ]
+}
+
+@test "synthetic: a directory with spaces is refused, and only a run's own files are cleaned away" {
+    mkdir my
+    touch my/thesis.tex
+    for goal in dataset clean; do
+        run -2 make -s -C "$SYN" BIN="$BUILD/" OUT="$PWD/my data" COUNT=4 $goal
+        [[ "$output" == *"OUT='$PWD/my data' is not one word; make cannot work with spaces in paths"* ]]
+        [ "${#lines[@]}" = 1 ]
+    done
+    [ -e my/thesis.tex ]
+    OUT=my COUNT=8 sh "$SYN/demo.sh" "$BUILD" >/dev/null # a name from where the user stands
+    [ -e my/dataset.jsonl ]
+    [ -e my/thesis.tex ]
+    make -s -C "$SYN" OUT="$PWD/my" clean
+    [ -z "$(ls my | grep jsonl)" ]
+    [ -e my/thesis.tex ]
+    data out
+    make -s -C "$SYN" OUT="$PWD/out" clean
+    [ ! -e out ]
+}
+
 @test "synthetic: four shards at once and merged, the same files" {
     data whole
     make -s -j4 -C "$SYN" BIN="$BUILD/" OUT="$PWD/four" COUNT=40 SHARDS=4 MODEL_OPTIONS="-j 1" dataset

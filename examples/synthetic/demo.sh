@@ -5,7 +5,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "${1:-$here/../../build}" && pwd)
-out=${OUT:-$build/demo}
+out=$(mkdir -p "${OUT:-$build/demo}" && cd "${OUT:-$build/demo}" && pwd)
 records=${COUNT:-1000}
 stages="instructions evolved clean answered sound scored good dataset"
 
@@ -26,7 +26,7 @@ field() {
 	printf '%s\n' "$2" | sed -n "s/.*\"$1\": *\"\(\([^\"\\\\]\|\\\\.\)*\)\".*/\1/p" | sed 's/\\n/ | /g; s/\\"/"/g'
 }
 
-rm -rf "$out"
+make -s -C "$here" OUT="$out" clean # of what a demo before made, and nothing else
 mkdir -p "$out"
 began=$(date +%s)
 for stage in $stages; do

@@ -37,11 +37,11 @@ run() {
 make_files() {
 	local dir=$OUT/$SLURM_JOB_NAME.a$attempt before=$OUT/$SLURM_JOB_NAME.a$((attempt - 1))
 	mkdir -p "$dir"
-	cp -p "$OUT"/*.jsonl "$dir" 2>/dev/null || :
+	cp -p "$OUT"/*.jsonl "$OUT/settings" "$dir" 2>/dev/null || :
 	[ ! -d "$before" ] || cp -pn "$before"/* "$dir" 2>/dev/null || :
 	run make -C "$here" OUT="$dir" "${@/#/$dir/}"
 	mkdir "$dir/whole"
-	cp -p "$dir"/*.json* "$dir/whole"
+	cp -p "$dir"/*.json* "$dir/settings" "$dir/whole"
 	mv -n "$dir"/whole/* "$OUT" # what another attempt has put there is the same
 	rm -r "$dir"
 }
