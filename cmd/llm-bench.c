@@ -216,23 +216,48 @@ static void remove_model(struct bench *g)
     g->dir = NULL;
 }
 
+/* What the mode does nothing with would be asked for in vain. */
+static int check_options(const struct bench *g, int n, struct err *e)
+{
+    const bool random = g->mode == THROUGHPUT && !n, runs = g->mode <= THROUGHPUT;
+    const struct {
+        const char *name;
+        bool given, fits;
+    } row[] = {{"--repeat", g->repeat > 1, !n}, // the prefix cache would find the prompts again
+               {"--spread", g->lengths.spread > 0, random},
+               {"--shared", g->lengths.shared > 0, random},
+               {"--static", g->fixed, g->mode == THROUGHPUT},
+               {"--unpadded", g->ragged, g->mode == THROUGHPUT},
+               {"--model", g->model.path != NULL, runs},
+               {"--synthetic", g->shape != 0, g->mode != PROBE},
+               {"--write", g->write != NULL, g->mode != PROBE}};
+
+    for (size_t i = 0; i < sizeof(row) / sizeof(*row); i++)
+        if (row[i].given && !row[i].fits)
+            return err_set(e, ERR_ARG, "%s has no meaning for %s%s", row[i].name, modes[g->mode],
+                           n ? " of files" : "");
+    return 0;
+}
+
 static int check(const struct bench *g, int n, struct err *e)
 {
     if (n && g->mode != THROUGHPUT)
         return err_set(e, ERR_ARG, "%s takes no files", modes[g->mode]);
-    if (n && g->repeat > 1)
-        return err_set(e, ERR_ARG, "--repeat: prompts of files would be found in the prefix cache");
+    if (check_options(g, n, e))
+        return -1;
     if (g->mode == PROBE)
         return 0;
     if (g->ragged && !g->fixed)
         return err_set(e, ERR_ARG, "--unpadded is of --static only");
-    if (!g->shape && (g->write || !g->model.path || g->mode == MAKE))
-        return err_set(e, ERR_ARG, "no model: name one with --synthetic%s",
-                       g->mode == MAKE || g->write ? "" : " or -m");
     if (g->shape && g->model.path)
         return err_set(e, ERR_ARG, "-m and --synthetic: only one of them");
+    if (!g->shape && (g->write || !g->model.path))
+        return err_set(e, ERR_ARG, "no model: name one with --synthetic%s",
+                       g->mode == MAKE || g->write ? "" : " or -m");
     if (g->mode == MAKE && !g->write)
         return err_set(e, ERR_ARG, "make needs --write");
+    if (g->write && !strcmp(g->write, "-"))
+        return err_set(e, ERR_ARG, "--write needs a file: a model cannot go to standard output");
     return 0;
 }
 
@@ -262,38 +287,6 @@ static int open_model(struct bench *g, int ctx, struct err *e)
 static void ask_random(struct bench *g, int n, int pass)
 {
     workload_random(&g->work, &g->lengths, n, engine_model(g->ses.en)->vocab, g->seed, pass);
-}
-
-/* Prompts of records. */
-static int ask_files(struct bench *g, int n, char **file, int *status, struct err *e)
-{
-    const struct stream_opt io = {0};
-    struct stream *s = session_stream(&g->ses, g->cli, &io, prompt_fields, 1, NULL, n, file, e);
-    struct record r = {0};
-    bool templated;
-    int rc = s ? 1 : -1;
-
-    while (rc > 0 && (rc = stream_read(s, &r, true, e)) == 1) {
-        struct workload_item *a = workload_add(&g->work);
-        struct err why;
-
-        a->max_tokens = g->lengths.output;
-        if (prompt_record(&g->ses.pm, &r, &a->ids, &templated, &why)) {
-            workload_drop(&g->work);
-            rc = stream_reject(s, &r, "prompt", NULL, NULL, why.msg, e) ? -1 : 1;
-        } else {
-            rc = stream_drop(s, &r, "read", NULL, NULL, e) ? -1 : 1;
-        }
-        record_reset(&r);
-    }
-    if (rc < 0) {
-        stream_abandon(s);
-        return -1;
-    }
-    *status = stream_close(s, NULL, e);
-    if (*status >= 0 && !g->work.n)
-        return err_set(e, ERR_DATA, "no prompt in the files");
-    return *status < 0 ? -1 : 0;
 }
 
 static int submit(struct bench *g, int i, struct err *e)
@@ -416,7 +409,8 @@ static int latency(struct bench *g, struct err *e)
     g->time = machine_time();
     for (int i = -g->warmup; i < repeat; i++) {
         ask_random(g, g->model.batch, i);
-        if (latency_pass(g, i >= 0, &prefill, &decode, e))
+        if (workload_fits(&g->work, engine_ctx(g->ses.en), e) ||
+            latency_pass(g, i >= 0, &prefill, &decode, e))
             return -1;
         if (!g->peak_rss) // before the probe needs memory of its own
             g->peak_rss = machine_peak_rss();
@@ -457,12 +451,18 @@ static int throughput_pass(struct bench *g, struct err *e)
     return 0;
 }
 
-static void put_throughput(struct bench *g)
+static void put_throughput(struct bench *g, bool random)
 {
     const struct engine_counts *n = engine_counts(g->ses.en);
     struct buf b = {0};
 
     record_set_int(&g->out, "records", g->work.n);
+    if (random) {
+        record_set_int(&g->out, "input", g->lengths.input);
+        put_num(g, "length_spread", (double)g->lengths.spread);
+        record_set_int(&g->out, "shared", g->lengths.shared);
+    }
+    record_set_int(&g->out, "output", g->lengths.output);
     record_set_int(&g->out, "prompt_tokens", g->n_prompt);
     record_set_int(&g->out, "generated_tokens", g->n_generated);
     put_str(g, "batching", !g->fixed ? "continuous" : g->ragged ? "static unpadded" : "static");
@@ -489,21 +489,21 @@ static int throughput(struct bench *g, int n, char **file, int *status, struct e
     if (open_model(g, n ? 0 : g->lengths.shared + most * (g->lengths.input + g->lengths.output), e))
         return -1;
     g->time = machine_time();
-    if (n && ask_files(g, n, file, status, e))
+    if (n && workload_files(&g->work, &g->ses, g->cli, g->lengths.output, n, file, status, e))
         return -1;
     for (int i = 0; i < repeat; i++) {
         if (!n)
             ask_random(g, g->records, i);
         if (g->fixed && !g->ragged)
             workload_pad(&g->work, g->model.batch, engine_model(g->ses.en)->vocab, g->seed);
-        if (throughput_pass(g, e))
+        if (workload_fits(&g->work, engine_ctx(g->ses.en), e) || throughput_pass(g, e))
             return -1;
         if (!g->peak_rss)
             g->peak_rss = machine_peak_rss();
         if (!g->no_probe && probe(g, engine_model(g->ses.en)->backend, &rates, e))
             return -1;
     }
-    put_throughput(g);
+    put_throughput(g, !n);
     return 0;
 }
 

@@ -1,4 +1,5 @@
-/* workload.c - the requests of a measurement: random prompts of given lengths. */
+/* workload.c - the requests of a measurement: random prompts of given lengths, or those of records.
+ */
 #include "workload.h"
 
 #include "mem.h"
@@ -92,4 +93,64 @@ void workload_pad(struct workload *w, int batch, int vocab, uint64_t seed)
 
     for (int i = 0; i < w->n; i += batch)
         pad(w->item + i, w->n - i < batch ? w->n - i : batch, i, vocab, &r);
+}
+
+int workload_fits(const struct workload *w, int ctx, struct err *e)
+{
+    for (int i = 0; i < w->n; i++) {
+        const struct workload_item *a = &w->item[i];
+
+        if (a->ids.n + (size_t)a->max_tokens > (size_t)ctx)
+            return err_set(e, ERR_ARG, "a prompt of %zu tokens and %d more are beyond --ctx %d",
+                           a->ids.n, a->max_tokens, ctx);
+    }
+    return 0;
+}
+
+/* The prompt of a record into a new item. */
+static int add_record(struct workload *w, const struct session *ses, struct record *r, int output,
+                      struct err *e)
+{
+    struct workload_item *a = workload_add(w);
+    int ctx = engine_ctx(ses->en);
+    bool templated;
+
+    if (!prompt_record(&ses->pm, r, &a->ids, &templated, e)) {
+        int room = a->ids.n < (size_t)ctx ? ctx - (int)a->ids.n : 0;
+
+        a->max_tokens = output < room ? output : room;
+        if (room)
+            return 0;
+        err_set(e, ERR_DATA, "the prompt has %zu tokens and leaves no room in a context of %d",
+                a->ids.n, ctx);
+    }
+    workload_drop(w);
+    return -1;
+}
+
+int workload_files(struct workload *w, struct session *ses, const struct cli *cli, int output,
+                   int n, char **file, int *status, struct err *e)
+{
+    const struct stream_opt io = {0};
+    struct stream *s = session_stream(ses, cli, &io, prompt_fields, 1, NULL, n, file, e);
+    struct record r = {0};
+    int rc = s ? 1 : -1;
+
+    while (rc > 0 && (rc = stream_read(s, &r, true, e)) == 1) {
+        struct err why;
+
+        if (add_record(w, ses, &r, output, &why))
+            rc = stream_reject(s, &r, "prompt", NULL, NULL, why.msg, e) ? -1 : 1;
+        else
+            rc = stream_drop(s, &r, "read", NULL, NULL, e) ? -1 : 1;
+        record_reset(&r);
+    }
+    if (rc < 0) {
+        stream_abandon(s);
+        return -1;
+    }
+    *status = stream_close(s, NULL, e);
+    if (*status >= 0 && !w->n)
+        return err_set(e, ERR_DATA, "no prompt in the files");
+    return *status < 0 ? -1 : 0;
 }

@@ -1,7 +1,9 @@
-/* workload.h - the requests of a measurement: random prompts of given lengths. */
+/* workload.h - the requests of a measurement: random prompts of given lengths, or those of records.
+ */
 #ifndef WORKLOAD_H
 #define WORKLOAD_H
 
+#include "session.h"
 #include "tok.h"
 
 #include <stdint.h>
@@ -31,6 +33,16 @@ void workload_random(struct workload *w, const struct workload_lengths *l, int n
 /* What a program with static batches computes: in each `batch` items, prompts are filled up with
  * random ids to the longest of them, and all generate as long as the last. */
 void workload_pad(struct workload *w, int batch, int vocab, uint64_t seed);
+
+/* Add the prompts of the records in the files, `output` tokens to be generated of each, or as many
+ * as the context has room for. A record without a prompt, or of which the prompt leaves no room, is
+ * a reject; *status is the run's then. ERR_DATA when there is no prompt. */
+int workload_files(struct workload *w, struct session *ses, const struct cli *cli, int output,
+                   int n, char **file, int *status, struct err *e);
+
+/* Does a context hold every prompt with its output? An output that it cuts short would be counted
+ * as whole; ERR_ARG names the first. */
+int workload_fits(const struct workload *w, int ctx, struct err *e);
 
 /* An empty item at the end, to be filled. */
 struct workload_item *workload_add(struct workload *w);

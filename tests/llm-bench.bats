@@ -29,9 +29,34 @@ setup() {
     # the time that the rates come from: 3 prompts of 7 tokens until all have their first
     jq -e '(.prefill_tok_s * .first_token_s - 21) | fabs < 0.01' <<<"$output"
     run -0 llm-bench throughput -m "$TINY" --records 9 --input 11 --output 4 --batch 2 --no-probe
-    jq -e '.bench == "throughput" and .records == 9 and .prompt_tokens == 99 and .generated_tokens == 36
+    jq -e '.bench == "throughput" and .records == 9 and .input == 11 and .length_spread == 0 and .shared == 0 and .prompt_tokens == 99 and .generated_tokens == 36
         and .batching == "continuous" and .tok_s > 0
         and (.tok_s / .requests_s - 4 | fabs < 0.01) and (.prompt_tok_s / .requests_s - 11 | fabs < 0.01)' <<<"$output"
+}
+
+@test "llm-bench: what cannot be measured as it is asked for is refused" {
+    # two of the 32 tokens have room: rates would be those of 32
+    for mode in latency throughput; do
+        run -2 llm-bench $mode -m "$TINY" --input 100 --output 32 --ctx 102 --no-probe
+        [ "$output" = "llm-bench: a prompt of 100 tokens and 32 more are beyond --ctx 102" ]
+    done
+    llm-bench latency -m "$TINY" --input 100 --output 2 --ctx 102 --repeat 1 --no-probe | jq -e '.decode_tok_s * .step_ms / 1000 | . > 0.99 and . < 1.01'
+    # each fits, the rectangle of the longest prompt and the longest output does not
+    jq -nc '{prompt: ("fox " * 60)}, {prompt: "fox"}' >in
+    run -2 llm-bench throughput -m "$TINY" --output 60 --ctx 100 --batch 2 --static --no-probe in
+    [[ "$output" == "llm-bench: a prompt of "*" tokens and 60 more are beyond --ctx 100" ]]
+    run -0 llm-bench throughput -m "$TINY" --output 60 --ctx 100 --batch 2 --static --unpadded --no-probe in
+    jq -e '.generated_tokens > 60 and .generated_tokens < 120 and .generated_tokens + .prompt_tokens < 200' <<<"$output"
+    # what a mode does nothing with
+    for o in "latency --spread 1" "latency --shared 5" "latency --static" "throughput --spread 1 in" "throughput --shared 3 in"; do
+        # shellcheck disable=SC2086 # several words
+        run -2 llm-bench $o -m "$TINY" --no-probe
+        [[ "$output" == "llm-bench: --s"*" has no meaning for ${o%% *}"* ]]
+    done
+    run -2 llm-bench probe -m "$TINY"
+    [ "$output" = "llm-bench: --model has no meaning for probe" ]
+    run -2 llm-bench make --synthetic nano --write -
+    [ ! -e ./- ]
 }
 
 @test "llm-bench: throughput of mixed lengths, shared beginnings and static batches does the same work" {
@@ -58,6 +83,10 @@ setup() {
     run -1 --separate-stderr llm-bench throughput -m "$TINY" --output 6 --no-probe in
     jq -e '.records == 2' <<<"$output"
     [[ "$stderr" == *"in:3:"* ]]
+    jq -nc '{prompt: ("fox " * 2000)}' >long
+    run -1 --separate-stderr llm-bench throughput -m "$TINY" --output 6 --no-probe long in
+    jq -e '.records == 2 and .output == 6 and (has("input") | not)' <<<"$output"
+    [[ "$stderr" == *"long:1: the prompt has "*" tokens and leaves no room in a context of 1024"*"in:3:"* ]]
     echo '{}' >in
     run -2 --separate-stderr llm-bench throughput -m "$TINY" --no-probe in
     [[ "$stderr" == *"no prompt in the files"* ]]
