@@ -456,6 +456,10 @@ const struct source_part *source_part(const struct source *s, enum arch_slot slo
 
 struct tok *source_tok(const struct source *s, const char *path, struct err *e)
 {
+    if (path && s->kind != SOURCE_LLAMA2C) {
+        err_set(e, ERR_ARG, "--tokenizer is for a llama2.c checkpoint; '%s' has its own", s->path);
+        return NULL;
+    }
     if (s->kind == SOURCE_GGUF)
         return tokload_gguf(&s->g, e);
     if (s->kind == SOURCE_HF)

@@ -117,6 +117,8 @@ only() {
     llm-convert --check --tokenizer "$LLM_TEST_DATA/tok512.bin" "$LLM_TEST_DATA/stories260K.bin"
     run -2 llm-convert "$LLM_TEST_DATA/stories260K.bin" -o t.gguf
     [[ "$output" == *"name its tokenizer with --tokenizer" ]]
+    run -2 llm-convert s.gguf --tokenizer "$LLM_TEST_DATA/tok512.bin" -o t.gguf
+    [ "$output" = "llm-convert: --tokenizer is for a llama2.c checkpoint; 's.gguf' has its own" ]
     llm-convert s.gguf -o dir
     llm-convert dir -o t.gguf
     for m in s.gguf t.gguf dir; do
