@@ -3,6 +3,7 @@
 
 #include "hparam_put.h"
 #include "quant.h"
+#include "roles.h"
 #include "tokload.h"
 
 #include <errno.h>
@@ -377,32 +378,28 @@ static int write_text(const char *dir, const char *name, const struct buf *b, bo
     return file_commit(&o, e);
 }
 
-static int write_weights(const struct source *s, const char *path, enum convert_type type,
-                         bool force, struct err *e)
+/* All of the weights; their file has no name yet. */
+static int write_weights(struct st_writer *w, const struct source *s, const char *path,
+                         enum convert_type type, bool force, struct err *e)
 {
-    struct st_writer w;
-    struct sink k = {put_st, &w};
+    struct sink k = {put_st, w};
     char name[ARCH_NAME];
     int64_t shape[TENSOR_DIMS];
     int rc = 0;
 
-    if (st_create(&w, path, force, e))
+    if (st_create(w, path, force, e))
         return -1;
     for (int i = 0; i < s->n_parts && !rc; i++) {
         const struct source_part *p = &s->part[i];
 
         arch_hf_name(s->arch, p->what, p->layer, name);
         shape_of(s, p, false, shape);
-        rc = st_put_tensor(&w, name, dir_type_of(s, type, p), p->t->n_dims, shape, e);
+        rc = st_put_tensor(w, name, dir_type_of(s, type, p), p->t->n_dims, shape, e);
     }
     if (!rc)
-        rc = st_start_data(&w, e);
+        rc = st_start_data(w, e);
     for (int i = 0; i < s->n_parts && !rc; i++)
         rc = put_part(s, &s->part[i], dir_type_of(s, type, &s->part[i]), false, &k, e);
-    if (!rc)
-        rc = st_finish(&w, e);
-    if (rc)
-        st_abandon(&w);
     return rc;
 }
 
@@ -425,45 +422,55 @@ static int write_pooling(const struct source *s, const char *dir, bool force, st
     return rc;
 }
 
+/* Take a model out of a directory, its weights first: what is left is none. Files that this one
+ * does not have would otherwise be taken for its own. Other files stay. */
+static int remove_model(const char *dir, struct err *e)
+{
+    static const char *const weights[] = {"model.safetensors", "model.safetensors.index.json",
+                                          "1_Pooling/config.json", NULL};
+    const char *const *list[] = {weights, roles_model_files};
+    int rc = 0;
+
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; list[k][i] && !rc; i++) {
+            char *path = file_join(dir, list[k][i]);
+
+            if (unlink(path) && errno != ENOENT && errno != ENOTDIR)
+                rc = err_set(e, ERR_IO, "cannot remove '%s': %s", path, strerror(errno));
+            free(path);
+        }
+    return rc;
+}
+
 static int write_dir(const struct source *s, const struct tok *tok, const char *dir,
                      enum convert_type type, bool force, struct err *e)
 {
     char *weights = file_join(dir, "model.safetensors");
+    struct st_writer w = {0};
     struct buf b = {0};
     int rc = hparam_put_config(s, tok, dir_type(s, type), &b, e);
 
     if (!rc)
-        rc = write_text(dir, "config.json", &b, force, e);
-    if (!rc)
-        rc = tokload_put_dir(tok, dir, e);
-    if (!rc)
-        rc = write_pooling(s, dir, force, e);
-    if (!rc)
-        rc = write_weights(s, weights, type, force, e);
+        rc = write_weights(&w, s, weights, type, force, e) || remove_model(dir, e) ||
+             write_text(dir, "config.json", &b, force, e) || tokload_put_dir(tok, dir, e) ||
+             write_pooling(s, dir, force, e) || st_finish(&w, e);
+    if (rc)
+        st_abandon(&w);
     buf_free(&b);
     free(weights);
-    return rc;
+    return rc ? -1 : 0;
 }
 
 /* Take back what a failed conversion wrote into a directory that it made. */
 static void remove_dir(const char *dir)
 {
-    static const char *const name[] = {"1_Pooling/config.json",
-                                       "1_Pooling",
-                                       "config.json",
-                                       "tokenizer.json",
-                                       "tokenizer_config.json",
-                                       "special_tokens_map.json",
-                                       "generation_config.json",
-                                       NULL};
+    char *sub = file_join(dir, "1_Pooling");
+    struct err why;
 
-    for (int i = 0; name[i]; i++) {
-        char *path = file_join(dir, name[i]);
-
-        remove(path);
-        free(path);
-    }
+    remove_model(dir, &why);
+    rmdir(sub);
     rmdir(dir);
+    free(sub);
 }
 
 int convert_dir(const struct source *s, const struct tok *tok, const char *path,

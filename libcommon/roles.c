@@ -13,6 +13,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+const char *const roles_model_files[] = {"config.json",
+                                         "generation_config.json",
+                                         "tokenizer.json",
+                                         "tokenizer_config.json",
+                                         "chat_template.jinja",
+                                         "special_tokens_map.json",
+                                         "vocab.txt",
+                                         "modules.json",
+                                         NULL};
+
 struct part {
     char *path;         // as in messages, owned
     const char *option; // that names it, or NULL: an operand, standard input or output
@@ -190,21 +200,12 @@ static bool ends(const char *s, const char *end)
 /* Is p a file of the model whose directory is dir? */
 static bool is_inside(const struct part *dir, const struct part *p)
 {
-    static const char *const names[] = {"config.json",
-                                        "generation_config.json",
-                                        "tokenizer.json",
-                                        "tokenizer_config.json",
-                                        "chat_template.jinja",
-                                        "special_tokens_map.json",
-                                        "vocab.txt",
-                                        "modules.json",
-                                        NULL};
     const char *name = base_name(p->path);
     bool known = ends(name, ".safetensors") || ends(name, ".safetensors.index.json");
     struct stat st;
 
-    for (int i = 0; !known && names[i]; i++)
-        known = !strcmp(name, names[i]);
+    for (int i = 0; !known && roles_model_files[i]; i++)
+        known = !strcmp(name, roles_model_files[i]);
     return known && dir->option && dir->is_dir && p->there && !stat_parent(p->path, &st) &&
            st.st_dev == dir->dev && st.st_ino == dir->ino;
 }

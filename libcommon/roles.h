@@ -10,6 +10,9 @@
 #include "err.h"
 #include "opt.h"
 
+/* What a model's Hugging Face directory is read from besides its weights; NULL-terminated. */
+extern const char *const roles_model_files[];
+
 /* Before anything is touched: refuse a file that is written and has another part besides, and one
  * that cannot be written at the end. The n operands are inputs, standard input when there are none;
  * `more` are further files that are read (NULL: none). ERR_ARG says which file and why. */

@@ -98,6 +98,36 @@ only() {
     only out.gguf d
 }
 
+@test "llm-convert: with --force nothing of the model before is left to be taken for a part of the new one" {
+    llm-convert "$TINY" -o ref
+    llm-convert "$BATS_TEST_DIRNAME/data/bert" -o bert.gguf # has a 1_Pooling
+    llm-convert bert.gguf -o d
+    [ -e d/1_Pooling/config.json ]
+    echo '{{ messages[0].content }} of another model' >d/chat_template.jinja
+    echo '{"eos_token_id":[5,6]}' >d/generation_config.json
+    echo '{"pad_token":"<stale>"}' >d/special_tokens_map.json
+    echo '{"weight_map":{}}' >d/model.safetensors.index.json
+    echo mine >d/notes.txt
+    llm-convert "$TINY" --force -o d
+    [ "$(cat d/notes.txt)" = mine ]
+    rm d/notes.txt
+    rmdir d/1_Pooling
+    diff -r ref d
+}
+
+@test "llm-convert: until the new model is whole, a directory holds the old one or none" {
+    llm-convert "$TINY" -o d
+    find d -type f -exec cksum {} + | sort >before
+    run -1 sh -c "trap '' XFSZ; ulimit -f 1000; llm-convert '$TINY' --force --type f32 -o d"
+    find d -type f -exec cksum {} + | sort | cmp - before
+    # what ends between the files leaves no weights beside those of another model
+    rm d/tokenizer.json
+    mkdir -p d/tokenizer.json/x
+    run -2 llm-convert "$TINY" --force --type f32 -o d
+    [ "$output" = "llm-convert: cannot remove 'd/tokenizer.json': Is a directory" ]
+    [ -z "$(find . -name '*.safetensors*')" ]
+}
+
 @test "llm-convert: a disk that is full leaves nothing behind" {
     run -1 sh -c "trap '' XFSZ; ulimit -f 100; llm-convert '$TINY' -o out.gguf"
     [[ "$output" == *"cannot write 'out.gguf': File too large" ]]
