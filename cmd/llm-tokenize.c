@@ -109,25 +109,12 @@ static int each_record(struct tokenize *g, struct err *e)
     return rc < 0 ? -1 : 0;
 }
 
-/* What the ids depend on: the pieces and the merges. */
-static struct hash128 vocabulary(const struct tok *t)
-{
-    const struct tok_spec *s = tok_spec(t);
-    struct hash128 h = {0};
-
-    for (int id = 0; id < s->n; id++)
-        h = hash_add(h, s->piece[id].s, s->piece[id].n);
-    for (size_t i = 0; i < s->n_merges; i++)
-        h = hash_add(h, s->merge[i].left, s->merge[i].n_left);
-    return h;
-}
-
 static int records(struct tokenize *g, int n, char **file, int *status, struct err *e)
 {
     const char *const fields[] = {g->decode ? g->tokens : g->field, NULL};
     struct stream_conf conf = {
         .stage = g->cli->name, .fields = fields, .group = 1, .quiet = g->notes.quiet};
-    struct hash128 h = vocabulary(g->tok);
+    struct hash128 h = tokspec_hash(tok_spec(g->tok));
     struct buf b = {0};
 
     cli_fingerprint(g->cli, &h, NULL, &b);

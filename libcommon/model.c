@@ -8,6 +8,7 @@
 #include "file.h"
 #include "mem.h"
 #include "quant.h"
+#include "roles.h"
 #include "source.h"
 
 #include <stdlib.h>
@@ -386,8 +387,9 @@ static void identify(struct load *l)
     struct hash128 h = {0};
 
     if (s->kind == SOURCE_HF) {
-        h = hash_text(h, l->m->path, "config.json");
-        h = hash_text(h, l->m->path, "tokenizer.json");
+        for (int i = 0; roles_model_files[i]; i++)
+            h = hash_text(h, l->m->path, roles_model_files[i]);
+        h = hash_text(h, l->m->path, "1_Pooling/config.json");
     } else {
         h = hash_add(h, s->g.map.p, s->g.data_start);
     }

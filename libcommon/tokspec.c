@@ -11,6 +11,39 @@ void tokspec_free(struct tok_spec *s)
     *s = (struct tok_spec){0};
 }
 
+static struct hash128 add_str(struct hash128 h, const char *s)
+{
+    return hash_add(h, s ? s : "", s ? strlen(s) + 1 : 0);
+}
+
+struct hash128 tokspec_hash(const struct tok_spec *s)
+{
+    const int32_t v[] = {s->kind,     s->byte_level,    s->escaped,  s->by_score, s->byte_fallback,
+                         s->fuse_unk, s->ignore_merges, s->bos,      s->eos,      s->unk,
+                         s->add_bos,  s->add_eos,       s->max_word, s->n_prefix, s->n_suffix};
+    struct hash128 h = hash_bytes(v, sizeof(v));
+
+    for (int id = 0; id < s->n; id++) {
+        const struct vocab_piece *p = &s->piece[id];
+        const double kind[] = {p->type, p->outside, p->score};
+
+        h = hash_add(hash_add(h, p->s, p->n), kind, sizeof(kind));
+    }
+    for (size_t i = 0; i < s->n_merges; i++) {
+        h = hash_add(h, s->merge[i].left, s->merge[i].n_left);
+        h = hash_add(h, s->merge[i].right, s->merge[i].n_right);
+    }
+    for (size_t i = 0; i < s->n_added; i++) {
+        const struct tok_added *a = &s->added[i];
+        const int32_t flags[] = {a->id, a->lstrip, a->rstrip, a->single_word, a->normalized};
+
+        h = hash_add(h, flags, sizeof(flags));
+    }
+    h = add_str(add_str(add_str(h, s->normalizer), s->splitter), s->pre);
+    h = hash_add(h, s->prefix, (size_t)s->n_prefix * sizeof(*s->prefix));
+    return hash_add(h, s->suffix, (size_t)s->n_suffix * sizeof(*s->suffix));
+}
+
 static bool bracketed(const char *s, size_t n)
 {
     return n > 1 && s[0] == '[' && s[n - 1] == ']';

@@ -8,6 +8,7 @@
 #include "arena.h"
 #include "buf.h"
 #include "err.h"
+#include "hash.h"
 #include "mem.h"
 #include "vocab.h"
 
@@ -73,6 +74,8 @@ struct tok_spec {
     struct arena mem; // holds all of the above
 };
 void tokspec_free(struct tok_spec *s);
+/* Of all that the ids of a text and the text of ids depend on. */
+struct hash128 tokspec_hash(const struct tok_spec *s);
 /* WordPiece's pieces stand here as they do in GGUF files: those that begin a word with U+2581 in
  * front ("▁the"), those inside one without "##", and names in brackets ("[CLS]") as they are.
  * From the form of vocab.txt, and back into it; both append. */

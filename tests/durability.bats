@@ -326,3 +326,35 @@ kill_loop() {
     keep 0.5
     [ "$(wc -l <out) $(wc -l <rej)" = "1 4" ]
 }
+
+@test "durability: another tokenizer or chat template is another model" {
+    printf '{"id":%d,"instruction":"Reverse the list.","input":"fox goat"}\n' 1 2 >in
+    llm-convert "$TINY" -o d
+    cp -r d whole
+    change() { # FILE FILTER: another directory of the same weights
+        rm -rf d
+        cp -r whole d
+        [ -e "d/$1" ] || echo '{}' >"d/$1"
+        jq -c "$2" "d/$1" >changed
+        mv changed "d/$1"
+    }
+    head -n 1 in | llm-generate -m d -n 4 -o out --resume
+    head -n 1 in | llm-tokenize -m d --field instruction -o ids --resume
+    for c in 'tokenizer_config.json .chat_template="{{x}}"' 'generation_config.json .eos_token_id=[5]' 'tokenizer.json .model.merges[0]=.model.merges[1]'; do
+        change ${c%% *} "${c#* }"
+        run -2 llm-generate -m d -n 4 -o out --resume in
+        [[ "$output" == *"cannot resume: model was "* ]]
+    done
+    cp ids ids.0
+    for c in 'tokenizer.json .normalizer={"type":"NFC"}' 'tokenizer_config.json .add_bos_token=false'; do
+        change ${c%% *} "${c#* }"
+        run -2 llm-tokenize -m d --field instruction -o ids --resume in
+        [[ "$output" == *"cannot resume: model was "* ]]
+        cmp ids ids.0
+    done
+    rm -r d
+    mv whole d
+    llm-generate -m d -n 4 -o out --resume in
+    llm-tokenize -m d --field instruction -o ids --resume in
+    [ "$(cat out ids | wc -l)" = 4 ]
+}
