@@ -166,12 +166,29 @@ static int raw_file(struct tokenize *g, struct err *e)
     return rc;
 }
 
-static int run(struct tokenize *g, int n, char **file, int *status, struct err *e)
+static int check(const struct tokenize *g, int n, struct err *e)
 {
+    const struct stream_opt *io = &g->io;
+    const char *made = g->decode ? g->field : g->count ? "n_tokens" : g->tokens;
+
     if (!g->model)
         return err_set(e, ERR_ARG, "no model; name one with --model");
-    if (g->raw && (n || g->decode || g->io.output))
+    if (g->raw && (n || g->decode || io->output))
         return err_set(e, ERR_ARG, "--raw takes neither operands nor --decode nor --output");
+    if (g->raw && (io->rejects || io->resume || io->shard || io->attempt || io->stats))
+        return err_set(e, ERR_ARG, "--raw writes one record, without options for records");
+    if (g->decode && g->count)
+        return err_set(e, ERR_ARG, "--count and --decode: only one of them");
+    if (!strcmp(made, "id"))
+        return err_set(e, ERR_ARG, "--%s id: the id of a record would be lost",
+                       g->decode ? "field" : "tokens");
+    return 0;
+}
+
+static int run(struct tokenize *g, int n, char **file, int *status, struct err *e)
+{
+    if (check(g, n, e))
+        return -1;
     g->tok = tokload_path(g->model, e);
     if (!g->tok)
         return -1;

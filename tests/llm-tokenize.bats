@@ -120,6 +120,16 @@ ids() {
     run -2 llm-tokenize -m bad.json </dev/null
 }
 
+@test "llm-tokenize: what has no meaning or costs the id is refused" {
+    echo fox >raw
+    for o in "--raw raw --rejects r" "--raw raw --resume" "--raw raw --shard 1/2" "--raw raw --stats s" "-d -c" "--tokens id" "-d --field id"; do
+        # shellcheck disable=SC2086 # several words
+        run -2 llm-tokenize -m "$T/gpt2.json" $o </dev/null
+    done
+    [ "$output" = "llm-tokenize: --field id: the id of a record would be lost" ]
+    llm-tokenize -m "$T/gpt2.json" --field id <<<'{"id":"fox"}' | jq -e '.id == "fox" and (.tokens | length) > 0' # may be read
+}
+
 @test "llm-tokenize: an expression that would hang fails instead" {
     jq -c '.pre_tokenizer = {"type":"Split","pattern":{"Regex":"(a+)+$"},"behavior":"Isolated"}' "$T/llama2.json" >bad.json
     jq -nc '{text: (("a" * 40) + "!")}' >in
