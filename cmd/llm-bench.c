@@ -1,7 +1,6 @@
 /* llm-bench.c - how fast a model runs on this machine. See llm-bench(1). */
 #include "cli.h"
 #include "cost.h"
-#include "file.h"
 #include "machine.h"
 #include "mem.h"
 #include "session.h"
@@ -9,7 +8,6 @@
 #include "synth.h"
 #include "workload.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -34,7 +32,8 @@ struct bench {
     const struct cli *cli;
     int mode; // index into modes
     double began;
-    char *made, *dir; // of a model for this run only: file and directory
+    char *temp; // of a model for this run only
+    bool made;  // it is there
     struct session ses;
     struct record out;
     struct machine_time time;
@@ -95,7 +94,7 @@ static void put_model(struct bench *g)
 {
     const struct model *m = engine_model(g->ses.en);
 
-    put_str(g, "model", g->made ? synth_shapes[g->shape] : g->model.path);
+    put_str(g, "model", g->temp ? synth_shapes[g->shape] : g->model.path);
     if (g->shape) {
         put_str(g, "shape", synth_shapes[g->shape]);
         put_str(g, "type", synth_types[g->type]);
@@ -188,32 +187,26 @@ static int probe_only(struct bench *g, struct err *e)
 /* A model of random weights where the caller wants it, or for this run only. */
 static int make_model(struct bench *g, struct err *e)
 {
-    const char *tmp = getenv("TMPDIR"), *path = g->write;
+    const char *tmp = getenv("TMPDIR");
     struct buf b = {0};
 
-    if (!path) {
-        buf_fmt(&b, "%s/llm-bench.XXXXXX", tmp && *tmp ? tmp : "/tmp");
-        if (!mkdtemp(b.p)) {
-            err_set(e, ERR_IO, "cannot create '%s': %s", b.p, strerror(errno));
-            buf_free(&b);
-            return -1;
-        }
-        g->dir = b.p;
-        path = g->made = file_join(g->dir, "model.gguf");
+    if (!g->write) {
+        buf_fmt(&b, "%s/llm-bench.%ld.gguf", tmp && *tmp ? tmp : "/tmp", (long)getpid());
+        g->temp = b.p;
     }
-    g->model.path = path;
-    cli_note(g->cli, "writing %s", path);
-    return synth_write(g->shape, g->type, g->seed, g->model.threads, path, g->force, e);
+    g->model.path = g->write ? g->write : g->temp;
+    cli_note(g->cli, "writing %s", g->model.path);
+    g->made = !synth_write(g->shape, g->type, g->seed, g->model.threads, g->model.path,
+                           g->write && g->force, e);
+    return g->made ? 0 : -1;
 }
 
+/* One of this run only. */
 static void remove_model(struct bench *g)
 {
-    if (g->made)
-        unlink(g->made);
-    if (g->dir)
-        rmdir(g->dir);
-    free(g->dir);
-    g->dir = NULL;
+    if (g->made && g->temp)
+        unlink(g->temp);
+    g->made = false;
 }
 
 /* What the mode does nothing with would be asked for in vain. */
@@ -543,7 +536,7 @@ static void finish(struct bench *g)
     for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
         spread_free(all[i]);
     remove_model(g);
-    free(g->made);
+    free(g->temp);
     workload_free(&g->work);
     record_reset(&g->out);
     session_close(&g->ses);

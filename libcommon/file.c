@@ -144,6 +144,26 @@ static char *temporary_name(const char *path)
     return tmp;
 }
 
+/* A file without a name in the directory where path will be: gone with the process, however that
+ * ends. -1 where the file system has none such, or no name could be given later. */
+static int open_nameless(const char *path)
+{
+    char *dir = dir_of(path);
+    int fd = access("/proc/self/fd", X_OK) ? -1 : open(dir, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+
+    free(dir);
+    return fd;
+}
+
+static int open_named(const char *tmp)
+{
+    int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+
+    if (fd < 0 && errno == EEXIST && !unlink(tmp)) // of a process that had our number
+        fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    return fd;
+}
+
 int file_create(struct file_out *o, const char *path, int force, struct err *e)
 {
     struct stat st;
@@ -158,20 +178,21 @@ int file_create(struct file_out *o, const char *path, int force, struct err *e)
     }
     o->force = force;
     o->path = mem_dup(path, strlen(path));
-    o->tmp = temporary_name(path);
-    fd = open(o->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0 && errno == EEXIST && !unlink(o->tmp)) // of a process that had our number
-        fd = open(o->tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    fd = open_nameless(path);
+    if (fd < 0) {
+        o->tmp = temporary_name(path);
+        fd = open_named(o->tmp);
+    }
     if (fd >= 0)
         o->f = fdopen(fd, "wb");
     if (!o->f) {
         err_set(e, ERR_IO, "cannot create '%s': %s", path, strerror(errno));
         if (fd >= 0) {
             close(fd);
-            unlink(o->tmp);
+        } else {
+            free(o->tmp);
+            o->tmp = NULL; // not ours: nothing to remove
         }
-        free(o->tmp);
-        o->tmp = NULL; // not ours: nothing to remove
         file_abandon(o);
         return -1;
     }
@@ -206,9 +227,26 @@ int file_pad(struct file_out *o, uint64_t multiple, struct err *e)
     return 0;
 }
 
+/* Give a file without a name its own, or where that would replace another a temporary one. */
+static int link_to(struct file_out *o)
+{
+    char fd[64];
+
+    snprintf(fd, sizeof(fd), "/proc/self/fd/%d", fileno(o->f));
+    if (!linkat(AT_FDCWD, fd, AT_FDCWD, o->path, AT_SYMLINK_FOLLOW))
+        return 0;
+    if (errno != EEXIST || !o->force)
+        return -1;
+    o->tmp = temporary_name(o->path);
+    unlink(o->tmp);
+    return linkat(AT_FDCWD, fd, AT_FDCWD, o->tmp, AT_SYMLINK_FOLLOW);
+}
+
 /* Rename; without force never over a file that appeared meanwhile. */
 static int rename_to(const struct file_out *o)
 {
+    if (!o->tmp)
+        return 0; // has its name
     if (o->force)
         return rename(o->tmp, o->path);
     if (!renameat2(AT_FDCWD, o->tmp, AT_FDCWD, o->path, RENAME_NOREPLACE))
@@ -222,7 +260,7 @@ int file_commit(struct file_out *o, struct err *e)
     char *dir;
     int fd, bad;
 
-    if (fflush(o->f) || fsync(fileno(o->f))) {
+    if (fflush(o->f) || fsync(fileno(o->f)) || (!o->tmp && link_to(o))) {
         lost(o, e);
         file_abandon(o);
         return -1;

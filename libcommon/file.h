@@ -27,12 +27,13 @@ void file_release(const struct file_map *m, const void *p, size_t n);
  * string; caller frees. NULL on error. */
 char *file_text(const char *path, size_t max, size_t *n, struct err *e);
 
-/* An output file that appears under its name only when it is whole: written to
- * ".NAME.tmp.PID" beside it, synced, renamed; removed on abandon. */
+/* An output file that appears under its name only when it is whole: written without a name, or
+ * where the file system knows no such files to ".NAME.tmp.PID" beside it, synced, named; removed on
+ * abandon. */
 struct file_out {
     FILE *f;
-    char *path, *tmp;
-    uint64_t n; // bytes written so far
+    char *path, *tmp; // tmp: NULL while it has no name
+    uint64_t n;       // bytes written so far
     int force;
 };
 
