@@ -266,6 +266,8 @@ static int check(const struct embed *g, struct err *e)
 
     if (g->npy && g->io.attempt)
         return err_set(e, ERR_ARG, "--npy: rows cannot be shared out by --attempt");
+    if (g->npy && !strcmp(g->npy, "-"))
+        return err_set(e, ERR_ARG, "--npy needs a file: standard output is for records");
     if (g->model.path && !server)
         return 0;
     if (g->pool)

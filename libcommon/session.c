@@ -297,9 +297,13 @@ int session_text(const struct session *s, const char *text, size_t n, bool cut,
     ctx = (size_t)engine_ctx(s->en);
     if (!cut || out->ids.n <= ctx)
         return 0;
-    tok_encode(s->pm.tok, "", 0, TOK_EOS, &out->ids, e); // what stands behind a text, to count it
+    // what stands behind a text, and in front of it, to count it
+    tok_encode(s->pm.tok, "", 0, TOK_EOS, &out->ids, e);
     end = out->ids.n - *n_token;
-    end = end < ctx ? end : ctx;
+    tok_encode(s->pm.tok, "", 0, TOK_BOS, &out->ids, e);
+    if (out->ids.n - *n_token >= ctx)
+        return err_set(e, ERR_DATA, "a context of %zu has no room for any of the text", ctx);
+    out->ids.n = *n_token + end;
     memmove(out->ids.id + ctx - end, out->ids.id + out->ids.n - end, end * sizeof(*out->ids.id));
     out->ids.n = ctx;
     return 0;

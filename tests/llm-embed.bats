@@ -148,6 +148,9 @@ rows() {
     run -2 llm-embed --dim 385 in
     run -2 llm-embed --pooling mean in
     run -2 llm-embed --truncate in
+    run -2 embed --npy - in
+    [ "$output" = "llm-embed: --npy needs a file: standard output is for records" ]
+    [ ! -e ./- ]
     run -2 llm-embed -m nothing.gguf in
 }
 
@@ -260,6 +263,17 @@ rename() {
     llm-embed -m "$B" <<<"{\"text\":\"$(printf 'the %.0s' {1..126})\"}" | jq -c .embedding | cmp cut -
     run -2 llm-generate -m "$B" <<<'{"prompt":"the"}'
     [[ "$output" = *encoder* ]]
+}
+
+@test "llm-embed: a context that has room for none of the text gives no vector of what is around it" {
+    B="$BATS_TEST_DIRNAME/data/bert" # [CLS] text [SEP]
+    for ctx in 1 2; do
+        run -1 llm-embed -m "$B" --ctx $ctx --truncate <<<'{"text":"the fox"}'
+        [ "$output" = "llm-embed: <stdin>:1: a context of $ctx has no room for any of the text" ]
+    done
+    llm-embed -m "$B" --ctx 3 --truncate <<<'{"text":"the fox"}' | jq -c .embedding >a
+    llm-embed -m "$B" <<<'{"text":"the"}' | jq -c .embedding | cmp - a
+    run -1 llm-embed -m "$TINY" --ctx 1 --truncate <<<'{"text":"the fox"}'
 }
 
 @test "llm-embed: the text of a chat is what is asked in it" {
