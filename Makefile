@@ -1,4 +1,4 @@
-# llmutils - see README.md.  make [check|gpu-check|gpu-bench|demo|deps|lint|format|install|clean] [V=1] [SAN=address,undefined] [CUDA=0] [DEPS=0]
+# llmutils - see README.md.  make [check|gpu-check|gpu-bench|demo|deps|lint|format|install|uninstall|clean] [V=1] [SAN=address,undefined] [CUDA=0] [DEPS=0]
 VERSION := 0.1.0
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
@@ -41,7 +41,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' $1 $(patsubst $B/%,%,$@);)
 JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 SANB = $(if $(SAN),$B,$B-san)
 
-.PHONY: all cuda emu check demo deps deps-build lint format install clean tests fuzz bench
+.PHONY: all cuda emu check demo deps deps-build lint format install uninstall clean tests fuzz bench
 .DELETE_ON_ERROR:
 .SECONDARY:
 .SUFFIXES:
@@ -95,16 +95,21 @@ format:
 compile_commands.json: Makefile
 	$Q$(MAKE) -nB V=1 all tests | awk -v d="$(CURDIR)" '/ -c -o /{f=$$NF; sub(/^.*mkdir -p [^ ]*; */,""); gsub(/["\\]/,"\\\\&"); \
 	  printf "%s{\"directory\":\"%s\",\"file\":\"%s\",\"command\":\"%s\"}", n++ ? ",\n" : "[\n", d, f, $$0} END{print "\n]"}' >$@
+# DESTDIR may have spaces. What is removed is what was installed: a directory may be other programs' too.
+INTO = install -m$1 $2 "$(DESTDIR)$3"
+OWN  = $(CMDS:%=$(BINDIR)/%) $(foreach m,$(notdir $(MANS)),$(MANDIR)/man$(subst .,,$(suffix $m))/$m) $(LIBDIR)/llm-cuda.so \
+       $(patsubst examples/%,$(DATADIR)/%,$(wildcard examples/models/*.gguf examples/prompts/*/*))
+DIRS = $(LIBDIR) $(patsubst examples/%/,$(DATADIR)/%,$(wildcard examples/prompts/*/)) $(DATADIR)/prompts $(DATADIR)/models $(DATADIR)
 install: all
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 \
-	  $(DESTDIR)$(DATADIR)/models $(DESTDIR)$(DATADIR)/prompts
-	install -m755 $(CMDS:%=$B/%) $(DESTDIR)$(BINDIR)
-	$(if $(CUDA_SO),install -d $(DESTDIR)$(LIBDIR) && install -m755 $(CUDA_SO) $(DESTDIR)$(LIBDIR))
-	install -m644 $(filter %.1,$(MANS)) $(DESTDIR)$(MANDIR)/man1
-	install -m644 $(filter %.5,$(MANS)) $(DESTDIR)$(MANDIR)/man5
-	install -m644 $(filter %.7,$(MANS)) $(DESTDIR)$(MANDIR)/man7
-	install -m644 $(wildcard examples/models/*.gguf) $(DESTDIR)$(DATADIR)/models
-	cp -R examples/prompts/. $(DESTDIR)$(DATADIR)/prompts
+	install -d $(foreach d,$(BINDIR) $(MANDIR)/man1 $(MANDIR)/man5 $(MANDIR)/man7 $(DATADIR)/models $(DATADIR)/prompts,"$(DESTDIR)$d")
+	$(call INTO,755,$(CMDS:%=$B/%),$(BINDIR))
+	$(if $(CUDA_SO),install -d "$(DESTDIR)$(LIBDIR)" && $(call INTO,755,$(CUDA_SO),$(LIBDIR)))
+	$(foreach n,1 5 7,$(call INTO,644,$(filter %.$n,$(MANS)),$(MANDIR)/man$n) &&) :
+	$(call INTO,644,$(wildcard examples/models/*.gguf),$(DATADIR)/models)
+	cp -R examples/prompts/. "$(DESTDIR)$(DATADIR)/prompts"
+uninstall:
+	rm -f $(foreach f,$(OWN),"$(DESTDIR)$f")
+	@for d in $(foreach d,$(DIRS),"$(DESTDIR)$d"); do [ ! -d "$$d" ] || rmdir --ignore-fail-on-non-empty "$$d"; done
 clean:
 	rm -rf build build-* compile_commands.json
 

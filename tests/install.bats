@@ -1,0 +1,38 @@
+# make install and uninstall.
+bats_require_minimum_version 1.5.0
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+    DEST="$PWD/a place"
+}
+
+place() { # TARGET
+    local cuda=0
+    [ ! -e "$BUILD/llm-cuda.so" ] || cuda=1
+    make -s -C "$BATS_TEST_DIRNAME/.." B="$BUILD" CUDA=$cuda PREFIX=/opt DESTDIR="$DEST" "$1" >/dev/null
+}
+
+@test "install: a place with spaces gets all, and what is there runs without the sources" {
+    place install
+    [ "$(ls)" = "a place" ] && [ "$(ls "$DEST")" = opt ]
+    for c in "$BATS_TEST_DIRNAME"/../cmd/*.c; do
+        c=$(basename "$c" .c)
+        "$DEST/opt/bin/$c" -h >/dev/null
+        [ -s "$DEST/opt/share/man/man1/$c.1" ]
+    done
+    [ -s "$DEST/opt/share/man/man5/llm-jsonl.5" ] && [ -s "$DEST/opt/share/man/man7/llm.7" ]
+    cp "$BATS_TEST_DIRNAME/../examples/synthetic/seeds.jsonl" .
+    "$DEST/opt/bin/llm-selfinstruct" -m "$DEST/opt/share/llmutils/models/tiny.gguf" --prompts tiny --count 2 --no-seeds seeds.jsonl >out
+    [ "$(wc -l <out)" = 2 ]
+}
+
+@test "install: uninstall removes what was installed, and nothing else" {
+    place install
+    touch "$DEST/opt/bin/other" "$DEST/opt/share/llmutils/prompts/mine.yaml"
+    place uninstall
+    [ "$(cd "$DEST" && find . -type f | sort | xargs)" = "./opt/bin/other ./opt/share/llmutils/prompts/mine.yaml" ]
+    [ ! -e "$DEST/opt/share/llmutils/models" ]
+    rm "$DEST/opt/share/llmutils/prompts/mine.yaml"
+    place uninstall # again, and there is nothing
+    [ ! -e "$DEST/opt/share/llmutils" ]
+}
