@@ -177,7 +177,9 @@ EOT
     run -0 --separate-stderr "$bench/peer.sh" -n 1 -j 1 -t pp4,tg3,start "$TINY"
     [[ "${lines[*]}" == *"tiny   pp4 "*"slow 0.5 (0.5-0.5)"*"tiny   start s "*"tiny   start MB "*"tiny   tg3 "*"slow 0.5 (0.5-0.5)"* ]]
     run -2 "$bench/peer.sh"
-    [[ "$output" == *PEER_BENCH=* ]]
+    [[ "$output" == *PEER_BENCH=*"LLM_BENCH is ours (default: llm-bench of the PATH)." ]]
+    run -2 "$bench/table.sh" nofile
+    [ "$output" = "table.sh: cannot read 'nofile'" ]
     run -2 "$bench/peer.sh" -t fast "$TINY"
     [ "$output" = "peer.sh: 'fast': no such test" ]
     run -2 "$bench/peer.sh" -t pg4x2 "$TINY"

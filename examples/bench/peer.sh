@@ -20,7 +20,7 @@ set -euo pipefail
 export LC_ALL=C
 
 usage() {
-	sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0" | sed '$d' >&2
+	sed -n '2,/^set -eu/s/^# \{0,1\}//p' "$0" >&2
 	exit 2
 }
 threads=2 rounds=5 out='' tests=pp256,tg64

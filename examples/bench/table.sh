@@ -6,6 +6,12 @@
 # (of floats for float weights) for prompts. The ratio is ours to the best of the others': above
 # 1 ours is faster, sooner or smaller. "others" is the most that foreign processes had of the processors.
 set -eu
+for f; do
+	[ -r "$f" ] || {
+		echo "table.sh: cannot read '$f'" >&2
+		exit 2
+	}
+done
 cat -- "$@" | jq -rs '
 	def median: sort | if length % 2 == 1 then .[(length - 1) / 2] else (.[length / 2 - 1] + .[length / 2]) / 2 end;
 	def short: if . >= 100 then round | tostring elif . >= 10 then (. * 10 | round) / 10 | tostring
