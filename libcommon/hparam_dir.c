@@ -234,8 +234,8 @@ static int config_type(struct config *c, struct err *e)
         return err_set(e, ERR_DATA, "%s is not \"%s\"", c->type->act_name, c->type->act);
     if (json_is(&c->j, json_get(&c->j, 0, "quantization_config"), JSON_OBJECT))
         return err_set(e, ERR_DATA,
-                       "a quantized checkpoint (quantization_config) cannot be run "
-                       "as it is; convert it first");
+                       "a quantized checkpoint (quantization_config) is not supported; take the "
+                       "model that it was made of");
     return 0;
 }
 

@@ -50,6 +50,10 @@ int plan_make(struct plan *p, const struct model *m, struct err *e)
                        "--kv-memory: %.1f MiB are less than %s of --ctx %d needs, %.1f MiB",
                        mib(p->kv_bytes), p->beams > 1 ? "a search" : "one sequence", p->ctx,
                        mib((uint64_t)least * page));
+    if (pages > INT32_MAX && p->kv_bytes)
+        return err_set(e, ERR_ARG,
+                       "--kv-memory: %.0f MiB are more than all pages there can be, %.0f MiB",
+                       mib(p->kv_bytes), mib((uint64_t)INT32_MAX * page));
     if (pages > INT32_MAX)
         return err_set(e, ERR_ARG, "--ctx %d with --batch %d: too many pages", p->ctx, p->batch);
     p->pages = (int)pages;

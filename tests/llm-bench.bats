@@ -47,6 +47,8 @@ setup() {
     [[ "$output" == "llm-bench: a prompt of "*" tokens and 60 more are beyond --ctx 100" ]]
     run -0 llm-bench throughput -m "$TINY" --output 60 --ctx 100 --batch 2 --static --unpadded --no-probe in
     jq -e '.generated_tokens > 60 and .generated_tokens < 120 and .generated_tokens + .prompt_tokens < 200' <<<"$output"
+    run -2 llm-bench latency -m "$TINY" --input 4 --output 2 --no-probe --kv-memory 9999999G
+    [[ "$output" == "llm-bench: --kv-memory: "*" MiB are more than all pages there can be, "*" MiB" ]]
     # what a mode does nothing with
     for o in "latency --spread 1" "latency --shared 5" "latency --static" "throughput --spread 1 in" "throughput --shared 3 in"; do
         # shellcheck disable=SC2086 # several words

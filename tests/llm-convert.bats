@@ -280,6 +280,7 @@ only() {
         jq -c --arg k "${kv%%:*}" --argjson v "${kv#*:}" '.[$k] = $v' good/config.json >d/config.json
         try "d"
     done
+    cp -r good d && jq -c '.quantization_config = {bits:4}' good/config.json >d/config.json && try "is not supported; take the model that it was made of"
     cp -r good d && jq -c '.num_hidden_layers += 1' good/config.json >d/config.json && try "missing tensor 'model.layers."
     cp -r good d && jq -c '.num_hidden_layers -= 1' good/config.json >d/config.json && try "is not one that family 'llama' has"
     mkdir d && touch d/pytorch_model.bin && try pickle
