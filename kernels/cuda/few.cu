@@ -1,205 +1,242 @@
-// few.cu - y = W x for two to eight tokens, quantized weights in blocks of 16 or 32.
+// few.cu - y = W x for one to eight tokens, quantized weights in blocks of 16 or 32.
 //
-// A block is a panel of 16 rows. Its eight warps take tiles of 64 values of K in turn: tensor cores
-// (mma.sync m16n8k32, s8 or u8 by s8) give the exact integer sums of blocks, which go through
-// shared memory to one thread for each (row, token); that adds them up by one fma a block, in
-// order, as kernels/cpu/plain_isa.h does. Two phases of tiles are in hand at a time: while the sums
-// of one are added, the next one's weights arrive.
+// A tile is 64 values of K. Tensor cores (mma.sync m16n8k32 and m16n8k16, s8 or u8 by s8) give the
+// exact integer sums of blocks; each goes into its row's and token's sum by one fma, in order, as
+// kernels/cpu/plain_isa.h does.
 //
-// Weights are read once, 16 bytes a lane, some tiles ahead in registers.
-//
-// Measured on an H200 (2026-11-26), 8B shapes, eight tokens, with a kernel for their activations:
-// Q8_0 qkv 15.0 us, o 12.7, gate_up 51.8, down 36.5; Q4_0 15.1, 13.9, 45.2, 42.3. Then the first
-// weights were read behind the wait for the kernel in front of this one, where ptxas had put them.
-#include "fuse.cuh"
+// Measured on an H200 (2026-11-26), a token of the 8B shape at 128 keys: Q4_0 2.32 ms, Q8_0 3.07;
+// by parts of sums in shared memory and barriers, before, 3.40 and 3.87. Reading the weights takes
+// 0.95 and 1.79. Eight tokens, of the same shape, a product: not measured yet; in that other way
+// Q8_0 qkv 15.0 us, o 12.7, gate_up 51.8, down 36.5, and Q4_0 15.1, 13.9, 45.2, 42.3.
+#include "few.cuh"
 
 namespace
 {
 
-constexpr int COLS = 8; // tokens
+// The lower nibbles of bytes; or the upper ones where they stand, times sixteen, which is no shift.
+__device__ inline uint32_t nibbles(uint32_t w, bool upper)
+{
+    return w & (upper ? 0xf0f0f0f0u : 0x0f0f0f0fu);
+}
 
-template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN> struct Phase {
-    static constexpr int TILES = 16, AHEAD = 2; // of a phase; of a warp in registers
-    static constexpr int PER = 64 / BLOCK;      // blocks of a tile
-    static constexpr int BLOCKS = TILES * PER;
-    static constexpr int ZERO = LOW == 8 || LEVELS || MIN ? 0 : HIGH ? 16 : 8;
-    // In shared memory: integers (BLOCKS, 16, COLS), scales and minima (BLOCKS, 16).
-    static constexpr int SUMS = BLOCKS * 16 * COLS, SCALES = BLOCKS * 16;
-    static constexpr int SIZE = SUMS + SCALES * (MIN ? 2 : 1);
-    // Blocks of a multiprocessor, by registers, of those that do nothing but multiply.
-    static constexpr int EACH = LOW == 4 && !HIGH && !MIN && BLOCK == 32 ? 4 : 3;
+// The activations' sums of 32 values, from a tile of 64 on.
+template <bool ONE, int TILES> struct Act_sums {
+    int first; // block of 32; of several tokens, within the eight of which v has the sums
+    uint4 v[ONE ? 1 : 2];
+
+    __device__ inline Act_sums(const struct cuda_act &a, int tile, bool any, int lane)
+        : first(2 * (ONE         ? tile
+                     : TILES % 4 ? tile % 4
+                                 : 0)),
+          v{}
+    {
+        using S = Share<ONE>;
+
+#pragma unroll
+        for (int t = 0; !ONE && any && t < S::TOKENS; t++)
+            v[t] = reinterpret_cast<const uint4 *>(a.s32)[tile / 4 * S::LD + S::token(lane) + t];
+    }
+    // Of block i of them.
+    __device__ inline void of(int sum[Share<ONE>::TOKENS], const struct cuda_act &a, int i) const
+    {
+        i += first;
+        if constexpr (ONE)
+            sum[0] = a.s32[i];
+        else
+#pragma unroll
+            for (int t = 0; t < 2; t++)
+                sum[t] = (int16_t)(word_of(v[t], i / 2) >> 16 * (i % 2));
+    }
 };
 
-// Integer sums of one tile into sum (PER, 16, COLS).
-template <int LOW, int HIGH, int LEVELS, int BLOCK>
-__device__ inline void tile_sums(int *sum, const Tile<LOW, HIGH> &w, const struct cuda_act &a,
-                                 int tile, int lane)
-{
-    const uint4 table = levels_of(LEVELS);
-    const int g = lane / 4, t = lane % 4;
+template <bool ONE, int BITS, int HIGH, int LEVELS, int BLOCK, bool MIN> struct Blocks {
+    using Share = ::Share<ONE>;
+    using S = Share;
+    static constexpr int PER = 64 / BLOCK;                          // blocks of a tile
+    static constexpr int SIZE = BLOCK == 16 || LEVELS == 2 ? 1 : 2; // bytes of a scale
+    // Of a chunk: with minima, or two scales for 32 values, there are twice as many numbers; of
+    // several tokens each lane has four times as many.
+    static constexpr int CHUNK = (MIN || BLOCK == 16 ? 4 : 8) / (ONE ? 1 : 2);
+    static constexpr int TILES = BITS == 8 ? 4 : CHUNK, STEPS = CHUNK / TILES;
+    static constexpr int LOW = BITS * 128; // bytes of a tile
+    // Where the planes begin in a slot.
+    static constexpr int HIGHS = TILES * LOW, SCALES = HIGHS + TILES * HIGH * 128,
+                         MINS = SCALES + TILES * PER * SIZE * 16,
+                         SLOT = MINS + (MIN ? TILES * 64 : 0);
+    static constexpr int ZERO = BITS == 8 || LEVELS || MIN ? 0 : HIGH ? 16 : 8;
+    static constexpr int SUMS = ZERO || MIN ? 32 : 0; // of activations
+    static constexpr int ALL = CHUNK * PER;           // blocks of a chunk
 
-    uint4 x = make_uint4(0, 0, 0, 0);
-
-    if (g < a.ld)
-        x = *reinterpret_cast<const uint4 *>(a.q + (((size_t)tile * a.ld + g) * 4 + t) * 16);
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-        const uint32_t r[4] = {
-            w.template reg<LEVELS>(table, i, 0), w.template reg<LEVELS>(table, i, 1),
-            w.template reg<LEVELS>(table, i, 2), w.template reg<LEVELS>(table, i, 3)};
-        const uint32_t b[2] = {word_of(x, 2 * i), word_of(x, 2 * i + 1)};
-#pragma unroll
-        for (int h = 0; h < 32 / BLOCK; h++) {
-            int s[4] = {0, 0, 0, 0};
-            if (BLOCK == 16)
-                mma_s8_k16(s, r + 2 * h, b[h]);
-            else if (LOW == 8 || LEVELS)
-                mma_s8(s, r, b);
-            else
-                mma_u8s8(s, r, b);
-            int *to = sum + (i * (32 / BLOCK) + h) * 16 * COLS + 2 * t;
-            *reinterpret_cast<int2 *>(to + g * COLS) = make_int2(s[0], s[1]);
-            *reinterpret_cast<int2 *>(to + (g + 8) * COLS) = make_int2(s[2], s[3]);
-        }
+    static __device__ inline int tiles(int cols)
+    {
+        return (cols + 63) / 64;
     }
-}
+    // n tiles' bytes in a plane; of a whole step they are so many.
+    template <bool WHOLE, int BYTES>
+    static __device__ inline void plane(uint8_t *to, const uint8_t *from, int n, int lane)
+    {
+        const int bytes = (WHOLE ? TILES : n) * BYTES - lane * 16;
 
-// The activations' sum of 32 values at block `at`.
-__device__ inline int act_sum(const struct cuda_act &a, int at, int token)
-{
-    return a.s32[((size_t)(at / 8) * a.ld + token) * 8 + at % 8];
-}
-
-// Add the blocks of a phase to the sum of one row and token.
-template <class P, int BLOCK, bool MIN>
-__device__ inline float chain(float acc, const int *sum, const float *d, const float *m,
-                              const struct cuda_act &a, int first, int n, int row, int token)
-{
-#pragma unroll 8
-    for (int b = 0; b < n; b++) {
-        const int at = (first + b) * BLOCK / 32;
-        const float dx = a.d[(size_t)at * a.ld + token];
-        const int x = P::ZERO || MIN ? act_sum(a, at, token) : 0;
-
-        acc = fmaf((float)(sum[(b * 16 + row) * COLS + token] - P::ZERO * x), d[b * 16 + row] * dx,
-                   acc);
+        to += lane * 16;
+        from += lane * 16;
+#pragma unroll
+        for (int i = 0; i < TILES * BYTES; i += 512)
+            if ((WHOLE && i + 512 <= TILES * BYTES) || i < bytes)
+                cp_async16(to + i, from + i);
+    }
+    template <bool WHOLE>
+    static __device__ inline void planes(uint8_t *to, const struct cuda_matrix &m, size_t tile,
+                                         int n, int lane)
+    {
+        plane<WHOLE, LOW>(to, m.low + tile * LOW, n, lane);
+        if (HIGH)
+            plane<WHOLE, HIGH * 128>(to + HIGHS, m.high + tile * HIGH * 128, n, lane);
+        plane<WHOLE, PER * SIZE * 16>(to + SCALES, m.scale + tile * PER * SIZE * 16, n, lane);
         if (MIN)
-            acc = fmaf((float)x, m[b * 16 + row] * dx, acc);
+            plane<WHOLE, 64>(to + MINS, m.min + tile * 64, n, lane);
     }
-    return acc;
-}
-
-// As one.cu: room_bytes of two phases, or of the head's scratch; the block's activations.
-template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN, bool FUSED>
-__global__ void __launch_bounds__(32 * LINEAR_WARPS,
-                                  FUSED ? 2 : Phase<LOW, HIGH, LEVELS, BLOCK, MIN>::EACH)
-    few(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a, struct cuda_head head,
-        int room_bytes)
-{
-    using P = Phase<LOW, HIGH, LEVELS, BLOCK, MIN>;
-    DYN_SHARED(int, shared); // two phases
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const int tiles = (m.cols + 63) / 64, blocks = m.cols / BLOCK, panels = (m.rows + 15) / 16;
-    const size_t low = (size_t)tiles * 128 * LOW, high = (size_t)tiles * 128 * HIGH, // of a panel
-        scales = (size_t)tiles * P::PER * 16;
-    const int row = threadIdx.x / COLS, col = threadIdx.x % COLS;
-    if (!FUSED)
-        head.kind = 0;
-    uint8_t *own = reinterpret_cast<uint8_t *>(shared) + room_bytes;
-    int panel = (int)blockIdx.x;
-    Tile<LOW, HIGH> ring[P::AHEAD];
-    Scales<LEVELS, BLOCK, MIN> scale[P::AHEAD];
-    const auto load = [&](int u, int panel, int tile) {
-        ring[u].load(m.low + panel * low, m.high + panel * high, tile, lane);
-        scale[u].load(m, panel * scales + (size_t)tile * P::PER * 16, lane);
-    };
-
-    head_begin(head, a, reinterpret_cast<float *>(shared));
-#pragma unroll
-    for (int u = 0; u < P::AHEAD; u++)
-        if (u * LINEAR_WARPS + warp < tiles)
-            load(u, panel, u * LINEAR_WARPS + warp);
-    previous_done();
-    if (head.kind) {
-        a = act_place(own, a.n, a.n, a.cols, a.block);
-        head_make<0, false>(a, head, reinterpret_cast<float *>(shared));
+    static __device__ inline void copy(uint8_t *to, const struct cuda_matrix &m, size_t tile, int n,
+                                       int lane)
+    {
+        if (n >= TILES)
+            planes<true>(to, m, tile, n, lane);
+        else
+            planes<false>(to, m, tile, n, lane);
     }
-    for (int phase = 0; panel < panels;) {
-        const int then = FUSED ? panel + (int)gridDim.x : panels;
-        float acc = 0.0f;
 
-        for (int tile0 = 0; tile0 < tiles; tile0 += P::TILES, phase ^= 1) {
-            int *sum = shared + phase * P::SIZE;
-            float *d = reinterpret_cast<float *>(sum + P::SUMS);
-            float *mn = d + P::SCALES;
+    // Registers of 32 values `half` of a tile.
+    static constexpr bool SHIFTED = BITS == 4 && !HIGH && !LEVELS && BLOCK == 32;
+    static __device__ inline uint32_t reg(const Tile<BITS, HIGH> &w, uint4 table, int half, int r)
+    {
+        if (SHIFTED)
+            return nibbles(word_of(w.low[0], r), half);
+        return w.template reg<LEVELS>(table, half, r);
+    }
+
+    // A chunk's sums and scales; with minima, the activations' sums and the minima.
+    struct Part {
+        float f[ALL][S::ALL], d[ALL][S::ALL], l[MIN ? ALL : 1][S::TOKENS], m[MIN ? ALL : 1][S::ALL];
+
+        __device__ inline void add(int s, const uint8_t *w, const struct cuda_act &a, int tile0,
+                                   int lane)
+        {
+            const uint4 table = levels_of(LEVELS);
+            const Act_sums<ONE, TILES> sums(a, tile0, SUMS, lane);
 
 #pragma unroll
-            for (int u = 0; u < P::AHEAD; u++) {
-                const int in = u * LINEAR_WARPS + warp, tile = tile0 + in;
-                const Tile<LOW, HIGH> w = ring[u];
+            for (int i = 0; i < TILES; i++) {
+                const uint4 x = S::acts(a, tile0 + i, lane);
+                Tile<BITS, HIGH> tile;
 
-                if (tile >= tiles)
-                    break;
 #pragma unroll
-                for (int i = 0; i < P::PER / 2; i++) {
-                    d[in * P::PER * 16 + i * 32 + lane] = scale_of<LEVELS, BLOCK>(scale[u].d[i]);
-                    if (MIN)
-                        mn[in * P::PER * 16 + i * 32 + lane] = scale_of<0, 32>(scale[u].min[i]);
+                for (int k = 0; k < BITS / 4; k++)
+                    tile.low[k] =
+                        *reinterpret_cast<const uint4 *>(w + i * LOW + k * 512 + lane * 16);
+                if (HIGH)
+                    tile.high = *reinterpret_cast<const uint32_t *>(w + HIGHS + i * 128 + lane * 4);
+#pragma unroll
+                for (int half = 0; half < 2; half++) {
+                    const uint32_t r[4] = {reg(tile, table, half, 0), reg(tile, table, half, 1),
+                                           reg(tile, table, half, 2), reg(tile, table, half, 3)};
+                    const uint32_t b[2] = {word_of(x, 2 * half), word_of(x, 2 * half + 1)};
+                    int sx[S::TOKENS] = {};
+                    float dx[S::TOKENS];
+
+                    S::scales(dx, a, 2 * (tile0 + i) + half, lane);
+                    if (SUMS)
+                        sums.of(sx, a, 2 * i + half);
+#pragma unroll
+                    for (int h = 0; h < 32 / BLOCK; h++) {
+                        const int block = half * (32 / BLOCK) + h;
+                        int v[4] = {0, 0, 0, 0};
+
+                        if (BLOCK == 16)
+                            mma_s8_k16(v, r + 2 * h, b[h]);
+                        else if (BITS == 8 || LEVELS)
+                            mma_s8(v, r, b);
+                        else
+                            mma_u8s8(v, r, b);
+                        put_block((s * TILES + i) * PER + block, v, half, w, i * PER + block, sx,
+                                  dx, lane);
+                    }
                 }
-                if (tile + P::TILES < tiles)
-                    load(u, panel, tile + P::TILES);
-                else if (then < panels)
-                    load(u, then, in);
-                tile_sums<LOW, HIGH, LEVELS, BLOCK>(sum + in * P::PER * 16 * COLS, w, a, tile,
-                                                    lane);
             }
-            __syncthreads();
-            const int first = tile0 * P::PER, n = min(P::BLOCKS, blocks - first);
-            if (row < 16 && col < a.n)
-                acc = chain<P, BLOCK, MIN>(acc, sum, d, mn, a, first, n, row, col);
         }
-        few_put(y, ldy, add, m, panel, a.n, acc);
-        panel = then;
-    }
-}
+        // The chunk's block `to`, the slot's `at`; sx and dx: sums and scales of the activations.
+        __device__ inline void put_block(int to, const int v[4], int half, const uint8_t *w, int at,
+                                         const int sx[S::TOKENS], const float dx[S::TOKENS],
+                                         int lane)
+        {
+#pragma unroll
+            for (int r = 0; r < S::ROWS; r++) {
+                const int scale = at * 16 + lane / 4 + S::below(r, lane);
+                const float by =
+                    scale_of<LEVELS, BLOCK>(scale_raw<LEVELS, BLOCK>(w + SCALES, scale));
+                const float min = MIN ? scale_of<0, 32>(scale_raw<0, 32>(w + MINS, scale)) : 0.0f;
 
-template <int LOW, int HIGH, int LEVELS, int BLOCK, bool MIN>
-void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-            const struct cuda_head *head, int sms, cudaStream_t s)
-{
-    using P = Phase<LOW, HIGH, LEVELS, BLOCK, MIN>;
-    const Fit f(m, a, head, 2 * sms, (size_t)P::SIZE * 4, (m->cols + 63) / 64 > P::TILES);
+#pragma unroll
+                for (int t = 0; t < S::TOKENS; t++) {
+                    const int i = r * S::TOKENS + t;
+                    int sum = S::of(v, i, lane);
 
-    if (head->kind)
-        LAUNCH_EARLY((few<LOW, HIGH, LEVELS, BLOCK, MIN, true>), f.grid, 32 * LINEAR_WARPS, f.all,
-                     s, y, ldy, add, *m, *a, *head, (int)f.room);
-    else
-        LAUNCH_EARLY((few<LOW, HIGH, LEVELS, BLOCK, MIN, false>), f.grid, 32 * LINEAR_WARPS, f.all,
-                     s, y, ldy, add, *m, *a, *head, (int)f.room);
-}
+                    if (SHIFTED && half)
+                        sum >>= 4;
+                    f[to][i] = (float)(sum - ZERO * sx[t]);
+                    d[to][i] = by * dx[t];
+                    if (MIN) {
+                        l[to][t] = (float)sx[t];
+                        m[to][i] = min * dx[t];
+                    }
+                }
+            }
+        }
+        __device__ inline void join(float sum[S::ALL], const struct cuda_matrix &w, int tile) const
+        {
+            const int n = w.cols / BLOCK - tile * PER;
+
+#pragma unroll
+            for (int b = 0; b < ALL; b++)
+                if (b < n)
+#pragma unroll
+                    for (int i = 0; i < S::ALL; i++) {
+                        sum[i] = fmaf(f[b][i], d[b][i], sum[i]);
+                        if (MIN)
+                            sum[i] = fmaf(l[b][i % S::TOKENS], m[b][i], sum[i]);
+                    }
+        }
+    };
+};
 
 } // namespace
 
+template <int BITS, int HIGH, int LEVELS, int BLOCK, bool MIN, class... Args>
+static void run(const struct cuda_act *a, Args... args)
+{
+    if (a->n == 1)
+        few_launch<Blocks<true, BITS, HIGH, LEVELS, BLOCK, MIN>>(args...);
+    else
+        few_launch<Blocks<false, BITS, HIGH, LEVELS, BLOCK, MIN>>(args...);
+}
+
 void cuda_linear_few(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                     const struct cuda_act *a, const struct cuda_head *head, int sms,
-                     cudaStream_t s)
+                     const struct cuda_act *a, int sms, cudaStream_t s)
 {
     struct matrix_format f = matrix_format(m->type);
 
     if (f.low == 8)
-        launch<8, 0, 0, 32, false>(y, ldy, add, m, a, head, sms, s);
+        run<8, 0, 0, 32, false>(a, y, ldy, add, m, a, sms, s);
     else if (f.levels == 1)
-        launch<4, 0, 1, 32, false>(y, ldy, add, m, a, head, sms, s);
+        run<4, 0, 1, 32, false>(a, y, ldy, add, m, a, sms, s);
     else if (f.block == 16)
-        launch<4, 0, 2, 16, false>(y, ldy, add, m, a, head, sms, s);
+        run<4, 0, 2, 16, false>(a, y, ldy, add, m, a, sms, s);
     else if (f.levels == 2)
-        launch<4, 0, 2, 32, false>(y, ldy, add, m, a, head, sms, s);
+        run<4, 0, 2, 32, false>(a, y, ldy, add, m, a, sms, s);
     else if (f.high && f.min)
-        launch<4, 1, 0, 32, true>(y, ldy, add, m, a, head, sms, s);
+        run<4, 1, 0, 32, true>(a, y, ldy, add, m, a, sms, s);
     else if (f.high)
-        launch<4, 1, 0, 32, false>(y, ldy, add, m, a, head, sms, s);
+        run<4, 1, 0, 32, false>(a, y, ldy, add, m, a, sms, s);
     else if (f.min)
-        launch<4, 0, 0, 32, true>(y, ldy, add, m, a, head, sms, s);
+        run<4, 0, 0, 32, true>(a, y, ldy, add, m, a, sms, s);
     else
-        launch<4, 0, 0, 32, false>(y, ldy, add, m, a, head, sms, s);
+        run<4, 0, 0, 32, false>(a, y, ldy, add, m, a, sms, s);
 }

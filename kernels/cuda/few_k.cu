@@ -1,217 +1,220 @@
-// few_k.cu - y = W x for two to eight tokens, quantized weights in blocks of 256 (Q2_K to Q6_K).
+// few_k.cu - y = W x for one to eight tokens, quantized weights in blocks of 256 (Q2_K to Q6_K).
 //
-// As few.cu; here a warp takes whole blocks and adds up their groups, each times its integer
-// scale (and the minima times the activations' sums), so that a block leaves one or two integers
-// for a (row, token), and one or two fmas.
+// As few.cu; a tile is a block of 256, whose groups' exact sums are added up, each times its
+// integer scale (and the minima times the activations' sums), so that a block leaves one or two
+// integers for a row and token, and one or two fmas. Of one token lanes t and t ^ 2, which have the
+// same row, share the sums of the activations.
 //
-// Measured on an H200 (2026-11-26), 8B shapes, eight tokens, with a kernel for their activations:
+// Measured on an H200 (2026-11-26), a token of the 8B shape at 128 keys: Q4_K 2.27 ms, before 2.55.
+// Eight tokens, of the same shape, a product: not measured yet; by sums in shared memory, before,
 // Q4_K qkv 10.9 us, o 8.2, gate_up 33.9, down 19.6.
-#include "fuse.cuh"
+#include "few.cuh"
 
 namespace
 {
 
-constexpr int COLS = 8, SUPERS = LINEAR_WARPS; // tokens; blocks of a phase: one for each warp
+__device__ inline int byte_of(uint4 v, int i)
+{
+    return word_of(v, i / 4) >> 8 * (i % 4) & 255;
+}
 
-// Sums of a block of 256 for eight tokens: s and, with minima, t, at rows lane / 4 and 8 on,
-// tokens 2 (lane % 4) and 1 on.
-template <int LOW, int HIGH, int GROUP, bool MIN> struct Sums {
-    int s[4] = {0, 0, 0, 0}, t[4] = {0, 0, 0, 0};
+template <bool ONE, int BITS, int HIGH, int GROUP, bool MIN> struct Supers {
+    using Share = ::Share<ONE>;
+    using S = Share;
+    static constexpr int TILES = 1, STEPS = 2;
+    static constexpr int LOW = BITS * 512, SIDE = (BITS + HIGH) * 512, // of a block; of a slot
+        SLOT = SIDE + 256 + 64;
+    static constexpr int ZERO = BITS == 2 && HIGH ? 4 : HIGH == 2 ? 32 : 0;
+    static constexpr int SUMS = GROUP == 32 ? 32 : MIN || ZERO ? 16 : 0;
+    static constexpr bool SHIFTED = BITS == 4 && !HIGH;
 
-    // Values less their zero; scale and minimum of group i in a row.
-    static constexpr int ZERO = LOW == 2 && HIGH ? 4 : HIGH == 2 ? 32 : 0;
-    static __device__ inline int scale(const Super<LOW, HIGH> &w, int below, int i)
+    static __device__ inline int tiles(int cols)
     {
-        int b = w.byte(below, i);
-        return LOW == 2 && !HIGH ? b & 15 : GROUP == 32 ? b : (int)(int8_t)b;
+        return cols / 256;
     }
-    static __device__ inline int least(const Super<LOW, HIGH> &w, int below, int i)
+    static __device__ inline void copy(uint8_t *to, const struct cuda_matrix &m, size_t super, int,
+                                       int lane)
     {
-        return GROUP == 32 ? w.byte(below, i + 8) : w.byte(below, i) >> 4;
-    }
+        const uint8_t *side =
+            lane < 16 ? m.min + super * 256 + lane * 16 : m.scale + super * 64 + (lane - 16) * 16;
 
-    // Group i: dots and the activations' sums of the two tokens.
-    __device__ inline void add(const Super<LOW, HIGH> &w, int i, const int dot[4], int x0, int x1)
-    {
 #pragma unroll
-        for (int below = 0; below < 2; below++) {
-            int c = scale(w, below, i);
-            s[2 * below] += c * (dot[2 * below] - ZERO * x0);
-            s[2 * below + 1] += c * (dot[2 * below + 1] - ZERO * x1);
-            if (MIN) {
-                int l = least(w, below, i);
-                t[2 * below] += l * x0;
-                t[2 * below + 1] += l * x1;
+        for (int i = 0; i < BITS; i++)
+            cp_async16(to + i * 512 + lane * 16, m.low + super * LOW + i * 512 + lane * 16);
+#pragma unroll
+        for (int i = 0; i < HIGH; i++)
+            cp_async16(to + (BITS + i) * 512 + lane * 16,
+                       m.high + super * HIGH * 512 + i * 512 + lane * 16);
+        if (lane < 20)
+            cp_async16(to + SIDE + lane * 16, side);
+    }
+
+    // Scale and minimum of group i, out of a row's bytes.
+    static __device__ inline int scale(uint4 v, int i)
+    {
+        const int b = byte_of(v, i);
+
+        return BITS == 2 && !HIGH ? b & 15 : GROUP == 32 ? b : (int)(int8_t)b;
+    }
+    static __device__ inline int least(uint4 v, int i)
+    {
+        return GROUP == 32 ? byte_of(v, i + 8) : byte_of(v, i) >> 4;
+    }
+
+    struct Part {
+        float f[STEPS][S::ALL], d[STEPS][S::ALL], l[MIN ? STEPS : 1][S::ALL],
+            m[MIN ? STEPS : 1][S::ALL];
+
+        // Groups' sums times their scales; with plain nibbles those of odd 32 values, which are
+        // times sixteen, by themselves.
+        __device__ inline void add(int u, const uint8_t *w, const struct cuda_act &a, int at,
+                                   int lane)
+        {
+            uint4 by[S::ROWS];
+            Super<BITS, HIGH> super;
+            int sum[S::ALL] = {}, high[S::ALL] = {}, extra[S::ALL] = {};
+
+#pragma unroll
+            for (int r = 0; r < S::ROWS; r++)
+                by[r] = *reinterpret_cast<const uint4 *>(w + SIDE +
+                                                         (lane / 4 + S::below(r, lane)) * 16);
+#pragma unroll
+            for (int i = 0; i < BITS; i++)
+                super.low[i] = *reinterpret_cast<const uint4 *>(w + i * 512 + lane * 16);
+#pragma unroll
+            for (int i = 0; i < HIGH; i++)
+                super.high[i] = *reinterpret_cast<const uint4 *>(w + (BITS + i) * 512 + lane * 16);
+#pragma unroll
+            for (int b = 0; b < 8; b++) {
+                const uint4 v = S::acts(a, at * 4 + b / 2, lane);
+                const uint32_t y[2] = {word_of(v, 2 * (b % 2)), word_of(v, 2 * (b % 2) + 1)};
+                uint32_t r[4];
+
+#pragma unroll
+                for (int i = 0; i < 4; i++)
+                    r[i] = SHIFTED && b % 2 ? word_of(super.low[b / 2], i) & 0xf0f0f0f0u
+                                            : super.reg(b, i);
+#pragma unroll
+                for (int h = 0; h < 32 / GROUP; h++) {
+                    int s[4] = {0, 0, 0, 0};
+
+                    if (GROUP == 32)
+                        mma_u8s8(s, r, y);
+                    else
+                        mma_u8s8_k16(s, r + 2 * h, y[h]);
+#pragma unroll
+                    for (int i = 0; i < S::ALL; i++)
+                        (SHIFTED && b % 2 ? high : sum)[i] +=
+                            scale(by[i / S::TOKENS], b * (32 / GROUP) + h) * S::of(s, i, lane);
+                }
+            }
+            if (MIN || ZERO)
+                extras(extra, by, a, at, lane);
+            float dx[S::TOKENS];
+
+            S::scales(dx, a, at, lane);
+#pragma unroll
+            for (int i = 0; i < S::ALL; i++) {
+                const uint32_t dm = *reinterpret_cast<const uint32_t *>(
+                    w + SIDE + 256 + (lane / 4 + S::below(i / S::TOKENS, lane)) * 4);
+
+                f[u][i] = (float)(sum[i] + (high[i] >> 4) - ZERO * extra[i]);
+                d[u][i] = half_to_float((uint16_t)dm) * dx[i % S::TOKENS];
+                if (MIN) {
+                    l[u][i] = (float)extra[i];
+                    m[u][i] = -half_to_float((uint16_t)(dm >> 16)) * dx[i % S::TOKENS];
+                }
             }
         }
-    }
 
-    // All groups; q: lane's words of the activations' tiles, a tile `step` apart; x: sums of groups
-    // of the two tokens.
-    __device__ inline void block(const Super<LOW, HIGH> &w, const int8_t *q, size_t step,
-                                 const int16_t *x0, const int16_t *x1)
-    {
+        // Minima, or scales, of eight groups from `first` on times the activations' sums x.
+        static __device__ inline int extra_of(uint4 by, uint4 x, int first)
+        {
+            int e = 0;
+
 #pragma unroll
-        for (int tile = 0; tile < 4; tile++) {
-            uint4 v = make_uint4(0, 0, 0, 0);
-            if (q)
-                v = *reinterpret_cast<const uint4 *>(q + tile * step);
+            for (int i = 0; i < 8; i++)
+                e += (MIN ? least(by, first + i) : scale(by, first + i)) *
+                     (int)(int16_t)(word_of(x, i / 2) >> 16 * (i % 2));
+            return e;
+        }
+        // Of one token, half of the groups a lane.
+        static __device__ inline void extras(int e[S::ALL], const uint4 by[S::ROWS],
+                                             const struct cuda_act &a, int at, int lane)
+        {
+            constexpr int EACH = 256 / GROUP / 8; // sums of a token, in units of eight
+            const uint4 *x = reinterpret_cast<const uint4 *>(GROUP == 32 ? a.s32 : a.s16) +
+                             (size_t)at * S::LD * EACH;
+
+            if constexpr (!ONE) {
 #pragma unroll
-            for (int i = 0; i < 2; i++) {
-                int b = tile * 2 + i;
-                const uint32_t r[4] = {w.reg(b, 0), w.reg(b, 1), w.reg(b, 2), w.reg(b, 3)};
-                const uint32_t y[2] = {word_of(v, 2 * i), word_of(v, 2 * i + 1)};
-                if (GROUP == 32) {
-                    int dot[4] = {0, 0, 0, 0};
-                    mma_u8s8(dot, r, y);
-                    add(w, b, dot, x0[b], x1[b]);
-                } else {
+                for (int t = 0; t < S::TOKENS; t++)
 #pragma unroll
-                    for (int h = 0; h < 2; h++) {
-                        int dot[4] = {0, 0, 0, 0};
-                        mma_u8s8_k16(dot, r + 2 * h, y[h]);
-                        add(w, 2 * b + h, dot, x0[2 * b + h], x1[2 * b + h]);
+                    for (int k = 0; k < EACH; k++) {
+                        const uint4 v = x[(S::token(lane) + t) * EACH + k];
+
+#pragma unroll
+                        for (int r = 0; r < S::ROWS; r++)
+                            e[r * S::TOKENS + t] += extra_of(by[r], v, 8 * k);
                     }
+            } else {
+                const bool upper = lane % 4 >= 2;
+
+                if constexpr (GROUP == 32) { // minima are bytes 8 on
+                    const uint2 v = reinterpret_cast<const uint2 *>(x)[upper];
+                    const uint32_t m = upper ? by[0].w : by[0].z;
+
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        e[0] += (int)(m >> 8 * i & 255) *
+                                (int)(int16_t)((i < 2 ? v.x : v.y) >> 16 * (i % 2));
+                } else {
+                    e[0] =
+                        extra_of(upper ? make_uint4(by[0].z, by[0].w, 0, 0) : by[0], x[upper], 0);
                 }
+                e[0] += __shfl_xor_sync(~0u, e[0], 2);
             }
         }
-    }
-};
 
-// The activations' sums of a token's groups in a block: 8 or 16, in registers.
-template <int GROUP>
-__device__ inline void group_sums(int16_t x[256 / GROUP], const struct cuda_act &a, int super,
-                                  int token)
-{
-    const int16_t *from = GROUP == 32 ? a.s32 : a.s16;
-    const uint4 *p =
-        reinterpret_cast<const uint4 *>(from + ((size_t)super * a.ld + token) * (256 / GROUP));
-
+        __device__ inline void join(float sum[S::ALL], const struct cuda_matrix &w, int at) const
+        {
 #pragma unroll
-    for (int i = 0; i < 32 / GROUP; i++) {
-        uint4 v = token < a.ld ? p[i] : make_uint4(0, 0, 0, 0);
+            for (int b = 0; b < STEPS; b++)
+                if (at + b < w.cols / 256)
 #pragma unroll
-        for (int j = 0; j < 8; j++)
-            x[i * 8 + j] = (int16_t)(word_of(v, j / 2) >> 16 * (j % 2));
-    }
-}
-
-// As few.cu.
-template <int LOW, int HIGH, int GROUP, bool MIN, bool FUSED>
-__global__ void __launch_bounds__(32 * LINEAR_WARPS, 2)
-    few_k(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a,
-          struct cuda_head head, int room_bytes)
-{
-    constexpr int SIZE = SUPERS * 16 * COLS;
-    DYN_SHARED(int, shared); // two of: sums, sums of minima, d and m
-    const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    const int supers = m.cols / 256, size = SIZE * (MIN ? 2 : 1) + SUPERS * 16, g = lane / 4,
-              t = lane % 4, panels = (m.rows + 15) / 16;
-    const size_t low = (size_t)supers * 512 * LOW, high = (size_t)supers * 512 * HIGH,
-                 group = (size_t)supers * 256;
-    const int row = threadIdx.x / COLS, col = threadIdx.x % COLS;
-    if (!FUSED)
-        head.kind = 0;
-    uint8_t *own = reinterpret_cast<uint8_t *>(shared) + room_bytes;
-    int panel = (int)blockIdx.x;
-    Super<LOW, HIGH> next;
-    const auto load = [&](int panel, int super) {
-        next.load(m.low + panel * low, m.high + panel * high, m.min + panel * group, super, lane);
+                    for (int i = 0; i < S::ALL; i++) {
+                        sum[i] = fmaf(f[b][i], d[b][i], sum[i]);
+                        if (MIN)
+                            sum[i] = fmaf(l[b][i], m[b][i], sum[i]);
+                    }
+        }
     };
-
-    head_begin(head, a, reinterpret_cast<float *>(shared));
-    if (warp < supers)
-        load(panel, warp);
-    previous_done();
-    if (head.kind) {
-        a = act_place(own, a.n, a.n, a.cols, a.block);
-        head_make<0, false>(a, head, reinterpret_cast<float *>(shared));
-    }
-    for (int phase = 0; panel < panels;) {
-        const int then = FUSED ? panel + (int)gridDim.x : panels;
-        const uint32_t *scale =
-            reinterpret_cast<const uint32_t *>(m.scale) + (size_t)panel * supers * 16;
-        float acc = 0.0f;
-
-        for (int super0 = 0; super0 < supers; super0 += SUPERS, phase ^= 1) {
-            int *sum = shared + phase * size, *least = sum + SIZE, super = super0 + warp;
-            uint32_t *dm = reinterpret_cast<uint32_t *>(sum + SIZE * (MIN ? 2 : 1));
-
-            if (super < supers) {
-                Super<LOW, HIGH> w = next;
-
-                if (lane < 16)
-                    dm[warp * 16 + lane] = scale[super * 16 + lane];
-                if (super + SUPERS < supers)
-                    load(panel, super + SUPERS);
-                else if (then < panels)
-                    load(then, warp);
-                Sums<LOW, HIGH, GROUP, MIN> out;
-                int16_t x0[256 / GROUP], x1[256 / GROUP];
-
-                group_sums<GROUP>(x0, a, super, 2 * t);
-                group_sums<GROUP>(x1, a, super, 2 * t + 1);
-                out.block(w,
-                          g < a.ld ? a.q + (((size_t)super * 4 * a.ld + g) * 4 + t) * 16 : nullptr,
-                          (size_t)a.ld * 64, x0, x1);
-#pragma unroll
-                for (int i = 0; i < 4; i++) {
-                    const int at = (warp * 16 + g + i / 2 * 8) * COLS + 2 * t + i % 2;
-
-                    sum[at] = out.s[i];
-                    if (MIN)
-                        least[at] = out.t[i];
-                }
-            }
-            __syncthreads();
-            for (int b = 0; row < 16 && col < a.n && b < min(SUPERS, supers - super0); b++) {
-                const float dx = a.d[(size_t)(super0 + b) * a.ld + col];
-                const int at = (b * 16 + row) * COLS + col;
-                const uint32_t w = dm[b * 16 + row];
-
-                acc = fmaf((float)sum[at], half_to_float((uint16_t)w) * dx, acc);
-                if (MIN)
-                    acc = fmaf((float)least[at], -half_to_float((uint16_t)(w >> 16)) * dx, acc);
-            }
-        }
-        few_put(y, ldy, add, m, panel, a.n, acc);
-        panel = then;
-    }
-}
-
-template <int LOW, int HIGH, int GROUP, bool MIN>
-void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-            const struct cuda_head *head, int sms, cudaStream_t s)
-{
-    const size_t bytes = (size_t)(SUPERS * 16 * COLS * (MIN ? 2 : 1) + SUPERS * 16) * 4;
-    const Fit f(m, a, head, 2 * sms, bytes, true);
-
-    if constexpr (LOW == 2 || !HIGH) // registers of the others do not suffice: queue.c
-        if (head->kind) {
-            LAUNCH_EARLY((few_k<LOW, HIGH, GROUP, MIN, true>), f.grid, 32 * LINEAR_WARPS, f.all, s,
-                         y, ldy, add, *m, *a, *head, (int)f.room);
-            return;
-        }
-    LAUNCH_EARLY((few_k<LOW, HIGH, GROUP, MIN, false>), f.grid, 32 * LINEAR_WARPS, f.all, s, y, ldy,
-                 add, *m, *a, *head, (int)f.room);
-}
+};
 
 } // namespace
 
+template <int BITS, int HIGH, int GROUP, bool MIN, class... Args>
+static void run(const struct cuda_act *a, Args... args)
+{
+    if (a->n == 1)
+        few_launch<Supers<true, BITS, HIGH, GROUP, MIN>>(args...);
+    else
+        few_launch<Supers<false, BITS, HIGH, GROUP, MIN>>(args...);
+}
+
 void cuda_linear_few_k(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                       const struct cuda_act *a, const struct cuda_head *head, int sms,
-                       cudaStream_t s)
+                       const struct cuda_act *a, int sms, cudaStream_t s)
 {
     struct matrix_format f = matrix_format(m->type);
 
     if (f.low == 2 && f.high)
-        launch<2, 1, 16, false>(y, ldy, add, m, a, head, sms, s);
+        run<2, 1, 16, false>(a, y, ldy, add, m, a, sms, s);
     else if (f.low == 2)
-        launch<2, 0, 16, true>(y, ldy, add, m, a, head, sms, s);
+        run<2, 0, 16, true>(a, y, ldy, add, m, a, sms, s);
     else if (f.high == 2)
-        launch<4, 2, 16, false>(y, ldy, add, m, a, head, sms, s);
+        run<4, 2, 16, false>(a, y, ldy, add, m, a, sms, s);
     else if (f.high)
-        launch<4, 1, 32, true>(y, ldy, add, m, a, head, sms, s);
+        run<4, 1, 32, true>(a, y, ldy, add, m, a, sms, s);
     else
-        launch<4, 0, 32, true>(y, ldy, add, m, a, head, sms, s);
+        run<4, 0, 32, true>(a, y, ldy, add, m, a, sms, s);
 }

@@ -1,27 +1,25 @@
-// fuse.cuh - what a product of at most eight tokens does ahead of its sums and behind them, so that
-// a layer can be five kernels: norm, qkv, positions and append; attention; o; norm, gate_up and
-// nonlinearity; down. It is five where that is sooner, by the table in queue.c: of one or two
-// tokens, with half floats and rows of at most 2048 values (but one more with F16 where down's are
-// longer). Otherwise it is eight of BF16: norm, qkv with positions and append, attention, its
-// activations, o, norm, gate_up and nonlinearity, down; of quantized types one more, activations of
-// down, and of F16 two more behind the norms; and where a matrix has rows of several types each is
-// a kernel. More than 512 keys take one that joins (attn_join.cu); norms of heads, positions by
-// themselves (rope.cu).
+// fuse.cuh - what a product with half floats does ahead of its sums, of at most eight tokens, so
+// that a layer can be five kernels: norm, qkv, positions and append; attention; o; norm, gate_up
+// and nonlinearity; down. It is five where that is sooner, by queue.c: of one or two tokens, and
+// rows of at most 2048 values (but one more with F16 where down's are longer). Otherwise it is
+// eight of BF16: norm, qkv with positions and append, attention, its activations, o, norm, gate_up
+// and nonlinearity, down; of quantized types one more, activations of down, and of F16 two more
+// behind the norms; and where a matrix has rows of several types each is a kernel. More than 512
+// keys take one that joins (attn_join.cu); norms of heads, positions by themselves (rope.cu).
 //
-// Ahead, a block makes the activations that it multiplies with, of rows of floats or of their norm,
-// in shared memory and in the order of the kernels that it stands for (norm.cu, act.cu): the same
+// A block makes the activations that it multiplies with, of rows of floats or of their norm, in
+// shared memory and in the order of the kernels that it stands for (norm.cu, act.cu): the same
 // bytes. That is done again by each block, behind its first loads of weights, which are on their
-// way meanwhile; so it pays where tokens are few and a block has many rows.
+// way meanwhile; so it pays where tokens are few and a block has many rows. What becomes of pairs
+// of rows behind a product, of any number of tokens, is in pairs.cuh.
 //
-// Behind, what becomes of pairs of rows, of any number of tokens, is in pairs.cuh.
-//
-// Measured on an H200 (2026-11-26), 8B shapes, one token: what it stands for takes 3 us (norm), 3.4
-// (rope_kv), 1.3 (glu), 1 to 2 (a product's own activations). It saves 5 % of a step of the 1B
-// shape in BF16 and costs as much of the 8B's; queue.c says where it is used.
+// Measured on an H200 (2026-11-26), 8B shapes, one token: what it stands for takes 3 us (norm), 1
+// to 2 (a product's own activations). It saves 5 % of a step of the 1B shape in BF16 and costs as
+// much of the 8B's.
 #pragma once
+#include "act.cuh"
 #include "linear.cuh"
 #include "norm.cuh"
-#include "pairs.cuh"
 
 namespace
 {
@@ -39,25 +37,6 @@ __host__ __device__ inline size_t head_bytes(const struct cuda_head &h, const st
 {
     return h.kind ? act_sizes(a.n, a.cols, a.block).all : 0;
 }
-
-// What kernels are launched with: blocks, and the bytes of rooms, one or two.
-struct Fit {
-    unsigned grid;
-    size_t room, all;
-
-    Fit(const struct cuda_matrix *m, const struct cuda_act *a, const struct cuda_head *head,
-        int slots, size_t size, bool phases)
-    {
-        const size_t scratch = head_scratch(*head, a->n, a->cols) * 4;
-        const int panels = (m->rows + 15) / 16, each = (panels + slots - 1) / slots;
-
-        // a panel each, or as many as run at a time where what they do ahead is worth it
-        grid = (unsigned)(head->kind ? (panels + each - 1) / each : panels);
-        size *= phases || (int)grid < panels ? 2 : 1;
-        room = act_up(size > scratch ? size : scratch);
-        all = room + head_bytes(*head, *a);
-    }
-};
 
 // ---- ahead: before previous_done()
 
@@ -180,9 +159,8 @@ __device__ inline void head_put(const struct cuda_act &a, const struct cuda_head
     }
 }
 
-// The activations, by all threads of a block of whole warps (pairs of warps where blocks are of
-// 256); KEEP: groups of cp.async that may be under way behind head_begin's. F16: a.block 1 are half
-// floats, not BF16.
+// The activations, by all threads of a block of whole warps; KEEP: groups of cp.async that may be
+// under way behind head_begin's. F16: half floats, not BF16.
 template <int KEEP, bool F16>
 __device__ inline void head_make(const struct cuda_act &a, const struct cuda_head &h,
                                  float *scratch)
@@ -228,35 +206,6 @@ __device__ inline void head_make(const struct cuda_act &a, const struct cuda_hea
         }
     }
     __syncthreads();
-}
-
-// ---- behind
-
-// v: of row threadIdx.x / 8 of a panel and token threadIdx.x % 8, by all threads of a block, of
-// which the first 128 have one.
-__device__ inline void few_put(float *y, int ldy, bool add, const struct cuda_matrix &m, int panel,
-                               int n, float v)
-{
-    SHARED(float, second, [8 * FUSE_COLS]);
-    const int thread = late((int)threadIdx.x), at = thread / FUSE_COLS, col = thread % FUSE_COLS;
-    const int row = matrix_row(&m, panel, at);
-    const bool there = at < 16 && col < n && row < m.rows;
-
-    if (m.bias && there)
-        v = v + m.bias[row];
-    if (m.glu.y || m.turn.by) { // sums are behind barriers: so are the reads of the panel before
-        if (at >= 8 && at < 16)
-            second[(at - 8) * FUSE_COLS + col] = v;
-        __syncthreads();
-        if (at >= 8 || !there)
-            return;
-        if (m.glu.y)
-            glu_put(m, v, second[at * FUSE_COLS + col], row, col);
-        else
-            turn_put(m, y, ldy, v, second[at * FUSE_COLS + col], row, col);
-    } else if (there) {
-        put(y + (size_t)col * ldy + m.row0 + row, v, add);
-    }
 }
 
 } // namespace

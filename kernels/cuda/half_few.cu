@@ -12,6 +12,7 @@
 // us, o 10.0, gate_up 55.5, down 28.8, where reading the weights at 4559 GB/s takes 11.0, 7.4, 51.5
 // and 25.8. Then no steps behind the ring's were asked for: not measured since.
 #include "fuse.cuh"
+#include "pairs.cuh"
 
 namespace
 {

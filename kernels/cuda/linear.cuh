@@ -130,23 +130,6 @@ template <int LEVELS, int BLOCK> __device__ inline float scale_at(const uint8_t 
     return scale_of<LEVELS, BLOCK>(scale_raw<LEVELS, BLOCK>(p, i));
 }
 
-// The scales of a tile, spread over the lanes: loaded with its values, long before they are needed.
-template <int LEVELS, int BLOCK, bool MIN> struct Scales {
-    static constexpr int EACH = 32 / BLOCK; // of a lane
-    uint32_t d[EACH], min[MIN ? EACH : 1];
-
-    // at: of the tile's first scale.
-    __device__ inline void load(const struct cuda_matrix &m, size_t at, int lane)
-    {
-#pragma unroll
-        for (int i = 0; i < EACH; i++) {
-            d[i] = scale_raw<LEVELS, BLOCK>(m.scale, at + i * 32 + lane);
-            if (MIN)
-                min[i] = scale_raw<0, 32>(m.min, at + i * 32 + lane);
-        }
-    }
-};
-
 template <bool BF16> __device__ inline void half_mma(float d[4], uint4 a, uint32_t b0, uint32_t b1)
 {
     const uint32_t r[4] = {a.x, a.y, a.z, a.w}, b[2] = {b0, b1};

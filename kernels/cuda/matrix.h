@@ -86,8 +86,9 @@ struct cuda_matrix {
     struct cuda_turn turn;
 };
 
-/* What a product of few tokens does ahead of its sums, in the same kernel (fuse.cuh): its
- * activations are there (a), or each block makes them of rows of floats or of their norm. */
+/* What a product of few tokens with half floats does ahead of its sums, in the same kernel
+ * (fuse.cuh): its activations are there (a), or each block makes them of rows of floats or of their
+ * norm. */
 enum { CUDA_HEAD_NONE, CUDA_HEAD_ROWS, CUDA_HEAD_NORM };
 struct cuda_head {
     int kind;
@@ -235,18 +236,12 @@ size_t cuda_act_bytes(int n, int cols, int block);
 /* Where the arrays of `bytes` at p are. */
 struct cuda_act cuda_act_place(void *p, int n, int cols, int block);
 /* y (n, ldy) = or += m x + bias, by the kernels of a kind of types; a holds x. What they give does
- * not depend on n: one and one_k are for one token, few and few_k for up to eight, many for more.
- * part: of cuda_linear_part_bytes, for half floats of more than eight tokens. */
-void cuda_linear_one(float *y, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-                     int sms, cudaStream_t s);
-void cuda_linear_one_k(float *y, bool add, const struct cuda_matrix *m, const struct cuda_act *a,
-                       int sms, cudaStream_t s);
+ * not depend on n: few and few_k are for up to eight tokens, many for more. part: of
+ * cuda_linear_part_bytes, for half floats of more than eight tokens. */
 void cuda_linear_few(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                     const struct cuda_act *a, const struct cuda_head *head, int sms,
-                     cudaStream_t s);
+                     const struct cuda_act *a, int sms, cudaStream_t s);
 void cuda_linear_few_k(float *y, int ldy, bool add, const struct cuda_matrix *m,
-                       const struct cuda_act *a, const struct cuda_head *head, int sms,
-                       cudaStream_t s);
+                       const struct cuda_act *a, int sms, cudaStream_t s);
 void cuda_linear_many(float *y, int ldy, bool add, const struct cuda_matrix *m,
                       const struct cuda_act *a, int sms, cudaStream_t s);
 /* The same, for a GPU of so many multiprocessors and so much shared memory a block (0: this one's),
@@ -259,8 +254,8 @@ int cuda_linear_many_by(const struct many_way *way, float *y, int ldy, bool add,
                         const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s);
 int cuda_linear_many_k(const struct many_way *way, float *y, int ldy, bool add,
                        const struct cuda_matrix *m, const struct cuda_act *a, cudaStream_t s);
-/* n at most 8; head as above, of zeros where there is none. a: without arrays if each block makes
- * it (cuda_head). */
+/* n at most 8; head: of zeros where there is none. a: without arrays if each block makes it
+ * (cuda_head). */
 void cuda_linear_half_few(float *y, int ldy, bool add, const struct cuda_matrix *m,
                           const struct cuda_act *a, const struct cuda_head *head, int sms,
                           cudaStream_t s);

@@ -12,25 +12,13 @@
 
 #include <string.h>
 
-/* What is done in one kernel with a product, up to so many tokens and of rows up to FUSED_COLS; no
- * byte depends on it. By gpu_bench on an H200, which runs the same step with and without: with half
- * floats it saves 5 % of a step of the 1B shape with one token, 1 % with two, and costs 4 to 7 %
- * with more; of the 8B shape it costs 5 % with one token and nothing with more. With quantized
- * weights it costs 10 to 35 %: what a block does again ahead of its product, and units of two
- * panels, cost more than the kernels that they stand for. (Measured with units of two panels for
- * pairs of rows, which now stand in one.) */
-enum { FUSED_COLS = 2048 };
-enum kernel { HALF, ONE, FEW, ALONE, KERNELS };
-enum fuse { NORM, ROWS, FUSES };
-static const struct {
-    const char *what;
-    int can, most[FUSES]; // its norm, its activations
-} table[KERNELS] = {
-    [HALF] = {"half_few.cu", 8, {2, 2}},
-    [ONE] = {"one.cu, one_k.cu", 0, {0, 0}},
-    [FEW] = {"few.cu, few_k.cu", 8, {0, 0}},
-    [ALONE] = {"few_k.cu, Q5_K and Q6_K", 0, {0, 0}},
-};
+/* What is done in one kernel ahead of a product with half floats: its norm, or its activations; up
+ * to so many tokens and of rows up to FUSED_COLS, no byte depends on it. By gpu_bench on an H200,
+ * which runs the same step with and without: it saves 5 % of a step of the 1B shape with one token,
+ * 1 % with two, and costs 4 to 7 % with more; of the 8B shape it costs 5 % with one token and
+ * nothing with more. (With quantized weights it cost 10 to 35 %, and is not done: what each block
+ * does again costs more than the kernel that it stands for.) */
+enum { FUSED_COLS = 2048, FUSED_TOKENS = 2 };
 
 __attribute__((visibility("default"))) void llm_cuda_fuse(struct backend *b, int most);
 
@@ -49,22 +37,15 @@ static bool half(int type)
     return type == T_F16 || type == T_BF16;
 }
 
-static enum kernel kernel_of(int type, int n)
+/* May the blocks of products by w make the activations of n tokens? */
+static bool fused(const struct cuda *c, const struct weight *w, int n)
 {
-    struct matrix_format f = matrix_format(type);
+    int most = c->most >= 0 ? c->most : w->cols > FUSED_COLS ? 0 : FUSED_TOKENS;
 
-    return half(type) ? HALF : n == 1 ? ONE : f.block == 256 && f.low == 4 && f.high ? ALONE : FEW;
-}
-
-/* Are all matrices of w multiplied by kernels that do f for n tokens? */
-static bool fused(const struct cuda *c, enum fuse f, const struct weight *w, int n)
-{
     for (int i = 0; i < w->n_parts; i++) {
         const struct cuda_rows *r = w->part[i].w_d;
-        enum kernel k = r ? kernel_of(r->m.type, n) : HALF;
-        int most = c->most >= 0 ? c->most : w->cols > FUSED_COLS ? 0 : table[k].most[f];
 
-        if (r && (r->m.type == T_F32 || n > most || n > table[k].can))
+        if (r && (!half(r->m.type) || n > most || n > FEW_TOKENS))
             return false;
     }
     return true;
@@ -179,24 +160,17 @@ static bool head_fits(const struct cuda *c, const struct cuda_op *p, const struc
 {
     const int cols = p->w.cols;
 
-    if (!fused(c, norm ? NORM : ROWS, &p->w, p->n))
+    if (!fused(c, &p->w, p->n))
         return false;
     if (norm &&
         (norm->kind != CUDA_NORM || norm->add || norm->y == norm->x || norm->y != p->x ||
          norm->n != p->n || norm->dim != cols || touch(norm->x, cols, p->y, p->w.rows, p->n) ||
          touch(norm->y, cols, p->y, p->w.rows, p->n)))
         return false;
-    for (int i = 0; i < p->w.n_parts; i++) {
-        const struct cuda_rows *r = p->w.part[i].w_d;
-        int block = r ? block_of(r->m.type) : 1;
-
-        if (cols % (block == 256 ? 256 : MATRIX_TILE) ||
-            cuda_act_bytes(p->n, cols, block) +
-                    (norm ? (size_t)(p->n + 1) * (size_t)cols * sizeof(float) : 0) >
-                HEAD_BYTES)
-            return false;
-    }
-    return true;
+    return cols % MATRIX_TILE == 0 &&
+           cuda_act_bytes(p->n, cols, 1) +
+                   (norm ? (size_t)(p->n + 1) * (size_t)cols * sizeof(float) : 0) <=
+               HEAD_BYTES;
 }
 
 /* Blocks of one kernel are in no order: what some of them write behind product p no other may read
@@ -267,14 +241,10 @@ static void multiply_few(struct cuda *c, const struct cuda_op *p, const struct c
 {
     if (half(m->type))
         cuda_linear_half_few(p->y, p->w.rows, p->add, m, a, head, c->sms, c->stream);
-    else if (p->n == 1 && a->block == 256)
-        cuda_linear_one_k(p->y, p->add, m, a, c->sms, c->stream);
-    else if (p->n == 1)
-        cuda_linear_one(p->y, p->add, m, a, c->sms, c->stream);
     else if (a->block == 256)
-        cuda_linear_few_k(p->y, p->w.rows, p->add, m, a, head, c->sms, c->stream);
+        cuda_linear_few_k(p->y, p->w.rows, p->add, m, a, c->sms, c->stream);
     else
-        cuda_linear_few(p->y, p->w.rows, p->add, m, a, head, c->sms, c->stream);
+        cuda_linear_few(p->y, p->w.rows, p->add, m, a, c->sms, c->stream);
 }
 
 static void multiply_many(struct cuda *c, const struct cuda_op *p, const struct cuda_matrix *m,
