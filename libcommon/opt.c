@@ -4,6 +4,7 @@
 #include "json.h"
 #include "mem.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
@@ -12,10 +13,15 @@
 
 enum { COLUMN = 33, WIDTH = 80 }; // of -h: where texts begin, and lines end
 
+static bool is_option(const struct opt *o)
+{
+    return o->type >= OPT_T_FLAG;
+}
+
 static const struct opt *find(const struct opt *tab, char key, const char *name, size_t len)
 {
     for (const struct opt *o = tab; o->type != OPT_T_END; o++) {
-        if (o->type == OPT_T_HEAD)
+        if (!is_option(o))
             continue;
         if (key ? o->key == key : strlen(o->name) == len && !memcmp(o->name, name, len))
             return o;
@@ -115,7 +121,8 @@ static int set(const struct opt *o, const char *s, struct err *e)
 }
 
 /* One argument that starts with '-'; *i moves on when the value is the next one. */
-static int parse_one(const struct opt *tab, int argc, char **argv, int *i, struct err *e)
+static int parse_one(const struct opt *tab, bool *given, int argc, char **argv, int *i,
+                     struct err *e)
 {
     char *a = argv[*i], *val = NULL;
     const struct opt *o;
@@ -127,6 +134,7 @@ static int parse_one(const struct opt *tab, int argc, char **argv, int *i, struc
     } else {
         while ((o = find(tab, a[1], NULL, 0)) && o->type == OPT_T_FLAG && a[2]) {
             set(o, NULL, e);
+            given[o - tab] = true;
             a++;
         }
         val = a[2] ? a + 2 : NULL;
@@ -140,10 +148,11 @@ static int parse_one(const struct opt *tab, int argc, char **argv, int *i, struc
             return err_set(e, ERR_ARG, "--%s needs <%s>", o->name, o->arg);
         val = argv[++*i];
     }
+    given[o - tab] = true;
     return set(o, val, e);
 }
 
-int opt_parse(const struct opt *tab, int argc, char **argv, struct err *e)
+static int parse_all(const struct opt *tab, bool *given, int argc, char **argv, struct err *e)
 {
     int nop = 0;
 
@@ -155,19 +164,10 @@ int opt_parse(const struct opt *tab, int argc, char **argv, struct err *e)
         }
         if (argv[i][0] != '-' || !argv[i][1])
             argv[nop++] = argv[i];
-        else if (parse_one(tab, argc, argv, &i, e))
+        else if (parse_one(tab, given, argc, argv, &i, e))
             return -1;
     }
     return nop;
-}
-
-void opt_free(const struct opt *tab)
-{
-    for (const struct opt *o = tab; o->type != OPT_T_END; o++)
-        if (o->type == OPT_T_LIST) {
-            free(((struct opt_list *)o->dst)->v);
-            *(struct opt_list *)o->dst = (struct opt_list){0};
-        }
 }
 
 /* The value an option holds now, as people write it; empty when it holds none. */
@@ -210,6 +210,77 @@ static void value(const struct opt *o, struct buf *b)
     }
 }
 
+/* Is one of the options that `o` names there, as it names it? They are added to `all`. */
+static bool is_met(const struct opt *tab, const bool *given, const struct opt *o, struct buf *all)
+{
+    struct buf v = {0};
+    bool met = false;
+
+    for (const char *s = o->arg; *s && !met;) {
+        size_t n = strcspn(s, "|"), k = strcspn(s, "=|");
+        const struct opt *other = find(tab, 0, s, k);
+
+        buf_fmt(all, "%s--%.*s", all->n ? " or " : "", (int)k, s);
+        met = other && k == n && given[other - tab];
+        if (other && k < n) {
+            buf_fmt(all, " %.*s", (int)(n - k - 1), s + k + 1);
+            buf_reset(&v);
+            value(other, &v);
+            met = v.n == n - k - 1 && !memcmp(buf_cstr(&v), s + k + 1, v.n);
+        }
+        s += n + (s[n] == '|');
+    }
+    buf_free(&v);
+    return met;
+}
+
+/* Rows that say what holds of an option. */
+static int check_given(const struct opt *tab, const bool *given, struct err *e)
+{
+    struct buf all = {0};
+    int rc = 0;
+
+    for (const struct opt *o = tab; o->type != OPT_T_END && !rc; o++) {
+        const struct opt *of = is_option(o) ? NULL : find(tab, 0, o->name, strlen(o->name));
+
+        assert(of || o->type == OPT_T_HEAD || is_option(o)); // the rows speak of rows
+        if (o->type == OPT_T_GIVEN)
+            *(bool *)o->dst = given[of - tab];
+        if (o->type != OPT_T_NEED || !given[of - tab])
+            continue;
+        buf_reset(&all);
+        if (!is_met(tab, given, o, &all))
+            rc = err_set(e, ERR_ARG, "--%s needs %s", o->name, all.p);
+    }
+    buf_free(&all);
+    return rc;
+}
+
+int opt_parse(const struct opt *tab, int argc, char **argv, struct err *e)
+{
+    size_t n = 0;
+    bool *given;
+    int nop;
+
+    while (tab[n].type != OPT_T_END)
+        n++;
+    given = mem_zero(n + 1, sizeof(*given));
+    nop = parse_all(tab, given, argc, argv, e);
+    if (nop >= 0 && check_given(tab, given, e))
+        nop = -1;
+    free(given);
+    return nop;
+}
+
+void opt_free(const struct opt *tab)
+{
+    for (const struct opt *o = tab; o->type != OPT_T_END; o++)
+        if (o->type == OPT_T_LIST) {
+            free(((struct opt_list *)o->dst)->v);
+            *(struct opt_list *)o->dst = (struct opt_list){0};
+        }
+}
+
 /* Words, of which the first stands at column `at`, on lines of WIDTH that begin at COLUMN. */
 static void put_words(FILE *out, int at, const char *s)
 {
@@ -241,6 +312,8 @@ void opt_help(const struct opt *tab, FILE *out)
             fprintf(out, "\n%s:\n", o->name);
             continue;
         }
+        if (!is_option(o))
+            continue;
         snprintf(left, sizeof(left), "%c%c%c --%s%s%s%s", o->key ? '-' : ' ', o->key ? o->key : ' ',
                  o->key ? ',' : ' ', o->name, o->arg ? " <" : "", o->arg ? o->arg : "",
                  o->arg ? ">" : "");
@@ -272,6 +345,8 @@ void opt_mdoc(const struct opt *tab, FILE *out)
             fprintf(out, "%s.Ss %s\n.Bl -tag -width Ds\n", o == tab ? "" : ".El\n", o->name);
             continue;
         }
+        if (!is_option(o))
+            continue;
         fprintf(out, ".It ");
         if (o->key)
             fprintf(out, "Fl %c , ", o->key);
@@ -314,7 +389,7 @@ void opt_json(const struct opt *tab, const char *const *skip, struct buf *out)
 
     buf_char(out, '{');
     for (const struct opt *o = tab; o->type != OPT_T_END; o++) {
-        if (o->type == OPT_T_HEAD || listed(skip, o->name))
+        if (!is_option(o) || listed(skip, o->name))
             continue;
         json_put_key(out, o->name);
         if (o->type == OPT_T_LIST) {

@@ -16,7 +16,9 @@
 enum opt_type {
     OPT_T_END,
     OPT_T_HEAD,
-    OPT_T_FLAG,
+    OPT_T_NEED,
+    OPT_T_GIVEN,
+    OPT_T_FLAG, // from here on: options
     OPT_T_INT,
     OPT_T_FLOAT,
     OPT_T_U64,
@@ -46,7 +48,7 @@ struct opt {
     char key;         // short name, or 0
     const char *name; // long name without dashes; group title for OPT_T_HEAD
     void *dst;        // bool, int, float, uint64_t (also sizes), const char *, struct opt_list, int
-    const char *arg;  // metavariable: "file", "n", "p"
+    const char *arg;  // metavariable: "file", "n", "p"; what OPT_T_NEED needs
     const char *help; // one line; no capital, no full stop
     double min, max;  // inclusive range of numbers
     const char *const *choices; // NULL-terminated, OPT_T_ENUM only
@@ -55,6 +57,11 @@ struct opt {
 
 // clang-format off
 #define OPT_HEAD(title) {OPT_T_HEAD, 0, title, NULL, NULL, NULL, 0, 0, NULL, 0}
+/* No options but what holds of one. It has no effect without another, so to give it alone is an
+ * error: one of `others`, "a|b", must be given too, or have a value, "a=value". And: whether it
+ * is given, as a bool. */
+#define OPT_NEED(n, others) {OPT_T_NEED, 0, n, NULL, others, NULL, 0, 0, NULL, 0}
+#define OPT_GIVEN(n, d) {OPT_T_GIVEN, 0, n, d, NULL, NULL, 0, 0, NULL, 0}
 #define OPT_FLAG(k, n, d, h) {OPT_T_FLAG, k, n, d, NULL, h, 0, 0, NULL, 0}
 #define OPT_INT(k, n, d, a, lo, hi, h) {OPT_T_INT, k, n, d, a, h, lo, hi, NULL, 0}
 #define OPT_FLOAT(k, n, d, a, lo, hi, h) {OPT_T_FLOAT, k, n, d, a, h, lo, hi, NULL, 0}
@@ -68,8 +75,8 @@ struct opt {
 #define OPT_END() {OPT_T_END, 0, NULL, NULL, NULL, NULL, 0, 0, NULL, 0}
 // clang-format on
 
-/* Parse argv into the table's destinations; operands are moved to the front.
- * Returns the number of operands, or -1 with e set. Accepts -kVAL, -k VAL,
+/* Parse argv into the table's destinations, and see that each option has what it needs; operands
+ * are moved to the front. Returns the number of operands, or -1 with e set. Accepts -kVAL, -k VAL,
  * --name VAL, --name=VAL, flags together (-qu), and -- to end the options.
  * A numeric value of an option may be negative; a size is a number of bytes, or of KiB,
  * MiB, GiB or TiB with K, M, G or T behind it, and may have a fraction then. */

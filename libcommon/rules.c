@@ -148,6 +148,13 @@ int rules_options(struct rules *r, struct opt *rows)
         OPT_STR(0, "near-index", &s->near_index, "dir", "keep the index of near duplicates in files here, for later runs"),
         OPT_SIZE(0, "memory", &s->memory, "size", "memory for the indexes of duplicates; what is more goes to the disk"),
         OPT_STR(0, "tmp-dir", &s->tmp_dir, "dir", "where it goes, instead of TMPDIR or /var/tmp"),
+        OPT_GIVEN("field", &r->given.field), OPT_GIVEN("tokenizer", &r->given.tokenizer),
+        OPT_GIVEN("pii-kinds", &r->given.pii_kinds), OPT_GIVEN("ngram", &r->given.ngram),
+        OPT_GIVEN("rouge-reference", &r->given.rouge_reference),
+        OPT_GIVEN("check-lang", &r->given.check_lang),
+        OPT_GIVEN("check-timeout", &r->given.check_timeout),
+        OPT_GIVEN("near-index", &r->given.near_index),
+        OPT_GIVEN("memory", &r->given.memory), OPT_GIVEN("tmp-dir", &r->given.tmp_dir),
     };
     // clang-format on
     memcpy(rows + n, more, sizeof(more));
@@ -327,33 +334,33 @@ static int read_item(struct rules *r, const struct conf *item, struct err *e)
 /* Keys beside `rules`: the options of the same name, unless they were given. */
 static int read_settings(struct rules *r, struct err *e)
 {
-    const struct rules_set *base = &defaults;
     static const char *const keys[] = {"rules",           "field",      "tokenizer",  "pii-kinds",
                                        "rouge-reference", "near-index", "check-lang", "ngram",
                                        "check-timeout",   NULL};
     struct rules_set *s = &r->set;
     const struct {
-        const char *key, **dst, *base;
-    } text[] = {{"field", &s->field, base->field},
-                {"tokenizer", &s->tokenizer, NULL},
-                {"pii-kinds", &s->pii_kinds, base->pii_kinds},
-                {"rouge-reference", &s->rouge_reference, NULL},
-                {"near-index", &s->near_index, NULL},
-                {"check-lang", &s->check_lang, NULL}};
+        const char *key, **dst;
+        bool given;
+    } text[] = {{"field", &s->field, r->given.field},
+                {"tokenizer", &s->tokenizer, r->given.tokenizer},
+                {"pii-kinds", &s->pii_kinds, r->given.pii_kinds},
+                {"rouge-reference", &s->rouge_reference, r->given.rouge_reference},
+                {"near-index", &s->near_index, r->given.near_index},
+                {"check-lang", &s->check_lang, r->given.check_lang}};
     double x;
     int got, n;
 
     if (conf_only(r->file, keys, e))
         return -1;
     for (size_t i = 0; i < sizeof(text) / sizeof(*text); i++)
-        if (*text[i].dst == text[i].base)
-            *text[i].dst = conf_str(r->file, text[i].key, text[i].base);
+        if (!text[i].given)
+            *text[i].dst = conf_str(r->file, text[i].key, *text[i].dst);
     got = conf_int(r->file, "ngram", 1, 64, &n, e);
-    if (got > 0 && s->ngram == base->ngram)
+    if (got > 0 && !r->given.ngram)
         s->ngram = n;
     if (got >= 0)
         got = conf_num(r->file, "check-timeout", 0.01, 86400, &x, e);
-    if (got > 0 && s->check_timeout == base->check_timeout)
+    if (got > 0 && !r->given.check_timeout)
         s->check_timeout = (float)x;
     return got < 0 ? -1 : 0;
 }
@@ -370,7 +377,7 @@ static bool is_used(const struct rules *r, enum rule_id id)
 
 /* An option that does nothing without a rule needs one: else who forgets the rule gets all records
  * and no word. What a rules file sets may wait for rules that an option turns off. */
-static int check_needs(const struct rules *r, const struct rules_set *given, struct err *e)
+static int check_needs(const struct rules *r, struct err *e)
 {
     const struct {
         const char *option;
@@ -378,12 +385,16 @@ static int check_needs(const struct rules *r, const struct rules_set *given, str
         enum rule_id id, other;
         const char *rules;
     } need[] = {
-        {"tokenizer", given->tokenizer, RULE_MIN_TOKENS, RULE_MAX_TOKENS,
+        {"tokenizer", r->given.tokenizer, RULE_MIN_TOKENS, RULE_MAX_TOKENS,
          "--min-tokens or --max-tokens"},
-        {"pii-kinds", given->pii_kinds != defaults.pii_kinds, RULE_PII, RULE_PII, "--pii"},
-        {"rouge-reference", given->rouge_reference, RULE_ROUGE, RULE_ROUGE, "--rouge"},
-        {"check-lang", given->check_lang, RULE_CHECK, RULE_CHECK, "--check"},
-        {"near-index", given->near_index, RULE_NEAR, RULE_NEAR, "--near"},
+        {"pii-kinds", r->given.pii_kinds, RULE_PII, RULE_PII, "--pii"},
+        {"ngram", r->given.ngram, RULE_DECONTAMINATE, RULE_DECONTAMINATE, "--decontaminate"},
+        {"rouge-reference", r->given.rouge_reference, RULE_ROUGE, RULE_ROUGE, "--rouge"},
+        {"check-lang", r->given.check_lang, RULE_CHECK, RULE_CHECK, "--check"},
+        {"check-timeout", r->given.check_timeout, RULE_CHECK, RULE_CHECK, "--check"},
+        {"near-index", r->given.near_index, RULE_NEAR, RULE_NEAR, "--near"},
+        {"memory", r->given.memory, RULE_EXACT, RULE_NEAR, "--exact or --near"},
+        {"tmp-dir", r->given.tmp_dir, RULE_EXACT, RULE_NEAR, "--exact or --near"},
     };
 
     for (size_t i = 0; i < sizeof(need) / sizeof(*need); i++)
@@ -394,7 +405,6 @@ static int check_needs(const struct rules *r, const struct rules_set *given, str
 
 int rules_gather(struct rules *r, struct err *e)
 {
-    const struct rules_set given = r->set;
     const struct conf *list;
 
     if (r->path && (!(r->file = conf_open(r->path, e)) || read_settings(r, e)))
@@ -407,7 +417,7 @@ int rules_gather(struct rules *r, struct err *e)
         if (read_item(r, c, e))
             return err_wrap(e, "--rules");
     put_options(r);
-    return check_needs(r, &given, e);
+    return check_needs(r, e);
 }
 
 void rules_free(struct rules *r)

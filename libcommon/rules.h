@@ -65,13 +65,17 @@ struct rules {
     struct conf *file; // of --rules
     /* where options put their values */
     const char *path; // --rules
+    struct {
+        bool field, tokenizer, pii_kinds, ngram, rouge_reference, check_lang, check_timeout;
+        bool near_index, memory, tmp_dir;
+    } given; // options of what rules look at
     struct opt_list preset, list[RULE_N];
     int num[RULE_N];
     float real[RULE_N];
     bool flag[RULE_N];
 };
 
-enum { RULES_ROWS = RULE_N + 24 }; // most rows of options
+enum { RULES_ROWS = RULE_N + 32 }; // most rows of options
 
 const char *rules_name(enum rule_id id);
 

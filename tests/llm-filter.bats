@@ -180,15 +180,24 @@ kept 1 25.0%
 @test "llm-filter: an option that says how a rule works needs the rule" {
     echo '{"id":1,"output":"one two three"}' >in
     while read -r option need; do
-        run -2 --separate-stderr llm-filter --exact "--$option" x in
+        run -2 --separate-stderr llm-filter --refusals "--$option" x in
         [ -z "$output" ]
         [ "$stderr" = "llm-filter: --$option needs $need" ]
     done <<'O'
+tmp-dir --exact or --near
 tokenizer --min-tokens or --max-tokens
 pii-kinds --pii
 rouge-reference --rouge
 check-lang --check
 near-index --near
+O
+    while read -r option need; do # given as their default is given
+        run -2 --separate-stderr llm-filter --refusals --min-words 1 $option in
+        [ "$stderr" = "llm-filter: ${option%=*} needs $need" ]
+    done <<'O'
+--ngram=8 --decontaminate
+--check-timeout=10 --check
+--memory=256M --exact or --near
 O
     [ ! -e x ]
     echo 'rules: [{near: 0.5}]' >near.yaml # the rule may come from a file, or be turned off
@@ -286,6 +295,10 @@ J
     [ "$(jq -c 'select(.id == 1).reject | [.rule,.value,.limit]' r)" = '["decontaminate",{"file":1,"line":1,"words":"how many LEGS"},6]' ]
     [ "$(kept --decontaminate bench --ngram 6 in)" = "2 " ]
     [ "$(kept --decontaminate bench --ngram 13 in)" = "1 2 " ]
+    printf 'ngram: 6\nrules: [{decontaminate: bench}]\n' >six.yaml # an option stands before a file, as its default too
+    [ "$(kept --rules six.yaml in)" = "2 " ]
+    [ "$(kept --rules six.yaml --ngram 8 in)" = "$(kept --decontaminate bench in)" ]
+    [ "$(kept --decontaminate bench in)" = "1 2 " ]
     run -2 llm-filter --decontaminate none in
     [[ "$output" == *"--decontaminate: cannot open 'none'"* ]]
 }

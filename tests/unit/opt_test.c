@@ -133,6 +133,47 @@ static void test_errors(void)
     CHECK(refused("-c blue", "--colour: unknown value 'blue' (one of auto, red, green)"));
 }
 
+/* The same table, with two options that are nothing without others. */
+static int needing(struct some *s, bool *seed, const char *words)
+{
+    const struct opt own[] = TABLE(*s), more[] = {OPT_NEED("temp", "unordered|number"),
+                                                  OPT_NEED("size", "quiet|colour=green"),
+                                                  OPT_GIVEN("seed", seed), OPT_END()};
+    struct opt tab[sizeof(own) / sizeof(*own) + sizeof(more) / sizeof(*more)];
+    size_t n = sizeof(own) / sizeof(*own) - 1;
+    char copy[100], *argv[32] = {copy};
+    int argc = 1;
+
+    memcpy(tab, own, sizeof(own));
+    memcpy(tab + n, more, sizeof(more));
+    snprintf(copy, sizeof(copy), "%s", words);
+    for (char *p = strtok(copy, " "); p; p = strtok(NULL, " "))
+        argv[argc++] = p;
+    err = (struct err){0};
+    return opt_parse(tab, argc, argv, &err);
+}
+
+static void test_needs(void)
+{
+    struct some s = {.n = 7, .temp = 0.5f};
+    bool seed = true;
+
+    TEST("opt: an option that has no effect without another needs it");
+    CHECK(needing(&s, &seed, "-c green in") == 1 && !seed);
+    CHECK(needing(&s, &seed, "-t 1") == -1 && err.code == ERR_ARG);
+    CHECK(!strcmp(err.msg, "--temp needs --unordered or --number"));
+    CHECK(needing(&s, &seed, "-t 0.5") == -1); // its value changes nothing in that
+    CHECK(needing(&s, &seed, "-ut 1") == 0);
+    CHECK(needing(&s, &seed, "-t 1 --number=7 --seed 0") == 0 && seed);
+    s.colour = 0;
+    CHECK(needing(&s, &seed, "--size 1 -c red") == -1);
+    CHECK(!strcmp(err.msg, "--size needs --quiet or --colour green"));
+    CHECK(needing(&s, &seed, "--size 1 -c green") == 0);
+    CHECK(needing(&s, &seed, "--size 1") == 0); // it has that value, whoever gave it
+    s.colour = 0;
+    CHECK(needing(&s, &seed, "--size 1") == -1 && needing(&s, &seed, "-q --size 1") == 0);
+}
+
 /* What a writer prints, as a string; caller frees. */
 static char *printed(void (*f)(const struct opt *, FILE *), const struct opt *tab)
 {
@@ -200,6 +241,7 @@ int main(void)
 {
     test_forms();
     test_errors();
+    test_needs();
     test_writers();
     return test_end();
 }
