@@ -240,8 +240,6 @@ static int check(const struct bench *g, int n, struct err *e)
         return -1;
     if (g->mode == PROBE)
         return 0;
-    if (g->ragged && !g->fixed)
-        return err_set(e, ERR_ARG, "--unpadded is of --static only");
     if (g->shape && g->model.path)
         return err_set(e, ERR_ARG, "-m and --synthetic: only one of them");
     if (!g->shape && (g->write || !g->model.path))
@@ -572,6 +570,7 @@ int main(int argc, char **argv)
         OPT_ENUM(0, "type", &g.type, synth_types, "type", "type of its matrices: f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, mxfp4 or nvfp4"),
         OPT_STR(0, "write", &g.write, "file", "write it here and keep it"),
         OPT_FLAG(0, "force", &g.force, "replace the file if it is there"),
+        OPT_NEED("unpadded", "static"), OPT_NEED("type", "synthetic"), OPT_NEED("force", "write"),
         CLI_MODEL(&g.model), CLI_NOTES(&g.notes), OPT_END(),
     };
     // clang-format on

@@ -573,6 +573,7 @@ int main(int argc, char **argv)
         OPT_STR(0, "tmp-dir", &g.from.dir, "dir", "where it goes, instead of TMPDIR or /var/tmp"),
         CLI_MODEL_FOR(&g.model, "GGUF file, Hugging Face directory or server for --label model"),
         CLI_SERVER(&g.model),
+        CLI_MODEL_NEEDS("label=model"), OPT_NEED("model", "label=model"), OPT_NEED("chat-template", "label=model"), OPT_NEED("prompts", "label=model"), OPT_NEED("greedy", "semdedup"), OPT_NEED("lambda", "method=mmr"), OPT_NEED("balance-temp", "balance=temperature"),
         OPT_HEAD("Records"),
         OPT_FILE('o', "output", &g.io.output, "file", OPT_WHOLE, "write here instead of standard output"),
         OPT_FILE(0, "rejects", &g.io.rejects, "file", OPT_WHOLE, "write records that are not kept here"),

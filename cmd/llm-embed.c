@@ -367,7 +367,9 @@ int main(int argc, char **argv)
         OPT_FILE(0, "npy", &g.npy, "file", OPT_WRITES, "write the vectors here, a row for each record written, and not into the records"),
         OPT_HEAD("Model"),
         OPT_FILE('m', "model", &g.model.path, "path", OPT_READS, "GGUF file or Hugging Face directory; without one, hashed n-grams"),
-        CLI_ENGINE(&g.model), CLI_SERVER(&g.model), CLI_IO(&g.io), CLI_NOTES(&g.notes), OPT_END(),
+        CLI_ENGINE(&g.model), CLI_SERVER(&g.model),
+        CLI_MODEL_NEEDS("model"), OPT_NEED("threads", "model"), OPT_NEED("isa", "model"),
+        CLI_IO(&g.io), CLI_NOTES(&g.notes), OPT_END(),
     };
     // clang-format on
     const struct cli cli = {"llm-embed", "[file ...]", "a vector for every record", opts, &g.notes};

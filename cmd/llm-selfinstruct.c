@@ -90,6 +90,8 @@ int main(int argc, char **argv)
         OPT_FLAG(0, "no-seeds", &o->no_seeds, "write the new records only"),
         OPT_FILE(0, "prompts", &o->prompts, "set|file", OPT_READS,
                  "prompt set (general, korean, tiny) or YAML file"),
+        OPT_NEED("examples", "style=selfinstruct|style=alpaca"),
+        OPT_NEED("generated", "style=selfinstruct|style=alpaca"),
         CLI_MODEL(&g.model),
         CLI_SERVER(&g.model),
         CLI_DRAW(&g.b.given),

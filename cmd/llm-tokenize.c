@@ -177,8 +177,9 @@ static int check(const struct tokenize *g, int n, struct err *e)
         return err_set(e, ERR_ARG, "--raw takes neither operands nor --decode nor --output");
     if (g->raw && (io->rejects || io->resume || io->shard || io->attempt || io->stats))
         return err_set(e, ERR_ARG, "--raw writes one record, without options for records");
-    if (g->decode && g->count)
-        return err_set(e, ERR_ARG, "--count and --decode: only one of them");
+    if (g->decode && (g->count || g->no_bos))
+        return err_set(e, ERR_ARG, "--%s: nothing is encoded with --decode",
+                       g->count ? "count" : "no-bos");
     if (!strcmp(made, "id"))
         return err_set(e, ERR_ARG, "--%s id: the id of a record would be lost",
                        g->decode ? "field" : "tokens");

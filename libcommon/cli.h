@@ -100,6 +100,13 @@ extern const struct cli_notes cli_notes_default;
     OPT_FLAG(0, "no-prefix-cache", &(p)->no_prefix_cache, "compute beginnings of prompts again that were computed before"), \
     OPT_ENUM(0, "repack", &(p)->repack, cli_repack, "when", "lay quantized weights out anew for this CPU: auto, when memory holds them twice; always or never"), \
     OPT_ENUM(0, "isa", &(p)->isa, cli_isas, "name", "instruction set of the CPU kernels: auto, scalar, avx2, avxvnni, avx512 or avx512vnni")
+/* Where a model is not always there, what it takes to be. */
+#define CLI_MODEL_NEEDS(what) \
+    OPT_NEED("device", what), OPT_NEED("ctx", what), OPT_NEED("batch", what), \
+    OPT_NEED("batch-tokens", what), OPT_NEED("kv-memory", what), OPT_NEED("kv-type", what), \
+    OPT_NEED("fast", what), OPT_NEED("nvtx", what), OPT_NEED("no-prefix-cache", what), \
+    OPT_NEED("repack", what), OPT_NEED("api-key-file", what), OPT_NEED("model-name", what), \
+    OPT_NEED("timeout", what), OPT_NEED("retries", what)
 #define CLI_MODEL(p) CLI_MODEL_FOR(p, "GGUF file or Hugging Face directory (required)")
 #define CLI_MODEL_FOR(p, what) \
     OPT_HEAD("Model"), \
@@ -133,6 +140,9 @@ extern const struct cli_notes cli_notes_default;
     OPT_INT(0, "dry-allowed-length", &(p)->dry_allowed_length, "n", 1, 1 << 24, "DRY: repeated tokens from which on it acts"), \
     OPT_INT(0, "dry-range", &(p)->dry_range, "n", 0, 1 << 24, "DRY: tokens to look back at, 0 for all"), \
     OPT_LIST(0, "dry-breaker", &(p)->dry_breaker, "text", "DRY: no repetition goes across tokens with this text; may be given several times, instead of newline : \" *"), \
+    OPT_NEED("mirostat-eta", "mirostat-tau"), OPT_NEED("dry-base", "dry-multiplier"), \
+    OPT_NEED("dry-allowed-length", "dry-multiplier"), OPT_NEED("dry-range", "dry-multiplier"), \
+    OPT_NEED("dry-breaker", "dry-multiplier"), \
     OPT_LIST(0, "logit-bias", &(p)->logit_bias, "token:x", "add x to the logit of a token (id or text), or ban it; may be given several times"), \
     OPT_LIST(0, "stop", &(p)->stop, "text", "end before this text; may be given several times"), \
     OPT_INT(0, "samples", &(p)->samples, "n", 1, 4096, "completions of each record"), \
@@ -144,7 +154,8 @@ extern const struct cli_notes cli_notes_default;
     OPT_INT(0, "beam-groups", &(p)->groups, "n", 1, 256, "groups of hypotheses that keep away from each other"), \
     OPT_FLOAT(0, "diversity", &(p)->diversity, "x", 0, 1000, "subtract for each hypothesis of an earlier group with the same token"), \
     OPT_FLOAT(0, "length-penalty", &(p)->length_penalty, "x", -10, 10, "a hypothesis scores log-probability / length^x"), \
-    OPT_ENUM(0, "early-stopping", &(p)->early, cli_early, "when", "stop when all hypotheses have ended: yes, no (if none could be better now) or never (at any length)")
+    OPT_ENUM(0, "early-stopping", &(p)->early, cli_early, "when", "stop when all hypotheses have ended: yes, no (if none could be better now) or never (at any length)"), \
+    OPT_NEED("length-penalty", "beams"), OPT_NEED("early-stopping", "beams")
 #define CLI_IO(p) \
     OPT_HEAD("Records"), \
     OPT_FILE('o', "output", &(p)->output, "file", OPT_WRITES, "write here instead of standard output"), \

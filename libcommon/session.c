@@ -56,6 +56,19 @@ static int check_server(const struct cli_model *o, struct err *e)
     return 0;
 }
 
+/* Options about a server. */
+static int check_own(const struct cli_model *o, struct err *e)
+{
+    const struct cli_model *d = &cli_model_default;
+    const char *name = o->api_key_file            ? "api-key-file"
+                       : o->model_name            ? "model-name"
+                       : o->timeout != d->timeout ? "timeout"
+                       : o->retries != d->retries ? "retries"
+                                                  : NULL;
+
+    return name ? err_set(e, ERR_ARG, "--%s: -m is not the address of a server", name) : 0;
+}
+
 static int open_server(struct session *s, const struct cli *c, const struct cli_model *o,
                        bool ordered, struct err *e)
 {
@@ -105,9 +118,8 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
         return err_set(e, ERR_ARG, "no model: name one with -m");
     if (http_is_url(o->path))
         return open_server(s, c, o, ordered, e);
-    if (o->api_key_file || o->model_name)
-        return err_set(e, ERR_ARG, "--%s: -m is not the address of a server",
-                       o->api_key_file ? "api-key-file" : "model-name");
+    if (check_own(o, e))
+        return -1;
     if (device_parse(o->device, &eo.device, e))
         return -1;
     eo.device.nvtx = o->nvtx;

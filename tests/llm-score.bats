@@ -491,7 +491,7 @@ agrees() {
 
 @test "llm-score: an option of another way is refused" {
     local o
-    for o in --pairs "--group id" "--opponents 4" "--margin 0.1" "--label x" --only-above "--folds 3" "--ridge 0" "--scale 0,1"; do
+    for o in --pairs "--group id" "--opponents 4" "--label x" --only-above "--folds 3" "--ridge 0" "--scale 0,1"; do
         run -2 llm-score -m "$TINY" --prompts tiny $o "$SEEDS"
         [[ "$output" == *"${o%% *} is for 'llm-score "*"', this is 'judge'"* ]]
     done

@@ -203,6 +203,42 @@ refused() {
     [ "$(wc -l <new)" = 2 ]
 }
 
+@test "pipe: an option that has no effect without another is refused without it" {
+    printf '%s\n' "$task" >in.jsonl
+    while read -r cmd option need; do
+        run -2 --separate-stderr "llm-$cmd" "$option" 1 in.jsonl
+        [ -z "$output" ]
+        [ "$stderr" = "llm-$cmd: $option needs $need
+llm-$cmd: try 'llm-$cmd -h'" ]
+    done <<'O'
+generate --mirostat-eta --mirostat-tau
+generate --dry-base --dry-multiplier
+generate --dry-breaker --dry-multiplier
+generate --length-penalty --beams
+embed --ctx --model
+embed --threads --model
+embed --timeout --model
+diversify --model --label model
+diversify --ctx --label model
+diversify --lambda --method mmr
+diversify --balance-temp --balance temperature
+score --margin --pairs
+score --max-tokens --reference self
+O
+    run -2 llm-selfinstruct --style magpie --examples 3
+    [[ "$output" == *"--examples needs --style selfinstruct or --style alpaca"* ]]
+    run -2 llm-selfinstruct -m tiny.gguf --retries 1
+    [ "$output" = "llm-selfinstruct: --retries: -m is not the address of a server" ]
+    run -2 llm-tokenize -m tiny.gguf --raw in.jsonl --stats x
+    [ "$output" = "llm-tokenize: --raw: options of group Records are for records" ]
+    run -2 llm-tokenize -m tiny.gguf --decode --count in.jsonl
+    [ "$output" = "llm-tokenize: --count: nothing is encoded with --decode" ]
+    run -2 llm-bench throughput --synthetic nano --unpadded
+    [[ "$output" == *"--unpadded needs --static"* ]]
+    run -2 llm-diversify --greedy in.jsonl
+    [[ "$output" == *"--greedy needs --semdedup"* ]]
+}
+
 @test "pipe: --stats that cannot be written is seen at the beginning, or is output that is lost" {
     printf '%s\n' "$task" >in.jsonl
     run -2 gen -o new --stats no/dir in.jsonl
