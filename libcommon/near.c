@@ -36,6 +36,7 @@
 enum { PART = 4096 }; // texts read together
 
 static const char MAGIC[8] = "llmnear7";
+const char *const near_files[] = {"head", "texts", "words", "ids", "table", "table.new", NULL};
 
 struct head {
     char magic[8], boot[40];
@@ -237,13 +238,12 @@ static bool is_head(const char *path)
  * somebody else's. */
 static int check_foreign(const char *dir, struct err *e)
 {
-    static const char *const names[] = {"head", "texts", "words", "ids", "table", "table.new"};
     struct buf path = {0};
     int rc = 0;
 
-    for (size_t i = 0; !rc && i < sizeof(names) / sizeof(*names); i++) {
+    for (size_t i = 0; !rc && near_files[i]; i++) {
         buf_reset(&path);
-        buf_fmt(&path, "%s/%s", dir, names[i]);
+        buf_fmt(&path, "%s/%s", dir, near_files[i]);
         if (!i && is_head(path.p))
             break;
         if (is_taken(path.p))

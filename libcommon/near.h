@@ -20,6 +20,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+extern const char *const near_files[]; // names in the directory of an index; NULL-terminated
+
 struct near;
 
 /* Where an index is: in files in `dir`, which may be there; or, when that is NULL, in memory up to

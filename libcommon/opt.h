@@ -35,6 +35,7 @@ enum opt_role {
     OPT_WRITES,  // from the beginning on
     OPT_WHOLE,   // by way of FILE.part
     OPT_AT_LAST, // at the end, in place of what is there
+    OPT_HOLDS,   // a directory with files of these names, read and written
 };
 
 /* The values of an option that may be given several times, in order. */
@@ -51,7 +52,7 @@ struct opt {
     const char *arg;  // metavariable: "file", "n", "p"; what OPT_T_NEED needs
     const char *help; // one line; no capital, no full stop
     double min, max;  // inclusive range of numbers
-    const char *const *choices; // NULL-terminated, OPT_T_ENUM only
+    const char *const *choices; // NULL-terminated, of OPT_T_ENUM; the names of OPT_HOLDS
     enum opt_role role;         // of OPT_T_STR and OPT_T_LIST
 };
 
@@ -69,6 +70,7 @@ struct opt {
 #define OPT_SIZE(k, n, d, a, h) {OPT_T_SIZE, k, n, d, a, h, 0, 0, NULL, 0}
 #define OPT_STR(k, n, d, a, h) OPT_FILE(k, n, d, a, OPT_NO_FILE, h)
 #define OPT_FILE(k, n, d, a, role, h) {OPT_T_STR, k, n, d, a, h, 0, 0, NULL, role}
+#define OPT_DIR(k, n, d, a, names, h) {OPT_T_STR, k, n, d, a, h, 0, 0, names, OPT_HOLDS}
 #define OPT_LIST(k, n, d, a, h) {OPT_T_LIST, k, n, d, a, h, 0, 0, NULL, 0}
 #define OPT_FILES(k, n, d, a, h) {OPT_T_LIST, k, n, d, a, h, 0, 0, NULL, OPT_READS}
 #define OPT_ENUM(k, n, d, c, a, h) {OPT_T_ENUM, k, n, d, a, h, 0, 0, c, 0}

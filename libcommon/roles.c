@@ -3,9 +3,11 @@
 
 #include "attempt.h"
 #include "buf.h"
+#include "file.h"
 #include "mem.h"
 #include "sink.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -26,7 +28,7 @@ const char *const roles_model_files[] = {"config.json",
 struct part {
     char *path;         // as in messages, owned
     const char *option; // that names it, or NULL: an operand, standard input or output
-    bool writes, output, there, is_dir;
+    bool writes, output, there;
     dev_t dev; // of the file, or of the directory where it will be; 0: neither
     ino_t ino;
 };
@@ -64,7 +66,6 @@ static struct part *add(struct roles *r, const char *path, const char *option, b
     x.there = !stat(path, &st);
     if (x.there && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
         return NULL; // a device or a pipe may have many
-    x.is_dir = x.there && S_ISDIR(st.st_mode);
     if (x.there || !stat_parent(path, &st)) {
         x.dev = st.st_dev;
         x.ino = st.st_ino;
@@ -131,6 +132,91 @@ static void add_written(struct roles *r, const struct opt *o, const char *path)
     free(own);
 }
 
+static bool ends(const char *s, const char *end)
+{
+    size_t n = strlen(s), k = strlen(end);
+
+    return n >= k && !strcmp(s + n - k, end);
+}
+
+/* Whether a file of this name is one of a model, when it stands in the model's directory. */
+static bool is_of_model(const char *name, const char *of)
+{
+    bool known = ends(name, ".safetensors") || ends(name, ".safetensors.index.json");
+
+    (void)of;
+    for (int i = 0; !known && roles_model_files[i]; i++)
+        known = !strcmp(name, roles_model_files[i]);
+    return known;
+}
+
+/* Length of NAME in "NAME-00001-of-00003.gguf", or 0. */
+static size_t split_name(const char *s)
+{
+    static const char form[] = "-00000-of-00000.gguf";
+    size_t n = strlen(s), k = sizeof(form) - 1;
+
+    if (n <= k)
+        return 0;
+    for (size_t i = 0; i < k; i++) {
+        char c = s[n - k + i];
+
+        if (form[i] == '0' ? c < '0' || c > '9' : c != form[i])
+            return 0;
+    }
+    return n - k;
+}
+
+/* Whether two files are parts of the same model. */
+static bool is_split_of(const char *name, const char *of)
+{
+    size_t n = split_name(of), tail = strlen("-of-00000.gguf");
+
+    return n && split_name(name) == n && !memcmp(name, of, n) && ends(name, of + strlen(of) - tail);
+}
+
+/* What is read with the file or directory of an option: the files beside `of` that belong to it. */
+static void add_known(struct roles *r, const char *dir, const char *of, const char *option,
+                      bool (*is_known)(const char *name, const char *of))
+{
+    DIR *d = opendir(dir);
+    const struct dirent *x;
+
+    while (d && (x = readdir(d)))
+        if (is_known(x->d_name, of)) {
+            char *path = file_join(dir, x->d_name);
+
+            add(r, path, option, false);
+            free(path);
+        }
+    if (d)
+        closedir(d);
+}
+
+static void add_read(struct roles *r, const char *path, const char *option)
+{
+    size_t n = (size_t)(base_name(path) - path);
+    char *dir = n ? mem_dup(path, n) : mem_dup(".", 1);
+
+    add(r, path, option, false);
+    if (file_is_dir(path))
+        add_known(r, path, NULL, option, is_of_model);
+    else if (split_name(base_name(path)))
+        add_known(r, dir, base_name(path), option, is_split_of);
+    free(dir);
+}
+
+/* A directory that a run keeps files in. */
+static void add_held(struct roles *r, const struct opt *o, const char *dir)
+{
+    for (const char *const *name = o->choices; *name; name++) {
+        char *path = file_join(dir, *name);
+
+        add(r, path, o->name, true);
+        free(path);
+    }
+}
+
 /* A file that appears at the end: that its directory takes one is seen now. */
 static int check_last(const struct opt *o, const char *path, struct err *e)
 {
@@ -147,13 +233,15 @@ static int add_option(struct roles *r, const struct opt *o, struct err *e)
     const char *path = o->type == OPT_T_STR ? *(const char **)o->dst : NULL;
 
     if (o->role == OPT_READS && path)
-        add(r, path, o->name, false);
+        add_read(r, path, o->name);
+    if (o->role == OPT_HOLDS && path)
+        add_held(r, o, path);
     for (int i = 0; o->type == OPT_T_LIST && i < l->n; i++)
         if (strcmp(l->v[i], "-") != 0)
             add(r, l->v[i], o->name, false);
         else
             add_standard(r, 0);
-    if (o->role == OPT_READS || !path)
+    if (o->role == OPT_READS || o->role == OPT_HOLDS || !path)
         return 0;
     if (o->role == OPT_AT_LAST && check_last(o, path, e))
         return -1;
@@ -190,30 +278,8 @@ static int add_all(struct roles *r, const struct opt *tab, int n, char **operand
     return 0;
 }
 
-static bool ends(const char *s, const char *end)
-{
-    size_t n = strlen(s), k = strlen(end);
-
-    return n >= k && !strcmp(s + n - k, end);
-}
-
-/* Is p a file of the model whose directory is dir? */
-static bool is_inside(const struct part *dir, const struct part *p)
-{
-    const char *name = base_name(p->path);
-    bool known = ends(name, ".safetensors") || ends(name, ".safetensors.index.json");
-    struct stat st;
-
-    for (int i = 0; !known && roles_model_files[i]; i++)
-        known = !strcmp(name, roles_model_files[i]);
-    return known && dir->option && dir->is_dir && p->there && !stat_parent(p->path, &st) &&
-           st.st_dev == dir->dev && st.st_ino == dir->ino;
-}
-
 static bool is_same(const struct part *a, const struct part *b)
 {
-    if (a->is_dir || b->is_dir)
-        return is_inside(a, b) || is_inside(b, a);
     if (a->there != b->there || !a->ino || a->dev != b->dev || a->ino != b->ino)
         return false;
     return a->there || (a->writes && b->writes && !strcmp(base_name(a->path), base_name(b->path)));
@@ -242,7 +308,7 @@ int roles_check(const struct opt *tab, int n, char **operand, const struct opt_l
         for (size_t k = 0; k < i && !rc; k++) {
             const struct part *a = &r.v[i], *b = &r.v[k];
 
-            if (!is_same(a, b) || !(a->writes || b->writes))
+            if (!(a->writes || b->writes) || !is_same(a, b))
                 continue;
             rc = b->option && !a->writes ? refuse(b, a, e) : refuse(a, b, e);
         }

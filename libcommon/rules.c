@@ -4,6 +4,7 @@
 #include "conf.h"
 #include "json_put.h"
 #include "mem.h"
+#include "near.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -145,7 +146,7 @@ int rules_options(struct rules *r, struct opt *rows)
         OPT_FILE(0, "rouge-reference", &s->rouge_reference, "file", OPT_READS, "texts to compare with: records with the field, or lines"),
         OPT_STR(0, "check-lang", &s->check_lang, "name", "give the check each fenced block of this language instead of the text"),
         OPT_FLOAT(0, "check-timeout", &s->check_timeout, "s", 0.01, 86400, "seconds after which a check has failed"),
-        OPT_STR(0, "near-index", &s->near_index, "dir", "keep the index of near duplicates in files here, for later runs"),
+        OPT_DIR(0, "near-index", &s->near_index, "dir", near_files, "keep the index of near duplicates in files here, for later runs"),
         OPT_SIZE(0, "memory", &s->memory, "size", "memory for the indexes of duplicates; what is more goes to the disk"),
         OPT_STR(0, "tmp-dir", &s->tmp_dir, "dir", "where it goes, instead of TMPDIR or /var/tmp"),
         OPT_GIVEN("field", &r->given.field), OPT_GIVEN("tokenizer", &r->given.tokenizer),

@@ -195,6 +195,35 @@ refused() {
     mkdir model && echo '{}' >model/config.json
     refused "llm-generate: --stats: 'model/config.json' is also a file of --model" \
         llm-generate -m model --stats model/config.json in.jsonl
+    echo x >model/model-00001-of-00002.safetensors
+    refused "llm-generate: --stats: 'model/model-00001-of-00002.safetensors' is also a file of --model" \
+        llm-generate -m model --stats model/model-00001-of-00002.safetensors in.jsonl
+    mkdir blobs && echo x >blobs/b && ln -s ../blobs/b model/model-00002-of-00002.safetensors # as a hub's cache
+    refused "llm-generate: --stats: 'blobs/b' is also a file of --model" \
+        llm-generate -m model --stats blobs/b in.jsonl
+    # parts of a GGUF model that was split; another model's may be written
+    for i in 1 2 3; do cp tiny.gguf m-0000$i-of-00003.gguf; done
+    refused "llm-tokenize: --stats: './m-00003-of-00003.gguf' is also a file of --model" \
+        llm-tokenize -m m-00001-of-00003.gguf --stats ./m-00003-of-00003.gguf in.jsonl
+    refused "llm-tokenize: --output: 'm-00002-of-00003.gguf' is also a file of --model" \
+        llm-tokenize -m ./m-00001-of-00003.gguf -o m-00002-of-00003.gguf --resume in.jsonl
+    echo '{"id":1,"text":"a"}' >text
+    for other in n-00002-of-00003.gguf m-00002-of-00004.gguf m-2-of-00003.gguf; do
+        llm-tokenize -m m-00001-of-00003.gguf -o $other text
+    done
+    # files of an index, there or not yet
+    mkdir idx
+    for file in head table ids; do
+        refused "llm-filter: --stats: 'idx/$file' is also a file of --near-index" \
+            llm-filter --near 0.5 --near-index idx/ --stats idx/$file in.jsonl
+    done
+    refused "llm-filter: --output: 'idx/words' is also a file of --near-index" \
+        llm-filter --near 0.5 --near-index idx -o idx/words in.jsonl
+    printf 'near-index: idx\nrules: [{near: 0.5}]\n' >near.yaml
+    refused "llm-filter: --stats: 'idx/head' is also a file of --near-index" \
+        llm-filter --rules near.yaml --stats idx/head in.jsonl
+    echo '{"id":1,"output":"a"}' >idx/texts
+    refused "llm-filter: --near-index: 'idx/texts' is the input" llm-filter --near 0.5 --near-index idx idx/texts
     ln tiny.gguf another
     refused "llm-generate: --stats: 'another' is also a file of --model" \
         llm-generate -m tiny.gguf --stats another in.jsonl
