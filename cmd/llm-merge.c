@@ -124,6 +124,8 @@ static int add(struct join *g, const char *path, bool reject, struct err *e)
     struct attempt_list l;
     int rc = 0;
 
+    if (!strcmp(path, "-"))
+        return err_set(e, ERR_ARG, "'-': files are read twice, which standard input cannot be");
     attempt_find(path, -1, &l);
     if (!l.n) // says what is wrong with it
         rc = add_one(g, path, reject, e);

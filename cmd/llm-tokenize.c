@@ -3,6 +3,7 @@
 #include "file.h"
 #include "tokload.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,38 +131,57 @@ static int records(struct tokenize *g, int n, char **file, int *status, struct e
     return *status < 0 ? -1 : 0;
 }
 
+static int read_stdin(struct buf *b, struct err *e)
+{
+    char chunk[1 << 16];
+    size_t n;
+
+    while ((n = fread(chunk, 1, sizeof(chunk), stdin)) > 0)
+        buf_add(b, chunk, n);
+    return ferror(stdin) ? err_set(e, ERR_IO, "cannot read '<stdin>': %s", strerror(errno)) : 0;
+}
+
 /* One file as one text: a record with its name, size and tokens. */
 static int raw_file(struct tokenize *g, struct err *e)
 {
-    struct file_map map;
+    bool piped = !strcmp(g->raw, "-");
+    const char *name = piped ? "<stdin>" : g->raw, *text;
+    struct file_map map = {0};
+    struct buf in = {0};
+    size_t n;
     struct timespec a, z;
     double seconds;
     struct buf b = {0};
     int rc;
 
-    if (file_map(&map, g->raw, e))
+    if (piped ? read_stdin(&in, e) : file_map(&map, g->raw, e)) {
+        buf_free(&in);
         return -1;
+    }
+    text = piped ? in.p : (const char *)map.p;
+    n = piped ? in.n : map.n;
     clock_gettime(CLOCK_MONOTONIC, &a);
-    rc = encode(g, (const char *)map.p, map.n, e);
+    rc = encode(g, text, n, e);
     clock_gettime(CLOCK_MONOTONIC, &z);
     seconds = (double)(z.tv_sec - a.tv_sec) + 1e-9 * (double)(z.tv_nsec - a.tv_nsec);
     if (rc) {
-        err_wrap(e, "%s", g->raw);
+        err_wrap(e, "%s", name);
     } else {
         buf_char(&b, '{');
         json_put_key(&b, "file");
-        json_put_str(&b, g->raw, strlen(g->raw));
-        buf_fmt(&b, ",\"bytes\":%zu,\"n_tokens\":%zu", map.n, g->ids.n);
+        json_put_str(&b, name, strlen(name));
+        buf_fmt(&b, ",\"bytes\":%zu,\"n_tokens\":%zu", n, g->ids.n);
         if (!g->count) {
             json_put_key(&b, g->tokens);
             put_ids(&b, &g->ids);
         }
         buf_str(&b, "}\n");
         fwrite(b.p, 1, b.n, stdout); // cli_end sees what went wrong
-        cli_note(g->cli, "%zu bytes, %zu tokens, %.3f s, %.1f MB/s", map.n, g->ids.n, seconds,
-                 (double)map.n / 1e6 / (seconds > 0 ? seconds : 1));
+        cli_note(g->cli, "%zu bytes, %zu tokens, %.3f s, %.1f MB/s", n, g->ids.n, seconds,
+                 (double)n / 1e6 / (seconds > 0 ? seconds : 1));
     }
     file_unmap(&map);
+    buf_free(&in);
     buf_free(&b);
     return rc;
 }
@@ -215,7 +235,7 @@ int main(int argc, char **argv)
         OPT_FLAG(0, "special", &g.special, "control tokens: recognize their texts, or show them with --decode"),
         OPT_STR(0, "field", &g.field, "name", "field of the text"),
         OPT_STR(0, "tokens", &g.tokens, "name", "field of the tokens"),
-        OPT_FILE(0, "raw", &g.raw, "file", OPT_READS, "a whole file as one text; writes one record about it"),
+        OPT_FILE(0, "raw", &g.raw, "file", OPT_READS, "a whole file, or - for standard input, as one text; writes one record about it"),
         CLI_IO(&g.io), CLI_NOTES(&g.notes), OPT_END(),
     };
     // clang-format on

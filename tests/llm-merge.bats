@@ -222,5 +222,10 @@ setup() {
     [ "$output" = "llm-merge: --missing needs --like" ]
     run -2 llm-merge <(cat one)
     [[ "$output" == *"cannot go back in"* ]]
+    for o in "-" "one -" "one --rejected -"; do
+        run -2 llm-merge $o <one
+        [ "$output" = "llm-merge: '-': files are read twice, which standard input cannot be" ]
+    done
+    llm-merge --like - one <one | cmp - one
     run -1 bash -c 'llm-merge one >/dev/full'
 }

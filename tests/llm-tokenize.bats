@@ -76,6 +76,17 @@ ids() {
     run -2 --separate-stderr llm-tokenize </dev/null
     [[ "$stderr" == *"--model"* ]]
     run -2 llm-tokenize -m nowhere.gguf
+    # standard input is a text too, from where it stands
+    printf 'a\nthe fox' >raw
+    printf 'the fox' | llm-tokenize -m "$T/gpt2.json" --raw - >piped
+    [ "$(jq -c '[.file,.bytes]' piped)" = '["<stdin>",7]' ]
+    (read -r _ && cat) <raw >rest
+    llm-tokenize -m "$T/gpt2.json" --raw rest | jq -c .tokens >want
+    jq -c .tokens piped | cmp - want
+    (read -r _ && llm-tokenize -m "$T/gpt2.json" --raw -) <raw | cmp - piped
+    [ "$(llm-tokenize -m "$T/gpt2.json" --raw - </dev/null | jq -c .tokens)" = "[]" ]
+    run -2 bash -c 'llm-tokenize -m "$1" --raw - <&-' - "$T/gpt2.json"
+    [[ "$output" == *"cannot read '<stdin>': Bad file descriptor"* ]]
     run -2 llm-tokenize -m "$T/gpt2.json" --raw x in
     run -2 llm-tokenize -m "$T/gpt2.json" --raw x -d
     run -2 llm-tokenize -m "$T/gpt2.json" --nonsense
