@@ -98,13 +98,23 @@ static void hide_key(const struct remote *r, struct buf *b)
         memset(at, '*', strlen(r->key));
 }
 
+static bool is_page(const struct http_answer *a)
+{
+    return !strncasecmp(a->type, "text/html", 9);
+}
+
 /* "status 429: the server's message" */
 static void say_status(const struct remote *r, const struct http_answer *a, struct buf *why)
 {
     struct buf text = {0};
 
-    openai_error(a->body, a->n, &text);
     buf_fmt(why, "the server's status is %ld", a->status);
+    if (a->status >= 300 && a->status < 400)
+        buf_str(why, ", a redirection, which is not followed");
+    else if (is_page(a))
+        buf_str(why, ", with a page of HTML");
+    else
+        openai_error(a->body, a->n, &text);
     if (text.n)
         buf_fmt(why, ": %s", text.p);
     hide_key(r, why);
@@ -123,6 +133,27 @@ static bool of_all(long status)
            status == 405;
 }
 
+/* Does an address end in a version, as those of the interface do: ".../v1"? */
+static bool ends_in_version(const char *url)
+{
+    size_t n = strlen(url), digits = 0;
+
+    while (n && url[n - 1] == '/')
+        n--;
+    for (; n && url[n - 1] >= '0' && url[n - 1] <= '9'; n--)
+        digits++;
+    return digits && n > 1 && url[n - 1] == 'v' && url[n - 2] == '/';
+}
+
+/* What is probably wrong with the address, when nothing that is asked for is there. */
+static void say_hint(const struct remote *r, bool of_models, struct buf *why)
+{
+    if (!ends_in_version(r->o.url))
+        buf_str(why, "; the address of such an interface mostly ends in /v1");
+    else if (of_models)
+        buf_str(why, "; if the server has no list of models, give --model-name");
+}
+
 static double delay(int tries)
 {
     return tries > 6 ? DELAY_MOST : (double)(1 << (tries - 1)); // 1 2 4 8 16 32
@@ -136,6 +167,15 @@ static double pause_of(const struct remote *r, const struct http_answer *a, int 
     if (a->retry_after > 0)
         return a->retry_after < most ? a->retry_after : most;
     return delay(tries);
+}
+
+/* Why there is no connection; a server that knows no TLS ends it in words of OpenSSL. */
+static void say_connection(const struct remote *r, const struct http_answer *a, struct buf *why)
+{
+    buf_str(why, a->why);
+    if (a->fail == HTTP_REFUSED && !strncasecmp(r->o.url, "https:", 6) &&
+        (strstr(a->why, "SSL") || strstr(a->why, "TLS")) && !strstr(a->why, "certificate"))
+        buf_str(why, "; is it a server of http://?");
 }
 
 /* Ask for the name of the only model. */
@@ -156,14 +196,21 @@ static int find_model(struct remote *r, struct err *e)
         nanosleep(&t, NULL);
     }
     if (!rc && a.fail != HTTP_ANSWERED) {
-        rc = err_set(e, ERR_STOP, "%s: %s", r->o.url, a.why);
-    } else if (!rc && a.status != 200) {
-        say_status(r, &a, &why);
-        rc = err_set(e, may_pass(a.status) ? ERR_STOP : ERR_ARG, "%s/models: %s", r->o.url, why.p);
+        say_connection(r, &a, &why);
+        rc = err_set(e, ERR_STOP, "%s: %s", r->o.url, why.p);
+    } else if (!rc && (a.status != 200 || is_page(&a))) {
+        if (a.status != 200)
+            say_status(r, &a, &why);
+        else
+            buf_str(&why, "a page of HTML, where models should be listed");
+        if (a.status == 200 || a.status == 404 || a.status == 405)
+            say_hint(r, true, &why);
+        rc = err_set(e, may_pass(a.status) ? ERR_STOP : ERR_ARG, "%s: cannot ask for its model: %s",
+                     r->o.url, why.p);
     } else if (!rc) {
         rc = openai_model(a.body, a.n, &name, e);
         if (rc)
-            err_wrap(e, "%s/models", r->o.url);
+            err_wrap(e, "%s: cannot ask for its model", r->o.url);
     }
     if (!rc)
         r->model = mem_dup(name.p, name.n);
@@ -322,7 +369,10 @@ static const char *judge(struct remote *r, struct call *c, const struct http_ans
         return "status";
     }
     *again = a->fail != HTTP_LARGE;
-    buf_str(&c->why, a->fail == HTTP_LARGE ? "the server's answer is too long" : a->why);
+    if (a->fail == HTTP_LARGE)
+        buf_str(&c->why, "the server's answer is too long");
+    else
+        say_connection(r, a, &c->why);
     return rule[a->fail];
 }
 
@@ -356,6 +406,8 @@ static int take(struct remote *r, const struct http_answer *a, struct err *e)
     }
     if (use_bare(c, a))
         return 0;
+    if (a->fail == HTTP_ANSWERED && a->status == 404)
+        say_hint(r, false, &c->why);
     if (a->fail == HTTP_ANSWERED && of_all(a->status))
         return err_set(e, r->n.answered ? ERR_STOP : ERR_ARG, "%s: %s", r->o.url, c->why.p);
     if (again && c->n_tries <= r->o.retries) {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum { REMOTE_LOGPROBS = 20 }; // OpenAI's limit
 
@@ -69,6 +70,19 @@ static int check_own(const struct cli_model *o, struct err *e)
     return name ? err_set(e, ERR_ARG, "--%s: -m is not the address of a server", name) : 0;
 }
 
+/* No file of this name, which looks as the address of a server does: localhost:8000/v1. */
+static int check_path(const char *path, struct err *e)
+{
+    const char *colon = strchr(path, ':');
+
+    if (!colon || access(path, F_OK) == 0 ||
+        (strncmp(colon, "://", 3) != 0 && (colon[1] < '0' || colon[1] > '9')))
+        return 0;
+    return err_set(e, ERR_ARG,
+                   "-m %s: no such file; the address of a server begins with http:// or https://",
+                   path);
+}
+
 static int open_server(struct session *s, const struct cli *c, const struct cli_model *o,
                        bool ordered, struct err *e)
 {
@@ -118,7 +132,7 @@ int session_open(struct session *s, const struct cli *c, const struct cli_model 
         return err_set(e, ERR_ARG, "no model: name one with -m");
     if (http_is_url(o->path))
         return open_server(s, c, o, ordered, e);
-    if (check_own(o, e))
+    if (check_own(o, e) || check_path(o->path, e))
         return -1;
     if (device_parse(o->device, &eo.device, e))
         return -1;

@@ -8,7 +8,8 @@
  * the first, second ... request, the last one to all others: "500,429,ok". A body that has
  * "fault=NAME" in it gets that. The answer is what a body says in the last "say{...}", or is made
  * of the request's seed or, with MODEL, llm-generate's. With MODEL and log-probabilities of a
- * single token, these are the model's, and an answer that is begun is gone on with. */
+ * single token, these are the model's, and an answer that is begun is gone on with. Under /page and
+ * /lost there are pages of HTML. */
 #include "buf.h"
 #include "engine.h"
 #include "json.h"
@@ -509,6 +510,10 @@ static bool serve(const struct server *s, struct buf *in)
     }
     if (!strncmp(in->p, "GET /v1/models ", 15)) {
         reply_json(s, "200 OK", "{\"object\":\"list\",\"data\":[{\"id\":\"test-model\"}]}");
+    } else if (!strncmp(in->p, "GET /page/", 10)) {
+        reply(s, "200 OK", "Content-Type: text/html\r\n", "<p>hi", 5, 5);
+    } else if (!strncmp(in->p, "GET /lost/", 10)) {
+        reply(s, "404 Not Found", "Content-Type: text/html; charset=x\r\n", "<p>gone", 7, 7);
     } else {
         post(s, in->p, body, n);
     }
@@ -527,6 +532,10 @@ static void connection(const struct server *s)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     while ((n = recv(s->fd, part, sizeof(part), 0)) > 0) {
         buf_add(&in, part, (size_t)n);
+        if (*in.p == 0x16) { // TLS says hello
+            reply_json(s, "400 Bad Request", "{}");
+            break;
+        }
         while (serve(s, &in))
             ;
     }

@@ -170,10 +170,30 @@ EOT
 @test "remote: redirections are not followed, a wrong address ends the run" {
     server 302
     run -2 --separate-stderr gen <<<'{"instruction":"x"}'
-    [[ "$stderr" == *"status is 302"* ]]
+    [[ "$stderr" == *"status is 302, a redirection, which is not followed" ]]
     server
     run -2 --separate-stderr llm-generate -m "${URL%1}2" --model-name x <<<'{"instruction":"x"}'
-    [[ "$stderr" == *"status is 404: no such address"* ]]
+    [[ "$stderr" == *"status is 404: no such address" ]]
+    local at=${URL%/v1} models="cannot ask for its model" v1="the address of such an interface mostly ends in /v1"
+    while read -r url message; do
+        run -2 --separate-stderr llm-generate -m "$url" --retries 0 <<<'{"instruction":"x"}'
+        [ "$stderr" = "llm-generate: $url: $message" ]
+    done <<U
+$at $models: the server's status is 404: no such address; $v1
+$at/ $models: the server's status is 404: no such address; $v1
+$at/v3 $models: the server's status is 404: no such address; if the server has no list of models, give --model-name
+$at/lost/v1 $models: the server's status is 404, with a page of HTML; if the server has no list of models, give --model-name
+$at/lost/ $models: the server's status is 404, with a page of HTML; $v1
+$at/page/v1 $models: a page of HTML, where models should be listed; if the server has no list of models, give --model-name
+U
+    run -2 --separate-stderr llm-generate -m "$at" --model-name x <<<'{"instruction":"x"}'
+    [ "$stderr" = "llm-generate: $at: the server's status is 404: no such address; $v1" ]
+    run -75 --separate-stderr llm-generate -m "https${at#http}/v1" --retries 0 <<<'{"instruction":"x"}'
+    [[ "$stderr" == *"; is it a server of http://?" ]]
+    for url in localhost:8000/v1 ftp://localhost/v1; do
+        run -2 llm-generate -m $url <<<'{"instruction":"x"}'
+        [ "$output" = "llm-generate: -m $url: no such file; the address of a server begins with http:// or https://" ]
+    done
     run -2 llm-generate -m "http://user:word@127.0.0.1/v1" <<<'{"instruction":"x"}'
     run -2 llm-generate -m "http://" <<<'{"instruction":"x"}'
 }
