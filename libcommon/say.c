@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { BEGINNING = 4096 }; // bytes of a line that is too long
+
 void say_lines(const char *stage, const char *text, size_t n)
 {
     struct buf b = {0};
@@ -76,4 +78,49 @@ void say_json(struct buf *b, const char *message)
         say_bytes(&text, message, n);
     json_put_str(b, text.n ? text.p : message, text.n ? text.n : n);
     buf_free(&text);
+}
+
+/* The line of a record that has only the beginning of another one's. */
+static void put_beginning(const struct record *r, const char *line, const struct buf *reject,
+                          struct buf *out)
+{
+    struct buf raw = {0};
+    struct record x;
+
+    say_bytes(&raw, line, BEGINNING);
+    record_new(&x);
+    record_set_str(&x, "raw", raw.p, raw.n);
+    record_set_id(&x, r->id);
+    record_set(&x, "reject", reject->p, reject->n);
+    record_write(&x, out);
+    record_reset(&x);
+    buf_free(&raw);
+}
+
+void say_reject(struct record *r, const char *stage, const char *rule, const char *value,
+                const char *limit, size_t most, struct buf *out)
+{
+    struct buf b = {0}, line = {0};
+
+    buf_char(&b, '{');
+    json_put_key(&b, "stage");
+    json_put_str(&b, stage, strlen(stage));
+    json_put_key(&b, "rule");
+    json_put_str(&b, rule, strlen(rule));
+    buf_fmt(&b, ",\"value\":%s,\"limit\":%s,\"line\":", value ? value : "null",
+            limit ? limit : "null");
+    if (r->file)
+        json_put_int(&b, r->line_no);
+    else
+        buf_str(&b, "null");
+    buf_char(&b, '}');
+    record_set(r, "reject", b.p, b.n);
+    record_write(r, out);
+    if (out->n > most + 1) { // its newline
+        line = *out;
+        *out = (struct buf){0};
+        put_beginning(r, line.p, &b, out);
+    }
+    buf_free(&line);
+    buf_free(&b);
 }

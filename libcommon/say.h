@@ -15,5 +15,10 @@ void say_where(const char *stage, const struct record *r, const char *message);
 void say_bytes(struct buf *b, const char *p, size_t n);
 /* Append a message as a JSON string. */
 void say_json(struct buf *b, const char *message);
+/* Set an empty `out` to the line of a reject: r with "reject": {stage, rule, value, limit, line};
+ * value and limit are JSON or NULL. Of a line of more than `most` bytes there is only the
+ * beginning, as "raw", with the id. */
+void say_reject(struct record *r, const char *stage, const char *rule, const char *value,
+                const char *limit, size_t most, struct buf *out);
 
 #endif

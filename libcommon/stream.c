@@ -252,21 +252,7 @@ static int put_reject(struct stream *s, struct record *r, const char *rule, cons
     if (s->rejects.fd < 0)
         return order_finish(&s->order, r->seq, NULL, 0, e);
     buf_reset(b);
-    buf_char(b, '{');
-    json_put_key(b, "stage");
-    json_put_str(b, s->conf.stage, strlen(s->conf.stage));
-    json_put_key(b, "rule");
-    json_put_str(b, rule, strlen(rule));
-    buf_fmt(b, ",\"value\":%s,\"limit\":%s,\"line\":", value ? value : "null",
-            limit ? limit : "null");
-    if (r->file)
-        json_put_int(b, r->line_no);
-    else
-        buf_str(b, "null");
-    buf_char(b, '}');
-    record_set(r, "reject", b->p, b->n);
-    buf_reset(b);
-    record_write(r, b);
+    say_reject(r, s->conf.stage, rule, value, limit, STREAM_LINE_MAX, b);
     return order_finish(&s->order, r->seq, b->p, b->n, e) ? -1 : flush_full(s, e);
 }
 
@@ -461,14 +447,37 @@ void stream_unfinished(struct stream *s)
 
 /* ---- writing ---- */
 
+/* A record of n bytes, which nobody would read. */
+static int reject_long(struct stream *s, struct record *r, size_t n, struct err *e)
+{
+    char value[32], limit[32];
+    struct err why;
+
+    snprintf(value, sizeof(value), "%zu", n);
+    snprintf(limit, sizeof(limit), "%d", STREAM_LINE_MAX);
+    err_set(&why, ERR_DATA, "a line of %s bytes, with what was added, exceeds %s", value, limit);
+    return stream_reject(s, r, "line-length", value, limit, why.msg, e);
+}
+
 int stream_write_group(struct stream *s, struct record *r, int n, struct err *e)
 {
     struct buf *b = s->conf.gather ? &s->out.held : &s->text;
+    size_t from;
 
     if (!s->conf.gather)
         buf_reset(b);
-    for (int i = 0; i < n; i++)
+    from = b->n;
+    for (int i = 0; i < n; i++) {
+        size_t at = b->n, size;
+
         record_write(&r[i], b);
+        size = b->n - at - 1; // without the newline
+        if (size > STREAM_LINE_MAX) {
+            b->n = from;
+            r[i].seq = r->seq;
+            return reject_long(s, &r[i], size, e);
+        }
+    }
     if (!s->conf.gather && sink_write(&s->out, buf_cstr(b), b->n, e))
         return -1;
     s->counts.written += n;

@@ -81,7 +81,8 @@ int stream_accept(struct stream *s, const struct lines_line *x, enum stream_made
                   struct record *r, const struct err *why, struct err *e);
 
 /* Write r as a line; stream_write_group writes n records with one write, which finish
- * the record that r[0] was read as or copied from. ERR_OUT when
+ * the record that r[0] was read as or copied from. With a line of more than STREAM_LINE_MAX bytes,
+ * which nobody would read, they are a reject instead. ERR_OUT when
  * output is lost; ERR_STOP when the disk is full and --resume can go on. */
 int stream_write(struct stream *s, struct record *r, struct err *e);
 int stream_write_group(struct stream *s, struct record *r, int n, struct err *e);

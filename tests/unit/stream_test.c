@@ -52,6 +52,42 @@ static void test_lines(void)
     CHECK(file_has("err", "in:1: byte 0: not UTF-8 text (it looks like UTF-16"));
 }
 
+static void test_growing(void)
+{
+    struct worker w = {.o = {.output = "out", .rejects = "rej"}, .in = "in"};
+    char *p = mem_new(LONG + 1);
+    size_t n = 0;
+
+    TEST("lines: what is read and would grow beyond 64 MiB is a reject, and --resume knows it");
+    clean();
+    memset(p, 'a', LONG + 1);
+    memcpy(p, "{\"id\":1,\"p\":\"", 13);
+    memcpy(p + LONG - 11, "\"}\n{\"id\":7}\n", 12);
+    file_put("in", p, LONG + 1);
+    CHECK(worker_run(&w) == 1);
+    CHECK(file_is("out", "{\"id\":7,\"out\":\"7\"}\n"));
+    CHECK(file_is("err", "worker: in:1: a line of 67108865 bytes, with what was added, exceeds "
+                         "67108864\n"));
+    CHECK(file_has("rej", "aaa\",\"id\":\"1\",\"reject\":{\"stage\":\"worker\",\"rule\":"
+                          "\"line-length\",\"value\":67108865,\"limit\":67108864,\"line\":1}}"));
+    free(file_get("rej", &n));
+    CHECK(n > 4096 && n < 6000);
+    w.o.resume = true;
+    CHECK(worker_run(&w) == 0 && file_is("out", "{\"id\":7,\"out\":\"7\"}\n"));
+    w.o.resume = false;
+
+    TEST("lines: of a reject that would grow beyond it the beginning is kept");
+    clean();
+    memcpy(p, "{\"do\":\"late\",\"p\":\"", 18);
+    memcpy(p + LONG - 11, "\"}\n{\"id\":7}\n", 12);
+    file_put("in", p, LONG + 1);
+    CHECK(worker_run(&w) == 1);
+    CHECK(file_has("rej", "{\"raw\":\"{\\\"do\\\":"));
+    free(file_get("rej", &n));
+    CHECK(n > 4096 && n < 6000);
+    free(p);
+}
+
 static void test_long(void)
 {
     struct worker w = {.o = {.output = "out", .rejects = "rej"}, .in = "in"};
@@ -62,13 +98,16 @@ static void test_long(void)
     TEST("lines: 64 MiB are a record, one byte more is not; what follows is read");
     clean();
     memset(p, 'a', LONG + 200);
-    memcpy(p, "{\"p\":\"", 6);
-    memcpy(p + LONG - 2, "\"}\n{\"id\":7}\n", 12);
-    file_put("in", p, LONG + 10);
+    memcpy(p, "{\"id\":1,\"p\":\"", 13);
+    memcpy(p + LONG - 12, "\"}\n{\"id\":7}\n", 12); // with "out":"1" it has 64 MiB
+    file_put("in", p, LONG);
     CHECK(worker_run(&w) == 0);
     free(file_get("out", &n));
-    CHECK(n > LONG && file_is("err", ""));
+    CHECK(n == LONG + 1 + 19 && file_is("err", ""));
+
     unlink("out");
+    memset(p + LONG - 12, 'a', 20);
+    memcpy(p, "{\"p\":\"", 6);
     memset(p + LONG - 2, 'a', 20);
     memcpy(p + LONG - 1, "\"}\n{\"id\":7}\n", 12);
     file_put("in", p, LONG + 11);
@@ -542,6 +581,7 @@ int main(void)
 
     worker_begin(dir);
     test_lines();
+    test_growing();
     test_long();
     test_ids();
     test_shards();
