@@ -52,6 +52,11 @@ gen() {
     # an id is made and stands where the null was
     run -0 gen <<<'{"id":null,"prompt":"Once"}'
     jq -e 'keys_unsorted[0] == "id" and (.id | test("^[0-9a-f]{32}$"))' <<<"$output"
+    # of what an id is made of, a null is a part, if the command reads the field
+    for null in '' ',"input":null' ',"other":null'; do
+        llm-filter --field instruction --min-words 1 <<<"{\"instruction\":\"a\"$null}" | jq -r .id
+    done >ids
+    [ "$(tr '\n' ' ' <ids)" = "ffd7a081cfd4e26a243e8e75176cbe09 40c5e6db0372c3f4f8d28e7cf68c03e7 ffd7a081cfd4e26a243e8e75176cbe09 " ]
     run -1 llm-filter --min-words 1 <<<'{"id":"a","output":null}'
     [ "$output" = "llm-filter: <stdin>:1: no field 'output'" ]
     run -1 --separate-stderr gen <<<'{"messages":null,"conversations":null,"instruction":null,"prompt":null}'
