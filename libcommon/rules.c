@@ -147,7 +147,7 @@ int rules_options(struct rules *r, struct opt *rows)
         OPT_STR(0, "check-lang", &s->check_lang, "name", "give the check each fenced block of this language instead of the text"),
         OPT_FLOAT(0, "check-timeout", &s->check_timeout, "s", 0.01, 86400, "seconds after which a check has failed"),
         OPT_DIR(0, "near-index", &s->near_index, "dir", near_files, "keep the index of near duplicates in files here, for later runs"),
-        OPT_SIZE(0, "memory", &s->memory, "size", "memory for the indexes of duplicates; what is more goes to the disk"),
+        OPT_SIZE(0, "memory", &s->memory, "size", "memory for the indexes of duplicates, what is more goes to the disk; 0 for 256M"),
         OPT_STR(0, "tmp-dir", &s->tmp_dir, "dir", "where it goes, instead of TMPDIR or /var/tmp"),
         OPT_GIVEN("field", &r->given.field), OPT_GIVEN("tokenizer", &r->given.tokenizer),
         OPT_GIVEN("pii-kinds", &r->given.pii_kinds), OPT_GIVEN("ngram", &r->given.ngram),
@@ -418,6 +418,8 @@ int rules_gather(struct rules *r, struct err *e)
         if (read_item(r, c, e))
             return err_wrap(e, "--rules");
     put_options(r);
+    if (!r->set.memory)
+        r->set.memory = defaults.memory;
     return check_needs(r, e);
 }
 

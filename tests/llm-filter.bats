@@ -481,6 +481,7 @@ J
     llm-filter --exact --near 0.7 --memory 40K --tmp-dir tmp --near-index tmp/idx -o third in
     cmp third whole
     [ "$(ls tmp/idx | tr '\n' ' ')" = "head ids table texts words " ]
+    llm-filter --exact --memory 0 --tmp-dir /nowhere in >/dev/null # 0 is no size: the default
     run -2 llm-filter --exact --memory 1 --tmp-dir /nowhere in
     [[ "$output" == *"cannot make a temporary file in '/nowhere'"* ]]
     TMPDIR=/elsewhere run -2 llm-filter --exact --memory 1 in
