@@ -502,7 +502,7 @@ static int run_round(struct bootstrap *g, int round, struct err *e)
 {
     const struct drafts d = {.pool = &g->pool,
                              .recipe = &g->recipe,
-                             .calls = {&g->ses, g->s, g->cli, &g->progress},
+                             .calls = {&g->ses, g->s, g->cli, &g->progress, &g->kept},
                              .personas = g->personas.n ? &g->personas : NULL,
                              .form = form_of(g),
                              .classification = g->o.classification,
@@ -552,6 +552,7 @@ static int rounds(struct bootstrap *g, struct err *e)
         rc = run_round(g, round, e);
         if (rc != 1)
             return rc;
+        kept_clear(&g->kept);
         g->rounds++;
         if (n_made(g) > before)
             fruitful = round;
@@ -567,11 +568,13 @@ int bootstrap_run(struct bootstrap *g, struct err *e)
 {
     int rc;
 
-    if (look(g, see_last, e) || read_seeds(g, e) || look(g, see_made, e))
+    if (look(g, see_last, e) || read_seeds(g, e) || look(g, see_made, e) ||
+        kept_open(&g->kept, g->io->resume ? stream_output_path(g->s) : NULL, e))
         return -1;
     cli_progress_begin(&g->progress, g->cli);
     rc = stream_stopped(g->s) ? 0 : rounds(g, e);
     cli_progress_end(&g->progress);
+    kept_close(&g->kept, rc == 1);
     if (!rc)
         stream_unfinished(g->s);
     return rc;

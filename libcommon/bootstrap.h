@@ -37,6 +37,7 @@ struct bootstrap {
     struct session ses;
     struct stream *s;
     struct cli_progress progress;
+    struct kept kept;
     struct recipe recipe;
     struct questions questions;
     struct personas personas;

@@ -15,14 +15,22 @@ int calls_run(const struct calls *c, struct recipe_call **call, int n,
         for (; next < n && session_room(c->ses); next++) {
             if (!call[next])
                 continue;
+            if (kept_find(c->kept, c->ses, call[next], &d)) {
+                keep(with, next, &d);
+                continue;
+            }
             call[next]->q.user = &call[next];
             if (session_submit(c->ses, &call[next]->q, &call[next]->prompt, e))
                 return -1;
         }
         if (session_busy(c->ses) && session_step(c->ses, e))
             return -1;
-        while (session_poll(c->ses, &d))
-            keep(with, (int)((struct recipe_call **)d.d.user - call), &d);
+        while (session_poll(c->ses, &d)) {
+            struct recipe_call **of = d.d.user;
+
+            kept_add(c->kept, c->ses, *of, &d);
+            keep(with, (int)(of - call), &d);
+        }
         session_tokens(c->ses, &prompt, &generated);
         cli_progress(c->progress, c->cli, stream_counts(c->s), generated);
     }

@@ -3,6 +3,7 @@
 #define CALLS_H
 
 #include "cli.h"
+#include "kept.h"
 #include "recipe.h"
 #include "session.h"
 
@@ -11,6 +12,7 @@ struct calls {
     struct stream *s; // whose signals stop it
     const struct cli *cli;
     struct cli_progress *progress;
+    struct kept *kept; // answers that are there already, and where new ones go
 };
 
 /* Have n calls answered; those that are NULL are not asked. keep gets the result of call i, in

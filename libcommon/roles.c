@@ -125,8 +125,10 @@ static void add_written(struct roles *r, const struct opt *o, const char *path)
 
     if (p)
         p->output = records;
-    if (p && output && r->resumes)
+    if (p && output && r->resumes) {
         add_beside(r, own, ".meta", o->name);
+        add_beside(r, own, ".round", o->name);
+    }
     if (p && o->role == OPT_WHOLE)
         add_beside(r, own, ".part", o->name);
     free(own);

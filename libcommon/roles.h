@@ -1,10 +1,10 @@
 /* roles.h - no file has two parts to play in a run.
  *
  * Knows every file that the command line names, by the roles of its option rows (opt.h), and those
- * that follow from them: FILE.meta beside an output, FILE.aK of an attempt, the files of a model's
- * directory and the other parts of a split GGUF file, the files of an index, standard input and
- * output. What is there is told by device and inode, what is not by
- * its directory and name. */
+ * that follow from them: FILE.meta and FILE.round beside an output, FILE.aK of an attempt, the
+ * files of a model's directory and the other parts of a split GGUF file, the files of an index,
+ * standard input and output. What is there is told by device and inode, what is not by its
+ * directory and name. */
 #ifndef ROLES_H
 #define ROLES_H
 

@@ -227,6 +227,37 @@ teardown() {
     tail -c 1 out | cmp - <(echo)
 }
 
+@test "llm-selfinstruct: what was answered in a round that a kill ended is not asked again" {
+    local own=(llm-selfinstruct --prompts tiny --count 12 --per-round 6 --batch 1 --rouge 1 --seed 3 -q --model-name m)
+    server
+    "${own[@]}" -m "$URL" -o whole "$SEEDS"
+    all=$(wc -l <port.log)
+    [ "$all" -gt 6 ]
+    server ok,ok,ok,ok,slow
+    "${own[@]}" -m "$URL" -o out --resume "$SEEDS" &
+    pid=$!
+    for i in $(seq 300); do [ -e out.round ] && [ "$(wc -l <out.round)" = 4 ] && break; sleep 0.1; done
+    kill -9 $pid
+    wait $pid || :
+    [ "$(wc -l <out.round)" = 4 ]
+    printf '{"call":"torn' >>out.round
+    cp out.round torn
+    server
+    "${own[@]}" -m "$URL" -o out --resume "$SEEDS"
+    cmp whole out
+    [ "$(wc -l <port.log)" = $((all - 4)) ]
+    [ ! -e out.round ]
+    # answers to other questions are not taken: another temperature
+    cp torn other.round
+    "${own[@]}" -m "$URL" -t 0.5 -o hot "$SEEDS"
+    : >port.log
+    "${own[@]}" -m "$URL" -t 0.5 -o other --resume "$SEEDS"
+    cmp hot other
+    [ "$(wc -l <port.log)" = "$all" ]
+    run -2 "${own[@]}" -m "$URL" -o out --resume --stats out.round "$SEEDS"
+    [[ "$output" == *"--stats: 'out.round' is also a file of --output" ]]
+}
+
 # The tiny set with a question whose answers are of both kinds.
 classifying() {
     sed 's/^  max_tokens: 64/  max_tokens: 24/' "$BATS_TEST_DIRNAME/../examples/prompts/tiny/selfinstruct.yaml"
