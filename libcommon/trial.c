@@ -349,11 +349,10 @@ static int one_json(struct trial_desk *d, const char *s, size_t n, struct trial_
 
 static int by_json(struct trial_desk *d, const char *s, size_t n, struct trial_reason *v)
 {
-    struct fence f;
-    size_t at = 0;
+    struct fence f = {0};
     int blocks = 0;
 
-    for (; fence_next(s, n, "json", &at, &f); blocks++)
+    for (; fence_next(s, n, "json", &f); blocks++)
         if (one_json(d, f.p, f.n, v))
             return 1;
     return blocks ? 0 : one_json(d, s, n, v);
@@ -381,13 +380,12 @@ static int one_check(const struct trial *t, const struct rule *x, const char *s,
 static int by_check(const struct trial *t, struct trial_desk *d, const struct rule *x,
                     const char *s, size_t n, struct trial_reason *v, struct err *e)
 {
-    struct fence f;
-    size_t at = 0;
+    struct fence f = {0};
     int rc = 0;
 
     if (!t->rules->set.check_lang)
         return one_check(t, x, s, n, v, e);
-    while (!rc && fence_next(s, n, t->rules->set.check_lang, &at, &f)) {
+    while (!rc && fence_next(s, n, t->rules->set.check_lang, &f)) {
         buf_reset(&d->block);
         fence_text(&f, &d->block);
         rc = one_check(t, x, d->block.p, d->block.n, v, e);

@@ -56,11 +56,10 @@ static void spans(const char *s, size_t n)
     struct decon *d = decon_open(4);
     struct decon_hit hit;
     struct look l = {0};
-    struct fence f;
-    size_t at = 0;
+    struct fence f = {0};
 
-    while (fence_next(s, n, "c", &at, &f))
-        assert(f.p >= s && f.p + f.n <= s + n && at <= n);
+    while (fence_next(s, n, "c", &f))
+        assert(f.p >= s && f.p + f.n <= s + n && f.at <= n);
     decon_add(d, 0, 1, s, n / 2);
     look_text(&l, s, n);
     if (decon_find(d, &l, &hit))

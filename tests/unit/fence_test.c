@@ -8,10 +8,9 @@
 static bool blocks(const char *s, const char *lang, const char *want)
 {
     char got[200] = "";
-    struct fence f;
-    size_t at = 0;
+    struct fence f = {0};
 
-    while (fence_next(s, strlen(s), lang, &at, &f)) {
+    while (fence_next(s, strlen(s), lang, &f)) {
         strncat(got, f.p, f.n);
         strcat(got, "|");
     }
@@ -22,11 +21,10 @@ static bool blocks(const char *s, const char *lang, const char *want)
 static bool texts(const char *s, const char *lang, const char *want)
 {
     struct buf got = {0};
-    struct fence f;
-    size_t at = 0;
+    struct fence f = {0};
     bool same;
 
-    while (fence_next(s, strlen(s), lang, &at, &f)) {
+    while (fence_next(s, strlen(s), lang, &f)) {
         fence_text(&f, &got);
         buf_char(&got, '|');
     }
@@ -55,5 +53,17 @@ int main(void)
     CHECK(texts("```c\n  x\n```\n", "c", "  x\n|") && texts(" ```c\n  x", "c", " x|"));
     CHECK(texts("  ```c\n\tx\n \t\ty\n", "c", "  x\n  \ty\n|"));
     CHECK(texts("  ```c\n \n  ```\n", "c", "\n|") && texts("  ```c\n  ```\n", "c", "|"));
+    TEST("fences in list items: indented from their content on");
+    CHECK(texts("10. a\n\n    ```c\n    x\n     y\n    ```\nb\n", "c", "x\n y\n|"));
+    CHECK(texts("- a\n  - b\n\n    ```c\n    x\n    ```\n    ~~~c\n    y\n    ~~~\n", "c",
+                "x\n|y\n|"));
+    CHECK(texts("- ```c\n  x\n  ```\n- 1) ```c\n     y\n", "c", "x\n|y\n|"));
+    CHECK(texts("- a\n\n\t```c\n\tx\n\t\ty\n\t```\n", "c", "x\n\ty\n|"));
+    CHECK(texts("1. a\n   - b\n     - c\n\n       ```c\n       x\n       ```\n", "c", "x\n|"));
+    CHECK(texts("- a\n  ```c\n  x\n```\n```c\ny\n```\n", "c", "x\n|y\n|"));
+    CHECK(texts("- a\n\n      ```c\n      x\n      ```\n", "c", "")); // code in the item
+    CHECK(texts("- a\n\nb\n\n    ```c\n    x\n    ```\n", "c", ""));  // the item has ended
+    CHECK(texts("-a\n    ```c\n    x\n    ```\n", "c", "") && texts("-      ```c\n  x\n", "c", ""));
+    CHECK(texts("- a\n  ```text\n  - b\n    ```c\n    x\n  ```\n", "c", ""));
     return test_end();
 }
