@@ -264,7 +264,7 @@ O
     run -2 llm-selfinstruct -m tiny.gguf --retries 1
     [ "$output" = "llm-selfinstruct: --retries: -m is not the address of a server" ]
     run -2 llm-tokenize -m tiny.gguf --raw in.jsonl --stats x
-    [ "$output" = "llm-tokenize: --raw: options of group Records are for records" ]
+    [ "$output" = "llm-tokenize: --raw writes one record, without options for records" ]
     run -2 llm-tokenize -m tiny.gguf --decode --count in.jsonl
     [ "$output" = "llm-tokenize: --count: nothing is encoded with --decode" ]
     run -2 llm-bench throughput --synthetic nano --unpadded
