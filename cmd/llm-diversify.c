@@ -442,6 +442,7 @@ static int open_all(struct diversify *g, int n, char **file, struct err *e)
          (g->plot && chart_check(g->plot, g->resume, e))))
         rc = -1;
     if (!rc && !done) {
+        g->io.field = g->from.field;
         g->s = stream_open(&g->io, &conf, n, file, e);
         g->ses.stream = g->s;
         rc = g->s ? 0 : -1;

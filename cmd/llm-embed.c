@@ -17,7 +17,6 @@ struct embed {
     struct stream_opt io;
     struct cli_notes notes;
     const char *field, *prefix, *npy;
-    const char *one[2]; // field and NULL: the stream borrows it
     int pool, type, dim;
     bool truncate, normalize;
     const struct cli *cli;
@@ -302,13 +301,13 @@ static int choose_pool(struct embed *g, struct err *e)
 
 static int open_stream(struct embed *g, int n, char **file, struct err *e)
 {
-    const char *const *fields = g->field ? g->one : text_fields;
+    const char *const *fields = g->field ? NULL : text_fields;
     const char *more = g->npy ? "\"npy\":true" : NULL;
     struct stream_conf conf = {
         .stage = g->cli->name, .fields = fields, .group = 1, .quiet = g->notes.quiet};
     struct buf b = {0};
 
-    g->one[0] = g->field;
+    g->io.field = g->field;
     if (g->model.path) {
         g->s = session_stream(&g->ses, g->cli, &g->io, fields, 1, more, n, file, e);
         return g->s ? 0 : -1;

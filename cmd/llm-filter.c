@@ -219,6 +219,7 @@ static int open_stream(struct filter *g, int n, char **file, struct err *e)
     buf_fmt(&more, "\"rules\":\"%s\"", hex);
     cli_fingerprint(g->cli, NULL, more.p, &print);
     conf.fingerprint = print.p;
+    g->io.field = g->rules.set.field;
     g->s = stream_open(&g->io, &conf, n, file, e);
     buf_free(&more);
     buf_free(&print);

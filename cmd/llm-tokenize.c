@@ -112,14 +112,13 @@ static int each_record(struct tokenize *g, struct err *e)
 
 static int records(struct tokenize *g, int n, char **file, int *status, struct err *e)
 {
-    const char *const fields[] = {g->decode ? g->tokens : g->field, NULL};
-    struct stream_conf conf = {
-        .stage = g->cli->name, .fields = fields, .group = 1, .quiet = g->notes.quiet};
+    struct stream_conf conf = {.stage = g->cli->name, .group = 1, .quiet = g->notes.quiet};
     struct hash128 h = tokspec_hash(tok_spec(g->tok));
     struct buf b = {0};
 
     cli_fingerprint(g->cli, &h, NULL, &b);
     conf.fingerprint = b.p;
+    g->io.field = g->decode ? g->tokens : g->field;
     g->s = stream_open(&g->io, &conf, n, file, e);
     buf_free(&b);
     if (!g->s || each_record(g, e))

@@ -81,25 +81,11 @@ static bool is_for_record(enum rule_id id)
            id == RULE_PII || id == RULE_DECONTAMINATE;
 }
 
-/* The texts of a record: those that say what it is, and the one that rules are to look at. */
-static void all_texts(const struct judge *j, const char **names)
-{
-    const char *own = j->rules->set.field;
-    int n = 0;
-
-    for (; dupes_fields[n]; n++) {
-        names[n] = dupes_fields[n];
-        own = own && !strcmp(own, names[n]) ? NULL : own;
-    }
-    names[n] = own;
-    names[n + (own != NULL)] = NULL;
-}
-
 static void find_fields(struct judge *j)
 {
-    const char *all[LIST + 1];
+    // the texts of a record: those that say what it is, and the one that rules are to look at
+    const char **all = record_fields(dupes_fields, j->rules->set.field);
 
-    all_texts(j, all);
     j->reach = mem_zero((size_t)j->rules->n + 1, sizeof(*j->reach));
     j->dupes_reach = reach_of(j, j->rules->set.field, all);
     j->usual = number_of(j, j->rules->set.field);
@@ -116,6 +102,7 @@ static void find_fields(struct judge *j)
                                                          : all);
         j->reach[i].record = is_for_record(x->id);
     }
+    free(all);
 }
 
 /* How many rules from i on measure the same text. */

@@ -60,9 +60,11 @@ struct merge {
     size_t n_file;
     int n_noted; // conflicts described
     struct own {
-        const char *list[2]; // a name, owned, and NULL
-    } * own;                 // (n_own) fields that ids are made from alone, as by --field
-    int n_own, n_looked;     // ids looked at in this file
+        char *name;
+        const char *const *with; // NULL: alone
+        const char **list;       // of both
+    } * own;                     // (n_own) fields that ids are made from as well, by --field
+    int n_own, n_looked;         // ids looked at in this file
     bool has_like;
     struct merge_counts counts;
     struct buf text;
@@ -86,8 +88,10 @@ void merge_close(struct merge *m)
     free(m->file);
     free(m->fd);
     free(m->group);
-    for (int i = 0; i < m->n_own; i++)
-        free((char *)(uintptr_t)m->own[i].list[0]);
+    for (int i = 0; i < m->n_own; i++) {
+        free(m->own[i].name);
+        free(m->own[i].list);
+    }
     free(m->own);
     free(m->id);
     free(m->line);
@@ -233,8 +237,30 @@ static bool is_made_of(struct record *r, const char *const *list)
     return !strcmp(r->id, hex);
 }
 
+/* Whether the record's id is made of a list and a field of it that is not in it. */
+static void learn_field(struct merge *m, struct record *r, const char *const *with,
+                        const char *name)
+{
+    const char **list;
+
+    for (int i = 0; i < m->n_own; i++)
+        if (m->own[i].with == with && !strcmp(m->own[i].name, name))
+            return;
+    list = record_fields(with, name);
+    if (is_made_of(r, list)) {
+        struct own *o;
+
+        m->own = mem_resize(m->own, (size_t)m->n_own + 1, sizeof(*m->own));
+        o = &m->own[m->n_own++];
+        o->name = mem_dup(name, strlen(name));
+        o->with = with;
+        o->list = record_fields(with, o->name);
+    }
+    free(list);
+}
+
 /* What commands read by --field is in no list: a record's fields tell whether its id is made of
- * one of them. */
+ * one of them, alone or together with what is read of an answer. */
 static void learn(struct merge *m, struct record *r)
 {
     struct arena mem = {0};
@@ -247,15 +273,12 @@ static void learn(struct merge *m, struct record *r)
         if (is_made_of(r, fields[k]))
             return;
     for (uint32_t k = 1; k < j->node[0].next; k = j->node[k + 1].next) {
-        char *name = json_str(j, (int)k, &mem, NULL);
-        bool known = !name;
+        const char *name = json_str(j, (int)k, &mem, NULL);
 
-        for (int i = 0; i < m->n_own && !known; i++)
-            known = !strcmp(m->own[i].list[0], name);
-        if (known || !is_made_of(r, (const char *const[]){name, NULL}))
-            continue;
-        m->own = mem_resize(m->own, (size_t)m->n_own + 1, sizeof(*m->own));
-        m->own[m->n_own++] = (struct own){{mem_dup(name, strlen(name)), NULL}};
+        if (name) {
+            learn_field(m, r, NULL, name);
+            learn_field(m, r, answer, name);
+        }
     }
     arena_free(&mem);
 }

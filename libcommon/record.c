@@ -366,6 +366,20 @@ int record_hash(struct record *r, const char *const *fields, struct hash128 *h)
     return found;
 }
 
+const char **record_fields(const char *const *fields, const char *own)
+{
+    const char **list;
+    size_t n = 0;
+
+    for (; fields && fields[n]; n++)
+        own = own && !strcmp(own, fields[n]) ? NULL : own;
+    list = mem_zero(n + 2, sizeof(*list));
+    for (size_t i = 0; i < n; i++)
+        list[i] = fields[i];
+    list[n] = own;
+    return list;
+}
+
 int record_identify(struct record *r, const char *const *fields, struct err *e)
 {
     struct json j;

@@ -84,6 +84,9 @@ void record_copy(struct record *to, struct record *from);
 int record_identify(struct record *r, const char *const *fields, struct err *e);
 /* The hash that such an id is made of, and of how many of the fields it is; 0: of the line. */
 int record_hash(struct record *r, const char *const *fields, struct hash128 *h);
+/* The list with one field more, own, unless that is NULL or in it; fields may be NULL. The names
+ * are borrowed, the list is the caller's to free. */
+const char **record_fields(const char *const *fields, const char *own);
 /* The id of what a stage derives from a parent: hex of (parent id, stage, number). */
 void record_derive_id(struct record *r, const char *parent, const char *stage, int64_t number);
 /* Put another text in place of the id (for "#2"). */

@@ -195,6 +195,7 @@ static int open_all(struct score *g, int n, char **file, struct err *e)
     rc = g->way->open(g, &b, e);
     if (!rc) {
         buf_fmt(&b, "%s\"way\":\"%s\"", b.n ? "," : "", g->way->name);
+        g->io.field = g->field;
         g->desk.s = session_stream(&g->ses, g->cli, &g->io, g->way->fields, 1, b.p, n, file, e);
         rc = g->desk.s ? 0 : -1;
     }

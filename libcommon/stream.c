@@ -34,6 +34,7 @@ struct stream {
     struct stream_opt opt;
     struct stream_conf conf;
     struct stop stop;
+    const char **fields; // ids are made of
     struct lines in;
     struct sink out, rejects;
     struct order order;
@@ -216,6 +217,7 @@ struct stream *stream_open(const struct stream_opt *o, const struct stream_conf 
     s->opt = *o;
     s->conf = *c;
     s->conf.group = c->group > 0 ? c->group : 1;
+    s->fields = record_fields(c->fields, o->field);
     s->stop.fd = s->in.fd = s->out.fd = s->rejects.fd = -1;
     clock_gettime(CLOCK_MONOTONIC, &s->began);
     rc = open_files(s, n, file, &note, e);
@@ -363,7 +365,7 @@ enum stream_made stream_make(const struct stream *s, const struct lines_line *x,
         return STREAM_NO_JSON;
     r->file = x->file;
     r->line_no = x->no;
-    if (record_identify(r, s->conf.fields, why)) {
+    if (record_identify(r, s->fields, why)) {
         record_reset(r);
         return STREAM_NO_ID;
     }
@@ -563,6 +565,7 @@ static void release(struct stream *s)
     sink_abandon(&s->out);
     sink_abandon(&s->rejects);
     stop_close(&s->stop);
+    free(s->fields);
     tally_free(&s->ids);
     attempt_free(&s->others);
     attempt_free(&s->other_rejects);

@@ -30,6 +30,7 @@ struct stream_opt {
     const char *attempt; // "K" or NULL: outputs are FILE.aK
     bool no_attempt;     // refuse it: the work depends on the whole of what was written before
     uint64_t seed;
+    const char *field; // not an option of all: what --field names, which ids are made of as well
     /* Not options, of commands that look at several records together: what decides a record's
      * shard (NULL: its id); stream_read also gives records that are done, marked so. */
     struct hash128 (*part)(void *with, struct record *r);
@@ -39,7 +40,7 @@ struct stream_opt {
 
 struct stream_conf {
     const char *stage;         // "llm-generate"
-    const char *const *fields; // that the command reads, for ids; NULL-terminated
+    const char *const *fields; // that the command reads, for ids; NULL-terminated, or NULL
     const char *fingerprint;   // JSON object: version, model, options; for FILE.meta
     int group;   // output lines a record: 1, or --samples N (a resumed output must hold all N)
     bool quiet;  // no lines on standard error for rejected records (-q)

@@ -78,13 +78,19 @@ setup() {
 @test "llm-merge: an input without ids and a field of the user's own" {
     for i in $(seq 40); do printf '{"q\\u0041":"the fox %d","instruction":"i%d","n":%d}\n' $((i % 13)) $((i % 5)) $i; done >in
     echo '{"instruction":"i1","n":41}' >>in # without the field: rejected
-    for c in "llm-tokenize -m $TINY" "llm-embed --dim 2"; do
+    for c in "llm-tokenize -m $TINY" "llm-embed --dim 2" "llm-filter --max-words 9" "llm-score -m $TINY --prompts tiny"; do
         rm -f part.* rej.*
         for i in 1 2 3; do $c --field qA -q --shard $i/3 -o part.$i --rejects rej.$i in || [ $? = 1 ]; done
         $c --field qA -q in >whole || [ $? = 1 ]
         llm-merge --like in --rejected rej.1 --rejected rej.2 --rejected rej.3 part.? | cmp - whole
         run -1 --separate-stderr llm-merge --like in --missing m part.?
         [ "$(cat m)" = '{"instruction":"i1","n":41}' ]
+    done
+    # it is read beside the others, so that no two records here have one id, and their order is nothing to it
+    for c in "llm-filter --max-words 9" "llm-score -m $TINY --prompts tiny" "llm-diversify --count 100% --max-sim 1 --label none --clusters 1"; do
+        $c --field qA -q in >whole || [ $? = 1 ]
+        run -1 grep '#' whole
+        cmp <(tac in | $c --field qA -q | sort) <(sort whole)
     done
     # tokens into text
     llm-tokenize -m "$TINY" --field qA -q in | jq -c '{t:.tokens}' | awk '!seen[$0]++' >tokens
