@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -61,10 +60,9 @@ struct merge {
     int n_noted; // conflicts described
     struct own {
         char *name;
-        const char *const *with; // NULL: alone
-        const char **list;       // of both
-    } * own;                     // (n_own) fields that ids are made from as well, by --field
-    int n_own, n_looked;         // ids looked at in this file
+        const char **list;
+    } * own;             // (n_own) lists with a field of the user's own, as by --field
+    int n_own, n_looked; // ids looked at in this file
     bool has_like;
     struct merge_counts counts;
     struct buf text;
@@ -227,36 +225,56 @@ static void adopt(struct merge *m, struct record *r, uint32_t i)
     m->id[up].last = i;
 }
 
-static bool is_made_of(struct record *r, const char *const *list)
+static bool is_there(const struct merge *m, uint32_t i)
+{
+    return i != NONE && (m->id[i].line != NONE || m->id[i].rejected);
+}
+
+/* Of how many fields of the list the record's id is made, or, when it has none, an id of the
+ * files; -1: of others. */
+static int made_of(const struct merge *m, struct record *r, const char *const *list)
 {
     struct hash128 h;
     char hex[33];
+    int n = record_hash(r, list, &h);
 
-    record_hash(r, list, &h);
     hash_hex(h, hex);
-    return !strcmp(r->id, hex);
+    return (r->id ? !strcmp(r->id, hex) : is_there(m, id_of(m, hash_bytes(hex, 32)))) ? n : -1;
 }
 
-/* Whether the record's id is made of a list and a field of it that is not in it. */
+/* The fields that the id is made of, or NULL. Of several lists, that of most: one of fewer may give
+ * another record's. */
+static const char *const *fields_of(const struct merge *m, struct record *r)
+{
+    static const char *const line[] = {NULL};
+    const char *const *list = NULL;
+    int most = -1, n_lists = N_FIELDS + m->n_own, n;
+
+    for (int k = 0; k < n_lists + (most < 0); k++) {
+        const char *const *these = k < N_FIELDS  ? fields[k]
+                                   : k < n_lists ? m->own[k - N_FIELDS].list
+                                                 : line;
+
+        n = made_of(m, r, these);
+        list = n > most ? these : list;
+        most = n > most ? n : most;
+    }
+    return list;
+}
+
 static void learn_field(struct merge *m, struct record *r, const char *const *with,
                         const char *name)
 {
-    const char **list;
+    struct own o = {.name = mem_dup(name, strlen(name))};
 
-    for (int i = 0; i < m->n_own; i++)
-        if (m->own[i].with == with && !strcmp(m->own[i].name, name))
-            return;
-    list = record_fields(with, name);
-    if (is_made_of(r, list)) {
-        struct own *o;
-
+    o.list = record_fields(with, o.name);
+    if (made_of(m, r, o.list) >= 0) {
         m->own = mem_resize(m->own, (size_t)m->n_own + 1, sizeof(*m->own));
-        o = &m->own[m->n_own++];
-        o->name = mem_dup(name, strlen(name));
-        o->with = with;
-        o->list = record_fields(with, o->name);
+        m->own[m->n_own++] = o;
+        return;
     }
-    free(list);
+    free(o.name);
+    free(o.list);
 }
 
 /* What commands read by --field is in no list: a record's fields tell whether its id is made of
@@ -266,12 +284,11 @@ static void learn(struct merge *m, struct record *r)
     struct arena mem = {0};
     const struct json *j = &r->json;
 
-    if (strlen(r->id) != 32 || m->n_looked >= LOOKS)
+    if ((r->id && strlen(r->id) != 32) || m->n_looked >= LOOKS)
         return;
     m->n_looked++;
-    for (int k = 0; k < N_FIELDS; k++)
-        if (is_made_of(r, fields[k]))
-            return;
+    if (fields_of(m, r))
+        return;
     for (uint32_t k = 1; k < j->node[0].next; k = j->node[k + 1].next) {
         const char *name = json_str(j, (int)k, &mem, NULL);
 
@@ -402,11 +419,6 @@ void merge_settle(struct merge *m, struct buf *note)
 
 /* ---- the input ---- */
 
-static bool is_there(const struct merge *m, uint32_t i)
-{
-    return i != NONE && (m->id[i].line != NONE || m->id[i].rejected);
-}
-
 /* The place of the next record with this id: "#2" for the second, as stream numbers them. */
 static uint32_t next_of_kind(struct merge *m, struct hash128 key, const char *id)
 {
@@ -427,32 +439,19 @@ static uint32_t next_of_kind(struct merge *m, struct hash128 key, const char *id
     return i;
 }
 
-/* The record's id as a command would give it: of its own, or made of the fields that give one of
- * the files'. Of several, that of most fields: one of fewer may be another record's. */
+/* The record's id as a command would give it: of its own, or made of fields. */
 static bool name_record(struct merge *m, struct record *r, const struct lines_line *x)
 {
-    static const char *const line[] = {NULL};
     const char *const *list = prompt;
-    int most = -1, n_lists = N_FIELDS + m->n_own;
     struct err why;
 
     if (record_parse(r, x->p, x->n, &why))
         return false;
-    for (int k = record_has(r, "id") ? INT_MAX : 0; k < n_lists + (most < 0); k++) {
-        const char *const *these = k < N_FIELDS  ? fields[k]
-                                   : k < n_lists ? m->own[k - N_FIELDS].list
-                                                 : line;
-        struct hash128 h;
-        char hex[33];
-        int n = record_hash(r, these, &h);
-
-        hash_hex(h, hex);
-        if (n <= most || !is_there(m, id_of(m, hash_bytes(hex, 32))))
-            continue;
-        most = n;
-        list = these;
+    if (!record_has(r, "id") && !(list = fields_of(m, r))) {
+        learn(m, r); // a field that was masked tells its name only here
+        list = fields_of(m, r);
     }
-    if (!record_identify(r, list, &why))
+    if (!record_identify(r, list ? list : prompt, &why))
         return true;
     record_reset(r);
     return false;
@@ -485,6 +484,7 @@ int merge_like(struct merge *m, const char *path, merge_take missing, void *with
     int rc = lines_open(&in, 1, file, NULL, e);
 
     m->has_like = true;
+    m->n_looked = 0;
     while (!rc && (rc = lines_next(&in, &x, true, e)) == 1) {
         uint32_t i;
 

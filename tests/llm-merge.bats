@@ -92,6 +92,12 @@ setup() {
         run -1 grep '#' whole
         cmp <(tac in | $c --field qA -q | sort) <(sort whole)
     done
+    # what was masked since, the ids in the files do not show
+    jq -c '.qA += " joe@example.org"' in >mail
+    for i in 1 2 3; do llm-filter --pii mask --field qA --shard $i/3 -o mail.$i mail; done
+    llm-filter --pii mask --field qA mail >whole
+    run -0 llm-merge --like mail -o joined mail.?
+    cmp joined whole
     # tokens into text
     llm-tokenize -m "$TINY" --field qA -q in | jq -c '{t:.tokens}' | awk '!seen[$0]++' >tokens
     for i in 1 2 3; do llm-tokenize -d --tokens t -m "$TINY" --shard $i/3 tokens >part.$i; done
