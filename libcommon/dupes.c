@@ -316,3 +316,14 @@ int dupes_meet(struct dupes *d, struct dupes_text *t, const char *id, struct dup
         *hit = (struct dupes_hit){false, near.id, near.n_id, near.similarity};
     return !rc && d->table ? keep(d, t->key, id, e) : rc;
 }
+
+int dupes_recall(struct dupes *d, struct dupes_text *t, const char *id, struct err *e)
+{
+    struct kept x;
+    int rc = d->near ? near_add(d->near, &t->set, t->band, id, d->o.run, e) : 0;
+
+    if (rc || !d->table)
+        return rc;
+    rc = find(d, t->key, &x, e);
+    return rc ? (rc < 0 ? -1 : 0) : keep(d, t->key, id, e);
+}

@@ -55,7 +55,9 @@ struct dupes_hit {
  * of those, memory has two bytes a record (bands.h). */
 int dupes_meet(struct dupes *d, struct dupes_text *x, const char *id, struct dupes_hit *hit,
                struct err *e);
-void dupes_recalled(struct dupes *d); // all that this run kept before was met: near_cut
+/* A record that this run kept before: it is a kept one again, compared with none. 0, or -1. */
+int dupes_recall(struct dupes *d, struct dupes_text *x, const char *id, struct err *e);
+void dupes_recalled(struct dupes *d);                 // there are no more of them: near_cut
 const struct near *dupes_near(const struct dupes *d); // or NULL
 
 /* The fields that say what a record is; NULL-terminated. */

@@ -532,7 +532,6 @@ int judge_recall(struct judge *j, struct judge_desk *d, struct record *r, struct
 {
     struct dupes_text x = {0};
     struct judge_case none = {0};
-    struct dupes_hit hit;
     int rc;
 
     if (!j->dupes)
@@ -541,7 +540,7 @@ int judge_recall(struct judge *j, struct judge_desk *d, struct record *r, struct
     if (!has_any(j, d, r, &j->dupes_reach, &none)) // kept by other rules
         return 0;
     take_texts(j, d, r, &x);
-    rc = dupes_meet(j->dupes, &x, r->id, &hit, e);
+    rc = dupes_recall(j->dupes, &x, r->id, e);
     dupes_text_free(&x);
-    return rc < 0 ? -1 : 0;
+    return rc;
 }

@@ -134,9 +134,12 @@ static uint32_t tag_of(uint64_t key)
     return (uint32_t)(key >> 32);
 }
 
-/* The bands of text i, which is in the files. */
+/* The bands of text i, which is in the files. Each is a place in memory of its own: all are asked
+ * for before the first is waited for. */
 static int put(struct near *x, uint32_t i, const uint64_t *key, struct err *e)
 {
+    for (int b = 0; b < x->m.bands; b++)
+        bands_soon(x->table, tag_of(key[b]));
     for (int b = 0; b < x->m.bands; b++) {
         int rc = bands_put(x->table, tag_of(key[b]), i, e);
 
@@ -424,8 +427,7 @@ static int add(struct near *x, const struct minhash_set *set, const uint64_t *ke
         return err_set(e, ERR_DATA, "the index's last text does not lie in its files");
     t.word_at = n ? last.word_at + last.n_word : 0;
     t.id_at = n ? last.id_at + last.n_id : 0;
-    if (x->at.dir) // other files end with the process
-        t.check = check_of(&t, set->word, id);
+    t.check = check_of(&t, set->word, id);
     if (pile_put(&x->words, t.word_at * sizeof(*set->word), set->word, set->n * sizeof(*set->word),
                  e) ||
         pile_put(&x->ids, t.id_at, id, t.n_id, e) ||
@@ -437,6 +439,22 @@ static int add(struct near *x, const struct minhash_set *set, const uint64_t *ke
     h->n_text = n + 1;
     x->known = n + 1;
     return 0;
+}
+
+/* Whether text i is the one at hand, added by the same run. */
+static bool is_same(struct near *x, const struct minhash_set *set, uint32_t i, const char *id,
+                    uint64_t run)
+{
+    struct text t;
+
+    return i < head(x)->n_text && ((const uint64_t *)x->sketch.p)[i] == set->sketch &&
+           !text_at(x, i, &t) && t.run == run && t.n_word == set->n && t.n_id == strlen(id) &&
+           t.check == check_of(&t, set->word, id);
+}
+
+static void know(struct near *x, uint32_t i)
+{
+    x->known = i + 1 > x->known ? i + 1 : x->known;
 }
 
 /* The text `i` of a band compared with the one at hand: is it the best so far? */
@@ -521,14 +539,35 @@ int near_meet(struct near *x, struct minhash_set *set, const uint64_t key[MINHAS
         compare(x, set, x->like[i], &best, &most);
     if (best == UINT32_MAX)
         return add(x, set, key, id, run, e);
-    if (text_at(x, best, &t) || !(kept = id_of(x, &t)))
-        return err_set(e, ERR_DATA, "text %u of the index does not lie in its files", best);
-    if (run && t.run == run && most >= 1 && t.n_id == strlen(id) && !memcmp(kept, id, t.n_id)) {
-        x->known = best + 1 > x->known ? best + 1 : x->known;
+    if (run && is_same(x, set, best, id, run)) {
+        know(x, best);
         return 0;
     }
+    if (text_at(x, best, &t) || !(kept = id_of(x, &t)))
+        return err_set(e, ERR_DATA, "text %u of the index does not lie in its files", best);
     *hit = (struct near_hit){kept, t.n_id, most};
     return 1;
+}
+
+/* It is there, most often behind the last that was; or else its bands are, of which one tells. */
+int near_add(struct near *x, struct minhash_set *set, const uint64_t key[MINHASH_MAX],
+             const char *id, uint64_t run, struct err *e)
+{
+    uint32_t at = (uint32_t)x->known;
+    bool there = is_same(x, set, at, id, run);
+    const uint32_t *text;
+    size_t n = 0;
+
+    if (!there && bands_find(x->table, tag_of(key[0]), &text, &n, e))
+        return -1;
+    for (size_t i = 0; !there && i < n; i++) {
+        at = text[i];
+        there = is_same(x, set, at, id, run);
+    }
+    if (!there)
+        return add(x, set, key, id, run, e);
+    know(x, at);
+    return 0;
 }
 
 /* Pairs that name what was let go lead to comparisons that fail, or to those of its successor. */

@@ -63,7 +63,12 @@ void near_soon(struct near *x, const uint64_t key[MINHASH_MAX]);
 int near_meet(struct near *x, struct minhash_set *set, const uint64_t key[MINHASH_MAX],
               const char *id, uint64_t run, struct near_hit *hit, struct err *e);
 
-/* After the texts that a run is known to have kept were met again: let go of what it added behind
+/* A text that the run is known to have kept: near none that it kept before, so that it is compared
+ * with none of them. It is in the index then, once: 0, or -1 with e set. */
+int near_add(struct near *x, struct minhash_set *set, const uint64_t key[MINHASH_MAX],
+             const char *id, uint64_t run, struct err *e);
+
+/* After the texts that a run is known to have kept were added: let go of what it added behind
  * them, which a kill kept it from writing, so that what comes next is compared with the same texts
  * as in a run that was not killed. What other runs added since stays, and what is before it. */
 void near_cut(struct near *x, uint64_t run);

@@ -80,7 +80,7 @@ static struct near *open_index(double threshold, const char *dir, struct err *e)
     return near_open(threshold, &(struct near_place){dir, 1 << 19, "/tmp"}, e);
 }
 
-/* near_meet for a text. */
+/* near_meet for a text; without a hit, near_add. */
 static int meet_text(struct near *x, const char *s, size_t n, const char *id, uint64_t run,
                      struct near_hit *hit, struct err *e)
 {
@@ -94,7 +94,7 @@ static int meet_text(struct near *x, const char *s, size_t n, const char *id, ui
     minhash_add(&set, look_words(&l), look_threes(&l));
     minhash_end(&set, hash_bytes(s, n).lo);
     near_keys(x, &set, key);
-    rc = near_meet(x, &set, key, id, run, hit, e);
+    rc = hit ? near_meet(x, &set, key, id, run, hit, e) : near_add(x, &set, key, id, run, e);
     minhash_set_free(&set);
     look_free(&l);
     return rc;
@@ -207,6 +207,40 @@ static const char *meet(struct near *x, const char *s, const char *id, uint64_t 
     return rc > 0 ? got : NULL;
 }
 
+static void add(struct near *x, const char *s, const char *id, uint64_t run)
+{
+    struct err e;
+
+    CHECK(!meet_text(x, s, strlen(s), id, run, NULL, &e));
+}
+
+/* What a run kept before is in the index once, whatever is near to it there. */
+static void test_add(const char *dir)
+{
+    static const char *const text[] = {"a b c d e f g h", "a b c d e f g i", "k l m n", "o p q r"};
+    struct err e;
+    struct near *x = open_index(0.5, dir, &e);
+
+    TEST("what was kept is added, not compared");
+    CHECK(!meet(x, text[0], "0", 7) && !strcmp(meet(x, text[1], "1", 7), "0"));
+    CHECK(!meet(x, text[2], "2", 7) && !meet(x, text[3], "3", 7));
+    if (dir) {
+        CHECK(!near_close(x, &e));
+        CHECK((x = open_index(0.5, dir, &e)));
+    }
+    add(x, text[0], "0", 7);
+    CHECK(near_size(x) == 3);
+    add(x, text[1], "1", 7); // lies there, for all we know, and is not known to the index
+    add(x, text[2], "2", 7); // not the next one any more
+    CHECK(near_size(x) == 4);
+    add(x, text[1], "1", 7);
+    add(x, text[2], "other", 7);
+    add(x, text[2], "2", 8);
+    CHECK(near_size(x) == 6);
+    CHECK(!strcmp(meet(x, text[1], "z", 9), "1") && !strcmp(meet(x, text[2], "z", 9), "2"));
+    near_close(x, &e);
+}
+
 static void test_small(void)
 {
     struct err e;
@@ -273,6 +307,17 @@ static void test_files(const char *dir)
     CHECK(!(y = open_index(0.9, dir, &e)) && e.code == ERR_ARG && strstr(e.msg, "in use"));
     near_close(x, &e);
     CHECK(!open_index(0.8, dir, &e) && strstr(e.msg, "--near 0.9"));
+    TEST("what was added behind the last that is known is let go");
+    x = open_index(0.9, dir, &e);
+    CHECK(!meet(x, "nine ten eleven twelve", "c", 7) && !near_close(x, &e));
+    x = open_index(0.9, dir, &e);
+    add(x, "one two three four", "a", 7);
+    add(x, "five six seven eight", "b", 7);
+    near_cut(x, 8);
+    CHECK(near_size(x) == 3);
+    near_cut(x, 7);
+    CHECK(near_size(x) == 2);
+    near_close(x, &e);
     TEST("the machine went down: what is whole is kept");
     x = open_index(0.9, dir, &e);
     CHECK(!meet(x, "nine ten eleven twelve", "c", 7));
@@ -327,6 +372,9 @@ int main(void)
     TEST("pairs of known similarity, beside datasketch");
     test_goldens();
     test_small();
+    test_add(NULL);
+    test_add(dir);
+    CHECK(!system(cmd));
     test_files(dir);
     CHECK(!system(cmd));
     for (int i = 0; i < TEXTS; i++)
