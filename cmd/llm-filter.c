@@ -129,11 +129,40 @@ static int open_desks(struct filter *g, struct err *e)
     return 0;
 }
 
-static int recall(void *with, struct record *r, struct err *e)
+static void look_again(void *with, struct record *r, int item, int worker)
 {
     struct filter *g = with;
 
-    return judge_recall(g->judge, g->desk[0], r, e);
+    judge_kept(g->judge, g->desk[worker], r, &g->cases[item]);
+}
+
+static int recall(void *with, struct record *r, int item, struct err *e)
+{
+    struct filter *g = with;
+
+    if (!item && stream_stopped(g->s))
+        return 1;
+    return judge_recall(g->judge, r, &g->cases[item], e);
+}
+
+/* What was kept before into the indexes. After a signal they stay as they are, and nothing more is
+ * read. */
+static int recall_all(struct filter *g, struct err *e)
+{
+    struct past_work w = {look_again, recall, g, g->pool};
+    const char *path;
+    uint64_t bytes;
+    int rc = 0;
+
+    if (!judge_recalls(g->judge))
+        return 0;
+    for (size_t i = 0; !rc && (path = stream_other(g->s, i, &bytes)); i++)
+        rc = past_many(path, bytes, &w, e);
+    if (!rc && g->io.resume && stream_output_path(g->s))
+        rc = past_many(stream_output_path(g->s), UINT64_MAX, &w, e);
+    if (!rc)
+        judge_recalled(g->judge);
+    return rc < 0 ? -1 : 0;
 }
 
 /* Rule against count, for people; the shares are of all records, those that failed included. */
@@ -243,10 +272,7 @@ static int check_files(const struct filter *g, int n, char **file, struct err *e
 static int run(struct filter *g, int n, char **file, int *status, struct err *e)
 {
     const struct near *near;
-    const char *path;
     struct buf b = {0};
-    uint64_t bytes;
-    int rc = 0;
 
     g->rules.set.tmp_dir = cli_tmp_dir(g->rules.set.tmp_dir);
     if (rules_gather(&g->rules, e) || check_files(g, n, file, e) ||
@@ -257,13 +283,7 @@ static int run(struct filter *g, int n, char **file, int *status, struct err *e)
     if (near)
         cli_note(g->cli, "near duplicates: %d bands x %d rows, %.4f of pairs at the limit are met",
                  near_bands(near), near_rows(near), near_recall(near));
-    for (size_t i = 0; !rc && (path = stream_other(g->s, i, &bytes)); i++)
-        rc = past_part(path, bytes, recall, g, e);
-    if (!rc && g->io.resume && stream_output_path(g->s))
-        rc = past_read(stream_output_path(g->s), recall, g, e);
-    if (!rc)
-        judge_recalled(g->judge);
-    if (rc || filter(g, e))
+    if (recall_all(g, e) || filter(g, e))
         return -1;
     if (g->explain)
         explain(g, stream_counts(g->s));

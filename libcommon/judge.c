@@ -523,24 +523,25 @@ void judge_alone(const struct judge *j, struct judge_desk *d, struct record *r,
     c->words = t && t->known && t->is_text ? d->look[t->first]->count : -1;
 }
 
+bool judge_recalls(const struct judge *j)
+{
+    return j->dupes;
+}
+
+void judge_kept(const struct judge *j, struct judge_desk *d, struct record *r, struct judge_case *c)
+{
+    forget(d);
+    c->says = JUDGE_KEEP;
+    if (has_any(j, d, r, &j->dupes_reach, c)) // or it was kept by other rules
+        take_texts(j, d, r, &c->text);
+}
+
+int judge_recall(struct judge *j, struct record *r, struct judge_case *c, struct err *e)
+{
+    return c->says == JUDGE_KEEP ? dupes_recall(j->dupes, &c->text, r->id, e) : 0;
+}
+
 void judge_recalled(struct judge *j)
 {
     dupes_recalled(j->dupes);
-}
-
-int judge_recall(struct judge *j, struct judge_desk *d, struct record *r, struct err *e)
-{
-    struct dupes_text x = {0};
-    struct judge_case none = {0};
-    int rc;
-
-    if (!j->dupes)
-        return 0;
-    forget(d);
-    if (!has_any(j, d, r, &j->dupes_reach, &none)) // kept by other rules
-        return 0;
-    take_texts(j, d, r, &x);
-    rc = dupes_recall(j->dupes, &x, r->id, e);
-    dupes_text_free(&x);
-    return rc;
 }

@@ -48,8 +48,12 @@ void judge_alone(const struct judge *j, struct judge_desk *d, struct record *r,
 void judge_among(struct judge *j, struct record *r, struct judge_case *c);
 /* The case, or none, that comes after the next one: what it needs may be fetched. */
 void judge_soon(const struct judge *j, const struct judge_case *c);
-/* A record that an earlier run kept: fill the index of duplicates. */
-int judge_recall(struct judge *j, struct judge_desk *d, struct record *r, struct err *e);
+/* Records that an earlier run kept fill the indexes of duplicates, where there are any: what is
+ * compared of each is made by any thread, then they are added in their order. */
+bool judge_recalls(const struct judge *j);
+void judge_kept(const struct judge *j, struct judge_desk *d, struct record *r,
+                struct judge_case *c);
+int judge_recall(struct judge *j, struct record *r, struct judge_case *c, struct err *e);
 void judge_recalled(struct judge *j); // there are no more
 
 int64_t judge_masked(const struct judge *j);          // pieces of personal data masked

@@ -8,6 +8,7 @@
 #include "err.h"
 #include "record.h"
 #include "tally.h"
+#include "thread.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,6 +21,19 @@ int past_read(const char *path, int (*take)(void *with, struct record *r, struct
 /* The same for the first `bytes` of a file that may grow. */
 int past_part(const char *path, uint64_t bytes,
               int (*take)(void *with, struct record *r, struct err *e), void *with, struct err *e);
+
+/* The same where there is work to do for each record, by several threads: `look`, by any of them,
+ * then `take`, by the caller's. An item is 0..PAST_ITEMS-1, that of the record before and one more,
+ * or 0. */
+enum { PAST_ITEMS = 256 };
+struct past_work {
+    void (*look)(void *with, struct record *r, int item, int worker);   // or NULL
+    int (*take)(void *with, struct record *r, int item, struct err *e); // 1: read no more
+    void *with;
+    struct thread_pool *pool; // NULL: the caller's thread
+};
+/* 0, 1 as `take` said, or -1. */
+int past_many(const char *path, uint64_t bytes, const struct past_work *w, struct err *e);
 
 /* Ids of a run's records. */
 void past_note(struct tally *t, const struct record *r);

@@ -160,6 +160,27 @@ kept 1 25.0%
     [[ "$output" == *near* ]]
 }
 
+@test "llm-filter: a signal while the index is filled from the output: it stops there, nothing is lost" {
+    "$BUILD/tests/mkrecords" 5 3000 10 >in
+    llm-filter --exact --near 0.7 -o whole --rejects whole.r in
+    for index in "" "--near-index idx"; do
+        rm -f out out.meta r
+        head -n 2000 in | llm-filter --exact --near 0.7 $index -o out --rejects r
+        cp out before
+        cp r before.r
+        # it is there before the run begins, and is taken when signals are first looked at
+        run -75 env --block-signal=TERM sh -c 'kill -TERM $$; exec "$@"' - \
+            llm-filter --exact --near 0.7 $index -o out --rejects r --stats s --resume in
+        cmp out before
+        cmp r before.r
+        [ "$(jq -c '[.status, .read, .skipped]' s)" = "[75,0,0]" ]
+        [ -n "$index" ] || [ "$(jq .near.texts s)" = 0 ]
+        llm-filter --exact --near 0.7 $index -o out --rejects r --resume in
+        cmp out whole
+        cmp r whole.r
+    done
+}
+
 @test "llm-filter: the seed tasks of Self-Instruct" {
     [ -e "$SEEDS" ] || skip "no $SEEDS"
     llm-filter --field instruction --min-words 4 --max-words 150 --rejects r "$SEEDS" >out

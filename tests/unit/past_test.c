@@ -38,6 +38,57 @@ static bool has(const struct seen *s, const char *line)
     return yes;
 }
 
+/* Records with numbers for ids; those that were looked at, by item, and taken so far. */
+struct many {
+    long looked[PAST_ITEMS], taken;
+    long enough;
+    bool wrong;
+};
+
+static void look(void *with, struct record *r, int item, int worker)
+{
+    struct many *m = with;
+
+    (void)worker;
+    m->looked[item] = atol(r->id);
+}
+
+static int take_many(void *with, struct record *r, int item, struct err *e)
+{
+    struct many *m = with;
+
+    m->wrong |= m->looked[item] != ++m->taken || atol(r->id) != m->taken;
+    if (m->taken == m->enough)
+        return 1;
+    return m->taken == 1500 ? err_set(e, ERR_DATA, "too many") : 0;
+}
+
+static void test_many(const char *path)
+{
+    struct err e;
+    struct thread_pool *pool = thread_open(3, &e);
+    struct many m = {.enough = 700};
+    FILE *f = fopen(path, "w");
+
+    for (int i = 1; i <= 2000; i++) // a long one, some blank lines
+        fprintf(f, "{\"id\":%d,\"x\":\"%0*d\"}\n%s", i, i == 600 ? 1 << 19 : 9, 0,
+                i % 100 ? "" : "\n");
+    fclose(f);
+    for (int threads = 0; threads < 2; threads++) {
+        struct past_work w = {look, take_many, &m, threads ? pool : NULL};
+
+        TEST(threads ? "looked at by threads, taken in order" : "looked at, then taken");
+        m = (struct many){.enough = 700};
+        CHECK(past_many(path, UINT64_MAX, &w, &e) == 1 && m.taken == 700 && !m.wrong);
+        m = (struct many){0};
+        CHECK(past_many(path, UINT64_MAX, &w, &e) == -1 && strstr(e.msg, ":1514: too many"));
+        CHECK(m.taken == 1500 && !m.wrong);
+        m = (struct many){0};
+        CHECK(!past_many(path, 100, &w, &e) && m.taken == 4 && !m.wrong);
+    }
+    thread_close(pool);
+}
+
 int main(void)
 {
     char path[] = "/tmp/past_testXXXXXX";
@@ -62,6 +113,7 @@ int main(void)
     fclose(f);
     s.stop_at = NULL;
     CHECK(past_read(path, take, &s, &e) == -1 && strstr(e.msg, ":2: "));
+    test_many(path);
     TEST("a file that is not there is empty; a directory is an error");
     unlink(path);
     s.order[0] = 0;
