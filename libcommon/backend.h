@@ -242,11 +242,15 @@ struct backend_ops {
      * 16); each is one fma chain over dim in ascending order. In host memory, outside the bracket,
      * by the calling thread alone; several may call at once.
      * dots: y (n, m) = all of them. nearest: where the largest of row i is above best[i], best[i]
-     * is set to it and at[i] to first + its row of c, the lowest of equals. */
+     * is set to it and at[i] to first + its row of c, the lowest of equals. x_rest (n, 3) and
+     * c_rest (m / 16 rounded up, 3, 16), or NULL: no row is longer than 1, but for rounding, nor
+     * its rest behind one, two, three fourths of dim than these; where they say so early, dots that
+     * are not above best[i] are not computed to their end. */
     void (*dots)(const struct backend *b, float *y, const float *x, int n, const float *c, int m,
                  int dim);
     void (*nearest)(const struct backend *b, float *best, int32_t *at, const float *x, int n,
-                    const float *c, int m, int dim, int first);
+                    const float *c, int m, int dim, int first, const float *x_rest,
+                    const float *c_rest);
     void (*close)(struct backend *b);
 };
 

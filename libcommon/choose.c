@@ -71,6 +71,15 @@ static const float *row_of(const struct choice *c, int64_t i)
     return c->r->x + i * c->r->dim;
 }
 
+/* Rows side by side: x (n, dim). */
+static void gather(const struct choice *c, const int64_t *row, int64_t n, float *x)
+{
+    size_t dim = (size_t)c->r->dim;
+
+    for (int64_t i = 0; i < n; i++)
+        memcpy(x + (size_t)i * dim, row_of(c, row[i]), dim * sizeof(*x));
+}
+
 static int topic_of(const struct choice *c, int64_t i)
 {
     return c->k == 1 ? 0 : c->r->of[i];
@@ -107,6 +116,7 @@ static bool refuse(struct choice *c, int64_t i, float sim, int32_t at)
 struct block {
     const struct choice *c;
     const int64_t *row; // (n)
+    float *x;           // (n, dim) side by side, so that what is kept is read once for several
     float *sim;
     int32_t *at;
 };
@@ -114,53 +124,65 @@ struct block {
 static void block_rows(void *ctx, int64_t begin, int64_t end, int worker)
 {
     const struct block *b = ctx;
+    int64_t dim = b->c->r->dim;
 
     (void)worker;
-    for (int64_t i = begin; i < end; i++)
-        dots_nearest(&b->c->set, 0, row_of(b->c, b->row[i]), 1, b->sim + i, b->at + i);
+    gather(b->c, b->row + begin, end - begin, b->x + begin * dim);
+    dots_nearest(&b->c->set, 0, b->x + begin * dim, end - begin, b->sim + begin, b->at + begin);
 }
 
-static void each(const struct choice *c, thread_fn fn, void *ctx, int64_t n, int64_t grain)
+static void each(const struct choose_opt *o, thread_fn fn, void *ctx, int64_t n, int64_t grain)
 {
-    if (c->o->pool)
-        thread_run(c->o->pool, fn, ctx, n, grain);
+    if (o->pool)
+        thread_run(o->pool, fn, ctx, n, grain);
     else
         fn(ctx, 0, n, 0);
 }
 
+/* The rows that come next in order and may be taken, up to BLOCK; how many. */
+static int next_block(const struct choice *c, int64_t *from, int64_t *row)
+{
+    int n = 0;
+
+    for (; *from < c->r->n && n < BLOCK; ++*from) {
+        int64_t i = c->r->order[*from];
+
+        if (c->out[i].fate == CHOOSE_LEFT && c->left[topic_of(c, i)])
+            row[n++] = i;
+    }
+    return n;
+}
+
 /* Go through all rows once, best first, a block at a time: cosines to what was kept before the
- * block together, to what the block keeps one by one. */
+ * block together, to what the block keeps one by one. Only those above the limit matter. */
 static void pass_score(struct choice *c)
 {
-    int64_t row[BLOCK], j = 0;
-    float sim[BLOCK];
+    const float limit = c->o->max_sim;
+    int64_t row[BLOCK], j = 0, dim = c->r->dim;
+    float sim[BLOCK], *x = mem_new(BLOCK * (size_t)dim * sizeof(*x));
     int32_t at[BLOCK];
 
     while (j < c->r->n && !c->stopped) {
-        struct block b = {c, row, sim, at};
-        int n = 0, before = c->set.n;
+        struct block b = {c, row, x, sim, at};
+        int n = next_block(c, &j, row), before = c->set.n;
 
-        for (; j < c->r->n && n < BLOCK; j++) {
-            int64_t i = c->r->order[j];
-
-            if (c->out[i].fate != CHOOSE_LEFT || !c->left[topic_of(c, i)])
-                continue;
-            row[n] = i;
-            sim[n] = -2;
-            at[n++] = -1;
+        for (int m = 0; m < n; m++) {
+            sim[m] = limit;
+            at[m] = -1;
         }
         ask(c);
-        if (c->o->max_sim < 1)
-            each(c, block_rows, &b, n, GRAIN);
+        if (limit < 1)
+            each(c->o, block_rows, &b, n, GRAIN);
         for (int m = 0; m < n; m++) {
             if (!c->left[topic_of(c, row[m])])
                 continue;
-            if (c->o->max_sim < 1)
-                dots_nearest(&c->set, before, row_of(c, row[m]), 1, &sim[m], &at[m]);
+            if (limit < 1)
+                dots_nearest(&c->set, before, x + m * dim, 1, &sim[m], &at[m]);
             if (!refuse(c, row[m], sim[m], at[m]))
                 keep(c, row[m]);
         }
     }
+    free(x);
 }
 
 /* ---- lazy methods: a heap of values that may be too high ---- */
@@ -287,7 +309,7 @@ static void gains(struct choice *c, const int32_t *row, int n)
     for (int i = 0; i < n; i++)
         dots_add(&cand, row_of(c, row[i]));
     g.part = mem_zero((size_t)chunks, sizeof(*g.part));
-    each(c, gain_chunks, &g, chunks, 1);
+    each(c->o, gain_chunks, &g, chunks, 1);
     for (int i = 0; i < n; i++) {
         c->value[row[i]] = 0;
         for (int64_t k = 0; k < chunks; k++)
@@ -308,7 +330,7 @@ static void spread_cover(struct choice *c, int64_t kept)
 
     dots_init(&one, c->o->b, c->r->dim);
     dots_add(&one, row_of(c, kept));
-    each(c, gain_chunks, &g, (g.n + CHUNK - 1) / CHUNK, 1);
+    each(c->o, gain_chunks, &g, (g.n + CHUNK - 1) / CHUNK, 1);
     dots_free(&one);
 }
 
@@ -512,6 +534,7 @@ int64_t choose_run(const struct choose_opt *o, const struct choose_rows *r,
     if (!kept)
         c.kept = mem_zero((size_t)r->n, sizeof(*c.kept));
     dots_init(&c.set, o->b, r->dim);
+    dots_seek(&c.set);
     for (int64_t i = 0; i < r->n; i++)
         cap[topic_of(&c, i)]++;
     for (int t = 0; t < c.k; t++)
@@ -521,7 +544,6 @@ int64_t choose_run(const struct choose_opt *o, const struct choose_rows *r,
     if (o->method == CHOOSE_FACILITY)
         open_facility(&c);
     while (c.set.n < o->count && !c.stopped) {
-
         memset(cap, 0, (size_t)c.k * sizeof(*cap));
         for (int64_t i = 0; i < r->n; i++)
             cap[topic_of(&c, i)] += out[i].fate == CHOOSE_LEFT;
@@ -561,16 +583,14 @@ void choose_nearest(const struct choose_opt *o, const struct choose_rows *r, con
     struct nearest n = {.r = r, .sim = sim, .near = near};
 
     dots_init(&n.set, o->b, r->dim);
+    dots_seek(&n.set);
     for (int64_t i = 0; i < n_kept; i++)
         dots_add(&n.set, r->x + kept[i] * r->dim);
     for (int64_t i = 0; i < r->n; i++) {
         sim[i] = -2;
         near[i] = -1;
     }
-    if (o->pool)
-        thread_run(o->pool, nearest_rows, &n, r->n, 4 * GRAIN);
-    else
-        nearest_rows(&n, 0, r->n, 0);
+    each(o, nearest_rows, &n, r->n, 4 * GRAIN);
     for (int64_t i = 0; i < r->n; i++)
         near[i] = near[i] < 0 ? -1 : (int32_t)kept[near[i]];
     dots_free(&n.set);

@@ -8,21 +8,27 @@
 
 #include "backend.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DOTS_LANES = 16 };
+enum { DOTS_LANES = 16, DOTS_RESTS = 3 };
 
 struct dots {
     const struct backend *b;
     int dim, n;
     float *panel; // (n / 16 rounded up, dim, 16), zeros beyond n
     size_t cap;   // rows that there is room for
+    bool seeks;   // dots_seek
+    float *rest;  // (n / 16 rounded up, DOTS_RESTS, 16) then: how long is what is left of a row
 };
 
 void dots_init(struct dots *d, const struct backend *b, int dim); // empty
-void dots_free(struct dots *d);                                   // zeroed is free
-void dots_clear(struct dots *d);                                  // empty, memory kept
+/* Of an empty set: its rows and those that dots_nearest is asked for are of length 1 or 0, but for
+ * rounding. It then finds the same and leaves most dots off early where best[i] is high. */
+void dots_seek(struct dots *d);
+void dots_free(struct dots *d);  // zeroed is free
+void dots_clear(struct dots *d); // empty, memory kept
 void dots_add(struct dots *d, const float *row);
 void dots_set(struct dots *d, int i, const float *row); // i < n
 

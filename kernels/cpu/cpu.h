@@ -165,7 +165,7 @@ struct cpu_kernels {
     void (*row_exp)(float *e, float *sum, const float *x, int n, float temp, float shift);
     void (*dots)(float *y, const float *x, int n, const float *c, int m, int dim);
     void (*nearest)(float *best, int32_t *at, const float *x, int n, const float *c, int m, int dim,
-                    int first);
+                    int first, const float *x_rest, const float *c_rest);
 };
 
 extern const struct cpu_kernels cpu_kernels_scalar;
@@ -263,6 +263,7 @@ void cpu_row_exp(struct backend *b, float *e, float *sum, const float *x, int n,
 void cpu_dots(const struct backend *b, float *y, const float *x, int n, const float *c, int m,
               int dim);
 void cpu_nearest(const struct backend *b, float *best, int32_t *at, const float *x, int n,
-                 const float *c, int m, int dim, int first);
+                 const float *c, int m, int dim, int first, const float *x_rest,
+                 const float *c_rest);
 
 #endif

@@ -468,9 +468,11 @@ static inline void mirror_dots(const struct backend *b, float *y, const float *x
 }
 
 static inline void mirror_nearest(const struct backend *b, float *best, int32_t *at, const float *x,
-                                  int n, const float *c, int rows, int dim, int first)
+                                  int n, const float *c, int rows, int dim, int first,
+                                  const float *x_rest, const float *c_rest)
 {
-    mirror_host(b)->ops->nearest(mirror_host(b), best, at, x, n, c, rows, dim, first);
+    mirror_host(b)->ops->nearest(mirror_host(b), best, at, x, n, c, rows, dim, first, x_rest,
+                                 c_rest);
 }
 
 static inline void mirror_close(struct backend *b)

@@ -211,6 +211,75 @@ static void test_logits(struct ops *o)
 
 /* ---- rows against rows ---- */
 
+/* Lengths behind the fourths, of a row in lanes or by itself. */
+static void rests(const float *x, int dim, int stride, float *rest, int rest_stride)
+{
+    for (int k = 1; k < 4; k++) {
+        double sum = 0;
+
+        for (int j = (int)((int64_t)dim * k / 4); j < dim; j++)
+            sum += (double)x[j * stride] * (double)x[j * stride];
+        rest[(k - 1) * rest_stride] = (float)(sqrt(sum) * 1.000001);
+    }
+}
+
+/* Unit rows near to others, most of what they have in any fourth; sought with every floor. */
+static void test_seek(struct ops *o)
+{
+    static const float floors[] = {-2, 0, 0.3f, 0.7f, 0.99f, 1.5f};
+
+    TEST("nearest, dots left off early: the same where any is above");
+    for (int round = 0; round < 60; round++) {
+        int n = 1 + round * 7 % 45, m = 1 + round * 37 % 300, dim = 1 + round * 29 % 400;
+        int wide = (m + 15) / 16 * 16;
+        float *x = ops_floats(o, (size_t)(n * dim)), *c = mem_zero((size_t)(wide * dim), 4),
+              *xr = mem_zero((size_t)n * 3, 4), *cr = mem_zero((size_t)wide * 3, 4),
+              *row = ops_floats(o, (size_t)(m * dim));
+
+        for (int i = 0; i < n + m; i++) {
+            float *r = i < n ? x + i * dim : row + (i - n) * dim, *to = c, len = 0;
+
+            for (int j = 0; j < dim; j++) {
+                if (j / (dim / 4 + 1) != i % 5 && i % 5 < 4)
+                    r[j] *= 0.1f;
+                if (i >= n && i % 3)
+                    r[j] = x[i % n * dim + j] + (i % 3 == 1 ? 0 : 0.3f * r[j]);
+                len += r[j] * r[j];
+            }
+            len = len > 0 ? 1 / sqrtf(len) : 0;
+            for (int j = 0; j < dim; j++)
+                r[j] *= len;
+            if (i < n) {
+                rests(r, dim, 1, xr + 3 * i, 1);
+                continue;
+            }
+            to = c + (size_t)((i - n) / 16 * dim * 16 + (i - n) % 16);
+            for (int j = 0; j < dim; j++)
+                to[j * 16] = r[j];
+            rests(to, dim, 16, cr + (i - n) / 16 * 48 + (i - n) % 16, 16);
+        }
+        for (int b = 0; b < o->n; b++)
+            for (size_t k = 0; k < sizeof(floors) / sizeof(*floors); k++) {
+                float best[2][45];
+                int32_t at[2][45];
+
+                for (int i = 0; i < 2 * n; i++) {
+                    best[i % 2][i / 2] = floors[k];
+                    at[i % 2][i / 2] = -1;
+                }
+                o->b[b]->ops->nearest(o->b[b], best[0], at[0], x, n, c, m, dim, 0, NULL, NULL);
+                o->b[b]->ops->nearest(o->b[b], best[1], at[1], x, n, c, m, dim, 0, xr, cr);
+                CHECK(!memcmp(best[0], best[1], (size_t)n * sizeof(float)));
+                CHECK(!memcmp(at[0], at[1], (size_t)n * sizeof(int32_t)));
+            }
+        free(x);
+        free(c);
+        free(xr);
+        free(cr);
+        free(row);
+    }
+}
+
 static void test_dots(struct ops *o)
 {
     TEST("dots and nearest: every size of tile, ties to the lowest, the same bytes");
@@ -236,7 +305,8 @@ static void test_dots(struct ops *o)
             for (int j = 0; j < dim; j++)
                 chain = fmaf(x[i * dim + j], panel[j * 16], chain);
             bad += chain != y[i * m];
-            o->b[0]->ops->nearest(o->b[0], best + i, at + i, x + i * dim, 1, panel, m, dim, 100);
+            o->b[0]->ops->nearest(o->b[0], best + i, at + i, x + i * dim, 1, panel, m, dim, 100,
+                                  NULL, NULL);
             for (int j = 0; j < m; j++)
                 top = y[i * m + j] > top ? y[i * m + j] : top;
             for (int j = m - 1; j >= 0; j--)
@@ -250,7 +320,7 @@ static void test_dots(struct ops *o)
                 at2[j] = -1;
             }
             o->b[i]->ops->dots(o->b[i], y2, x, n, panel, m, dim);
-            o->b[i]->ops->nearest(o->b[i], best2, at2, x, n, panel, m, dim, 100);
+            o->b[i]->ops->nearest(o->b[i], best2, at2, x, n, panel, m, dim, 100, NULL, NULL);
             CHECK(ops_differs(y, y2, (size_t)(n * m)) < 0);
             CHECK(ops_differs(best, best2, (size_t)n) < 0);
             CHECK(!memcmp(at, at2, (size_t)n * sizeof(*at)));
@@ -330,6 +400,7 @@ int main(void)
     test_softcap(&o);
     test_logits(&o);
     test_dots(&o);
+    test_seek(&o);
     test_rows(&o);
     test_open();
     ops_close(&o);
