@@ -132,8 +132,6 @@ static bool chosen(void *with, int64_t kept)
 {
     struct diversify *g = with;
 
-    if (kept % 64)
-        return false;
     cli_progress_say(&g->progress, g->cli, "%lld records chosen", (long long)kept);
     return stream_stopped(g->s);
 }

@@ -446,6 +446,7 @@ static void pass_lazy(struct choice *c)
         } else {
             look(c, i);
             push(c, i);
+            ask(c);
         }
     }
 }

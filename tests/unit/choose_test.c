@@ -139,8 +139,19 @@ static bool while_none(void *with, int64_t kept)
     return kept == 0;
 }
 
+/* Whether it is asked again before another row is kept. */
+static bool again(void *with, int64_t kept)
+{
+    int64_t *last = with;
+    bool same = kept > 1 && kept == *last;
+
+    *last = kept;
+    return same;
+}
+
 static void test_more(void)
 {
+    int64_t last = 0;
     int64_t *order = mem_zero((size_t)n, sizeof(*order)), kept[40];
     struct choose_rows r = rows(true, order);
     struct choose_opt o = {.balance = QUOTA_NONE, .count = 40, .max_sim = 1};
@@ -169,6 +180,10 @@ static void test_more(void)
     o.tick = at_once;
     free(v);
     v = blank();
+    CHECK(choose_run(&o, &r, v, kept) == -1);
+    o.tick = again; // between two that are kept, rows are looked at
+    o.with = &last;
+    o.method = CHOOSE_KCENTER;
     CHECK(choose_run(&o, &r, v, kept) == -1);
     o.tick = while_none; // before there is a row
     o.method = CHOOSE_FACILITY;
