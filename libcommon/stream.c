@@ -11,13 +11,12 @@
 #include "order.h"
 #include "resume.h"
 #include "say.h"
+#include "shard.h"
 #include "sink.h"
 #include "stop.h"
 #include "tally.h"
 #include "utf8.h"
 
-#include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,7 +40,7 @@ struct stream {
     struct tally ids;
     char *own_output, *own_rejects; // of this attempt
     struct attempt_list others, other_rejects;
-    uint64_t shard, n_shards;
+    struct shard shard;
     bool ended; // the input came to its end
     int since;  // records since signals were looked for
     struct stream_counts counts;
@@ -56,23 +55,6 @@ static void say(struct stream *s, const char *text, size_t n)
 }
 
 /* ---- opening ---- */
-
-static int parse_shard(struct stream *s, struct err *e)
-{
-    const char *t = s->opt.shard;
-    char *end = NULL;
-
-    s->shard = s->n_shards = 1;
-    if (!t)
-        return 0;
-    errno = 0;
-    s->shard = isdigit((unsigned char)*t) ? strtoull(t, &end, 10) : 0;
-    s->n_shards =
-        end && *end == '/' && isdigit((unsigned char)end[1]) ? strtoull(end + 1, &end, 10) : 0;
-    if (errno || !s->shard || s->shard > s->n_shards || *end)
-        return err_set(e, ERR_ARG, "--shard: '%s' is not I/N with I in 1..N", t);
-    return 0;
-}
 
 /* This attempt's files instead of the shard's, and which others there are. */
 static int take_attempt(struct stream *s, struct err *e)
@@ -188,7 +170,7 @@ static int open_files(struct stream *s, int n, char **file, struct buf *note, st
     if (o->rejects && !strcmp(o->rejects, "-"))
         return err_set(e, ERR_ARG, "--rejects needs a file: standard output is for records");
     sink_hold_standard();
-    if (take_attempt(s, e) || parse_shard(s, e) || stop_open(&s->stop, e) ||
+    if (take_attempt(s, e) || shard_parse(&s->shard, s->opt.shard, e) || stop_open(&s->stop, e) ||
         lines_open(&s->in, n, file, &s->stop, e) ||
         sink_open(&s->out, o->output, o->resume, &s->stop, e))
         return -1;
@@ -292,7 +274,6 @@ int stream_drop(struct stream *s, struct record *r, const char *rule, const char
 static bool is_ours(struct stream *s, struct record *r)
 {
     struct hash128 part = s->opt.part ? s->opt.part(s->opt.with, r) : r->key;
-    uint64_t shard = part.lo % s->n_shards + 1;
     struct tally_entry *t = tally_at(&s->ids, r->key);
 
     // an id that reads like a number given here is itself given a number
@@ -304,7 +285,7 @@ static bool is_ours(struct stream *s, struct record *r)
         buf_free(&id);
         t = tally_at(&s->ids, r->key);
     }
-    if (shard != s->shard) {
+    if (!shard_has(&s->shard, part)) {
         s->counts.other++;
         return false;
     }
