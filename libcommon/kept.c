@@ -66,8 +66,9 @@ int kept_open(struct kept *k, const char *output, struct err *e)
 {
     struct buf path = {0};
     struct lines in;
-    struct lines_line x;
+    struct lines_line x = {0};
     struct err why;
+    bool foreign;
     off_t good = 0;
     int fd;
 
@@ -84,7 +85,10 @@ int kept_open(struct kept *k, const char *output, struct err *e)
     lines_open_fd(&in, fd, k->path);
     while (lines_next(&in, &x, true, &why) == 1 && take(k, &x))
         good = (off_t)x.end;
+    foreign = !good && x.ended;
     lines_close(&in);
+    if (foreign)
+        return err_set(e, ERR_DATA, "'%s' is no file of answers of an interrupted run", k->path);
     k->on = !ftruncate(k->fd, good);
     return 0;
 }

@@ -29,8 +29,8 @@ struct kept {
 };
 
 /* Read what is there; output NULL: keep nothing. A last line that is torn is cut off. A file that
- * cannot be written any more keeps nothing: that costs time alone. ERR_IO when it cannot be opened.
- */
+ * cannot be written any more keeps nothing: that costs time alone. ERR_IO when it cannot be opened,
+ * ERR_DATA when it holds something else. */
 int kept_open(struct kept *k, const char *output, struct err *e);
 /* The answer to a call, in what a session's result has for calls_run's keep; false: not there. */
 bool kept_find(const struct kept *k, const struct session *ses, const struct recipe_call *c,

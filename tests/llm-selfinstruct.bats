@@ -256,6 +256,11 @@ teardown() {
     [ "$(wc -l <port.log)" = "$all" ]
     run -2 "${own[@]}" -m "$URL" -o out --resume --stats out.round "$SEEDS"
     [[ "$output" == *"--stats: 'out.round' is also a file of --output" ]]
+    # what no run has written is not cut
+    echo mine >notes.round
+    run -2 "${own[@]}" -m "$URL" -o notes --resume "$SEEDS"
+    [[ "$output" == *"'notes.round' is no file of answers of an interrupted run" ]]
+    [ "$(cat notes.round)" = mine ]
 }
 
 # The tiny set with a question whose answers are of both kinds.
