@@ -46,10 +46,10 @@ rows() {
 @test "llm-embed: with --field every id is made of this field, with a model and without, in one run and in two" {
     for i in 1 2 3 4 5; do printf '{"n":%d,"a":"fox %d"}\n' $i $((i % 4)); done >in
     llm-tokenize -m "$TINY" --field a in | jq -c .id >ids
-    for m in "" "-m $TINY"; do
+    for m in "" "-m $TINY --batch 1"; do
         rm -f out out.meta
-        # shellcheck disable=SC2086 # an option and its value, or none
-        llm-embed $m --field a --batch 1 in >ref
+        # shellcheck disable=SC2086 # options and their values, or none
+        llm-embed $m --field a in >ref
         jq -c .id ref | cmp ids -
         # shellcheck disable=SC2086
         llm-embed $m --field a -o out <(head -n 2 in)
