@@ -102,7 +102,15 @@ __device__ static inline void bulk_copy(void *to, const void *from, int bytes, u
                      : "memory");
 }
 
-// The same, to that place and barrier in blocks `rank` and rank + 1 of the cluster.
+// Bytes, a multiple of 16, begin to move to the cache of all multiprocessors.
+__device__ static inline void bulk_prefetch(const void *from, int bytes)
+{
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"(__cvta_generic_to_global(from)),
+                 "r"(bytes)
+                 : "memory");
+}
+
+// bulk_copy(), to that place and barrier in blocks `rank` and rank + 1 of the cluster.
 __device__ static inline void bulk_copy_pair(void *to, const void *from, int bytes, uint64_t *bar,
                                              int rank)
 {
@@ -266,6 +274,11 @@ static inline void send_to(void *p, int at, uint64_t *bar, int rank, float4 v)
 static inline void bulk_copy(void *to, const void *from, int bytes, uint64_t *bar, bool = false)
 {
     emu::bulk_copy(to, from, (size_t)bytes, bar, emu::cur->rank, 1);
+}
+
+static inline void bulk_prefetch(const void *from, int bytes)
+{
+    (void)from, (void)bytes;
 }
 
 static inline void bulk_copy_pair(void *to, const void *from, int bytes, uint64_t *bar, int rank)

@@ -6,7 +6,8 @@
 // Weights lie in the order of fragments and go through registers; activations are read where they
 // are. A lane keeps the sums of a segment, and those of segments before it. Barriers count what has
 // come and what may be overwritten, so copies run ahead, into the next piece too: a block takes
-// pieces (panels and tokens) one after the other. Two blocks may be a cluster: they have panels
+// pieces (panels and tokens) one after the other. Of few tokens the weights that are next, when the
+// ring is full at the start, are asked for. Two blocks may be a cluster: they have panels
 // of their own and the same tokens, of which each copies half into both.
 //
 // With few tokens there are too few pieces for all multiprocessors. Then two or four blocks of a

@@ -16,6 +16,7 @@ namespace
 constexpr int SEGMENT = HALF_SEGMENT, STEP = 64, STEPS = SEGMENT / STEP; // values of K of a stage
 constexpr int PANELS = 8, THREADS = 384, MOST_STAGES = 16;
 constexpr int COPY = 4; // copies of a stage by a warp: two have its weights, two its activations
+constexpr int ASK = 3;  // stages of weights
 constexpr int BARRIERS = (2 * MOST_STAGES + 2 * PANELS) * 8; // bytes
 constexpr int WIDE = 16; // tiles of tokens that stand side by side in time
 
@@ -137,6 +138,21 @@ __device__ inline void copy_weights(const Ring<S> &ring, int slot, const struct 
                   work.wide == 1);
 }
 
+// The ring is full of weights, and the first activations can come only when the kernel in front is
+// over. While they do, memory has nothing else to do: the weights of stages from k on, for which
+// there is no room yet, are asked for.
+template <class S>
+__device__ inline void ask_weights(const struct cuda_matrix &m, const struct Work &work, int panel,
+                                   int k)
+{
+    const int own = panel + copies_from() + (int)threadIdx.x % 32,
+              steps = min(ASK, min(work.steps - k, S::SPLIT > 1 ? STEPS - k % STEPS : ASK));
+
+    previous_done();
+    if ((int)threadIdx.x % 32 < COPY && own < up(m.rows, 16) && steps > 0)
+        bulk_prefetch(m.low + ((size_t)own * work.steps + k) * 2048, steps * 2048);
+}
+
 // A warp of activations: its lanes have eight values of K each; of blocks that share tokens, every
 // other one.
 template <class S>
@@ -164,6 +180,7 @@ __device__ inline void produce(const Ring<S> &ring, const struct cuda_matrix &m,
                                const struct cuda_act &a, const struct Work &work)
 {
     int slot = 0, parity = 1; // at first all stages are free
+    bool few = work.wide == 1;
 
     for (Walk<S> w(work); w.more(); w.next()) {
         const Piece at = w.at();
@@ -181,6 +198,10 @@ __device__ inline void produce(const Ring<S> &ring, const struct cuda_matrix &m,
             }
             if (S::SPLIT > 1 && k % STEPS == STEPS - 1)
                 k += (S::SPLIT - 1) * STEPS; // the others' segments
+            if (WEIGHTS && few && slot == 0) {
+                ask_weights<S>(m, work, at.panel, k + 1);
+                few = false;
+            }
         }
     }
 }
