@@ -79,7 +79,8 @@ same() {
         [ "${#lines[@]}" = 1 ]
     done
     [ -e my/thesis.tex ]
-    OUT=my COUNT=8 sh "$SYN/demo.sh" "$BUILD" >/dev/null # a name from where the user stands
+    OUT=my COUNT=8 sh "$SYN/demo.sh" "$BUILD" >said # a name from where the user stands
+    grep -qx 'records  *[0-9]* in my/dataset.jsonl' said
     [ -e my/dataset.jsonl ]
     [ -e my/thesis.tex ]
     make -s -C "$SYN" OUT="$PWD/my" clean
@@ -160,10 +161,10 @@ cold() {
     run -0 env OUT="$PWD/demo" COUNT=60 sh "$SYN/demo.sh" "$BUILD"
     [[ "$output" == *'$ llm-selfinstruct '*'$ llm-evol '*'$ llm-diversify '*"synthetic share  "*" %"*"mean score "*"per accepted record"* ]]
     n=$(wc -l <demo/dataset.jsonl)
-    [[ "$output" == *"records          $n in $PWD/demo/dataset.jsonl"* ]]
+    [[ "$output" == *"records          $n in demo/dataset.jsonl"* ]]
     share=$(jq -s 'map(select(.meta.source != "seed")) | length' demo/dataset.jsonl)
     [[ "$output" == *"synthetic share  $(awk -v a="$share" -v b="$n" 'BEGIN {printf "%.1f", 100 * a / b}') %"* ]]
     [[ "$output" != *"instruction  "$'\n'* ]] # every sample has one
-    [[ "$output" == *"report           $PWD/demo/report.html"* ]]
+    [[ "$output" == *"report           demo/report.html"* ]]
     tail -n 1 demo/report.html | grep -F '</html>'
 }

@@ -6,6 +6,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 build=$(cd "${1:-$here/../../build}" && pwd)
 out=$(mkdir -p "${OUT:-$build/demo}" && cd "${OUT:-$build/demo}" && pwd)
+shown=${out#"$PWD"/}
 records=${COUNT:-1000}
 stages="instructions evolved clean answered sound scored good dataset"
 
@@ -54,7 +55,7 @@ done
 s=$out/summary.json
 records=$(number "$s" written)
 echo
-printf 'records          %d in %s\n' "$records" "$out/dataset.jsonl"
+printf 'records          %d in %s\n' "$records" "$shown/dataset.jsonl"
 printf 'sources          %s\n' "$(object "$s" sources)"
 awk -v x="$(number "$s" synthetic_share)" 'BEGIN { printf "synthetic share  %.1f %%\n", 100 * x }'
 printf 'mean score       %.3f (0 to 1)\n' "$(number "$s" mean_score)"
@@ -65,7 +66,7 @@ printf 'topics           %.1f before, %.1f after balancing\n' \
 printf 'seconds          %d\n' "$seconds"
 if command -v jq >/dev/null; then
 	sh "$here/report.sh" "$out" >"$out/report.html"
-	printf 'report           %s\n' "$out/report.html"
+	printf 'report           %s\n' "$shown/report.html"
 fi
 echo
 echo "Some of the records:"
