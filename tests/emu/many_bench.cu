@@ -1,5 +1,6 @@
-/* many_bench.cu - how fast products of many tokens with quantized weights are on this GPU, at the
- * shapes of an 8B model: by the cut that is chosen and by every other. One JSON object a line.
+/* many_bench.cu - how fast products with quantized weights are on this GPU, at the shapes of an 8B
+ * model: of up to eight tokens by few.cu's kernels ("cut": -1), and by many.cu's, by the cut that
+ * it chooses and by every other. "chosen" is what a step takes. One JSON object a line.
  * Times are medians of graphs of launches, whose weights are copies that together do not fit into
  * the cache; operations are multiplications and additions. */
 #include "bench.h"
@@ -13,7 +14,7 @@
 namespace
 {
 
-enum { RUNS = 5, MOST = 2048, WIDEST = 14336, CACHE = 150 << 20 };
+enum { RUNS = 5, MOST = 2048, FEW = 8, WIDEST = 14336, CACHE = 150 << 20 };
 
 const struct {
     const char *name;
@@ -67,32 +68,44 @@ void product(const struct bench *b, int type, int shape, int n)
     const double bytes = (double)(p.low + p.high + p.scale + p.min) * rows / 16;
     const int copies = (int)(CACHE / bytes) + 2, each = n > 512 ? 2 : copies < 8 ? 8 : copies;
     struct cuda_act a = {};
-    int chosen = -1;
+    int chosen = MANY_CUTS; // of many.cu: none yet
 
-    a.n = a.ld = n;
+    a.n = n;
+    a.ld = n == 1 ? 1 : n <= FEW ? FEW : n;
     a.cols = cols;
     a.block = matrix_format(types[type].type).block;
     a.q = static_cast<const int8_t *>(b->q);
     a.d = static_cast<const float *>(b->d);
     a.s16 = a.s32 = static_cast<const int16_t *>(b->sums);
-    for (int cut = -1; cut < MANY_CUTS; cut++) {
+    const auto time = [&](int cut, bool few, bool is) { // cut -1 of many.cu's: its choice
         const struct many_way way = {b->sms, 0, cut};
         int used = cut;
-
-        if (cut >= 0 && cut == chosen)
-            continue;
         const double us = timed<RUNS>(each, [&](int i, cudaStream_t s) {
             struct cuda_matrix m = matrix_of(b, types[type].type, rows, cols, i % copies);
 
-            used = cuda_linear_many_by(&way, b->y, rows, false, &m, &a, s);
+            if (!few)
+                used = cuda_linear_many_by(&way, b->y, rows, false, &m, &a, s);
+            else if (a.block == 256)
+                cuda_linear_few_k(b->y, rows, false, &m, &a, b->sms, s);
+            else
+                cuda_linear_few(b->y, rows, false, &m, &a, b->sms, s);
         });
+
         printf("{\"bench\":\"many\",\"type\":\"%s\",\"shape\":\"%s\",\"tokens\":%d,\"cut\":%d,"
                "\"chosen\":%d,\"us\":%.2f,\"top_s\":%.1f,\"gb_s\":%.0f}\n",
-               types[type].name, shapes[shape].name, n, used, cut < 0, us,
+               types[type].name, shapes[shape].name, n, used, is, us,
                2.0 * rows * cols * n / us / 1e6, bytes / us / 1e3);
         fflush(stdout);
-        chosen = cut < 0 ? used : chosen;
-    }
+        return used;
+    };
+
+    if (n <= FEW)
+        time(-1, true, true);
+    if (n > 1)
+        chosen = time(-1, false, n > FEW);
+    for (int cut = 0; n > FEW && cut < MANY_CUTS; cut++)
+        if (cut != chosen)
+            time(cut, false, false);
 }
 
 } // namespace
@@ -100,7 +113,7 @@ void product(const struct bench *b, int type, int shape, int n)
 /* many_bench [TYPE...] */
 int main(int argc, char **argv)
 {
-    const int counts[] = {16, 32, 64, 128, 512, 2048};
+    const int counts[] = {1, 2, 4, 8, 16, 32, 64, 128, 512, 2048};
     const size_t weights = (size_t)2 * 28672 * 4096 + CACHE + ((size_t)64 << 20);
     const size_t values = (size_t)MOST * WIDEST;
     struct cudaDeviceProp p;
