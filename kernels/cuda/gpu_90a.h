@@ -278,7 +278,7 @@ static inline void bulk_copy(void *to, const void *from, int bytes, uint64_t *ba
 
 static inline void bulk_prefetch(const void *from, int bytes)
 {
-    (void)from, (void)bytes;
+    emu::ask(from, (size_t)bytes, 16);
 }
 
 static inline void bulk_copy_pair(void *to, const void *from, int bytes, uint64_t *bar, int rank)

@@ -64,6 +64,11 @@ __global__ void write_beyond_global(float *o, int n)
     o[threadIdx.x + n] = 1;
 }
 
+__global__ void ask_beyond_global(const float *x)
+{
+    prefetch(x + 32 * threadIdx.x); // of 256 values
+}
+
 __global__ void misaligned(float *o, const uint8_t *p)
 {
     uint4 v = load_once(p + threadIdx.x * 18); // the stride of a block of Q4_0
@@ -186,6 +191,8 @@ const Bug bugs[] = {
      [](float *o, const float *x, float *) { LAUNCH(beyond_global, 1, 64, 0, 0, o, x, 193); }},
     {"global write out of bounds",
      [](float *o, const float *, float *) { LAUNCH(write_beyond_global, 1, 64, 0, 0, o, 1); }},
+    {"global prefetch out of bounds",
+     [](float *, const float *x, float *) { LAUNCH(ask_beyond_global, 1, 32, 0, 0, x); }},
     {"misaligned load", [](float *o, const float *x,
                            float *) { LAUNCH(misaligned, 1, 32, 0, 0, o, (const uint8_t *)x); }},
     {"static shared overrun",

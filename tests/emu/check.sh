@@ -124,7 +124,7 @@ if [ -e "$asan" ]; then
 	bug "wrong reduction" values
 	bug "missing barrier" values
 	for b in "divergent shuffle" "early return" "two barriers" "static shared overrun" "stack overflow" "block too large" \
-		"host touches device memory"; do
+		"host touches device memory" "global prefetch out of bounds"; do
 		bug "$b" plain
 	done
 	for b in "global read out of bounds" "global write out of bounds" "misaligned load" "dynamic shared overrun"; do

@@ -72,6 +72,8 @@ void submit(cudaStream_t s, std::function<void()> op);
 void cp_async(void *dst, const void *src, int n, int live);
 void cp_commit();
 void cp_wait(unsigned keep);
+// A prefetch of so many bytes: of memory that there is.
+void ask(const void *p, size_t bytes, unsigned align = 1);
 void mbar_init(uint64_t *b);
 void mbar_arrive(uint64_t *b);
 void mbar_wait(uint64_t *b, unsigned parity);

@@ -1,5 +1,5 @@
-// emu_copy.cpp - on the host, what moves data by warps: cp.async, ldmatrix, and the fragments that
-// wgmma reads from shared memory.
+// emu_copy.cpp - on the host, what moves data by warps: cp.async, prefetches, ldmatrix, and the
+// fragments that wgmma reads from shared memory.
 #include "emu_in.h"
 
 #include <utility>
@@ -47,6 +47,15 @@ void cp_wait(unsigned keep)
     f->groups.erase(f->groups.begin(), f->groups.begin() + (long)g);
     for (size_t &end : f->groups)
         end -= n;
+}
+
+// ---- prefetches
+
+void ask(const void *p, size_t bytes, unsigned align)
+{
+    if ((uintptr_t)p % align || bytes % align)
+        die({"prefetch", 0}, "misaligned: %zu bytes at %p", bytes, p);
+    check_range(p, bytes, "prefetch");
 }
 
 // ---- ldmatrix

@@ -157,8 +157,7 @@ static void device_free(void *p)
     blocks.erase(b);
 }
 
-// Ranges of a copy that lie in device memory must lie in one allocation.
-static void check_range(const void *p, size_t n, const char *what)
+void check_range(const void *p, size_t n, const char *what)
 {
     size_t at = (size_t)((const char *)p - arena);
     auto b = blocks.upper_bound(at);

@@ -63,6 +63,8 @@ void mma_bf16_warp(void **p, unsigned mask);
 
 // emu_cudart.cpp: the device's memory is there for kernels and copies alone
 void device_memory(bool open);
+// What lies in device memory must lie in one allocation.
+void check_range(const void *p, size_t n, const char *what);
 size_t shared_limit(); // bytes of shared memory of a block
 
 // emu_race.cpp, in builds with EMU_RACE_CHECK
