@@ -155,6 +155,7 @@ int cli_begin(const struct cli *c, int argc, char **argv)
     int n;
 
     sigaction(SIGBUS, &bus, NULL);
+    signal(SIGXFSZ, SIG_IGN); // a write beyond the limit fails, like one on a full disk
     for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
         early(c, argv[i]);
     n = opt_parse(c->opts, argc, argv, &e);

@@ -23,6 +23,10 @@ struct err {
 int err_set(struct err *e, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* What a write that failed with this errno was: ERR_STOP where there was no room left (a full disk,
+ * a quota, a limit on the size of files), since --resume goes on when there is, else `other`. */
+enum err_code err_of_write(int why, enum err_code other);
+
 /* Put "<context>: " before the message already there. Always returns -1. */
 int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -99,8 +99,8 @@ int grow_room(struct grow *g, size_t n, struct err *e)
     if (g->fd >= 0)
         rc = posix_fallocate(g->fd, (off_t)g->cap, (off_t)(cap - g->cap));
     if (rc)
-        return err_set(e, rc == ENOSPC || rc == EDQUOT ? ERR_STOP : ERR_IO,
-                       "cannot make '%s' %zu bytes long: %s", g->path, cap, strerror(rc));
+        return err_set(e, err_of_write(rc, ERR_IO), "cannot make '%s' %zu bytes long: %s", g->path,
+                       cap, strerror(rc));
     return map(g, cap, e);
 }
 

@@ -298,8 +298,8 @@ static int put_at(struct npy_out *o, const void *p, size_t n, off_t at, struct e
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return err_set(e, errno == ENOSPC || errno == EDQUOT ? ERR_STOP : ERR_OUT,
-                           "cannot write '%s': %s", o->path, strerror(errno));
+            return err_set(e, err_of_write(errno, ERR_OUT), "cannot write '%s': %s", o->path,
+                           strerror(errno));
         done += (size_t)got;
     }
     return 0;

@@ -39,8 +39,8 @@ static int write_at(const struct pile *x, uint64_t at, const char *p, size_t n, 
         if (k < 0 && errno == EINTR)
             continue;
         if (k <= 0)
-            return err_set(e, errno == ENOSPC || errno == EDQUOT ? ERR_STOP : ERR_IO,
-                           "cannot write '%s': %s", x->path ? x->path : x->dir, strerror(errno));
+            return err_set(e, err_of_write(errno, ERR_IO), "cannot write '%s': %s",
+                           x->path ? x->path : x->dir, strerror(errno));
         p += k;
         n -= (size_t)k;
         at += (uint64_t)k;

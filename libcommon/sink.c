@@ -115,14 +115,13 @@ static void wait_room(const struct sink *s)
 static int write_failed(struct sink *s, size_t done, struct err *e)
 {
     int why = errno;
-    bool full = why == ENOSPC || why == EDQUOT;
+    enum err_code code = s->durable ? err_of_write(why, ERR_OUT) : ERR_OUT;
     struct stat st;
 
     if (done && s->durable && !fstat(s->fd, &st) && st.st_size >= (off_t)done &&
         ftruncate(s->fd, st.st_size - (off_t)done))
         why = errno; // the torn line stays; --resume cuts it
-    return err_set(e, full && s->durable ? ERR_STOP : ERR_OUT, "cannot write '%s': %s",
-                   sink_name(s), strerror(why));
+    return err_set(e, code, "cannot write '%s': %s", sink_name(s), strerror(why));
 }
 
 static int put(struct sink *s, const char *p, size_t n, struct err *e)

@@ -180,6 +180,25 @@ kill_loop() {
     [ "$again" -le 1 ]
 }
 
+@test "durability: a limit on the size of files is like a full disk" {
+    records 100 >in.jsonl
+    gen -n 8 -t 0.8 -o ref.jsonl in.jsonl || [ $? = 1 ]
+    rc=0
+    err=$(ulimit -f 4 && llm-generate -m "$TINY" -n 8 -t 0.8 -o out.jsonl in.jsonl 2>&1) || rc=$?
+    [ "$rc" = 75 ]
+    [[ "$err" == *"cannot write 'out.jsonl': File too large"* ]]
+    [ "$(tail -c 1 out.jsonl | od -An -tx1 | tr -d ' ')" = 0a ]
+    [ "$(wc -l <out.jsonl)" -gt 10 ]
+    gen -n 8 -t 0.8 --resume -o out.jsonl in.jsonl || [ $? = 1 ]
+    cmp out.jsonl ref.jsonl
+    llm-embed -o ref.e --npy ref.npy in.jsonl -q || [ $? = 1 ]
+    rc=0
+    (ulimit -f 4 && llm-embed -o e --npy e.npy in.jsonl -q) || rc=$?
+    [ "$rc" = 75 ]
+    llm-embed --resume -o e --npy e.npy in.jsonl -q || [ $? = 1 ]
+    cmp ref.npy e.npy
+}
+
 @test "durability: damage before the end is an error, never repaired" {
     records 20 >in.jsonl
     gen -n 4 -o out.jsonl in.jsonl || [ $? = 1 ]
