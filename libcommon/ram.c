@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* Names of the files of either version; files are charged to whoever read them first, and
  * can be dropped, so they count as free. */
@@ -77,6 +78,24 @@ static void of_line(const char *root, char *line, int64_t *best)
     }
 }
 
+/* What ulimit -v leaves beside what is no file that somebody maps: a model counts where it is
+ * planned for. */
+static void of_process(const char *root, int64_t *best)
+{
+    static const char *const own[] = {"VmData:", "VmStk:", "VmExe:", "VmLib:"};
+    struct rlimit limit;
+    int64_t used = 0;
+
+    if (getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur > INT64_MAX / 2) // RLIM_INFINITY too
+        return;
+    for (int i = 0; i < 4; i++) {
+        int64_t kib = number(root, "/proc/self/status", own[i]);
+
+        used += kib > 0 ? kib * 1024 : 0;
+    }
+    lower(best, (int64_t)limit.rlim_cur > used ? (int64_t)limit.rlim_cur - used : 0);
+}
+
 int64_t ram_available(const char *root)
 {
     int64_t best = number(root, "/proc/meminfo", "MemAvailable:");
@@ -91,5 +110,6 @@ int64_t ram_available(const char *root)
         of_line(root, line, &best);
     if (f)
         fclose(f);
+    of_process(root, &best);
     return best;
 }

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static char root[] = "/tmp/ram_test.XXXXXX";
@@ -67,6 +68,27 @@ static void test_v1(void)
     CHECK(ram_available(root) == 400000 - 500);
 }
 
+static void test_ulimit(void)
+{
+    struct rlimit old, low;
+
+    TEST("ulimit -v, but for what is there already");
+    put("/proc/self/cgroup", "0::/\n");
+    put("/sys/fs/cgroup/memory.max", "max\n");
+    CHECK(!getrlimit(RLIMIT_AS, &old));
+    low = (struct rlimit){(rlim_t)1 << 46, old.rlim_max}; // sanitizers need that much
+    CHECK(!setrlimit(RLIMIT_AS, &low));
+    put("/proc/self/status", "VmSize:\t68719476000 kB\nVmData:\t68719476000 kB\n");
+    CHECK(ram_available(root) == 736 * 1024);
+    put("/proc/self/status",
+        "VmData:\t68719476000 kB\nVmStk: 36 kB\nVmExe:\t100 kB\nVmLib: 200 kB\n");
+    CHECK(ram_available(root) == 400 * 1024);
+    put("/proc/self/status", "VmData:\t68719477000 kB\n");
+    CHECK(ram_available(root) == 0);
+    CHECK(!setrlimit(RLIMIT_AS, &old));
+    CHECK(ram_available(root) == 1000 * 1024);
+}
+
 int main(void)
 {
     char rm[64];
@@ -76,6 +98,7 @@ int main(void)
     test_machine();
     test_v2();
     test_v1();
+    test_ulimit();
     TEST("this machine");
     CHECK(ram_available("") != 0);
     snprintf(rm, sizeof(rm), "rm -r %s", root);
