@@ -1,10 +1,10 @@
 /* llm-bench.c - how fast a model runs on this machine. See llm-bench(1). */
 #include "cli.h"
 #include "cost.h"
+#include "figures.h"
 #include "machine.h"
 #include "mem.h"
 #include "session.h"
-#include "spread.h"
 #include "synth.h"
 #include "workload.h"
 
@@ -50,67 +50,45 @@ struct bench {
 
 /* ---- the record ---- */
 
-static void put_num(struct bench *g, const char *name, double x)
-{
-    char text[32];
-    int n = snprintf(text, sizeof(text), "%.6g", x);
-
-    record_set(&g->out, name, text, (size_t)n);
-}
-
-static void put_str(struct bench *g, const char *name, const char *s)
-{
-    record_set_str(&g->out, name, s, strlen(s));
-}
-
-static void put_spread(struct bench *g, struct buf *b, const char *name, struct spread *s)
-{
-    if (!s->n)
-        return;
-    put_num(g, name, spread_at(s, 0.5));
-    json_put_key(b, name);
-    spread_put(s, b);
-}
-
 static void put_machine(struct bench *g, const struct backend *b)
 {
     char cpu[128];
 
     machine_cpu(cpu, sizeof(cpu));
-    put_str(g, "cpu", cpu);
+    figures_str(&g->out, "cpu", cpu);
     if (b->host) {
         record_set_int(&g->out, "threads", backend_cpu_threads(b));
-        put_str(g, "isa", backend_cpu_isa(b));
+        figures_str(&g->out, "isa", backend_cpu_isa(b));
     } else {
         b->ops->describe(b, cpu, sizeof(cpu));
-        put_str(g, "device", cpu);
+        figures_str(&g->out, "device", cpu);
         record_set(&g->out, "fast", g->model.fast ? "true" : "false", g->model.fast ? 4u : 5u);
     }
-    put_str(g, "version", VERSION);
-    put_str(g, "commit", COMMIT);
+    figures_str(&g->out, "version", VERSION);
+    figures_str(&g->out, "commit", COMMIT);
 }
 
 static void put_model(struct bench *g)
 {
     const struct model *m = engine_model(g->ses.en);
 
-    put_str(g, "model", g->temp ? synth_shapes[g->shape] : g->model.path);
+    figures_str(&g->out, "model", g->temp ? synth_shapes[g->shape] : g->model.path);
     if (g->shape) {
-        put_str(g, "shape", synth_shapes[g->shape]);
-        put_str(g, "type", synth_types[g->type]);
+        figures_str(&g->out, "shape", synth_shapes[g->shape]);
+        figures_str(&g->out, "type", synth_types[g->type]);
     }
     record_set_int(&g->out, "parameters", m->n_params);
     record_set_int(&g->out, "model_bytes", (int64_t)m->file_bytes);
     record_set_int(&g->out, "cache_bytes", (int64_t)engine_cache_bytes(g->ses.en));
-    put_str(g, "kv_type", cli_kv_types[1 + engine_counts(g->ses.en)->kv_type]);
+    figures_str(&g->out, "kv_type", cli_kv_types[1 + engine_counts(g->ses.en)->kv_type]);
     record_set_int(&g->out, "batch", g->model.batch);
 }
 
 static void put_rates(struct bench *g, struct buf *b)
 {
-    put_spread(g, b, "read_gb_s", &g->read);
-    put_spread(g, b, "int8_gop_s", &g->int8);
-    put_spread(g, b, "float_gop_s", &g->floats);
+    figures_spread(&g->out, b, "read_gb_s", &g->read);
+    figures_spread(&g->out, b, "int8_gop_s", &g->int8);
+    figures_spread(&g->out, b, "float_gop_s", &g->floats);
 }
 
 /* What else the machine did meanwhile. */
@@ -120,29 +98,17 @@ static void put_noise(struct bench *g)
     double all = t.all - g->time.all, own = t.own - g->time.own;
     double other = t.busy - g->time.busy - own;
 
-    put_num(g, "load_average", g->load);
-    put_num(g, "other_percent", all > 0 && other > 0 ? 100 * other / all : 0);
-    put_num(g, "steal_percent", all > 0 ? 100 * (t.steal - g->time.steal) / all : 0);
+    figures_num(&g->out, "load_average", g->load);
+    figures_num(&g->out, "other_percent", all > 0 && other > 0 ? 100 * other / all : 0);
+    figures_num(&g->out, "steal_percent", all > 0 ? 100 * (t.steal - g->time.steal) / all : 0);
 }
 
-/* One line of JSON, or a line for each field. */
 static void print(struct bench *g)
 {
     struct buf b = {0};
-    struct json j;
-    struct err e;
 
-    record_write(&g->out, &b);
-    if (g->table && !json_parse(&j, &g->out.mem, b.p, b.n, &e))
-        for (uint32_t k = 1; k < j.node[0].next; k = j.node[k + 1].next) {
-            size_t n, v;
-            const char *name = json_raw(&j, (int)k, &n), *value = json_raw(&j, (int)k + 1, &v);
-
-            if (*value != '{')
-                printf("%-22.*s%.*s\n", (int)n - 2, name + 1, (int)v, value);
-        }
-    else
-        fwrite(b.p, 1, b.n, stdout); // cli_end sees what went wrong
+    figures_put(&g->out, g->table, &b);
+    fwrite(b.p, 1, b.n, stdout); // cli_end sees what went wrong
     buf_free(&b);
 }
 
@@ -372,18 +338,18 @@ static void put_latency(struct bench *g)
 
     record_set_int(&g->out, "input", g->lengths.input);
     record_set_int(&g->out, "output", g->lengths.output);
-    put_num(g, "load_s", g->load_s);
-    put_num(g, "start_s", g->start_s);
+    figures_num(&g->out, "load_s", g->load_s);
+    figures_num(&g->out, "start_s", g->start_s);
     if (g->of_peak.n)
-        put_str(g, "prefill_peak", g->peak);
+        figures_str(&g->out, "prefill_peak", g->peak);
     buf_char(&b, '{');
-    put_spread(g, &b, "first_token_s", &g->first);
-    put_spread(g, &b, "prefill_tok_s", &g->prefill);
-    put_spread(g, &b, "decode_tok_s", &g->decode);
-    put_spread(g, &b, "step_ms", &g->step);
+    figures_spread(&g->out, &b, "first_token_s", &g->first);
+    figures_spread(&g->out, &b, "prefill_tok_s", &g->prefill);
+    figures_spread(&g->out, &b, "decode_tok_s", &g->decode);
+    figures_spread(&g->out, &b, "step_ms", &g->step);
     put_rates(g, &b);
-    put_spread(g, &b, "prefill_peak_percent", &g->of_peak);
-    put_spread(g, &b, "decode_read_percent", &g->of_read);
+    figures_spread(&g->out, &b, "prefill_peak_percent", &g->of_peak);
+    figures_spread(&g->out, &b, "decode_read_percent", &g->of_read);
     buf_char(&b, '}');
     record_set(&g->out, "spread", b.p, b.n);
     buf_free(&b);
@@ -450,22 +416,25 @@ static void put_throughput(struct bench *g, bool random)
     record_set_int(&g->out, "records", g->work.n);
     if (random) {
         record_set_int(&g->out, "input", g->lengths.input);
-        put_num(g, "length_spread", (double)g->lengths.spread);
+        figures_num(&g->out, "length_spread", (double)g->lengths.spread);
         record_set_int(&g->out, "shared", g->lengths.shared);
     }
     record_set_int(&g->out, "output", g->lengths.output);
     record_set_int(&g->out, "prompt_tokens", g->n_prompt);
     record_set_int(&g->out, "generated_tokens", g->n_generated);
-    put_str(g, "batching", !g->fixed ? "continuous" : g->ragged ? "static unpadded" : "static");
+    figures_str(&g->out, "batching",
+                !g->fixed   ? "continuous"
+                : g->ragged ? "static unpadded"
+                            : "static");
     record_set_int(&g->out, "padding_tokens", g->n_padding);
-    put_num(g, "load_s", g->load_s);
+    figures_num(&g->out, "load_s", g->load_s);
     record_set_int(&g->out, "prefix_hit_tokens", n->hits);
     record_set_int(&g->out, "preemptions", n->preemptions);
-    put_num(g, "kv_waste", n->unused);
+    figures_num(&g->out, "kv_waste", n->unused);
     buf_char(&b, '{');
-    put_spread(g, &b, "tok_s", &g->tok);
-    put_spread(g, &b, "prompt_tok_s", &g->prompt);
-    put_spread(g, &b, "requests_s", &g->request);
+    figures_spread(&g->out, &b, "tok_s", &g->tok);
+    figures_spread(&g->out, &b, "prompt_tok_s", &g->prompt);
+    figures_spread(&g->out, &b, "requests_s", &g->request);
     put_rates(g, &b);
     buf_char(&b, '}');
     record_set(&g->out, "spread", b.p, b.n);
@@ -512,7 +481,7 @@ static int run(struct bench *g, const char *mode, int n, char **file, int *statu
         return make_model(g, e);
     g->load = machine_load();
     record_new(&g->out);
-    put_str(g, "bench", mode);
+    figures_str(&g->out, "bench", mode);
     if (g->mode == PROBE)
         return probe_only(g, e);
     if (g->mode == LATENCY ? latency(g, e) : throughput(g, n, file, status, e))
