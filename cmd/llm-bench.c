@@ -46,6 +46,7 @@ struct bench {
     struct workload_lengths lengths;
     struct workload work;                     // of a pass
     int64_t n_prompt, n_generated, n_padding; // of a pass
+    int64_t n_hits, n_preempted;
 };
 
 /* ---- the record ---- */
@@ -385,6 +386,8 @@ static int latency(struct bench *g, struct err *e)
 
 static int throughput_pass(struct bench *g, struct err *e)
 {
+    const struct engine_counts *n = engine_counts(g->ses.en);
+    int64_t hits = n->hits, preempted = n->preemptions;
     double t = machine_now();
     int i = 0;
 
@@ -402,6 +405,8 @@ static int throughput_pass(struct bench *g, struct err *e)
             return -1;
     }
     t = machine_now() - t;
+    g->n_hits = n->hits - hits;
+    g->n_preempted = n->preemptions - preempted;
     spread_add(&g->tok, (double)g->n_generated / t);
     spread_add(&g->prompt, (double)g->n_prompt / t);
     spread_add(&g->request, g->work.n / t);
@@ -428,8 +433,8 @@ static void put_throughput(struct bench *g, bool random)
                             : "static");
     record_set_int(&g->out, "padding_tokens", g->n_padding);
     figures_num(&g->out, "load_s", g->load_s);
-    record_set_int(&g->out, "prefix_hit_tokens", n->hits);
-    record_set_int(&g->out, "preemptions", n->preemptions);
+    record_set_int(&g->out, "prefix_hit_tokens", g->n_hits);
+    record_set_int(&g->out, "preemptions", g->n_preempted);
     figures_num(&g->out, "kv_waste", n->unused);
     buf_char(&b, '{');
     figures_spread(&g->out, &b, "tok_s", &g->tok);

@@ -77,6 +77,13 @@ setup() {
     [ "$(jq '.prompt_tokens + 600' <<<"$output")" != "$(jq '.[0]' work)" ]
 }
 
+@test "llm-bench: counts are those of one repetition" {
+    for n in 1 3; do
+        llm-bench throughput --synthetic nano --records 10 --input 5 --output 5 --shared 100 --batch 3 --repeat $n --no-probe
+    done >all
+    jq -se 'map([.prompt_tokens, .generated_tokens, .prefix_hit_tokens]) | .[0] == [1050, 50, 900] and .[1] == .[0]' all
+}
+
 @test "llm-bench: throughput of records" {
     printf '%s\n' '{"instruction":"Reverse the list.","input":"plum fox goat"}' '{"prompt":"The fox"}' >in
     run -0 --separate-stderr llm-bench throughput -m "$TINY" --output 6 --no-probe in
