@@ -333,12 +333,23 @@ static void add_parts(struct bench *g, const struct backend_rates *r, double pre
         spread_add(&g->of_read, 100 * bytes * decode / g->work.n / r->read_bytes);
 }
 
+/* Weights are laid out anew in the second step that uses them: where a repetition is one step, that
+ * would be in the first one that counts. */
+static int warmups(const struct bench *g)
+{
+    int64_t tokens = (int64_t)g->model.batch * g->lengths.input;
+    bool one_step = g->lengths.output == 1 && tokens <= g->model.batch_tokens;
+
+    return g->warmup == 1 && one_step ? 2 : g->warmup;
+}
+
 static void put_latency(struct bench *g)
 {
     struct buf b = {0};
 
     record_set_int(&g->out, "input", g->lengths.input);
     record_set_int(&g->out, "output", g->lengths.output);
+    record_set_int(&g->out, "warmup", warmups(g));
     figures_num(&g->out, "load_s", g->load_s);
     figures_num(&g->out, "start_s", g->start_s);
     if (g->of_peak.n)
@@ -365,7 +376,7 @@ static int latency(struct bench *g, struct err *e)
     if (open_model(g, g->lengths.input + g->lengths.output, e))
         return -1;
     g->time = machine_time();
-    for (int i = -g->warmup; i < repeat; i++) {
+    for (int i = -warmups(g); i < repeat; i++) {
         ask_random(g, g->model.batch, i);
         if (workload_fits(&g->work, engine_ctx(g->ses.en), e) ||
             latency_pass(g, i >= 0, &prefill, &decode, e))

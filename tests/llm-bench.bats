@@ -77,6 +77,15 @@ setup() {
     [ "$(jq '.prompt_tokens + 600' <<<"$output")" != "$(jq '.[0]' work)" ]
 }
 
+@test "llm-bench: what is computed in one step warms up twice: weights are laid out in the second" {
+    for o in "--input 8 --output 1" "--input 8 --output 2" "--input 9 --output 1 --batch-tokens 8" \
+        "--input 8 --output 1 --warmup 0" "--input 8 --output 1 --warmup 3"; do
+        # shellcheck disable=SC2086 # several options
+        llm-bench latency --synthetic nano --repeat 1 --no-probe $o | jq .warmup
+    done >got
+    [ "$(tr '\n' ' ' <got)" = "2 1 1 0 3 " ]
+}
+
 @test "llm-bench: counts are those of one repetition" {
     for n in 1 3; do
         llm-bench throughput --synthetic nano --records 10 --input 5 --output 5 --shared 100 --batch 3 --repeat $n --no-probe
