@@ -27,6 +27,9 @@ struct bench {
     struct cli_notes notes;
     int repeat, warmup, records, shape, type;
     bool fixed, ragged, no_probe, table, force;
+    struct {
+        bool input, output, warmup, records;
+    } given;
     uint64_t seed;
     const char *write;
     const struct cli *cli;
@@ -183,7 +186,11 @@ static int check_options(const struct bench *g, int n, struct err *e)
     const struct {
         const char *name;
         bool given, fits;
-    } row[] = {{"--repeat", g->repeat > 1, !n}, // the prefix cache would find the prompts again
+    } row[] = {{"--input", g->given.input, runs && !n},
+               {"--output", g->given.output, runs},
+               {"--warmup", g->given.warmup, g->mode == LATENCY},
+               {"--records", g->given.records, random},
+               {"--repeat", g->repeat > 1, !n}, // the prefix cache would find the prompts again
                {"--spread", g->lengths.spread > 0, random},
                {"--shared", g->lengths.shared > 0, random},
                {"--static", g->fixed, g->mode == THROUGHPUT},
@@ -555,6 +562,8 @@ int main(int argc, char **argv)
         OPT_ENUM(0, "type", &g.type, synth_types, "type", "type of its matrices: f32, f16, bf16, q8_0, q4_0, q4_1, q5_0, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, iq4_nl, mxfp4 or nvfp4"),
         OPT_STR(0, "write", &g.write, "file", "write it here and keep it"),
         OPT_FLAG(0, "force", &g.force, "replace the file if it is there"),
+        OPT_GIVEN("input", &g.given.input), OPT_GIVEN("output", &g.given.output),
+        OPT_GIVEN("warmup", &g.given.warmup), OPT_GIVEN("records", &g.given.records),
         OPT_NEED("unpadded", "static"), OPT_NEED("type", "synthetic"), OPT_NEED("force", "write"),
         CLI_MODEL(&g.model), CLI_NOTES(&g.notes), OPT_END(),
     };

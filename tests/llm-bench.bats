@@ -50,10 +50,13 @@ setup() {
     run -2 llm-bench latency -m "$TINY" --input 4 --output 2 --no-probe --kv-memory 9999999G
     [[ "$output" == "llm-bench: --kv-memory: "*" MiB are more than all pages there can be, "*" MiB" ]]
     # what a mode does nothing with
-    for o in "latency --spread 1" "latency --shared 5" "latency --static" "throughput --spread 1 in" "throughput --shared 3 in"; do
+    for o in "latency --spread 1" "latency --shared 5" "latency --static" "latency --records 2" "throughput --spread 1 in" \
+        "throughput --shared 3 in" "throughput --records 1 in" "throughput --input 256 in" "throughput --warmup 1" \
+        "probe --output 2" "make --input 4"; do
         # shellcheck disable=SC2086 # several words
         run -2 llm-bench $o -m "$TINY" --no-probe
-        [[ "$output" == "llm-bench: --s"*" has no meaning for ${o%% *}"* ]]
+        [[ "$o" =~ --[a-z]* ]]
+        [[ "$output" == "llm-bench: ${BASH_REMATCH[0]} has no meaning for ${o%% *}"* ]]
     done
     run -2 llm-bench probe -m "$TINY"
     [ "$output" = "llm-bench: --model has no meaning for probe" ]
