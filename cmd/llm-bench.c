@@ -50,6 +50,7 @@ struct bench {
     struct workload work;                     // of a pass
     int64_t n_prompt, n_generated, n_padding; // of a pass
     int64_t n_hits, n_preempted;
+    struct cli_progress progress;
 };
 
 /* ---- the record ---- */
@@ -269,10 +270,13 @@ static int submit(struct bench *g, int i, struct err *e)
 /* A step, and what has ended with it. */
 static int step(struct bench *g, struct err *e)
 {
+    const struct engine_counts *n = engine_counts(g->ses.en);
     struct engine_result d;
 
     if (engine_step(g->ses.en, e))
         return -1;
+    cli_progress_say(&g->progress, g->cli, "tokens: %lld of prompts, %lld generated",
+                     (long long)n->prompt, (long long)n->generated);
     while (engine_poll(g->ses.en, &d)) {
         const struct workload_item *a = d.user;
 
@@ -502,6 +506,7 @@ static int run(struct bench *g, const char *mode, int n, char **file, int *statu
         return -1;
     if (g->mode == MAKE)
         return make_model(g, e);
+    cli_progress_begin(&g->progress, g->cli);
     g->load = machine_load();
     record_new(&g->out);
     figures_str(&g->out, "bench", mode);
@@ -509,6 +514,7 @@ static int run(struct bench *g, const char *mode, int n, char **file, int *statu
         return probe_only(g, e);
     if (g->mode == LATENCY ? latency(g, e) : throughput(g, n, file, status, e))
         return -1;
+    cli_progress_end(&g->progress);
     put_machine(g, engine_model(g->ses.en)->backend);
     put_model(g);
     record_set_int(&g->out, "peak_rss_bytes", g->peak_rss);
@@ -579,8 +585,10 @@ int main(int argc, char **argv)
     g.cli = &cli;
     g.model.no_server = true;
     n = cli_begin(&cli, argc, argv);
-    if (run(&g, n ? argv[0] : "", n ? n - 1 : 0, argv + 1, &status, &e))
+    if (run(&g, n ? argv[0] : "", n ? n - 1 : 0, argv + 1, &status, &e)) {
+        cli_progress_end(&g.progress);
         status = cli_fail(&cli, &e);
+    }
     finish(&g);
     return cli_end(&cli, status);
 }

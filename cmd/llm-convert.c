@@ -13,7 +13,15 @@ struct convert {
     bool force, info, check;
     struct cli_notes notes;
     const struct cli *cli;
+    struct cli_progress progress;
 };
+
+static void part(void *arg, int i, int n)
+{
+    struct convert *c = arg;
+
+    cli_progress_say(&c->progress, c->cli, "tensor %d of %d", i + 1, n);
+}
 
 static bool names_gguf(const char *path)
 {
@@ -37,7 +45,7 @@ static int write_as(const struct convert *c, const struct source *s, const struc
     return convert_gguf(s, tok, c->output, type, c->force, e);
 }
 
-static int convert(const struct convert *c, const char *path, struct err *e)
+static int convert(struct convert *c, const char *path, struct err *e)
 {
     struct source s;
     struct tok *tok;
@@ -45,6 +53,7 @@ static int convert(const struct convert *c, const char *path, struct err *e)
 
     if (source_open(&s, path, e))
         return -1;
+    s.watch = (struct source_watch){part, c};
     if (!source_parts(&s, e)) {
         tok = source_tok(&s, c->tokenizer, e);
         if (tok)
@@ -68,11 +77,14 @@ static int describe(const struct convert *c, const char *path, struct err *e)
     return 0;
 }
 
-static int verify(const struct convert *c, const char *path, struct err *e)
+static int verify(struct convert *c, const char *path, struct err *e)
 {
+    const struct source_watch watch = {part, c};
     struct inspect_count n;
+    int rc = inspect_check(path, c->tokenizer, &watch, &n, e);
 
-    if (inspect_check(path, c->tokenizer, &n, e))
+    cli_progress_end(&c->progress); // the line that a message would stand behind
+    if (rc)
         return -1;
     if (n.unknown)
         cli_warn(c->cli, "%s: %d tensors are not part of the model", path, n.unknown);
@@ -100,7 +112,7 @@ static int usage(const struct convert *c, int n, struct err *e)
 }
 
 /* Every file is looked at, whatever the ones before it were. */
-static int run(const struct convert *c, int n, char **path)
+static int run(struct convert *c, int n, char **path)
 {
     int status = CLI_OK;
     struct err e;
@@ -108,10 +120,13 @@ static int run(const struct convert *c, int n, char **path)
     if (usage(c, n, &e))
         return cli_fail(c->cli, &e);
     for (int i = 0; i < n; i++) {
-        int rc = c->info    ? describe(c, path[i], &e)
-                 : c->check ? verify(c, path[i], &e)
-                            : convert(c, path[i], &e);
+        int rc;
 
+        cli_progress_begin(&c->progress, c->cli);
+        rc = c->info    ? describe(c, path[i], &e)
+             : c->check ? verify(c, path[i], &e)
+                        : convert(c, path[i], &e);
+        cli_progress_end(&c->progress);
         if (rc)
             status = cli_fail(c->cli, &e);
     }

@@ -93,20 +93,24 @@ static int decode_record(struct tokenize *g, struct record *r, struct err *e)
 
 static int each_record(struct tokenize *g, struct err *e)
 {
+    struct cli_progress progress;
     struct record r = {0};
     int rc;
 
+    cli_progress_begin(&progress, g->cli);
     while ((rc = stream_read(g->s, &r, true, e)) == 1) {
         struct err why;
 
+        cli_progress(&progress, g->cli, stream_counts(g->s), g->n_tokens);
         if (g->decode ? decode_record(g, &r, &why) : encode_record(g, &r, &why))
             rc = stream_reject(g->s, &r, "tokens", NULL, NULL, why.msg, e);
         else
             rc = stream_write(g->s, &r, e);
         record_reset(&r);
         if (rc < 0)
-            return -1;
+            break;
     }
+    cli_progress_end(&progress);
     return rc < 0 ? -1 : 0;
 }
 

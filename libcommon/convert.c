@@ -317,6 +317,7 @@ static int put_values(struct gguf_writer *w, const struct source *s, enum conver
     for (int i = 0; i < s->n_parts; i++) {
         const struct source_part *p = &s->part[i];
 
+        source_at(s, i);
         if (put_part(s, p, gguf_type_of(s, type, p), true, &k, e) || gguf_end_tensor(w, e))
             return -1;
     }
@@ -398,8 +399,10 @@ static int write_weights(struct st_writer *w, const struct source *s, const char
     }
     if (!rc)
         rc = st_start_data(w, e);
-    for (int i = 0; i < s->n_parts && !rc; i++)
+    for (int i = 0; i < s->n_parts && !rc; i++) {
+        source_at(s, i);
         rc = put_part(s, &s->part[i], dir_type_of(s, type, &s->part[i]), false, &k, e);
+    }
     return rc;
 }
 

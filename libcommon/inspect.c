@@ -264,7 +264,8 @@ static int check_tok(const struct source *s, const char *tokenizer, struct err *
     return 0;
 }
 
-int inspect_check(const char *path, const char *tokenizer, struct inspect_count *n, struct err *e)
+int inspect_check(const char *path, const char *tokenizer, const struct source_watch *watch,
+                  struct inspect_count *n, struct err *e)
 {
     struct source s;
     int rc;
@@ -272,10 +273,13 @@ int inspect_check(const char *path, const char *tokenizer, struct inspect_count 
     *n = (struct inspect_count){0};
     if (source_open(&s, path, e))
         return -1;
+    if (watch)
+        s.watch = *watch;
     rc = source_parts(&s, e) || check_tok(&s, tokenizer, e) ? -1 : 0;
     for (int i = 0; i < s.n_parts && !rc; i++) {
         const struct source_part *p = &s.part[i];
 
+        source_at(&s, i);
         rc = check_tensor(p->t, p->map, e) ? err_wrap(e, "%s", path) : 0;
         n->values += tensor_rows(p->t) * tensor_cols(p->t);
     }

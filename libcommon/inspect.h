@@ -23,7 +23,9 @@ struct inspect_count {
 
 /* Verify everything: headers, hyperparameters, shapes, every value of every
  * tensor finite (of quantized blocks: what they read as), the tokenizer and its
- * size against the embedding. tokenizer as above, but needed for llama2.c. */
-int inspect_check(const char *path, const char *tokenizer, struct inspect_count *n, struct err *e);
+ * size against the embedding. tokenizer as above, but needed for llama2.c.
+ * watch may be NULL. */
+int inspect_check(const char *path, const char *tokenizer, const struct source_watch *watch,
+                  struct inspect_count *n, struct err *e);
 
 #endif

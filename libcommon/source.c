@@ -442,6 +442,12 @@ int source_parts(struct source *s, struct err *e)
     return 0;
 }
 
+void source_at(const struct source *s, int i)
+{
+    if (s->watch.part)
+        s->watch.part(s->watch.arg, i, s->n_parts);
+}
+
 const struct source_part *source_part(const struct source *s, enum arch_slot slot, bool bias,
                                       int layer)
 {

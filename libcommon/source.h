@@ -32,6 +32,12 @@ struct source_part {
     const struct file_map *map; // that t's data lie in
 };
 
+/* Who wants to know how far long work is: told the number of each part, of n, before it is read. */
+struct source_watch {
+    void (*part)(void *arg, int i, int n); // NULL: nobody
+    void *arg;
+};
+
 struct source {
     enum source_kind kind;
     char *path;
@@ -56,6 +62,7 @@ struct source {
     struct st st;
     struct file_map bin;
     struct arena mem;
+    struct source_watch watch; // set by the caller, once it is open
 };
 
 /* Open the files: kinds are told apart by what path is and how it begins.
@@ -67,6 +74,9 @@ void source_close(struct source *s);
  * missing tensor, a wrong shape, a tensor in a layer that is not known (it
  * would be left out of the computation). */
 int source_parts(struct source *s, struct err *e);
+
+/* The i-th part is read through now. */
+void source_at(const struct source *s, int i);
 
 /* The part of this slot in a layer (-1: outside), or NULL. Linear. */
 const struct source_part *source_part(const struct source *s, enum arch_slot slot, bool bias,

@@ -112,6 +112,19 @@ gen() {
     [ -z "$stderr" ]
 }
 
+@test "pipe: --progress always says how far work is, where there are no records too" {
+    run -0 --separate-stderr bash -c '{ echo "{\"text\":\"a\"}"; sleep 0.3; echo "{\"text\":\"b\"}"; } |
+        llm-tokenize -m "$1" --progress always' - "$TINY"
+    [[ "$stderr" == *"llm-tokenize: 1 written"* ]]
+    run -0 --separate-stderr llm-bench throughput --synthetic nano --isa scalar --records 4 --input 64 --output 16 --no-probe --progress always
+    [[ "$stderr" == *"llm-bench: tokens: "*" of prompts, "*" generated"* ]]
+    jq -e .tok_s <<<"$output"
+    llm-bench make --synthetic 135m --type f16 --write big.gguf
+    run -0 --separate-stderr llm-convert --check --progress always big.gguf
+    [[ "$stderr" == *"llm-convert: tensor "*" of 272"* ]]
+    [ -z "$output" ]
+}
+
 @test "pipe: lost output is status 1: /dev/full, closed, a file system's end" {
     run -1 bash -c 'printf "%s\n" "$1" | llm-generate -m "$2" -n 2 >/dev/full' - "$task" "$TINY"
     [ "$output" = "llm-generate: cannot write 'standard output': No space left on device" ]

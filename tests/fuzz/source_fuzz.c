@@ -22,7 +22,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
         abort();
     buf_free(&b);
     e.msg[0] = 0;
-    if (inspect_check(path, "tok.bin", &count, &e) && (!*e.msg || strchr(e.msg, '\n')))
+    if (inspect_check(path, "tok.bin", NULL, &count, &e) && (!*e.msg || strchr(e.msg, '\n')))
         abort();
     return 0;
 }

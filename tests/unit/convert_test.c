@@ -55,18 +55,29 @@ static size_t put_model(const char *path, int dim, int ffn, const float *x, int 
     return size;
 }
 
+/* Parts are told of in their order, each once. */
+static void watch(void *arg, int i, int n)
+{
+    int *next = arg;
+
+    CHECK(i == *next && i < n);
+    *next = i + 1 < n ? i + 1 : -n;
+}
+
 static int convert(const char *out, enum convert_type type, struct err *e)
 {
     struct source s;
     struct tok *tok = NULL;
-    int rc = -1;
+    int rc = -1, next = 0;
 
     if (source_open(&s, "m.bin", e))
         return -1;
+    s.watch = (struct source_watch){watch, &next};
     if (!source_parts(&s, e))
         tok = source_tok(&s, "tok.bin", e);
     if (tok)
         rc = convert_gguf(&s, tok, out, type, true, e);
+    CHECK(rc || next == -s.n_parts);
     tok_close(tok);
     source_close(&s);
     return rc;
