@@ -1,6 +1,7 @@
 /* llm-tokenize.c - texts into token ids and back. See llm-tokenize(1). */
 #include "cli.h"
 #include "file.h"
+#include "say.h"
 #include "tokload.h"
 
 #include <errno.h>
@@ -172,7 +173,7 @@ static int raw_file(struct tokenize *g, struct err *e)
     } else {
         buf_char(&b, '{');
         json_put_key(&b, "file");
-        json_put_str(&b, name, strlen(name));
+        say_json(&b, name);
         buf_fmt(&b, ",\"bytes\":%zu,\"n_tokens\":%zu", n, g->ids.n);
         if (!g->count) {
             json_put_key(&b, g->tokens);

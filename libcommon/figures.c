@@ -3,9 +3,9 @@
 
 #include "json.h"
 #include "json_put.h"
+#include "say.h"
 
 #include <stdio.h>
-#include <string.h>
 
 void figures_num(struct record *r, const char *name, double x)
 {
@@ -17,7 +17,11 @@ void figures_num(struct record *r, const char *name, double x)
 
 void figures_str(struct record *r, const char *name, const char *s)
 {
-    record_set_str(r, name, s, strlen(s));
+    struct buf b = {0};
+
+    say_json(&b, s);
+    record_set(r, name, b.p, b.n);
+    buf_free(&b);
 }
 
 void figures_spread(struct record *r, struct buf *spread, const char *name, struct spread *s)

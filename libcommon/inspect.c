@@ -4,7 +4,7 @@
 #include "chat.h"
 #include "json.h"
 #include "quant.h"
-#include "utf8.h"
+#include "say.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -12,28 +12,14 @@
 
 /* ---- description ---- */
 
-/* Paths and messages may hold any bytes; JSON is UTF-8, so the others become U+FFFD. */
+/* Paths and messages may hold any bytes. */
 static void put_text(struct buf *b, const char *key, const char *s)
 {
-    struct buf clean = {0};
-    size_t n = s ? strlen(s) : 0;
-
     json_put_key(b, key);
-    if (!s) {
+    if (s)
+        say_json(b, s);
+    else
         buf_str(b, "null");
-        return;
-    }
-    while (n) {
-        size_t good = utf8_check(s, n);
-
-        buf_add(&clean, s, good);
-        if (good < n)
-            buf_str(&clean, "\xEF\xBF\xBD");
-        s += good + (good < n);
-        n -= good + (good < n);
-    }
-    json_put_str(b, buf_cstr(&clean), clean.n);
-    buf_free(&clean);
 }
 
 static void put_int(struct buf *b, const char *key, int64_t v)

@@ -3,6 +3,7 @@
 
 #include "json.h"
 #include "mem.h"
+#include "say.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -378,7 +379,7 @@ static void put_list(const struct opt_list *l, struct buf *out)
     buf_char(out, '[');
     for (int i = 0; i < l->n; i++) {
         buf_str(out, i ? "," : "");
-        json_put_str(out, l->v[i], strlen(l->v[i]));
+        say_json(out, l->v[i]);
     }
     buf_char(out, ']');
 }
@@ -398,7 +399,7 @@ void opt_json(const struct opt *tab, const char *const *skip, struct buf *out)
         }
         buf_reset(&v);
         value(o, &v);
-        json_put_str(out, buf_cstr(&v), v.n);
+        say_json(out, buf_cstr(&v));
     }
     buf_char(out, '}');
     buf_free(&v);

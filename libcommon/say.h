@@ -13,7 +13,7 @@ void say_lines(const char *stage, const char *text, size_t n);
 void say_where(const char *stage, const struct record *r, const char *message);
 /* Append the bytes of a line as text: bad ones, and backslashes, as \xHH. */
 void say_bytes(struct buf *b, const char *p, size_t n);
-/* Append a message as a JSON string. */
+/* Append a text of any bytes as a JSON string: as it is where it is UTF-8, else by say_bytes. */
 void say_json(struct buf *b, const char *message);
 /* Set an empty `out` to the line of a reject: r with "reject": {stage, rule, value, limit, line};
  * value and limit are JSON or NULL. Of a line of more than `most` bytes there is only the

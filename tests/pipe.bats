@@ -112,6 +112,28 @@ gen() {
     [ -z "$stderr" ]
 }
 
+@test "pipe: what a file is called may be no UTF-8; what is written is" {
+    local m=$'m\xff.gguf' t=$'t\xff' p=$'p\xff.yaml'
+    llm-bench make --synthetic nano --write "$m"
+    cp "$BATS_TEST_DIRNAME/../examples/prompts/tiny/judge.yaml" "$p"
+    echo fox >"$t"
+    llm-convert --info "$m" >info
+    llm-tokenize -m "$m" -c --raw "$t" >raw
+    llm-bench latency -m "$m" --input 2 --output 2 --repeat 1 --no-probe >bench
+    llm-score -q -m "$TINY" --prompts "$p" -o scored <<<'{"instruction":"Say yes.","output":"yes"}'
+    gen --stop $'\xff' -o out <<<"$task"
+    # jq takes everything, iconv does not
+    iconv -f UTF-8 -t UTF-8 info raw bench scored.meta out.meta >/dev/null
+    [ "$(jq -r .path info)" = 'm\xff.gguf' ]
+    [ "$(jq -r .file raw)" = 't\xff' ]
+    [ "$(jq -r .model bench)" = 'm\xff.gguf' ]
+    jq -e '.options.prompts == "p\\xff.yaml"' scored.meta
+    jq -e '.options.stop == ["\\xff"]' out.meta
+    gen --stop $'\xff' --resume -o out <<<"$task"
+    run -2 gen --stop $'\xfe' --resume -o out <<<"$task"
+    [[ "$output" == *stop* ]]
+}
+
 @test "pipe: --progress always says how far work is, where there are no records too" {
     run -0 --separate-stderr bash -c '{ echo "{\"text\":\"a\"}"; sleep 0.3; echo "{\"text\":\"b\"}"; } |
         llm-tokenize -m "$1" --progress always' - "$TINY"
