@@ -168,3 +168,37 @@ cold() {
     [[ "$output" == *"report           demo/report.html"* ]]
     tail -n 1 demo/report.html | grep -F '</html>'
 }
+
+@test "synthetic: slurm.sh: what is told to stop goes back into the queue in time, what is done does not" {
+    mkdir bin out
+    echo '{"id":1,"instruction":"a"}' >out/clean.jsonl
+    printf '#!/bin/sh\necho "$*" >>%s/asked\n' "$PWD" >bin/scontrol
+    # a command with a record in hand: ends as the test says at the first signal, or dies of the second
+    printf '#!/bin/bash\ntrap "trap - TERM; [ $END = never ] || exit $END" TERM\n: >%s/up\nwhile :; do sleep 0.1; done\n' "$PWD" >bin/llm-generate
+    chmod +x bin/*
+    export OUT="$PWD/out" BIN="$PWD/bin/" GRACE=1 SLURM_JOB_ID=7 SLURM_ARRAY_TASK_ID=1 SLURM_ARRAY_TASK_COUNT=1
+    for END in never 75 0; do
+        export END
+        rm -f up
+        PATH="$PWD/bin:$PATH" "$SYN/slurm.sh" part answered 3>&- &
+        pid=$!
+        until [ -e up ]; do sleep 0.1; done
+        kill -TERM $pid
+        for _ in $(seq 200); do
+            kill -0 $pid 2>/dev/null || break
+            sleep 0.1
+        done
+        if kill -9 $pid 2>/dev/null; then
+            echo "hangs: $END"
+            return 1
+        fi
+        rc=0
+        wait $pid || rc=$?
+        echo "$END $rc $(cat asked 2>/dev/null)" >>got
+        rm -f asked
+    done
+    cat got
+    [ "$(cat got)" = "never 75 requeue 7
+75 75 requeue 7
+0 0 " ]
+}

@@ -10,7 +10,9 @@
 #
 # A task that is stopped, by the end of its time or by a signal, ends with status 75 and is put
 # back into the queue; one whose node is lost Slurm puts there. It goes on where it was, in files
-# of its own attempt: a node that was only thought dead and still writes spoils nothing.
+# of its own attempt: a node that was only thought dead and still writes spoils nothing. Told to stop
+# a minute before its end, it finishes the records in hand if that takes no longer than GRACE seconds
+# (40); else they are begun again.
 # llm-merge joins the attempts and the shards, and fails if anything is missing or differs.
 set -euo pipefail
 here=${SYNTHETIC:-$(cd "$(dirname "$0")" && pwd)}
@@ -18,12 +20,20 @@ attempt=${SLURM_RESTART_COUNT:-0}
 
 # Runs a command, passing on the signal to stop; when it had to, back into the queue.
 run() {
-	local pid rc=0 told=
+	local pid s rc=0 told=
 	"$@" &
 	pid=$!
 	trap 'told=1; kill -TERM $pid || :' TERM
 	wait $pid || rc=$?
-	[ -z "$told" ] || wait $pid || rc=$?
+	if [ -n "$told" ]; then # Slurm will not requeue what it has to kill
+		for ((s = 0; s < ${GRACE:-40}; s++)); do
+			kill -0 $pid 2>/dev/null || break
+			sleep 1
+		done
+		kill -TERM $pid 2>/dev/null || : # a second signal ends it
+		rc=0
+		wait $pid || rc=$?
+	fi
 	trap - TERM
 	if [ $rc = 75 ] || { [ -n "$told" ] && [ $rc != 0 ]; }; then
 		scontrol requeue "$SLURM_JOB_ID"
@@ -40,7 +50,7 @@ make_files() {
 	cp -p "$OUT"/*.jsonl "$OUT/settings" "$dir" 2>/dev/null || :
 	[ ! -d "$before" ] || cp -pn "$before"/* "$dir" 2>/dev/null || :
 	run make -C "$here" OUT="$dir" "${@/#/$dir/}"
-	mkdir "$dir/whole"
+	mkdir -p "$dir/whole" # there when a run was killed here and then submitted anew
 	cp -p "$dir"/*.json* "$dir/settings" "$dir/whole"
 	mv -n "$dir"/whole/* "$OUT" # what another attempt has put there is the same
 	rm -r "$dir"
