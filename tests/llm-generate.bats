@@ -65,7 +65,11 @@ EOT
     run -0 gen -t 0 --logprobs 3 <<<"$task"
     jq -e '(.logprobs | length) == .usage.completion_tokens
         and all(.logprobs[]; .id == .top[0].id and .logprob == .top[0].logprob and .logprob <= 0
-            and (.top | length) == 3 and .top[0].logprob >= .top[1].logprob and .top[1].logprob >= .top[2].logprob)' <<<"$output"
+            and (.top | length) == 3 and .top[0].logprob >= .top[1].logprob and .top[1].logprob >= .top[2].logprob)
+        and .logprobs[-1].token == "</s>"' <<<"$output"
+    # three bytes a character
+    run -0 gen -t 0 -n 6 --logprobs 1 <<<'{"prompt":"List: "}'
+    jq -e '(.output | length) == 2 and all(.logprobs[]; .id > 0 and has("token") and .token == null)' <<<"$output"
 }
 
 @test "llm-generate: greedy is the limit of top-k 1 and of a tiny temperature" {
