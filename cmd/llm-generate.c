@@ -37,7 +37,8 @@ struct work {
     struct record r;
     struct record *out; // (samples)
     int left;
-    const char *rule; // why a sample came to nothing
+    int bad;          // the first sample that came to nothing
+    const char *rule; // why it did, or NULL: none has
     char *why;
 };
 
@@ -224,7 +225,9 @@ static int finish(struct generate *g, const struct session_result *d, struct err
     if (!d->rule) {
         record_copy(&w->out[d->d.sample_index], &w->r);
         put_result(g, d, &w->out[d->d.sample_index]);
-    } else if (!w->rule) {
+    } else if (!w->rule || d->d.sample_index < w->bad) { // whichever is done first
+        free(w->why);
+        w->bad = d->d.sample_index;
         w->rule = d->rule;
         w->why = mem_dup(d->why, strlen(d->why));
     }

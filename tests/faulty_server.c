@@ -6,10 +6,11 @@
  * Listens on a free port of 127.0.0.1 and writes it to FILE; each request goes to FILE.log, the
  * Authorization header, the body and how many are under way on a line. PLAN names what is done to
  * the first, second ... request, the last one to all others: "500,429,ok". A body that has
- * "fault=NAME" in it gets that. The answer is what a body says in the last "say{...}", or is made
- * of the request's seed or, with MODEL, llm-generate's. With MODEL and log-probabilities of a
- * single token, these are the model's, and an answer that is begun is gone on with. Under /page and
- * /lost there are pages of HTML. */
+ * "fault=NAME" in it gets that; of "fault=NAME|NAME", by the request's seed, the first or the
+ * second. "late" before a name: after a while. The answer is what a body says in the last
+ * "say{...}", or is made of the request's seed or, with MODEL, llm-generate's. With MODEL and
+ * log-probabilities of a single token, these are the model's, and an answer that is begun is gone
+ * on with. Under /page and /lost there are pages of HTML. */
 #include "buf.h"
 #include "engine.h"
 #include "json.h"
@@ -403,6 +404,10 @@ static bool misbehave(const struct server *s, const char *fault, const char *key
          "{\"choices\":[{\"message\":{\"content\":\"\"},\"finish_reason\":\"content_filter\"}]}"}};
     struct buf b = {0};
 
+    if (!strncmp(fault, "late", 4)) {
+        usleep(300000);
+        fault += 4;
+    }
     for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++)
         if (!strcmp(fault, fixed[i].name)) {
             reply(s, fixed[i].status, fixed[i].more, fixed[i].body, strlen(fixed[i].body),
@@ -419,9 +424,6 @@ static bool misbehave(const struct server *s, const char *fault, const char *key
         hang_up(s);
     } else if (!strcmp(fault, "slow")) {
         sleep(60);
-    } else if (!strcmp(fault, "late")) {
-        usleep(300000);
-        return false;
     } else if (!strcmp(fault, "huge")) {
         send_huge(s);
     } else {
@@ -434,15 +436,19 @@ static bool misbehave(const struct server *s, const char *fault, const char *key
 /* The fault of request k, or the one that the body asks for. */
 static void fault_of(const struct server *s, const char *body, int k, char *name, size_t n)
 {
-    const char *at = strstr(body, "fault="), *p = s->plan, *next;
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+    const char *at = strstr(body, "fault="), *seed = strstr(body, "\"seed\":"), *p = s->plan, *next;
 
     if (at) {
         p = at + 6;
+        next = p + strspn(p, letters);
+        if (*next == '|' && seed && strtol(seed + 7, NULL, 10) % 2)
+            p = next + 1;
     } else {
         for (; k && (next = strchr(p, ',')); k--)
             p = next + 1;
     }
-    snprintf(name, n, "%.*s", (int)strspn(p, "abcdefghijklmnopqrstuvwxyz0123456789"), p);
+    snprintf(name, n, "%.*s", (int)strspn(p, letters), p);
 }
 
 static void log_line(const struct server *s, const char *key, int at_once, const char *body,

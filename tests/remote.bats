@@ -121,6 +121,15 @@ EOT
     [ "$(grep -c fault=500 port.log)" = 2 ]
 }
 
+@test "remote: of several samples that fail, the first is the reason, whichever fails first" {
+    server
+    for i in $(seq 4); do echo "{\"id\":$i,\"instruction\":\"fault=late400|empty\"}"; done >in
+    run -1 gen -q --samples 2 --batch 1 --rejects one in
+    run -1 gen -q --samples 2 --batch 8 -u --rejects all in
+    [ "$(jq -r .reject.rule one | sort -u | xargs)" = "empty status" ]
+    cmp one <(sort all)
+}
+
 @test "remote: Retry-After is waited for" {
     server 429,ok
     begin=$(date +%s%N)
