@@ -36,7 +36,8 @@ struct group {
     int open;                   // readings that are waited for
     double (*first)[2];         // (n_matches) P(A), as asked in both orders
     bool failed;                // no match counts any more
-    struct quiz_why why;        // why it failed
+    int bad;                    // the first reading that failed
+    struct quiz_why why;        // why it did
     struct err err;
 };
 
@@ -472,7 +473,7 @@ static int more(struct score *g, struct err *e)
     while (w->at < w->n_groups && session_room(&g->ses)) {
         struct group *k = &w->group[w->at];
 
-        if (!k->match && begin(g, k, e))
+        if (k->n && !k->match && begin(g, k, e)) // n = 0: its first readings failed
             return -1;
         while (k->at < 2 * k->n_matches && session_room(&g->ses))
             submit(g, k);
@@ -499,12 +500,15 @@ static int take(struct score *g, const struct session_result *d, struct err *e)
     struct group *k = x->group;
     struct quiz_why why = {0};
     struct err err;
-    int rc = k->failed ? 1 : quiz_take(&w->judge, &x->ask, &g->ses, d, &why, &err);
+    // those before one that failed are waited for: the same one is named whichever comes first
+    int rc =
+        k->failed && x->at > k->bad ? 1 : quiz_take(&w->judge, &x->ask, &g->ses, d, &why, &err);
 
     if (!rc)
         return 0;
     if (rc < 0) {
         k->failed = true;
+        k->bad = x->at;
         k->why = why;
         k->err = err;
         k->at = 2 * k->n_matches;

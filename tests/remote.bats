@@ -415,6 +415,14 @@ EOT
     run -1 --separate-stderr llm-score pairwise -m "$URL" --prompts ./p.yaml --batch 1 --rejects bad in
     [ "$(jq -r '[.id, .reject.rule] | join(" ")' bad | sort | tr '\n' ' ')" = "seed-01/5 status seed-01/fox status seed-01/yellow status " ]
     [ "${#lines[@]}" = 3 ]
+    server # of matches that fail, the first in the group's order is the reason
+    for i in $(seq 6); do
+        for f in late400 empty; do echo "{\"id\":\"$f$i\",\"instruction\":\"$i\",\"output\":\"fault=$f\"}"; done
+    done >two
+    run -1 llm-score pairwise -q -m "$URL" --prompts ./p.yaml --batch 1 --rejects one two
+    run -1 llm-score pairwise -q -m "$URL" --prompts ./p.yaml --batch 9 --rejects all two
+    [ "$(jq -r .reject.rule one | sort -u | xargs)" = "empty status" ]
+    cmp one all
     server ok "$TINY" # one choice is listed, the other is not: how likely it is nobody can say
     sed 's/choices: .*/choices: [lamp, 4]/' p.yaml >q.yaml
     run -1 --separate-stderr llm-score pairwise -m "$URL" --prompts ./q.yaml --rejects lost in
