@@ -19,6 +19,7 @@ static const uint32_t NONE = UINT32_MAX;
 static const char *const prompt[] = {"messages", "conversations", "system", "instruction",
                                      "input",    "prompt",        NULL};
 static const char *const task[] = {"instruction", "input", NULL};
+static const char *const response[] = {"instruction", "input", "output", NULL};
 static const char *const answer[] = {"messages", "conversations", "system", "instruction",
                                      "input",    "prompt",        "output", NULL};
 static const char *const score[] = {"messages", "conversations", "instruction", "input",
@@ -26,7 +27,7 @@ static const char *const score[] = {"messages", "conversations", "instruction", 
 static const char *const text[] = {"text",     "instruction",   "input", "prompt",
                                    "messages", "conversations", NULL};
 static const char *const one[] = {"text", NULL};
-static const char *const *const fields[] = {answer, score, text, prompt, task, one};
+static const char *const *const fields[] = {answer, score, text, prompt, response, task, one};
 enum { N_FIELDS = sizeof(fields) / sizeof(*fields) };
 
 struct id {

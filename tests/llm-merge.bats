@@ -66,7 +66,8 @@ setup() {
         '{"conversations":[{"from":"human","value":"q"}]}' '{"instruction":"i","text":"t","output":"o"}' 'no record' >in
     for c in "llm-embed --dim 2" "llm-embed --dim 2 -m $tiny" "llm-filter --max-words 9" "llm-filter --max-words 9 --field text" \
         "llm-embed --dim 2 --field output" "llm-tokenize -m $tiny --field output" "llm-tokenize -m $tiny --field instruction" \
-        "llm-generate -m $tiny -n 2" "llm-generate -m $tiny --score" "llm-tokenize -m $tiny" "llm-evol -m $tiny --prompts tiny -n 8"; do
+        "llm-generate -m $tiny -n 2" "llm-generate -m $tiny --score" "llm-tokenize -m $tiny" "llm-evol -m $tiny --prompts tiny -n 8" \
+        "llm-evol -m $tiny --what response -n 8"; do
         rm -f part.* rej.*
         for i in 1 2 3; do $c -q --shard $i/3 -o part.$i --rejects rej.$i in || [ $? = 1 ]; done
         $c -q in >whole || [ $? = 1 ]
