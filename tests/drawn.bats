@@ -1,4 +1,5 @@
 bats_require_minimum_version 1.5.0
+load server
 
 # Records, options and ways of working that are drawn, the same ones in every run: whatever the way,
 # the same bytes and rejects. exact.bats has the chosen cases.
@@ -7,6 +8,12 @@ setup() {
     TINY="$BATS_TEST_DIRNAME/../examples/models/tiny.gguf"
     cd "$BATS_TEST_TMPDIR" || return 1
     seed=$BATS_TEST_NUMBER
+    batch=0
+    server_open
+}
+
+teardown() {
+    server_close
 }
 
 # One of the arguments, which may be empty or several options, is appended to `drawn`.
@@ -17,16 +24,17 @@ draw() {
     drawn+=($1)
 }
 
-# n records of all forms: long and short, with a common beginning, without ids, twice, broken, blank.
+# records N [WORDS]: of all forms, long and short, with a common beginning, without ids, twice, broken,
+# blank; with these words among others.
 records() {
-    awk -v n="$1" -v s="$seed" '
+    awk -v n="$1" -v s="$seed" -v more="$2" '
     function r(k) { s = s * 16807 % 2147483647; return int(s / 7) % k }
     function words(k,    t) {
-        while (k-- > 0) t = t (t == "" ? "" : " ") w[1 + r(12)]
+        while (k-- > 0) t = t (t == "" ? "" : " ") w[1 + r(n_words)]
         return t
     }
     BEGIN {
-        split("fox plum goat river list é 한국어 \\ud83e\\udd8a \\n \\u0000 <|im_end|> joe@example.org", w, " ")
+        n_words = split("fox plum goat river list é 한국어 \\ud83e\\udd8a \\n \\u0000 <|im_end|> joe@example.org " more, w, " ")
         begin = words(70)
         for (i = 0; i < n; i++) {
             t = (r(2) ? substr(begin, 1, 1 + r(30)) " fox " : "") words(r(5) ? r(12) : 150)
@@ -47,12 +55,13 @@ records() {
     }'
 }
 
-# Options that say how the work is done, into `drawn`.
+# Options that say how the work is done, into `drawn`. engine: 0 no model, 1 one here, 2 a server.
 way() {
     drawn=()
-    draw "" "-j 1" "-j 2" "-j 3"
+    batch=$((batch % 18 + 1)) # every number, one after the other
+    [ "$engine" = 0 ] || drawn=(--batch $((batch == 18 ? 64 : batch)))
+    [ "$engine" = 2 ] || draw "" "-j 1" "-j 2" "-j 3"
     if [ "$engine" = 1 ]; then
-        draw "--batch 1" "--batch 2" "--batch 7" "--batch 64"
         draw "" "--batch-tokens 1" "--batch-tokens 7" "--batch-tokens 64" "--batch-tokens 4096"
         draw "" "" "--no-prefix-cache"
         draw "" "--repack always" "--repack never"
@@ -92,7 +101,7 @@ same() {
 
 @test "drawn: llm-generate" {
     engine=1
-    for _ in $(seq 5); do
+    for _ in $(seq 6); do # 18 ways
         records 20 >in
         drawn=(-m "$TINY" --ctx 256)
         draw "-n 1" "-n 5" "-n 12" "-n 20"
@@ -127,5 +136,21 @@ same() {
         draw "" "--pii mask" "--pii drop" "--lang en" "--script Latin>=0.5"
         draw "" "--field input" "--field text" "--preset gopher-repetition"
         same llm-filter "${drawn[@]}"
+    done
+}
+
+@test "drawn: over a server" {
+    engine=2
+    server
+    for _ in $(seq 4); do
+        records 20 "fault=400 fault=filter" >in
+        drawn=(-m "$URL" --retries 0 -n 8)
+        draw "" "--samples 2" "--samples 3"
+        draw "" "--logprobs 2" "--chat-template chatml" "--stop fox"
+        same llm-generate "${drawn[@]}"
+        same llm-embed -m "$URL" --retries 0
+        drawn=(-m "$URL" --retries 0)
+        draw "" "--rounds 2" "--tries 2" "--answer" "--what response"
+        same llm-evol "${drawn[@]}"
     done
 }
