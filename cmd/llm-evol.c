@@ -143,9 +143,9 @@ static int take_up(struct evol *g, struct err *e)
     if (!out)
         return err_set(e, ERR_ARG, "--resume: the output cannot be read again");
     g->torn = &torn;
-    rc = past_read(out, see_output, g, e);
+    rc = past_read(g->s, out, see_output, g, e);
     if (!rc && g->io.rejects)
-        rc = past_read(g->io.rejects, see_reject, g, e);
+        rc = past_read(g->s, g->io.rejects, see_reject, g, e);
     if (!rc && torn.id)
         rc = begin(g, &torn, true, e);
     g->torn = NULL;

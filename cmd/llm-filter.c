@@ -140,29 +140,26 @@ static int recall(void *with, struct record *r, int item, struct err *e)
 {
     struct filter *g = with;
 
-    if (!item && stream_stopped(g->s))
-        return 1;
     return judge_recall(g->judge, r, &g->cases[item], e);
 }
 
-/* What was kept before into the indexes. After a signal they stay as they are, and nothing more is
- * read. */
+/* What was kept before into the indexes. */
 static int recall_all(struct filter *g, struct err *e)
 {
     struct past_work w = {look_again, recall, g, g->pool};
     const char *path;
     uint64_t bytes;
-    int rc = 0;
 
     if (!judge_recalls(g->judge))
         return 0;
-    for (size_t i = 0; !rc && (path = stream_other(g->s, i, &bytes)); i++)
-        rc = past_many(path, bytes, &w, e);
-    if (!rc && g->io.resume && stream_output_path(g->s))
-        rc = past_many(stream_output_path(g->s), UINT64_MAX, &w, e);
-    if (!rc)
-        judge_recalled(g->judge);
-    return rc < 0 ? -1 : 0;
+    for (size_t i = 0; (path = stream_other(g->s, i, &bytes)); i++)
+        if (past_many(g->s, path, bytes, &w, e))
+            return -1;
+    if (g->io.resume && stream_output_path(g->s) &&
+        past_many(g->s, stream_output_path(g->s), UINT64_MAX, &w, e))
+        return -1;
+    judge_recalled(g->judge);
+    return 0;
 }
 
 /* Rule against count, for people; the shares are of all records, those that failed included. */

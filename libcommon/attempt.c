@@ -80,8 +80,8 @@ void attempt_find(const char *base, int own, struct attempt_list *l)
     free(dir);
 }
 
-int attempt_scan(struct attempt_list *l, int group, uint32_t each, struct tally *t,
-                 const struct buf *meta, struct err *e)
+int attempt_scan(struct attempt_list *l, int group, uint32_t each, struct stop *stop,
+                 struct tally *t, const struct buf *meta, struct err *e)
 {
     struct buf path = {0}, note = {0};
     int rc = 0;
@@ -92,7 +92,7 @@ int attempt_scan(struct attempt_list *l, int group, uint32_t each, struct tally 
         if (meta && !access(path.p, F_OK))
             rc = resume_meta(path.p, meta->p, meta->n, true, &note, e);
         if (!rc)
-            rc = resume_read(l->v[i].path, group, each, t, &l->v[i].good, e);
+            rc = resume_read(l->v[i].path, group, each, stop, t, &l->v[i].good, e);
     }
     buf_free(&path);
     buf_free(&note);

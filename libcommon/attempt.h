@@ -7,6 +7,7 @@
 
 #include "buf.h"
 #include "err.h"
+#include "stop.h"
 #include "tally.h"
 
 #include <stddef.h>
@@ -32,8 +33,8 @@ struct attempt_list {
 void attempt_find(const char *base, int own, struct attempt_list *l);
 /* Count what the files hold as done (resume_read), the `meta` beside each compared with
  * ours (NULL: none is looked at). Errors: as those of resume_read and resume_meta. */
-int attempt_scan(struct attempt_list *l, int group, uint32_t each, struct tally *t,
-                 const struct buf *meta, struct err *e);
+int attempt_scan(struct attempt_list *l, int group, uint32_t each, struct stop *stop,
+                 struct tally *t, const struct buf *meta, struct err *e);
 void attempt_free(struct attempt_list *l);
 
 #endif

@@ -246,9 +246,9 @@ static int look(struct bootstrap *g, int (*see)(void *, struct record *, struct 
         return 0;
     if (!out)
         return err_set(e, ERR_ARG, "--resume: the output cannot be read again");
-    if (past_read(out, see, g, e))
+    if (past_read(g->s, out, see, g, e))
         return -1;
-    return g->io->rejects ? past_read(g->io->rejects, see, g, e) : 0;
+    return g->io->rejects ? past_read(g->s, g->io->rejects, see, g, e) : 0;
 }
 
 /* ---- items ---- */

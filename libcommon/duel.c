@@ -154,10 +154,10 @@ static int recall(struct score *g, struct duel *w, struct err *e)
     w->recalled = true;
     if (!g->pairs || !g->io.resume)
         return 0;
-    if (path && past_read(path, note, &w->past, e))
+    if (path && past_read(g->desk.s, path, note, &w->past, e))
         return -1;
     for (size_t i = 0; (path = stream_other(g->desk.s, i, &bytes)); i++)
-        if (past_part(path, bytes, note, &w->past, e))
+        if (past_part(g->desk.s, path, bytes, note, &w->past, e))
             return -1;
     return 0;
 }

@@ -82,7 +82,7 @@ int kept_open(struct kept *k, const char *output, struct err *e)
     k->on = k->fd >= 0;
     if (fd < 0)
         return err_set(e, ERR_IO, "cannot open '%s': %s", k->path, strerror(errno));
-    lines_open_fd(&in, fd, k->path);
+    lines_open_fd(&in, fd, k->path, NULL);
     while (lines_next(&in, &x, true, &why) == 1 && take(k, &x))
         good = (off_t)x.end;
     foreign = !good && x.ended;

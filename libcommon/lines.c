@@ -57,9 +57,9 @@ int lines_open(struct lines *l, int n, char **file, struct stop *stop, struct er
     return 0;
 }
 
-void lines_open_fd(struct lines *l, int fd, const char *name)
+void lines_open_fd(struct lines *l, int fd, const char *name, struct stop *stop)
 {
-    *l = (struct lines){.fd = fd, .own = true, .name = name};
+    *l = (struct lines){.fd = fd, .own = true, .name = name, .stop = stop};
 }
 
 static void close_file(struct lines *l)

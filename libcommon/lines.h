@@ -45,7 +45,7 @@ struct lines_line {
  * Errors: ERR_IO not there or not readable, ERR_ARG a directory. */
 int lines_open(struct lines *l, int n, char **file, struct stop *stop, struct err *e);
 /* One open descriptor, which lines_close closes. */
-void lines_open_fd(struct lines *l, int fd, const char *name);
+void lines_open_fd(struct lines *l, int fd, const char *name, struct stop *stop);
 /* 1 = a line, 0 = no more (or asked to stop), 2 = none yet (wait = false only), -1 = error. */
 int lines_next(struct lines *l, struct lines_line *x, bool wait, struct err *e);
 void lines_close(struct lines *l);

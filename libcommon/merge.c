@@ -360,7 +360,7 @@ static int open_file(struct merge *m, const char *path, int group, struct lines 
     own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (own < 0)
         own = open(path, O_RDONLY | O_CLOEXEC);
-    lines_open_fd(in, own, m->file[m->n_file++]);
+    lines_open_fd(in, own, m->file[m->n_file++], NULL);
     return own < 0 ? err_set(e, ERR_IO, "cannot open '%s': %s", path, strerror(errno)) : 0;
 }
 

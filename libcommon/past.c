@@ -69,7 +69,7 @@ static void make(void *ctx, int64_t begin, int64_t end, int worker)
     }
 }
 
-/* In order; after an error, or when it is enough, they are only let go. */
+/* In order; after an error they are only let go. */
 static int take_all(struct batch *b, const char *path, struct err *e)
 {
     int rc = 0;
@@ -82,7 +82,7 @@ static int take_all(struct batch *b, const char *path, struct err *e)
             rc = err_wrap(e, "%s:%ld", path, x->no);
         } else if (!rc) {
             rc = b->w->take(b->w->with, &x->r, i, e);
-            if (rc < 0)
+            if (rc)
                 err_wrap(e, "%s:%ld", path, x->no);
         }
         record_clear(&x->r);
@@ -90,7 +90,8 @@ static int take_all(struct batch *b, const char *path, struct err *e)
     return rc;
 }
 
-int past_many(const char *path, uint64_t bytes, const struct past_work *w, struct err *e)
+int past_many(struct stream *s, const char *path, uint64_t bytes, const struct past_work *w,
+              struct err *e)
 {
     struct batch *b;
     FILE *f = fopen(path, "re");
@@ -105,6 +106,10 @@ int past_many(const char *path, uint64_t bytes, const struct past_work *w, struc
     b->f = f;
     b->left = bytes;
     do {
+        if (stream_stopped(s)) {
+            rc = err_set(e, ERR_STOP, "stopped while '%s' was read", path);
+            break;
+        }
         read_lines(b);
         if (w->pool)
             thread_run(w->pool, make, b, b->n, GRAIN);
@@ -138,18 +143,18 @@ static int take_plain(void *with, struct record *r, int item, struct err *e)
     return p->take(p->with, r, e);
 }
 
-int past_part(const char *path, uint64_t bytes,
+int past_part(struct stream *s, const char *path, uint64_t bytes,
               int (*take)(void *with, struct record *r, struct err *e), void *with, struct err *e)
 {
     struct plain p = {take, with};
 
-    return past_many(path, bytes, &(struct past_work){.take = take_plain, .with = &p}, e);
+    return past_many(s, path, bytes, &(struct past_work){.take = take_plain, .with = &p}, e);
 }
 
-int past_read(const char *path, int (*take)(void *with, struct record *r, struct err *e),
-              void *with, struct err *e)
+int past_read(struct stream *s, const char *path,
+              int (*take)(void *with, struct record *r, struct err *e), void *with, struct err *e)
 {
-    return past_part(path, UINT64_MAX, take, with, e);
+    return past_part(s, path, UINT64_MAX, take, with, e);
 }
 
 /* ---- ids ---- */

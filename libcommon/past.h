@@ -1,12 +1,15 @@
 /* past.h - what an interrupted run left behind, read again.
  *
  * For commands whose work depends on what they wrote before, and that write records of
- * their own making: stream skips inputs that are done, this tells what became of them. */
+ * their own making: stream skips inputs that are done, this tells what became of them.
+ * Errors: what `take` says, with file and line; ERR_STOP once the stream has met a signal, asked
+ * for before some records at a time; ERR_IO, ERR_DATA. */
 #ifndef PAST_H
 #define PAST_H
 
 #include "err.h"
 #include "record.h"
+#include "stream.h"
 #include "tally.h"
 #include "thread.h"
 
@@ -15,11 +18,11 @@
 
 /* Hand every record of a file of whole lines (as stream_open leaves it) to `take`, in order, with
  * its id set; stops when that returns -1. A file that is not there is empty. */
-int past_read(const char *path, int (*take)(void *with, struct record *r, struct err *e),
-              void *with, struct err *e);
+int past_read(struct stream *s, const char *path,
+              int (*take)(void *with, struct record *r, struct err *e), void *with, struct err *e);
 
 /* The same for the first `bytes` of a file that may grow. */
-int past_part(const char *path, uint64_t bytes,
+int past_part(struct stream *s, const char *path, uint64_t bytes,
               int (*take)(void *with, struct record *r, struct err *e), void *with, struct err *e);
 
 /* The same where there is work to do for each record, by several threads: `look`, by any of them,
@@ -27,13 +30,13 @@ int past_part(const char *path, uint64_t bytes,
  * or 0. */
 enum { PAST_ITEMS = 256 };
 struct past_work {
-    void (*look)(void *with, struct record *r, int item, int worker);   // or NULL
-    int (*take)(void *with, struct record *r, int item, struct err *e); // 1: read no more
+    void (*look)(void *with, struct record *r, int item, int worker); // or NULL
+    int (*take)(void *with, struct record *r, int item, struct err *e);
     void *with;
     struct thread_pool *pool; // NULL: the caller's thread
 };
-/* 0, 1 as `take` said, or -1. */
-int past_many(const char *path, uint64_t bytes, const struct past_work *w, struct err *e);
+int past_many(struct stream *s, const char *path, uint64_t bytes, const struct past_work *w,
+              struct err *e);
 
 /* Ids of a run's records. */
 void past_note(struct tally *t, const struct record *r);

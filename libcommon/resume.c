@@ -96,19 +96,26 @@ static bool is_torn(const char *p, size_t n)
     return good || j.torn;
 }
 
-static int scan_lines(struct scan *c, struct err *e)
+/* All lines of the file, which is closed. What a signal has cut short is not the file's end. */
+static int scan_lines(struct scan *c, int fd, const char *name, struct stop *stop, struct err *e)
 {
     struct lines_line x;
     int rc;
 
+    lines_open_fd(&c->in, fd, name, stop);
     while ((rc = lines_next(&c->in, &x, true, e)) == 1) {
-        if (c->bad_no)
-            return err_set(e, ERR_DATA, "%s:%ld: %s", x.file, c->bad_no, c->why.msg);
+        if (c->bad_no) {
+            rc = err_set(e, ERR_DATA, "%s:%ld: %s", x.file, c->bad_no, c->why.msg);
+            break;
+        }
         if (take(c, &x, &c->why)) {
             c->bad_no = x.no;
             c->torn = !c->lines && !x.ended && x.size == x.n && is_torn(x.p, x.n);
         }
     }
+    lines_close(&c->in);
+    if (!rc && stop && stop_seen(stop))
+        rc = err_set(e, ERR_STOP, "stopped while '%s' was read", name);
     return rc;
 }
 
@@ -128,7 +135,7 @@ int resume_scan(struct sink *s, int group, uint32_t each, bool known, struct tal
                 struct resume_end *end, struct err *e)
 {
     struct scan c = {.group = group, .each = each, .tally = t};
-    int fd, rc;
+    int fd;
 
     *end = (struct resume_end){.good = s->size};
     if (!s->regular || !s->size)
@@ -136,10 +143,7 @@ int resume_scan(struct sink *s, int group, uint32_t each, bool known, struct tal
     fd = sink_reader(s, e);
     if (fd < 0)
         return -1;
-    lines_open_fd(&c.in, fd, sink_name(s));
-    rc = scan_lines(&c, e);
-    lines_close(&c.in);
-    if (rc)
+    if (scan_lines(&c, fd, sink_name(s), s->stop, e))
         return -1;
     drop_group(&c);
     if (!c.lines && c.good < s->size && !known && !c.torn)
@@ -163,17 +167,15 @@ int resume_cut(struct sink *s, const struct resume_end *end, struct buf *note, s
     return 0;
 }
 
-int resume_read(const char *path, int group, uint32_t each, struct tally *t, uint64_t *good,
-                struct err *e)
+int resume_read(const char *path, int group, uint32_t each, struct stop *stop, struct tally *t,
+                uint64_t *good, struct err *e)
 {
     struct scan c = {.group = group, .each = each, .tally = t};
     int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
 
     if (fd < 0)
         return err_set(e, ERR_IO, "cannot open '%s': %s", path, strerror(errno));
-    lines_open_fd(&c.in, fd, path);
-    rc = scan_lines(&c, e);
-    lines_close(&c.in);
+    rc = scan_lines(&c, fd, path, stop, e);
     drop_group(&c);
     *good = c.good;
     return rc ? -1 : 0;

@@ -5,6 +5,7 @@
 #include "buf.h"
 #include "err.h"
 #include "sink.h"
+#include "stop.h"
 #include "tally.h"
 
 /* How far a file is whole, and what is wrong with the rest. */
@@ -18,7 +19,8 @@ struct resume_end {
  * A torn or damaged last line, and then an incomplete last group, do not belong to what is good;
  * s->lines is how many do. Errors: ERR_DATA a damaged line or group that is not the last, with its
  * line number; ERR_ARG a file without a whole line that is not known to be of such a run (`known`),
- * and is not the beginning of a record either: another file, which must not be cut. */
+ * and is not the beginning of a record either: another file, which must not be cut; ERR_STOP when a
+ * signal came. */
 int resume_scan(struct sink *s, int group, uint32_t each, bool known, struct tally *t,
                 struct resume_end *end, struct err *e);
 /* Cut off what is not good; `note` gets one line of text that says so. */
@@ -26,8 +28,8 @@ int resume_cut(struct sink *s, const struct resume_end *end, struct buf *note, s
 
 /* The same for a file that another process may be writing: nothing is cut, what is not whole at the
  * end is not counted. *good is the length of what is. */
-int resume_read(const char *path, int group, uint32_t each, struct tally *t, uint64_t *good,
-                struct err *e);
+int resume_read(const char *path, int group, uint32_t each, struct stop *stop, struct tally *t,
+                uint64_t *good, struct err *e);
 
 /* Is the fingerprint in path (a JSON object) the same as ours? 1, 0 when it is not there, or -1 as
  * below. */

@@ -143,8 +143,8 @@ static int take_up(struct stream *s, struct buf *note, struct err *e)
         rc = stream_meta(&s->opt, &s->conf, &ours, e);
         if (!rc && begun)
             known = resume_same(path.p, ours.p, ours.n, e);
-        rc = rc || known < 0 || attempt_scan(&s->others, group, 1, &s->ids, &ours, e) ||
-             attempt_scan(&s->other_rejects, 1, (uint32_t)group, &s->ids, NULL, e);
+        rc = rc || known < 0 || attempt_scan(&s->others, group, 1, &s->stop, &s->ids, &ours, e) ||
+             attempt_scan(&s->other_rejects, 1, (uint32_t)group, &s->stop, &s->ids, NULL, e);
         if (!rc && !known && !s->out.size && s->rejects.size) // by what options is not known
             rc = err_set(e, ERR_ARG,
                          "cannot resume: '%s' holds records, of another run than '%s', which has "

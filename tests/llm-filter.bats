@@ -160,7 +160,7 @@ kept 1 25.0%
     [[ "$output" == *near* ]]
 }
 
-@test "llm-filter: a signal while the index is filled from the output: it stops there, nothing is lost" {
+@test "llm-filter: a signal while an earlier run is read: it stops there, nothing is lost" {
     "$BUILD/tests/mkrecords" 5 3000 10 >in
     llm-filter --exact --near 0.7 -o whole --rejects whole.r in
     for index in "" "--near-index idx"; do
@@ -170,11 +170,10 @@ kept 1 25.0%
         cp r before.r
         # it is there before the run begins, and is taken when signals are first looked at
         run -75 env --block-signal=TERM sh -c 'kill -TERM $$; exec "$@"' - \
-            llm-filter --exact --near 0.7 $index -o out --rejects r --stats s --resume in
+            llm-filter --exact --near 0.7 $index -o out --rejects r --resume in
+        [ "$output" = "llm-filter: stopped while 'out' was read" ]
         cmp out before
         cmp r before.r
-        [ "$(jq -c '[.status, .read, .skipped]' s)" = "[75,0,0]" ]
-        [ -n "$index" ] || [ "$(jq .near.texts s)" = 0 ]
         llm-filter --exact --near 0.7 $index -o out --rejects r --resume in
         cmp out whole
         cmp r whole.r

@@ -2,6 +2,7 @@
 #include "past.h"
 #include "test.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,6 @@ static bool has(const struct seen *s, const char *line)
 /* Records with numbers for ids; those that were looked at, by item, and taken so far. */
 struct many {
     long looked[PAST_ITEMS], taken;
-    long enough;
     bool wrong;
 };
 
@@ -58,16 +58,14 @@ static int take_many(void *with, struct record *r, int item, struct err *e)
     struct many *m = with;
 
     m->wrong |= m->looked[item] != ++m->taken || atol(r->id) != m->taken;
-    if (m->taken == m->enough)
-        return 1;
     return m->taken == 1500 ? err_set(e, ERR_DATA, "too many") : 0;
 }
 
-static void test_many(const char *path)
+static void test_many(struct stream *s, const char *path)
 {
     struct err e;
     struct thread_pool *pool = thread_open(3, &e);
-    struct many m = {.enough = 700};
+    struct many m = {0};
     FILE *f = fopen(path, "w");
 
     for (int i = 1; i <= 2000; i++) // a long one, some blank lines
@@ -78,14 +76,17 @@ static void test_many(const char *path)
         struct past_work w = {look, take_many, &m, threads ? pool : NULL};
 
         TEST(threads ? "looked at by threads, taken in order" : "looked at, then taken");
-        m = (struct many){.enough = 700};
-        CHECK(past_many(path, UINT64_MAX, &w, &e) == 1 && m.taken == 700 && !m.wrong);
         m = (struct many){0};
-        CHECK(past_many(path, UINT64_MAX, &w, &e) == -1 && strstr(e.msg, ":1514: too many"));
+        CHECK(past_many(s, path, UINT64_MAX, &w, &e) == -1 && strstr(e.msg, ":1514: too many"));
         CHECK(m.taken == 1500 && !m.wrong);
         m = (struct many){0};
-        CHECK(!past_many(path, 100, &w, &e) && m.taken == 4 && !m.wrong);
+        CHECK(!past_many(s, path, 100, &w, &e) && m.taken == 4 && !m.wrong);
     }
+    TEST("a signal: no more is read");
+    raise(SIGTERM);
+    m = (struct many){0};
+    CHECK(past_many(s, path, UINT64_MAX, &(struct past_work){look, take_many, &m, pool}, &e) == -1);
+    CHECK(e.code == ERR_STOP && strstr(e.msg, path) && !m.taken);
     thread_close(pool);
 }
 
@@ -95,30 +96,35 @@ int main(void)
     int fd = mkstemp(path);
     FILE *f = fdopen(fd, "w");
     struct seen s = {.order = ""};
+    char *none[] = {"/dev/null"};
     struct err e;
+    struct stream *in = stream_open(&(struct stream_opt){.output = "/dev/null"},
+                                    &(struct stream_conf){.stage = "past_test"}, 1, none, &e);
 
     fputs("{\"id\":\"a\"}\n{\"id\":7,\"x\":1}\n{\"id\":\"c#2\"}\n", f);
     fclose(f);
     TEST("every record in order, with its id");
-    CHECK(!past_read(path, take, &s, &e));
+    CHECK(!past_read(in, path, take, &s, &e));
     CHECK(!strcmp(s.order, "a7c#2"));
     CHECK(has(&s, "{\"id\":\"a\"}") && has(&s, "{\"id\":\"7\"}") && has(&s, "{\"id\":\"c#2\"}"));
     CHECK(!has(&s, "{\"id\":\"c\"}") && !has(&s, "{\"id\":\"\"}"));
     TEST("an error names file and line");
     s.stop_at = "7";
-    CHECK(past_read(path, take, &s, &e) == -1 && strstr(e.msg, path) &&
+    CHECK(past_read(in, path, take, &s, &e) == -1 && strstr(e.msg, path) &&
           strstr(e.msg, ":2: enough"));
     f = fopen(path, "w");
     fputs("{\"id\":\"a\"}\n{\"id\":", f);
     fclose(f);
     s.stop_at = NULL;
-    CHECK(past_read(path, take, &s, &e) == -1 && strstr(e.msg, ":2: "));
-    test_many(path);
+    CHECK(past_read(in, path, take, &s, &e) == -1 && strstr(e.msg, ":2: "));
     TEST("a file that is not there is empty; a directory is an error");
     unlink(path);
     s.order[0] = 0;
-    CHECK(!past_read(path, take, &s, &e) && !*s.order);
-    CHECK(past_read("/", take, &s, &e) == -1);
+    CHECK(!past_read(in, path, take, &s, &e) && !*s.order);
+    CHECK(past_read(in, "/", take, &s, &e) == -1);
+    test_many(in, path);
+    unlink(path);
+    stream_abandon(in);
     tally_free(&s.ids);
     return test_end();
 }

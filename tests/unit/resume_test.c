@@ -137,6 +137,45 @@ static void test_stop(void)
     close(null);
 }
 
+/* Nothing of the files is taken for whole, and nothing cut, before they have been read. */
+static void test_stop_early(void)
+{
+    static const char *const name[] = {"out", "out.meta", "rej"};
+    struct worker ref = undisturbed, w = resumed;
+    char *before[3];
+    size_t n[3];
+
+    TEST("resume: a signal while the files are read changes none of them");
+    clean();
+    put_input(2000);
+    CHECK(worker_run(&ref) == 1);
+    before[0] = file_get("ref", &n[0]);
+    before[2] = file_get("refrej", &n[2]);
+    put_cut(before[0], n[0] - 20, before[2], n[2] - 20);
+    before[1] = file_get("out.meta", &n[1]);
+    n[0] -= 20;
+    n[2] -= 20;
+    w.stopped = true;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        w.o.attempt = attempt ? "1" : NULL;
+        CHECK(worker_run(&w) == 75);
+        CHECK(file_has("err", "worker: stopped while 'out' was read"));
+        for (int i = 0; i < 3; i++) {
+            size_t size;
+            char *now = file_get(name[i], &size);
+
+            CHECK(size == n[i] && !memcmp(now, before[i], size));
+            free(now);
+        }
+    }
+    unlink("out.a1");
+    unlink("rej.a1");
+    w = resumed;
+    CHECK(worker_run(&w) <= 1 && file_same("out", "ref") && file_same("rej", "refrej"));
+    for (int i = 0; i < 3; i++)
+        free(before[i]);
+}
+
 /* Resume over these files: status, and what standard error says. */
 static int over(const char *out, size_t n, const char *says)
 {
@@ -361,6 +400,7 @@ int main(void)
     test_kill(1);
     test_kill(3);
     test_stop();
+    test_stop_early();
     test_damage();
     test_groups();
     test_fingerprint();

@@ -31,6 +31,7 @@ struct worker {
     const char *in;          // input file; NULL: standard input
     bool poll;               // reads with wait = false, too
     bool quiet;
+    bool stopped; // a signal has come before it begins
 };
 
 static inline bool worker_is(struct record *r, const char *what)
@@ -157,6 +158,14 @@ static inline pid_t worker_start(const struct worker *w, int in, int out)
             dup2(out, 1);
         for (int fd = 3; fd < 20; fd++)
             close(fd);
+        if (w->stopped) {
+            sigset_t set;
+
+            sigemptyset(&set);
+            sigaddset(&set, SIGTERM);
+            sigprocmask(SIG_BLOCK, &set, NULL);
+            raise(SIGTERM);
+        }
         exit(worker_main(w)); // exit, so that leaks are found
     }
     return pid;
