@@ -284,8 +284,8 @@ static int check_beams(const struct generate *g, struct err *e)
     if (o->top_k > 0 || o->top_p < 1 || o->min_p > 0 || o->typical_p < 1 || o->top_n_sigma > 0 ||
         o->mirostat_tau > 0)
         return err_set(e, ERR_ARG, "--beams: a search draws nothing that truncation could act on");
-    if (g->score || o->logprobs)
-        return err_set(e, ERR_ARG, "--beams does not go with --score and --logprobs");
+    if (o->logprobs)
+        return err_set(e, ERR_ARG, "--beams does not go with --logprobs");
     return 0;
 }
 
@@ -299,11 +299,6 @@ static int check(const struct generate *g, struct err *e)
                        g->score ? "score" : "beams");
     if (constrained && g->sample.ignore_eos)
         return err_set(e, ERR_ARG, "--ignore-eos cannot go on where the grammar ends");
-    if (g->score && constrained)
-        return err_set(e, ERR_ARG, "--score: nothing is generated that a grammar could constrain");
-    if (g->score && g->sample.samples > 1)
-        return err_set(e, ERR_ARG, "--score: there is nothing to sample, --samples is %d",
-                       g->sample.samples);
     return check_beams(g, e);
 }
 
@@ -375,6 +370,9 @@ int main(int argc, char **argv)
         OPT_FLAG(0, "score", &g.score,
                  "generate nothing: add the log-probability of the output that a record has"),
         CLI_BEAM(&g.beam),
+        OPT_BARS("score",
+                 CLI_SAMPLE_DRAWS "|grammar|json-schema|beams|beam-groups|diversity|length-penalty|"
+                                  "early-stopping"),
         CLI_IO(&g.io),
         CLI_NOTES(&g.notes),
         OPT_END(),

@@ -148,6 +148,11 @@ extern const struct cli_notes cli_notes_default;
     OPT_INT(0, "samples", &(p)->samples, "n", 1, 4096, "completions of each record"), \
     OPT_INT(0, "logprobs", &(p)->logprobs, "n", 0, 100, "write the log-probability of each token and of the n likeliest, 0 for none"), \
     OPT_FLAG(0, "ignore-eos", &(p)->ignore_eos, "go on after the end-of-sequence token")
+/* Of these, what only what is generated depends on; the rest is --logprobs. */
+#define CLI_SAMPLE_DRAWS \
+    "max-tokens|temp|top-k|top-p|min-p|repeat-penalty|presence-penalty|frequency-penalty|" \
+    "typical-p|top-n-sigma|mirostat-tau|mirostat-eta|dry-multiplier|dry-base|dry-allowed-length|" \
+    "dry-range|dry-breaker|logit-bias|stop|samples|ignore-eos"
 #define CLI_BEAM(p) \
     OPT_HEAD("Beam search"), \
     OPT_INT(0, "beams", &(p)->beams, "n", 1, 256, "search for the likeliest output with n hypotheses, 1 for none"), \

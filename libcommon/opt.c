@@ -235,6 +235,22 @@ static bool is_met(const struct opt *tab, const bool *given, const struct opt *o
     return met;
 }
 
+/* None of the options that `o` names may be there. */
+static int check_barred(const struct opt *tab, const bool *given, const struct opt *o,
+                        struct err *e)
+{
+    for (const char *s = o->arg; *s;) {
+        size_t n = strcspn(s, "|");
+        const struct opt *other = find(tab, 0, s, n);
+
+        assert(other);
+        if (given[other - tab])
+            return err_set(e, ERR_ARG, "--%s has no effect with --%s", other->name, o->name);
+        s += n + (s[n] == '|');
+    }
+    return 0;
+}
+
 /* Rows that say what holds of an option. */
 static int check_given(const struct opt *tab, const bool *given, struct err *e)
 {
@@ -247,10 +263,12 @@ static int check_given(const struct opt *tab, const bool *given, struct err *e)
         assert(of || o->type == OPT_T_HEAD || is_option(o)); // the rows speak of rows
         if (o->type == OPT_T_GIVEN)
             *(bool *)o->dst = given[of - tab];
-        if (o->type != OPT_T_NEED || !given[of - tab])
+        if (is_option(o) || o->type == OPT_T_HEAD || !given[of - tab])
             continue;
         buf_reset(&all);
-        if (!is_met(tab, given, o, &all))
+        if (o->type == OPT_T_BARS)
+            rc = check_barred(tab, given, o, e);
+        if (o->type == OPT_T_NEED && !is_met(tab, given, o, &all))
             rc = err_set(e, ERR_ARG, "--%s needs %s", o->name, all.p);
     }
     buf_free(&all);

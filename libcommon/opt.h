@@ -17,6 +17,7 @@ enum opt_type {
     OPT_T_END,
     OPT_T_HEAD,
     OPT_T_NEED,
+    OPT_T_BARS,
     OPT_T_GIVEN,
     OPT_T_FLAG, // from here on: options
     OPT_T_INT,
@@ -49,7 +50,7 @@ struct opt {
     char key;         // short name, or 0
     const char *name; // long name without dashes; group title for OPT_T_HEAD
     void *dst;        // bool, int, float, uint64_t (also sizes), const char *, struct opt_list, int
-    const char *arg;  // metavariable: "file", "n", "p"; what OPT_T_NEED needs
+    const char *arg;  // metavariable: "file", "n", "p"; what OPT_T_NEED and OPT_T_BARS speak of
     const char *help; // one line; no capital, no full stop
     double min, max;  // inclusive range of numbers
     const char *const *choices; // NULL-terminated, of OPT_T_ENUM; the names of OPT_HOLDS
@@ -59,9 +60,10 @@ struct opt {
 // clang-format off
 #define OPT_HEAD(title) {OPT_T_HEAD, 0, title, NULL, NULL, NULL, 0, 0, NULL, 0}
 /* No options but what holds of one. It has no effect without another, so to give it alone is an
- * error: one of `others`, "a|b", must be given too, or have a value, "a=value". And: whether it
- * is given, as a bool. */
+ * error: one of `others`, "a|b", must be given too, or have a value, "a=value". The other way
+ * round: with it, none of `others` has an effect. And: whether it is given, as a bool. */
 #define OPT_NEED(n, others) {OPT_T_NEED, 0, n, NULL, others, NULL, 0, 0, NULL, 0}
+#define OPT_BARS(n, others) {OPT_T_BARS, 0, n, NULL, others, NULL, 0, 0, NULL, 0}
 #define OPT_GIVEN(n, d) {OPT_T_GIVEN, 0, n, d, NULL, NULL, 0, 0, NULL, 0}
 #define OPT_FLAG(k, n, d, h) {OPT_T_FLAG, k, n, d, NULL, h, 0, 0, NULL, 0}
 #define OPT_INT(k, n, d, a, lo, hi, h) {OPT_T_INT, k, n, d, a, h, lo, hi, NULL, 0}

@@ -233,7 +233,12 @@ EOT
     [[ "${stderr_lines[1]}" == *"in.jsonl:2: field 'output' is not a string" ]]
     [[ "${stderr_lines[2]}" == *"in.jsonl:3: field 'output' has no tokens" ]]
     [[ "${stderr_lines[3]}" == *"in.jsonl:4: the prompt with the output has "*" tokens and leaves no room in a context of 8" ]]
-    run -2 gen --score --samples 2 in.jsonl
+    for none in '--samples 2' '--samples 1' '-n 3' '-t 1' '-t 0' '--stop x' '--logit-bias 3:1' --ignore-eos '--beams 2' \
+        '--json-schema in.jsonl'; do
+        # shellcheck disable=SC2086
+        run -2 --separate-stderr gen $none --score in.jsonl
+        [[ "$stderr" == "llm-generate: --"*" has no effect with --score"* ]]
+    done
 }
 
 @test "llm-generate: a record that cannot be used is reported, kept and does not end the run" {

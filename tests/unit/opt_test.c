@@ -138,6 +138,7 @@ static int needing(struct some *s, bool *seed, const char *words)
 {
     const struct opt own[] = TABLE(*s), more[] = {OPT_NEED("temp", "unordered|number"),
                                                   OPT_NEED("size", "quiet|colour=green"),
+                                                  OPT_BARS("quiet", "stop|output"),
                                                   OPT_GIVEN("seed", seed), OPT_END()};
     struct opt tab[sizeof(own) / sizeof(*own) + sizeof(more) / sizeof(*more)];
     size_t n = sizeof(own) / sizeof(*own) - 1;
@@ -172,6 +173,20 @@ static void test_needs(void)
     CHECK(needing(&s, &seed, "--size 1") == 0); // it has that value, whoever gave it
     s.colour = 0;
     CHECK(needing(&s, &seed, "--size 1") == -1 && needing(&s, &seed, "-q --size 1") == 0);
+}
+
+static void test_bars(void)
+{
+    struct some s = {.n = 7};
+    bool seed;
+
+    TEST("opt: an option that has no effect with another is refused with it");
+    CHECK(needing(&s, &seed, "-q -o x") == -1 && err.code == ERR_ARG);
+    CHECK(!strcmp(err.msg, "--output has no effect with --quiet"));
+    CHECK(needing(&s, &seed, "--stop x -q") == -1);
+    CHECK(!strcmp(err.msg, "--stop has no effect with --quiet"));
+    CHECK(needing(&s, &seed, "--stop x -o y") == 0 && needing(&s, &seed, "-q -n 3") == 0);
+    free(s.stop.v);
 }
 
 /* What a writer prints, as a string; caller frees. */
@@ -242,6 +257,7 @@ int main(void)
     test_forms();
     test_errors();
     test_needs();
+    test_bars();
     test_writers();
     return test_end();
 }
