@@ -18,7 +18,7 @@ struct embed {
     struct cli_notes notes;
     const char *field, *prefix, *npy;
     int pool, type, dim;
-    bool truncate, normalize;
+    bool truncate, normalize, pooled; // pooled: --pooling was given
     const struct cli *cli;
     struct session ses;
     struct stream *s;
@@ -268,15 +268,10 @@ static int check(const struct embed *g, struct err *e)
         return err_set(e, ERR_ARG, "--npy: rows cannot be shared out by --attempt");
     if (g->npy && !strcmp(g->npy, "-"))
         return err_set(e, ERR_ARG, "--npy needs a file: standard output is for records");
-    if (g->model.path && !server)
-        return 0;
-    if (g->pool)
-        return err_set(e, ERR_ARG, "--pooling: %s",
-                       server ? "the server decides that" : "there is no model (-m)");
-    if (g->truncate)
-        return err_set(e, ERR_ARG, "--truncate: %s",
-                       server ? "the server decides that" : "there is no model (-m)");
-    if (!server && g->dim > CLUSTER_DIM)
+    if (server && (g->pooled || g->truncate))
+        return err_set(e, ERR_ARG, "--%s: the server decides that",
+                       g->pooled ? "pooling" : "truncate");
+    if (!g->model.path && g->dim > CLUSTER_DIM)
         return err_set(e, ERR_ARG, "--dim %d: the vectors have %d values", g->dim, CLUSTER_DIM);
     return 0;
 }
@@ -369,6 +364,7 @@ int main(int argc, char **argv)
         OPT_FILE('m', "model", &g.model.path, "path", OPT_READS, "GGUF file or Hugging Face directory; without one, hashed n-grams"),
         CLI_ENGINE(&g.model), CLI_SERVER(&g.model),
         CLI_MODEL_NEEDS("model"), OPT_NEED("threads", "model"), OPT_NEED("isa", "model"),
+        OPT_NEED("pooling", "model"), OPT_NEED("truncate", "model"), OPT_GIVEN("pooling", &g.pooled),
         CLI_IO(&g.io), CLI_NOTES(&g.notes), OPT_END(),
     };
     // clang-format on

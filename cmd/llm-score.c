@@ -8,7 +8,6 @@
 #include <string.h>
 
 enum { JUDGE, PAIRWISE, REWARD, CALIBRATE };
-enum { OPPONENTS = 16, FOLDS = 5 }; // when not given
 
 static const char *const names[] = {"judge", "pairwise", "reward", "calibrate"};
 
@@ -20,36 +19,50 @@ static int way_named(const char *name)
     return -1;
 }
 
+/* Options that have a value anyway. */
+struct given {
+    bool prompts, field, weights, opponents, label, folds, ridge;
+};
+
 /* An option of another way would change nothing, and its user would not know. */
-static int check(const struct score *g, const struct calibrate_opt *fit, int way, struct err *e)
+static int check(const struct score *g, const struct calibrate_opt *fit, const struct given *given,
+                 int way, struct err *e)
 {
+    enum { J = 1 << JUDGE, P = 1 << PAIRWISE, R = 1 << REWARD, C = 1 << CALIBRATE };
     const struct {
         const char *name;
         bool given;
-        int way, other;
-    } some[] = {{"weights", strcmp(g->weights, "default") != 0, JUDGE, REWARD},
-                {"reference", g->reference != NULL, JUDGE, PAIRWISE},
-                {"again", g->again != NULL, JUDGE, JUDGE},
-                {"group", g->group != NULL, PAIRWISE, PAIRWISE},
-                {"opponents", g->opponents != OPPONENTS, PAIRWISE, PAIRWISE},
-                {"pairs", g->pairs, PAIRWISE, PAIRWISE},
-                {"label", strcmp(fit->label, "label") != 0, CALIBRATE, CALIBRATE},
-                {"scale", fit->scale != NULL, CALIBRATE, CALIBRATE},
-                {"folds", fit->folds != FOLDS, CALIBRATE, CALIBRATE},
-                {"ridge", fit->penalty >= 0, CALIBRATE, CALIBRATE},
-                {"only-above", fit->only_above, CALIBRATE, CALIBRATE}};
+        int ways;
+    } some[] = {{"model", g->model.path, J | P | R},
+                {"field", given->field, J | P | R},
+                {"prompts", given->prompts, J | P},
+                {"weights", given->weights, J | R},
+                {"reference", g->reference, J | P},
+                {"again", g->again, J},
+                {"group", g->group, P},
+                {"opponents", given->opponents, P},
+                {"pairs", g->pairs, P},
+                {"label", given->label, C},
+                {"scale", fit->scale, C},
+                {"folds", given->folds, C},
+                {"ridge", given->ridge, C},
+                {"only-above", fit->only_above, C},
+                {"resume", g->io.resume, J | P | R},
+                {"unordered", g->io.unordered, J | P | R},
+                {"attempt", g->io.attempt, J | P | R}};
 
     for (size_t i = 0; i < sizeof(some) / sizeof(*some); i++)
-        if (some[i].given && way != some[i].way && way != some[i].other)
+        if (some[i].given && !(some[i].ways & 1 << way))
             return err_set(e, ERR_ARG, "--%s is for 'llm-score %s', this is '%s'", some[i].name,
-                           names[some[i].way], names[way]);
+                           names[__builtin_ctz((unsigned)some[i].ways)], names[way]);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
     static const struct score_way *const ways[] = {&grade_way, &duel_way, &reward_way};
-    struct calibrate_opt fit = {.label = "label", .folds = FOLDS, .penalty = -1};
+    struct calibrate_opt fit = {.label = "label", .folds = 5, .penalty = -1};
+    struct given given;
     struct buf text = {0};
     struct score g = {.model = cli_model_default,
                       .io = cli_io_default,
@@ -58,11 +71,12 @@ int main(int argc, char **argv)
                       .weights = "default",
                       .field = "output",
                       .max_tokens = 256,
-                      .opponents = OPPONENTS};
+                      .opponents = 16};
     // clang-format off
     const struct opt opts[] = {
         CLI_MODEL(&g.model),
         CLI_SERVER(&g.model),
+        CLI_MODEL_NEEDS("model"), OPT_NEED("threads", "model"), OPT_NEED("isa", "model"), OPT_NEED("chat-template", "model"),
         OPT_HEAD("Scores"),
         OPT_STR(0, "field", &g.field, "name", "field with the answer to be scored"),
         OPT_FILE(0, "prompts", &g.prompts, "set", OPT_READS, "prompt set (tiny, general) or a prompt file"),
@@ -82,6 +96,8 @@ int main(int argc, char **argv)
         OPT_INT(0, "folds", &fit.folds, "n", 2, 1000, "folds of the cross-validation"),
         OPT_FLOAT(0, "ridge", &fit.penalty, "x", -1, 1e6, "penalty of large weights, -1 for the best of a few"),
         OPT_FLAG(0, "only-above", &fit.only_above, "no weight below 0"),
+        OPT_GIVEN("prompts", &given.prompts), OPT_GIVEN("field", &given.field), OPT_GIVEN("weights", &given.weights), OPT_GIVEN("opponents", &given.opponents), OPT_GIVEN("label", &given.label),
+        OPT_GIVEN("folds", &given.folds), OPT_GIVEN("ridge", &given.ridge),
         CLI_IO(&g.io), CLI_NOTES(&g.notes), OPT_END(),
     };
     // clang-format on
@@ -95,7 +111,7 @@ int main(int argc, char **argv)
     way = n ? way_named(argv[0]) : -1;
     named = way >= 0;
     way = named ? way : JUDGE;
-    rc = check(&g, &fit, way, &e);
+    rc = check(&g, &fit, &given, way, &e);
     if (!rc && way == CALIBRATE)
         rc = calibrate_run(&fit, &cli, n - 1, argv + 1, &status, &text, &e);
     else if (!rc)

@@ -45,6 +45,10 @@ struct cli_model {
     bool computes;             // no option: threads and isa serve the command beside a server
     const char *api_key_file, *model_name;
     int timeout, retries; // of a request to a server: seconds of a try, tries after the first
+    struct {
+        bool device, threads, ctx, batch_tokens, kv_memory, kv_type, repack, isa; // of our own
+        bool timeout, retries;                                                    // of a server
+    } given; // options that have a value anyway
 };
 
 struct cli_sample {
@@ -99,7 +103,11 @@ extern const struct cli_notes cli_notes_default;
     OPT_FLAG(0, "nvtx", &(p)->nvtx, "on a GPU, show profilers the ranges of steps, operations and loading"), \
     OPT_FLAG(0, "no-prefix-cache", &(p)->no_prefix_cache, "compute beginnings of prompts again that were computed before"), \
     OPT_ENUM(0, "repack", &(p)->repack, cli_repack, "when", "lay quantized weights out anew for this CPU: auto, when memory holds them twice; always or never"), \
-    OPT_ENUM(0, "isa", &(p)->isa, cli_isas, "name", "instruction set of the CPU kernels: auto, scalar, avx2, avxvnni, avx512 or avx512vnni")
+    OPT_ENUM(0, "isa", &(p)->isa, cli_isas, "name", "instruction set of the CPU kernels: auto, scalar, avx2, avxvnni, avx512 or avx512vnni"), \
+    OPT_GIVEN("device", &(p)->given.device), OPT_GIVEN("threads", &(p)->given.threads), \
+    OPT_GIVEN("ctx", &(p)->given.ctx), OPT_GIVEN("batch-tokens", &(p)->given.batch_tokens), \
+    OPT_GIVEN("kv-memory", &(p)->given.kv_memory), OPT_GIVEN("kv-type", &(p)->given.kv_type), \
+    OPT_GIVEN("repack", &(p)->given.repack), OPT_GIVEN("isa", &(p)->given.isa)
 /* Where a model is not always there, what it takes to be. */
 #define CLI_MODEL_NEEDS(what) \
     OPT_NEED("device", what), OPT_NEED("ctx", what), OPT_NEED("batch", what), \
@@ -118,7 +126,8 @@ extern const struct cli_notes cli_notes_default;
     OPT_FILE(0, "api-key-file", &(p)->api_key_file, "file", OPT_READS, "key for a server, sent as a bearer token"), \
     OPT_STR(0, "model-name", &(p)->model_name, "name", "model of a server that has several"), \
     OPT_INT(0, "timeout", &(p)->timeout, "seconds", 1, 86400, "time that a server has for an answer"), \
-    OPT_INT(0, "retries", &(p)->retries, "n", 0, 100, "times a request to a server is repeated that failed")
+    OPT_INT(0, "retries", &(p)->retries, "n", 0, 100, "times a request to a server is repeated that failed"), \
+    OPT_GIVEN("timeout", &(p)->given.timeout), OPT_GIVEN("retries", &(p)->given.retries)
 #define CLI_DRAW(p) \
     OPT_HEAD("Sampling"), \
     OPT_INT('n', "max-tokens", &(p)->max_tokens, "n", 1, 1 << 24, "tokens to generate at most"), \

@@ -30,21 +30,20 @@ static size_t most_bytes(const struct tok *t, int ctx)
 /* Options about a model of our own. */
 static int check_server(const struct cli_model *o, struct err *e)
 {
-    const struct cli_model *d = &cli_model_default;
     const struct {
         const char *name;
         bool given;
-    } ours[] = {{"device", strcmp(o->device, d->device) != 0},
-                {"threads", o->threads != d->threads && !o->computes},
-                {"ctx", o->ctx != d->ctx},
-                {"batch-tokens", o->batch_tokens != d->batch_tokens},
-                {"kv-memory", o->kv_memory != d->kv_memory},
+    } ours[] = {{"device", o->given.device},
+                {"threads", o->given.threads && !o->computes},
+                {"ctx", o->given.ctx},
+                {"batch-tokens", o->given.batch_tokens},
+                {"kv-memory", o->given.kv_memory},
                 {"no-prefix-cache", o->no_prefix_cache},
                 {"fast", o->fast},
                 {"nvtx", o->nvtx},
-                {"kv-type", o->kv_type != d->kv_type},
-                {"repack", o->repack != d->repack},
-                {"isa", o->isa != d->isa && !o->computes}};
+                {"kv-type", o->given.kv_type},
+                {"repack", o->given.repack},
+                {"isa", o->given.isa && !o->computes}};
 
     if (o->no_server)
         return err_set(e, ERR_ARG, "-m %s: the model must be a file or directory here, no server",
@@ -60,12 +59,11 @@ static int check_server(const struct cli_model *o, struct err *e)
 /* Options about a server. */
 static int check_own(const struct cli_model *o, struct err *e)
 {
-    const struct cli_model *d = &cli_model_default;
-    const char *name = o->api_key_file            ? "api-key-file"
-                       : o->model_name            ? "model-name"
-                       : o->timeout != d->timeout ? "timeout"
-                       : o->retries != d->retries ? "retries"
-                                                  : NULL;
+    const char *name = o->api_key_file    ? "api-key-file"
+                       : o->model_name    ? "model-name"
+                       : o->given.timeout ? "timeout"
+                       : o->given.retries ? "retries"
+                                          : NULL;
 
     return name ? err_set(e, ERR_ARG, "--%s: -m is not the address of a server", name) : 0;
 }

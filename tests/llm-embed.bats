@@ -163,6 +163,7 @@ rows() {
     run -2 embed --dim 193 in
     run -2 llm-embed --dim 385 in
     run -2 llm-embed --pooling mean in
+    run -2 llm-embed --pooling auto in
     run -2 llm-embed --truncate in
     run -2 embed --npy - in
     [ "$output" = "llm-embed: --npy needs a file: standard output is for records" ]
@@ -202,7 +203,10 @@ rows() {
     llm-embed -m "$URL" --dim 2 --npy v.npy -o lines <<<'{"text":"x"}'
     [ "$(rows v.npy | head -n 1)" = "1 2" ]
     run -2 llm-embed -m "$URL" --dim 4 <<<'{"text":"x"}'
-    run -2 llm-embed -m "$URL" --pooling mean <<<'{"text":"x"}'
+    for p in mean auto; do
+        run -2 llm-embed -m "$URL" --pooling $p <<<'{"text":"x"}'
+        [ "$output" = "llm-embed: --pooling: the server decides that" ]
+    done
 }
 
 # The directory of tests/goldens/bert.py, its GGUF, that one's directory, vocab.txt alone.

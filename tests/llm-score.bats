@@ -491,7 +491,8 @@ agrees() {
 
 @test "llm-score: an option of another way is refused" {
     local o
-    for o in --pairs "--group id" "--opponents 4" "--label x" --only-above "--folds 3" "--ridge 0" "--scale 0,1"; do
+    for o in --pairs "--group id" "--opponents 4" "--opponents 16" "--label x" "--label label" --only-above "--folds 3" \
+        "--folds 5" "--ridge 0" "--ridge -1" "--scale 0,1"; do
         run -2 llm-score -m "$TINY" --prompts tiny $o "$SEEDS"
         [[ "$output" == *"${o%% *} is for 'llm-score "*"', this is 'judge'"* ]]
     done
@@ -499,8 +500,12 @@ agrees() {
         run -2 llm-score pairwise -m "$TINY" --prompts tiny $o "$SEEDS"
         [[ "$output" == *"${o%% *} is for 'llm-score "*"', this is 'pairwise'"* ]]
     done
-    run -2 llm-score calibrate --weights nemotron "$SEEDS"
-    [[ "$output" == *"--weights is for 'llm-score judge', this is 'calibrate'"* ]]
+    for o in "--weights nemotron" "--weights default" "--prompts general" "--field output" "--model $TINY" "--resume -o x"; do
+        run -2 llm-score calibrate $o "$SEEDS"
+        [[ "$output" == *"${o%% *} is for 'llm-score judge', this is 'calibrate'"* ]]
+    done
+    run -2 llm-score reward --prompts tiny -m "$TINY" "$SEEDS"
+    [[ "$output" == *"--prompts is for 'llm-score judge', this is 'reward'"* ]]
     run -2 llm-score reward --reference self -m "$TINY" "$SEEDS"
     [[ "$output" == *"--reference is for 'llm-score judge', this is 'reward'"* ]]
 }

@@ -287,6 +287,8 @@ generate --length-penalty --beams
 embed --ctx --model
 embed --threads --model
 embed --timeout --model
+embed --truncate --model
+score --ctx --model
 diversify --model --label model
 diversify --ctx --label model
 diversify --lambda --method mmr
@@ -296,8 +298,10 @@ score --max-tokens --reference self
 O
     run -2 llm-selfinstruct --style magpie --examples 3
     [[ "$output" == *"--examples needs --style selfinstruct or --style alpaca"* ]]
-    run -2 llm-selfinstruct -m tiny.gguf --retries 1
-    [ "$output" = "llm-selfinstruct: --retries: -m is not the address of a server" ]
+    for option in "retries 1" "retries 5" "timeout 600"; do # the last two are the defaults
+        run -2 llm-selfinstruct -m tiny.gguf --$option
+        [ "$output" = "llm-selfinstruct: --${option% *}: -m is not the address of a server" ]
+    done
     run -2 llm-tokenize -m tiny.gguf --raw in.jsonl --stats x
     [ "$output" = "llm-tokenize: --raw writes one record, without options for records" ]
     run -2 llm-tokenize -m tiny.gguf --decode --count in.jsonl

@@ -444,8 +444,10 @@ EOT
     jq -e '.unnamed == 0 and .requests == 2' s
     # -j and --isa are for the topics here, whoever names them
     llm-diversify -j 1 --isa scalar --embedding --max-sim 1 --clusters 2 --count 4 --label model -m "$URL" in | cmp - out
-    run -2 llm-diversify --ctx 64 --count 4 --label model -m "$URL" in
-    [[ "$output" == *"--ctx: the server decides that"* ]]
+    for option in "ctx 64" "ctx 0" "device auto" "batch-tokens 256" "kv-type auto" "repack auto"; do
+        run -2 llm-diversify --$option --count 4 --label model -m "$URL" in
+        [[ "$output" == *"--${option% *}: the server decides that"* ]]
+    done
     server 400
     llm-diversify --embedding --max-sim 1 --clusters 2 --count 4 --label model -m "$URL" --stats s in >out
     [ "$(jq -r .meta.topic_label out | sort -u | xargs)" = "do, it sing, songs" ]
