@@ -70,8 +70,11 @@ static int take(struct calibrate *c, struct stream *s, struct record *r, struct 
 static int read_all(struct calibrate *c, const struct cli *cli, int n, char **file, int *status,
                     struct err *e)
 {
-    static const char *const fields[] = {"instruction", "input", "prompt", "output", NULL};
-    const struct stream_opt io = {.rejects = c->o->io->rejects, .shard = c->o->io->shard};
+    static const char *const fields[] = {
+        "messages",    "conversations", "system",    "instruction", "input",     "prompt", "output",
+        "helpfulness", "correctness",   "coherence", "complexity",  "verbosity", NULL};
+    const struct stream_opt io = {
+        .rejects = c->o->io->rejects, .shard = c->o->io->shard, .field = c->o->label};
     const struct stream_conf conf = {
         .stage = cli->name, .fields = fields, .group = 1, .quiet = cli->notes->quiet};
     struct stream *s = stream_open(&io, &conf, n, file, e);

@@ -461,6 +461,18 @@ agrees() {
     [[ "$output" == *weights-are* ]]
 }
 
+@test "llm-score calibrate: without ids too, nothing depends on the order of the records" {
+    # two people's labels of one answer
+    jq -c 'del(.id) | .output = "a", (.output = "a" | .label = 4 - .label)' "$BATS_TEST_DIRNAME/data/calibrate.jsonl" >in
+    llm-score calibrate --ridge 0 in >whole
+    for i in 1 2 3; do
+        shuf --random-source <(yes $i) in | llm-score calibrate --ridge 0 | cmp whole -
+    done
+    # records that are told apart by the axes alone
+    jq -c '.label = 1 + (.helpfulness | floor)' in | llm-score calibrate --ridge 0 >whole
+    jq -c '.label = 1 + (.helpfulness | floor)' in | tac | llm-score calibrate --ridge 0 | cmp whole -
+}
+
 @test "llm-score calibrate: what cannot be used is a reject; too few, labels all the same, a bad scale, a file that is there" {
     d="$BATS_TEST_DIRNAME/data/calibrate.jsonl"
     (head -30 $d && echo '{"id":"a","label":3}' && head -1 $d | jq -c '.id = "b" | .label = "good"' && echo x) >in
