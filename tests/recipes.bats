@@ -36,6 +36,23 @@ teardown() {
     jq -se 'all(.score_chosen > .score_rejected and (.chosen | type) == "string" and has("prompt"))' compared
 }
 
+@test "recipe: bad usage ends with 2 before anything is done" {
+    run -2 --separate-stderr "$SYN/preference.sh"
+    [ -z "$output" ]
+    [[ "$stderr" == usage:* ]]
+    echo '{"id":"1","instruction":"Say yes."}' >in
+    run -2 --separate-stderr env METHOD=judges "$SYN/preference.sh" in
+    [ -z "$output" ]
+    [[ "$stderr" == usage:* ]]
+    for script in parallel slurm; do
+        for shards in no 0 2x -1; do
+            run -2 --separate-stderr env OUT="$PWD/out" "$SYN/$script.sh" "$shards"
+            [ "$stderr" = "usage: $script.sh [SHARDS]" ]
+            [ ! -e out ]
+        done
+    done
+}
+
 @test "recipe: code: what the parser refuses is out, with its status" {
     run -0 --separate-stderr "$SYN/code.sh"
     [ "${#lines[@]}" -gt 8 ]

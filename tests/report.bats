@@ -60,7 +60,10 @@ elements() {
     run -2 --separate-stderr sh "$SYN/report.sh" none
     [[ "$stderr" == *"no records of any stage in 'none'"* ]]
     [ -z "$output" ]
-    run -2 sh "$SYN/report.sh"
+    for sh in sh bash; do
+        run -2 $sh "$SYN/report.sh"
+        [ "$output" = "usage: report.sh DIR [STAGE ...]" ]
+    done
 }
 
 @test "report: hostile texts, names, numbers and types stay text" {

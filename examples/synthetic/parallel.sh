@@ -10,6 +10,12 @@
 # A job that fails is tried three times. Status 1 of a command means rejects, which are in their file.
 set -euo pipefail
 shards=${1:-8}
+case $shards in
+'' | 0* | *[!0-9]*)
+	echo "usage: parallel.sh [SHARDS]" >&2
+	exit 2
+	;;
+esac
 OUT=$(mkdir -p "${OUT:-out}" && cd "${OUT:-out}" && pwd)
 export OUT
 # Files are named from where the user stands, who is not where the Makefile is.

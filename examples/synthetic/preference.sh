@@ -9,11 +9,20 @@
 #
 # The embedded model was not trained to compare: with it, only METHOD=judge means something.
 set -euo pipefail
+usage() {
+	echo "usage: [METHOD=judge|pairwise] preference.sh RECORDS.jsonl [MODEL] [PROMPTS]" >&2
+	exit 2
+}
 here=$(cd "$(dirname "$0")" && pwd)
-records=${1:?usage: preference.sh RECORDS.jsonl [MODEL] [PROMPTS]}
+records=${1:-}
 model=${2:-$here/../models/tiny.gguf}
 prompts=${3:-tiny}
 margin=${MARGIN:-0.1}
+method=${METHOD:-judge}
+
+# Before anything is paid for.
+[ -n "$records" ] || usage
+case $method in judge | pairwise) ;; *) usage ;; esac
 
 # Answers to one prompt stand one behind the other; a prompt with a single answer left has no pair.
 pairs() {
@@ -32,7 +41,7 @@ pairs() {
 
 llm-generate -m "$model" --seed 1 --samples "${SAMPLES:-4}" -t "${TEMP:-1}" "$records" |
 	llm-filter --min-words 1 --max-repeat 0.5 --leaks --exact |
-	case ${METHOD:-judge} in
+	case $method in
 	judge) llm-score judge -m "$model" --prompts "$prompts" --reference self | pairs ;;
 	# an answer that is alone has nothing to meet: a reject, and no failure of the whole
 	pairwise) llm-score pairwise -q -m "$model" --prompts "$prompts" --pairs --margin "$margin" || [ $? = 1 ] ;;

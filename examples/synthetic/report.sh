@@ -7,7 +7,11 @@
 set -eu
 LC_ALL=C
 export LC_ALL
-dir=${1:?usage: report.sh DIR [STAGE ...]}
+dir=${1:-}
+[ -n "$dir" ] || {
+	echo "usage: report.sh DIR [STAGE ...]" >&2
+	exit 2
+}
 shift
 [ $# -gt 0 ] || set -- instructions evolved clean answered sound scored good dataset
 final=

@@ -97,6 +97,12 @@ files)
 	;;
 *)
 	shards=${1:-8}
+	case $shards in
+	'' | 0* | *[!0-9]*)
+		echo "usage: slurm.sh [SHARDS]" >&2
+		exit 2
+		;;
+	esac
 	OUT=$(mkdir -p "${OUT:-out}/log" && cd "${OUT:-out}" && pwd)
 	SYNTHETIC=$here
 	export OUT SYNTHETIC
