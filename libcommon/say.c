@@ -80,14 +80,14 @@ void say_json(struct buf *b, const char *message)
     buf_free(&text);
 }
 
-/* The line of a record that has only the beginning of another one's. */
-static void put_beginning(const struct record *r, const char *line, const struct buf *reject,
-                          struct buf *out)
+/* The line of a record that has only the beginning of a text. */
+static void put_beginning(const struct record *r, const char *text, size_t n,
+                          const struct buf *reject, struct buf *out)
 {
     struct buf raw = {0};
     struct record x;
 
-    say_bytes(&raw, line, BEGINNING);
+    say_bytes(&raw, text, n < BEGINNING ? n : BEGINNING);
     record_new(&x);
     record_set_str(&x, "raw", raw.p, raw.n);
     record_set_id(&x, r->id);
@@ -97,8 +97,8 @@ static void put_beginning(const struct record *r, const char *line, const struct
     buf_free(&raw);
 }
 
-void say_reject(struct record *r, const char *stage, const char *rule, const char *value,
-                const char *limit, size_t most, struct buf *out)
+void say_reject(struct record *r, const char *text, size_t n, const char *stage, const char *rule,
+                const char *value, const char *limit, size_t most, struct buf *out)
 {
     struct buf b = {0}, line = {0};
 
@@ -119,7 +119,7 @@ void say_reject(struct record *r, const char *stage, const char *rule, const cha
     if (out->n > most + 1) { // its newline
         line = *out;
         *out = (struct buf){0};
-        put_beginning(r, line.p, &b, out);
+        put_beginning(r, text ? text : line.p, text ? n : line.n, &b, out);
     }
     buf_free(&line);
     buf_free(&b);

@@ -17,8 +17,8 @@ void say_bytes(struct buf *b, const char *p, size_t n);
 void say_json(struct buf *b, const char *message);
 /* Set an empty `out` to the line of a reject: r with "reject": {stage, rule, value, limit, line};
  * value and limit are JSON or NULL. Of a line of more than `most` bytes there is only the
- * beginning, as "raw", with the id. */
-void say_reject(struct record *r, const char *stage, const char *rule, const char *value,
-                const char *limit, size_t most, struct buf *out);
+ * beginning, as "raw", with the id: of text[0..n), that r was made for, or if it is NULL of r. */
+void say_reject(struct record *r, const char *text, size_t n, const char *stage, const char *rule,
+                const char *value, const char *limit, size_t most, struct buf *out);
 
 #endif

@@ -227,21 +227,23 @@ static int flush_full(struct stream *s, struct err *e)
 
 /* ---- rejects ---- */
 
-/* r with "reject" to the rejects, when its turn has come. */
-static int put_reject(struct stream *s, struct record *r, const char *rule, const char *value,
-                      const char *limit, struct err *e)
+/* r with "reject" to the rejects, when its turn has come. x: the line that r was made for and that
+ * is no record, or NULL. */
+static int put_reject(struct stream *s, struct record *r, const struct lines_line *x,
+                      const char *rule, const char *value, const char *limit, struct err *e)
 {
     struct buf *b = &s->text;
 
     if (s->rejects.fd < 0)
         return order_finish(&s->order, r->seq, NULL, 0, e);
     buf_reset(b);
-    say_reject(r, s->conf.stage, rule, value, limit, STREAM_LINE_MAX, b);
+    say_reject(r, x ? x->p : NULL, x ? x->n : 0, s->conf.stage, rule, value, limit, STREAM_LINE_MAX,
+               b);
     return order_finish(&s->order, r->seq, b->p, b->n, e) ? -1 : flush_full(s, e);
 }
 
-int stream_reject(struct stream *s, struct record *r, const char *rule, const char *value,
-                  const char *limit, const char *message, struct err *e)
+static int fail(struct stream *s, struct record *r, const struct lines_line *x, const char *rule,
+                const char *value, const char *limit, const char *message, struct err *e)
 {
     struct buf said = {0};
     int rc;
@@ -250,9 +252,15 @@ int stream_reject(struct stream *s, struct record *r, const char *rule, const ch
     if (!s->conf.quiet)
         say_where(s->conf.stage, r, message);
     say_json(&said, message);
-    rc = put_reject(s, r, rule, value ? value : said.p, limit, e);
+    rc = put_reject(s, r, x, rule, value ? value : said.p, limit, e);
     buf_free(&said);
     return rc;
+}
+
+int stream_reject(struct stream *s, struct record *r, const char *rule, const char *value,
+                  const char *limit, const char *message, struct err *e)
+{
+    return fail(s, r, NULL, rule, value, limit, message, e);
 }
 
 int stream_drop(struct stream *s, struct record *r, const char *rule, const char *value,
@@ -265,7 +273,7 @@ int stream_drop(struct stream *s, struct record *r, const char *rule, const char
     k->name = rule;
     k->n++;
     s->counts.dropped++;
-    return put_reject(s, r, rule, value, limit, e);
+    return put_reject(s, r, NULL, rule, value, limit, e);
 }
 
 /* ---- reading ---- */
@@ -324,8 +332,7 @@ static int reject_line(struct stream *s, const struct lines_line *x, const char 
             json_put_int(&value, (int64_t)(cut ? x->size : bad));
         snprintf(limit, sizeof(limit), "%d", STREAM_LINE_MAX);
         rc = order_begin(&s->order, &r.seq, e) ||
-             stream_reject(s, &r, bytes && !cut ? "utf8" : rule, value.p, cut ? limit : NULL,
-                           message, e);
+             fail(s, &r, x, bytes && !cut ? "utf8" : rule, value.p, cut ? limit : NULL, message, e);
     }
     record_reset(&r);
     buf_free(&raw);
