@@ -430,7 +430,7 @@ static int write_pooling(const struct source *s, const char *dir, bool force, st
 static int remove_model(const char *dir, struct err *e)
 {
     static const char *const weights[] = {"model.safetensors", "model.safetensors.index.json",
-                                          "1_Pooling/config.json", NULL};
+                                          NULL};
     const char *const *list[] = {weights, roles_model_files};
     int rc = 0;
 

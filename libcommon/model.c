@@ -389,7 +389,6 @@ static void identify(struct load *l)
     if (s->kind == SOURCE_HF) {
         for (int i = 0; roles_model_files[i]; i++)
             h = hash_text(h, l->m->path, roles_model_files[i]);
-        h = hash_text(h, l->m->path, "1_Pooling/config.json");
     } else {
         h = hash_add(h, s->g.map.p, s->g.data_start);
     }

@@ -23,6 +23,7 @@ const char *const roles_model_files[] = {"config.json",
                                          "special_tokens_map.json",
                                          "vocab.txt",
                                          "modules.json",
+                                         "1_Pooling/config.json",
                                          NULL};
 
 struct part {
@@ -141,15 +142,11 @@ static bool ends(const char *s, const char *end)
     return n >= k && !strcmp(s + n - k, end);
 }
 
-/* Whether a file of this name is one of a model, when it stands in the model's directory. */
-static bool is_of_model(const char *name, const char *of)
+/* Whether a file of this name has weights of a model, when it stands in the model's directory. */
+static bool is_weights(const char *name, const char *of)
 {
-    bool known = ends(name, ".safetensors") || ends(name, ".safetensors.index.json");
-
     (void)of;
-    for (int i = 0; !known && roles_model_files[i]; i++)
-        known = !strcmp(name, roles_model_files[i]);
-    return known;
+    return ends(name, ".safetensors") || ends(name, ".safetensors.index.json");
 }
 
 /* Length of NAME in "NAME-00001-of-00003.gguf", or 0. */
@@ -201,9 +198,16 @@ static void add_read(struct roles *r, const char *path, const char *option)
     char *dir = n ? mem_dup(path, n) : mem_dup(".", 1);
 
     add(r, path, option, false);
-    if (file_is_dir(path))
-        add_known(r, path, NULL, option, is_of_model);
-    else if (split_name(base_name(path)))
+    if (file_is_dir(path)) {
+        add_known(r, path, NULL, option, is_weights);
+        for (int i = 0; roles_model_files[i]; i++) {
+            char *file = file_join(path, roles_model_files[i]);
+
+            if (!access(file, F_OK))
+                add(r, file, option, false);
+            free(file);
+        }
+    } else if (split_name(base_name(path)))
         add_known(r, dir, base_name(path), option, is_split_of);
     free(dir);
 }

@@ -238,6 +238,9 @@ refused() {
     echo x >model/model-00001-of-00002.safetensors
     refused "llm-generate: --stats: 'model/model-00001-of-00002.safetensors' is also a file of --model" \
         llm-generate -m model --stats model/model-00001-of-00002.safetensors in.jsonl
+    mkdir model/1_Pooling && echo '{}' >model/1_Pooling/config.json
+    refused "llm-embed: --stats: 'model/1_Pooling/config.json' is also a file of --model" \
+        llm-embed -m model --stats model/1_Pooling/config.json in.jsonl
     mkdir blobs && echo x >blobs/b && ln -s ../blobs/b model/model-00002-of-00002.safetensors # as a hub's cache
     refused "llm-generate: --stats: 'blobs/b' is also a file of --model" \
         llm-generate -m model --stats blobs/b in.jsonl
