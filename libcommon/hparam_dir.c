@@ -296,8 +296,9 @@ static int config_gemma2(struct hparam *h, const struct config *c, struct err *e
     return 0;
 }
 
-/* What sentence-transformers keeps beside a model: how its vectors are made. */
-static int read_pooling(struct hparam *h, const char *dir, struct err *e)
+/* The one way of pooling that is true. The greatest values, or several vectors in a row, would be
+ * other vectors than those that are made here. */
+static int take_pooling(struct hparam *h, const struct json *j, struct arena *mem, struct err *e)
 {
     static const struct {
         const char *name;
@@ -305,6 +306,30 @@ static int read_pooling(struct hparam *h, const char *dir, struct err *e)
     } modes[] = {{"pooling_mode_mean_tokens", HIDDEN_MEAN},
                  {"pooling_mode_cls_token", HIDDEN_FIRST},
                  {"pooling_mode_lasttoken", HIDDEN_LAST}};
+
+    if (!json_is(j, 0, JSON_OBJECT))
+        return err_set(e, ERR_DATA, "not a JSON object");
+    for (uint32_t k = 1; k < j->node[0].next; k = j->node[k + 1].next) {
+        const char *name = json_str(j, (int)k, mem, NULL);
+        int i = 0;
+
+        if (strncmp(name, "pooling_mode_", 13) != 0 || !json_true(j, (int)k + 1))
+            continue;
+        while (i < 3 && strcmp(name, modes[i].name) != 0)
+            i++;
+        if (i == 3)
+            return err_set(e, ERR_DATA, "%s is not supported (one of %s, %s and %s is)", name,
+                           modes[0].name, modes[1].name, modes[2].name);
+        if (h->pool != HIDDEN_NONE && h->pool != modes[i].pool)
+            return err_set(e, ERR_DATA, "%s is not supported beside another one", name);
+        h->pool = modes[i].pool;
+    }
+    return 0;
+}
+
+/* What sentence-transformers keeps beside a model: how its vectors are made. */
+static int read_pooling(struct hparam *h, const char *dir, struct err *e)
+{
     char *path = file_join(dir, "1_Pooling/config.json"), *text = NULL;
     struct arena mem = {0};
     struct json j;
@@ -313,10 +338,8 @@ static int read_pooling(struct hparam *h, const char *dir, struct err *e)
 
     if (!access(path, F_OK)) {
         text = file_text(path, CONFIG_BYTES, &n, e);
-        rc = !text || json_parse(&j, &mem, text, n, e) ? err_wrap(e, "%s", path) : 0;
-        for (int i = 0; !rc && i < 3; i++)
-            if (json_true(&j, json_get(&j, 0, modes[i].name)))
-                h->pool = modes[i].pool;
+        if (!text || json_parse(&j, &mem, text, n, e) || take_pooling(h, &j, &mem, e))
+            rc = err_wrap(e, "%s", path);
     }
     arena_free(&mem);
     free(text);

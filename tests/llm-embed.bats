@@ -232,6 +232,18 @@ encoders() {
     done
     # pooling as 1_Pooling/config.json says it, also out of the GGUF
     for m in "$B" b.gguf back; do llm-embed -m "$m" texts | cmp <(llm-embed -m "$m" --pooling cls texts) -; done
+    # it is a part of what the model is, and ways that are not ours are not passed over
+    cp -r "$B" own && chmod -R u+w own
+    echo '{"pooling_mode_mean_tokens":true}' >own/1_Pooling/config.json
+    llm-embed -m own texts | cmp <(llm-embed -m "$B" --pooling mean texts) -
+    head -2 texts | llm-embed -m "$B" -o out
+    run -2 llm-embed -m own -o out --resume texts
+    [[ "$output" == *"cannot resume: model was "* ]]
+    for bad in '{"pooling_mode_max_tokens":true}' '{"pooling_mode_cls_token":true,"pooling_mode_mean_tokens":true}' '[]'; do
+        echo "$bad" >own/1_Pooling/config.json
+        run -2 llm-embed -m own texts
+        [[ "$output" == "llm-embed: own/1_Pooling/config.json: "*not* ]]
+    done
     llm-convert -q --type q8_0 "$B" -o q.gguf
     llm-embed -m q.gguf --pooling mean texts | jq -s -e 'def dot(a; b): [a, b] | transpose | map(.[0] * .[1]) | add;
         all(.[]; dot(.mean; .embedding) / (dot(.mean; .mean) * dot(.embedding; .embedding) | sqrt) > 0.99)'
