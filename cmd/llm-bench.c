@@ -89,11 +89,17 @@ static void put_model(struct bench *g)
     record_set_int(&g->out, "batch", g->model.batch);
 }
 
+/* What the machine can do, and the model's parts of it; then all spreads, b having the others. */
 static void put_rates(struct bench *g, struct buf *b)
 {
     figures_spread(&g->out, b, "read_gb_s", &g->read);
     figures_spread(&g->out, b, "int8_gop_s", &g->int8);
     figures_spread(&g->out, b, "float_gop_s", &g->floats);
+    figures_spread(&g->out, b, "prefill_peak_percent", &g->of_peak);
+    figures_spread(&g->out, b, "decode_read_percent", &g->of_read);
+    buf_char(b, '}');
+    record_set(&g->out, "spread", b->p, b->n);
+    buf_free(b);
 }
 
 /* What else the machine did meanwhile. */
@@ -143,12 +149,9 @@ static int probe_only(struct bench *g, struct err *e)
         put_machine(g, b);
         buf_char(&spread, '{');
         put_rates(g, &spread);
-        buf_char(&spread, '}');
-        record_set(&g->out, "spread", spread.p, spread.n);
         put_noise(g);
         print(g);
     }
-    buf_free(&spread);
     backend_close(b);
     return rc;
 }
@@ -183,6 +186,7 @@ static void remove_model(struct bench *g)
 /* What the mode does nothing with would be asked for in vain. */
 static int check_options(const struct bench *g, int n, struct err *e)
 {
+    const struct cli_model *m = &g->model;
     const bool random = g->mode == THROUGHPUT && !n, runs = g->mode <= THROUGHPUT;
     const struct {
         const char *name;
@@ -197,6 +201,16 @@ static int check_options(const struct bench *g, int n, struct err *e)
                {"--static", g->fixed, g->mode == THROUGHPUT},
                {"--unpadded", g->ragged, g->mode == THROUGHPUT},
                {"--model", g->model.path != NULL, runs},
+               // the rates are the processor's
+               {"--device", m->given.device, runs || !strcmp(m->device, "cpu")},
+               {"--ctx", m->given.ctx, runs},
+               {"--batch-tokens", m->given.batch_tokens, runs},
+               {"--kv-memory", m->given.kv_memory, runs},
+               {"--kv-type", m->given.kv_type, runs},
+               {"--repack", m->given.repack, runs},
+               {"--fast", m->fast, runs},
+               {"--nvtx", m->nvtx, runs},
+               {"--no-prefix-cache", m->no_prefix_cache, runs},
                {"--synthetic", g->shape != 0, g->mode != PROBE},
                {"--write", g->write != NULL, g->mode != PROBE}};
 
@@ -371,11 +385,6 @@ static void put_latency(struct bench *g)
     figures_spread(&g->out, &b, "decode_tok_s", &g->decode);
     figures_spread(&g->out, &b, "step_ms", &g->step);
     put_rates(g, &b);
-    figures_spread(&g->out, &b, "prefill_peak_percent", &g->of_peak);
-    figures_spread(&g->out, &b, "decode_read_percent", &g->of_read);
-    buf_char(&b, '}');
-    record_set(&g->out, "spread", b.p, b.n);
-    buf_free(&b);
 }
 
 static int latency(struct bench *g, struct err *e)
@@ -463,9 +472,6 @@ static void put_throughput(struct bench *g, bool random)
     figures_spread(&g->out, &b, "prompt_tok_s", &g->prompt);
     figures_spread(&g->out, &b, "requests_s", &g->request);
     put_rates(g, &b);
-    buf_char(&b, '}');
-    record_set(&g->out, "spread", b.p, b.n);
-    buf_free(&b);
 }
 
 static int throughput(struct bench *g, int n, char **file, int *status, struct err *e)

@@ -60,6 +60,12 @@ setup() {
     done
     run -2 llm-bench probe -m "$TINY"
     [ "$output" = "llm-bench: --model has no meaning for probe" ]
+    for o in "--device cuda" "--device auto" "--ctx 0" --fast "--kv-type auto" "--batch-tokens 256"; do
+        # shellcheck disable=SC2086 # several words
+        run -2 llm-bench probe $o
+        [ "$output" = "llm-bench: ${o%% *} has no meaning for probe" ]
+    done
+    run -0 llm-bench probe --device cpu --repeat 1 -j 1
     run -2 llm-bench make --synthetic nano --write -
     [ ! -e ./- ]
 }
