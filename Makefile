@@ -3,8 +3,9 @@ VERSION := 0.1.0
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
 MANDIR  ?= $(PREFIX)/share/man
-LIBDIR  ?= $(PREFIX)/lib/llmutils
-DATADIR ?= $(PREFIX)/share/llmutils
+# A command finds its own files from where it stands itself (file_beside), so that all may be moved.
+override LIBDIR  := $(BINDIR)/../lib/llmutils
+override DATADIR := $(BINDIR)/../share/llmutils
 CC      ?= cc
 # The kernels under sanitizers take minutes to compile at -O2, seconds at -O1.
 CFLAGS  ?= $(if $(SAN),-O1,-O2) -g
@@ -13,7 +14,7 @@ B       := build$(if $(filter 0,$(CUDA)),-cpu)$(if $(SAN),-san)
 
 WARN     = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wformat=2 \
            -Wstrict-prototypes -Wmissing-prototypes -Wundef
-override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"' -DDATADIR='"$(DATADIR)"'
+override CPPFLAGS += -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
 override CFLAGS   += -std=c11 -iquote libcommon $(WARN) -ffp-contract=off -fno-math-errno \
                      $(SAN:%=-fsanitize=% -fno-sanitize-recover=all -fno-omit-frame-pointer)
 override LDFLAGS  += $(SAN:%=-fsanitize=%)

@@ -6,10 +6,10 @@ setup() {
     DEST="$PWD/a place"
 }
 
-place() { # TARGET
+place() { # TARGET [VARIABLE=VALUE ...]
     local cuda=0
     [ ! -e "$BUILD/llm-cuda.so" ] || cuda=1
-    make -s -C "$BATS_TEST_DIRNAME/.." B="$BUILD" CUDA=$cuda PREFIX=/opt DESTDIR="$DEST" "$1" >/dev/null
+    make -s -C "$BATS_TEST_DIRNAME/.." B="$BUILD" CUDA=$cuda PREFIX=/opt DESTDIR="$DEST" "$@" >/dev/null
 }
 
 @test "install: a place with spaces gets all, and what is there runs without the sources" {
@@ -24,6 +24,17 @@ place() { # TARGET
     cp "$BATS_TEST_DIRNAME/../examples/synthetic/seeds.jsonl" .
     "$DEST/opt/bin/llm-selfinstruct" -m "$DEST/opt/share/llmutils/models/tiny.gguf" --prompts tiny --count 2 --no-seeds seeds.jsonl >out
     [ "$(wc -l <out)" = 2 ]
+}
+
+@test "install: commands in another place find what was installed with them" {
+    place install BINDIR=/opt/games/bin DATADIR=/elsewhere
+    cp "$BATS_TEST_DIRNAME/../examples/synthetic/seeds.jsonl" .
+    [ "$(find "$DEST" -path '*/tiny/evol.yaml')" = "$DEST/opt/games/share/llmutils/prompts/tiny/evol.yaml" ]
+    "$DEST/opt/games/bin/llm-selfinstruct" -m "$DEST/opt/games/share/llmutils/models/tiny.gguf" --prompts tiny \
+        --count 2 --no-seeds seeds.jsonl >out
+    [ "$(wc -l <out)" = 2 ]
+    place uninstall BINDIR=/opt/games/bin
+    [ -z "$(find "$DEST" -type f -not -path '*/man/*')" ]
 }
 
 @test "install: uninstall removes what was installed, and nothing else" {
