@@ -33,21 +33,24 @@ static int farthest_first(const void *a, const void *b)
     return (x->row > y->row) - (x->row < y->row);
 }
 
-/* One cluster: blocks of rows against all before the block, then one by one inside it. */
+/* One cluster: blocks of rows against all before the block, then one by one inside it. Only cosines
+ * above the limit matter. */
 static void one_cluster(const struct work *w, const struct place *p, int n)
 {
+    const float limit = 1.0f - w->o->eps;
     float *rows = mem_new(BLOCK * (size_t)w->dim * sizeof(*rows)), sim[BLOCK];
     int32_t *of = mem_zero((size_t)n, sizeof(*of)), at[BLOCK]; // rows of the set
     struct dots set;
 
     dots_init(&set, w->o->b, w->dim);
+    dots_seek(&set);
     for (int i = 0; i < n; i += BLOCK) {
         int m = n - i < BLOCK ? n - i : BLOCK, before = set.n;
 
         for (int j = 0; j < m; j++) {
             const float *x = w->x + (int64_t)p[i + j].row * w->dim;
 
-            sim[j] = -2;
+            sim[j] = limit;
             at[j] = -1;
             for (int k = 0; k < w->dim; k++)
                 rows[j * w->dim + k] = x[k];
@@ -57,7 +60,7 @@ static void one_cluster(const struct work *w, const struct place *p, int n)
             bool twin;
 
             dots_nearest(&set, before, rows + j * w->dim, 1, &sim[j], &at[j]);
-            twin = sim[j] > 1.0f - w->o->eps;
+            twin = sim[j] > limit;
             if (twin)
                 w->out[p[i + j].row] = (struct choose_verdict){CHOOSE_TWIN, sim[j], of[at[j]]};
             if (twin && w->o->greedy)

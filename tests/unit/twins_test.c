@@ -7,6 +7,68 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* Unit rows (n, dim), some of them near to each other. */
+static float *drawn(int n, int dim)
+{
+    float *x = mem_new((size_t)(n * dim) * sizeof(*x));
+    uint32_t seed = 1;
+
+    for (int i = 0; i < n; i++) {
+        float *row = x + i * dim, len;
+
+        for (int j = 0; j < dim; j++) {
+            seed = seed * 1103515245 + 12345;
+            row[j] = (float)(seed >> 8) * 0x1p-23f - 1 + (i >= 40 ? 4.5f * x[i % 40 * dim + j] : 0);
+        }
+        len = sqrtf(dots_one(row, row, dim));
+        for (int j = 0; j < dim; j++)
+            row[j] /= len;
+    }
+    return x;
+}
+
+/* A cluster of many: cosines that cannot come to the limit are left off early, and the rest are the
+ * same. The last row comes first, so that what is before a row are those with higher numbers. */
+static void test_many(const struct backend *b, bool greedy)
+{
+    enum { N = 900, DIM = 50 };
+    struct twins_opt o = {.eps = 0.35f, .greedy = greedy, .b = b};
+    struct kmeans s = {.k = 1};
+    struct choose_verdict *v = mem_zero(N, sizeof(*v));
+    float *x = drawn(N, DIM);
+    int bad = 0, twins = 0;
+
+    TEST(greedy ? "many rows, against those that stay" : "many rows, against all earlier ones");
+    s.of = mem_zero(N, sizeof(*s.of));
+    s.cos = mem_zero(N, sizeof(*s.cos));
+    s.size = mem_zero(1, sizeof(*s.size));
+    s.size[0] = N;
+    for (int i = 0; i < N; i++)
+        s.cos[i] = 1 - (float)i / N;
+    twins_find(&o, &s, x, N, DIM, v);
+    for (int i = N - 1; i >= 0; i--) {
+        float sim = -2;
+        int64_t near = -1;
+
+        for (int j = N - 1; j > i; j--) {
+            float y = dots_one(x + i * DIM, x + j * DIM, DIM);
+
+            if (y > sim && !(greedy && v[j].fate == CHOOSE_TWIN)) {
+                sim = y;
+                near = j;
+            }
+        }
+        bad += (v[i].fate == CHOOSE_TWIN) != (sim > 1 - o.eps);
+        if (v[i].fate == CHOOSE_TWIN)
+            bad += v[i].sim != sim || v[i].near != near;
+        twins += v[i].fate == CHOOSE_TWIN;
+    }
+    CHECK(!bad && twins > 100 && N - twins > 300);
+    free(v);
+    free(x);
+    kmeans_free(&s);
+}
+
 int main(void)
 {
     struct kmeans s = {.k = 6};
@@ -61,6 +123,8 @@ int main(void)
     free(x);
     free(list);
     kmeans_free(&s);
+    test_many(o.b, false);
+    test_many(o.b, true);
     backend_close((struct backend *)(uintptr_t)o.b);
     return test_end();
 }
