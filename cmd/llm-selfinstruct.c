@@ -1,6 +1,6 @@
 /* llm-selfinstruct.c - seed tasks -> new instructions. See llm-selfinstruct(1). */
-#include "bootstrap.h"
 #include "cli.h"
+#include "rounds.h"
 #include "session.h"
 
 static const char *const fields[] = {"instruction", "input", NULL};
@@ -35,9 +35,9 @@ static int run(struct make *g, int n, char **file, int *status, struct err *e)
 {
     struct buf extra = {0};
 
-    if (open_all(g, n, file, e) || bootstrap_run(&g->b, e) < 0)
+    if (open_all(g, n, file, e) || rounds_run(&g->b, e) < 0)
         return -1;
-    bootstrap_stats(&g->b, &extra);
+    rounds_stats(&g->b, &extra);
     *status = stream_close(g->b.s, extra.p, e);
     g->b.s = NULL;
     buf_free(&extra);

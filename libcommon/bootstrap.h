@@ -1,10 +1,9 @@
-/* bootstrap.h - new tasks out of seeds and out of themselves, round by round.
+/* bootstrap.h - what rounds of new tasks begin with: options, seeds, what is made already.
  *
  * A round's prompts show tasks of the pool, which grows by what passes the rules, is new, and,
- * where instances are asked for, has one. A round depends on the rounds before it and on nothing
- * else, so it can be made again: that is how an interrupted run goes on. Sources: Wang et al. 2023
- * (Self-Instruct); Taori et al. 2023 (Alpaca); Xu et al. 2024 (Magpie), where the model itself
- * writes the user's turn; Ge et al. 2024 (Persona Hub). */
+ * where instances are asked for, has one. Sources: Wang et al. 2023 (Self-Instruct); Taori et al.
+ * 2023 (Alpaca); Xu et al. 2024 (Magpie), where the model itself writes the user's turn; Ge et al.
+ * 2024 (Persona Hub). */
 #ifndef BOOTSTRAP_H
 #define BOOTSTRAP_H
 
@@ -17,7 +16,8 @@
 #include "tasks.h"
 
 enum bootstrap_style { BOOTSTRAP_SELFINSTRUCT, BOOTSTRAP_ALPACA, BOOTSTRAP_MAGPIE };
-extern const char *const bootstrap_styles[]; // their names, also of the prompt files
+extern const char *const bootstrap_styles[];             // their names, also of the prompt files
+extern const char bootstrap_stage[], bootstrap_source[]; // in ids and meta.source
 
 struct bootstrap_opt {
     int style;
@@ -62,10 +62,14 @@ int bootstrap_open(struct bootstrap *g, struct err *e);
 void bootstrap_print(const struct bootstrap *g, struct buf *out);
 void bootstrap_close(struct bootstrap *g); // the session and the stream are the caller's
 
-/* Pass the seeds through and make tasks. 1 = done, 0 = asked to stop, -1 = error. */
-int bootstrap_run(struct bootstrap *g, struct err *e);
+/* Read the seeds, pass them through, and what earlier runs made: into the pool. */
+int bootstrap_fill(struct bootstrap *g, struct err *e);
 
-/* Members for --stats, the curve of novelty among them. */
-void bootstrap_stats(const struct bootstrap *g, struct buf *out);
+enum listing_form bootstrap_form(const struct bootstrap *g); // of what the model writes
+int bootstrap_made(const struct bootstrap *g);               // tasks, without the seeds
+struct bootstrap_round *bootstrap_curve(struct bootstrap *g, int round);
+/* A task into the pool; hidden: no prompt shows it. */
+void bootstrap_add(struct bootstrap *g, const struct tasks_task *t, const char *id, int round,
+                   bool hidden);
 
 #endif
