@@ -71,6 +71,8 @@ struct thread_pool {
     _Atomic int asleep;                     // of them
     _Atomic uint32_t waiting;               // 1 while the caller sleeps
     _Atomic bool quit;
+    _Atomic(thread_idle_fn) idle;
+    _Atomic(void *) idle_ctx;
 };
 
 static void futex_wait(_Atomic uint32_t *at, uint32_t while_it_is)
@@ -98,6 +100,15 @@ static void pause_briefly(void)
 #else
     atomic_thread_fence(memory_order_seq_cst);
 #endif
+}
+
+/* One turn of waiting. */
+static void wait_briefly(struct thread_pool *p, int worker)
+{
+    thread_idle_fn idle = atomic_load(&p->idle);
+
+    if (!idle || !idle(atomic_load(&p->idle_ctx), worker))
+        pause_briefly();
 }
 
 /* Let a worker run where the process may, except on the caller's processor. False when it cannot.
@@ -199,7 +210,7 @@ static void *worker_main(void *arg)
         int64_t until = spin ? clock_ns() + SPIN : 0;
 
         for (int i = 0; spin && !called(p, seen); i++) {
-            pause_briefly();
+            wait_briefly(p, w->id);
             spin = i % 16 || clock_ns() < until;
         }
         while (!called(p, seen)) {
@@ -251,7 +262,7 @@ static void finish(struct thread_pool *p, int64_t chunk)
         int64_t until = clock_ns() + SPIN + 2 * chunk;
 
         for (int i = 1; atomic_load(&p->left); i++) {
-            pause_briefly();
+            wait_briefly(p, 0);
             if (i % 16 == 0 && clock_ns() > until)
                 break;
         }
@@ -295,6 +306,12 @@ static void run(struct thread_pool *p, thread_fn fn, void *ctx, int64_t n, int64
     work(p, &p->worker[0]);
     if (atomic_load(&p->left))
         finish(p, (clock_ns() - p->start) * p->n / chunks);
+}
+
+void thread_idle(struct thread_pool *p, thread_idle_fn fn, void *ctx)
+{
+    atomic_store(&p->idle_ctx, ctx);
+    atomic_store(&p->idle, fn);
 }
 
 void thread_run(struct thread_pool *p, thread_fn fn, void *ctx, int64_t n, int64_t grain)

@@ -9,6 +9,7 @@
 
 #include "err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { THREAD_MAX = 1024 };
@@ -33,5 +34,10 @@ void thread_run(struct thread_pool *p, thread_fn fn, void *ctx, int64_t n, int64
 /* The same for chunks that take some 100 us or more, be it that the first does not: workers that
  * sleep are woken before it, not after it has shown what the others cost. */
 void thread_run_long(struct thread_pool *p, thread_fn fn, void *ctx, int64_t n, int64_t grain);
+
+/* What threads that wait for a job, or for its end, do over and over meanwhile, some 100 ns each
+ * time; false: nothing, for now. Once, before the first run. */
+typedef bool (*thread_idle_fn)(void *ctx, int worker);
+void thread_idle(struct thread_pool *p, thread_idle_fn fn, void *ctx);
 
 #endif

@@ -255,6 +255,7 @@ static void cpu_close(struct backend *b)
         free(c->act[i].p);
     for (int i = 0; i < 4; i++)
         free(c->attn[i].p);
+    cpu_ahead_close(c);
     tree_free(&c->tree);
     free(c->rope.p);
     free(c->scratch);
@@ -368,6 +369,7 @@ struct backend *backend_cpu_open(int threads, enum backend_isa isa, struct err *
     c->k = k;
     c->pool = pool;
     c->n_threads = thread_count(pool);
+    cpu_ahead_open(c);
     return &c->b;
 }
 

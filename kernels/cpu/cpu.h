@@ -12,6 +12,7 @@
 #include "thread.h"
 #include "tree.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -76,6 +77,17 @@ struct cpu_matrix {
     bool mapped;              // the file may be dropped
     uint8_t *panels;          // NULL until they are filled
     int uses;                 // ops that multiplied by it, up to 2
+    size_t each;              // bytes between the rows that two workers begin with
+    struct cpu_matrix *then;  // of the product after it, when it was used before
+};
+
+/* Of the product that is next: the first part of its weight. Workers read all but `last`. */
+struct cpu_ahead {
+    struct cpu_matrix *last; // of the product before
+    _Atomic(const uint8_t *) at;
+    _Atomic size_t each, bytes;
+    _Atomic uint32_t turn;           // another number for each product
+    struct cpu_ahead_worker *worker; // (n_threads)
 };
 
 /* Memory for panels, in large pages where there are such. */
@@ -184,6 +196,7 @@ struct cpu {
     uint8_t *scratch;  // (n_threads, scratch_bytes)
     size_t scratch_bytes;
     struct cpu_matrix *matrix;
+    struct cpu_ahead ahead;
     struct cpu_region *region; // the last one has room
     size_t unpacked;           // bytes that the panels of all matrices without them would take
     bool repack;
@@ -202,6 +215,12 @@ size_t cpu_scratch_bytes(int cols);
 uint8_t *cpu_panels(struct cpu *c, struct cpu_matrix *m);
 /* They are filled: the rows in the file are not needed any more. */
 void cpu_panels_filled(struct cpu_matrix *m, uint8_t *panels);
+/* Threads that wait ask for weights, from here on; until the pool is closed. */
+void cpu_ahead_open(struct cpu *c);
+void cpu_ahead_close(struct cpu *c);
+/* A product begins whose weight's first part is m. Workers begin with rows that are `each` bytes
+ * behind those of the worker before. */
+void cpu_ahead(struct cpu *c, struct cpu_matrix *m, size_t each);
 /* At least `bytes` at b, aligned to 64; contents undefined. False (and sticky) when memory is out.
  */
 bool cpu_buf_grow(struct cpu *c, struct cpu_buf *b, size_t bytes);

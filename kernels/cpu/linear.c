@@ -182,6 +182,9 @@ static void run(struct backend *b, float *y, const struct weight *w, const float
         r.pack[i] = r.panels[i] && !m->panels;
     }
     r.cut = cut(w->rows, c->n_threads, cpu_grain((int64_t)w->cols * n));
+    cpu_ahead(c, w->part[0].w_d,
+              (size_t)(r.cut.n_large ? r.cut.large : r.cut.small) *
+                  tensor_row_bytes(w->part[0].type, w->cols));
     thread_run(c->pool, pieces, &r, r.cut.n, 1);
     for (int i = 0; i < w->n_parts; i++)
         if (r.pack[i])

@@ -133,6 +133,49 @@ static void test_meeting(int threads)
     thread_close(p);
 }
 
+/* What is done while waiting, and by whom. */
+struct wait {
+    _Atomic int turns[2];
+    _Atomic bool bad;
+};
+
+static bool idle(void *ctx, int worker)
+{
+    struct wait *w = ctx;
+
+    if (worker < 0 || worker > 1)
+        atomic_store(&w->bad, true);
+    else
+        atomic_fetch_add(&w->turns[worker], 1);
+    return worker == 1;
+}
+
+/* Chunks of both, of which the worker's takes longer. */
+static void part(void *ctx, int64_t begin, int64_t end, int worker)
+{
+    meet(ctx, begin, end, worker);
+    usleep(worker ? 100 : 0);
+}
+
+/* Who waits is put to use: the caller for the chunk of another, a worker for the next job. */
+static void test_idle(void)
+{
+    struct err e;
+    struct thread_pool *p = thread_open(2, &e);
+    struct wait w = {0};
+
+    thread_idle(p, idle, &w);
+    for (int k = 0; k < 500 && !(w.turns[0] && w.turns[1]); k++) {
+        struct meeting m = {0};
+
+        thread_run_long(p, part, &m, 2, 1);
+        usleep(1000);
+    }
+    CHECK(!w.bad);
+    CHECK(cpus_available() < 2 || (w.turns[0] && w.turns[1])); // else they sleep at once
+    thread_close(p);
+}
+
 static void *burn(void *stop)
 {
     while (!atomic_load((_Atomic bool *)stop))
@@ -191,6 +234,8 @@ int main(void)
     TEST("others come though the first chunk was nothing");
     test_meeting(2);
     test_meeting(9);
+    TEST("who waits is put to use");
+    test_idle();
     TEST("beside busy threads");
     test_busy();
     test_limits();
