@@ -327,10 +327,37 @@ static int take_pooling(struct hparam *h, const struct json *j, struct arena *me
     return 0;
 }
 
-/* What sentence-transformers keeps beside a model: how its vectors are made. */
-static int read_pooling(struct hparam *h, const char *dir, struct err *e)
+/* What vectors go through, in order; another layer behind the model would make others of them. */
+static int take_modules(struct hparam *h, const struct json *j, struct arena *mem, struct err *e)
 {
-    char *path = file_join(dir, "1_Pooling/config.json"), *text = NULL;
+    static const char *const known[] = {"Transformer", "Pooling", "Normalize"};
+
+    (void)h;
+    if (!json_is(j, 0, JSON_ARRAY))
+        return err_set(e, ERR_DATA, "not a JSON array");
+    for (uint32_t k = 1; k < j->node[0].next; k = j->node[k].next) {
+        const char *type = json_str(j, json_get(j, (int)k, "type"), mem, NULL), *name;
+        int i = 0;
+
+        if (!type)
+            return err_set(e, ERR_DATA, "a module without a type");
+        name = strrchr(type, '.') ? strrchr(type, '.') + 1 : type;
+        while (i < 3 && strcmp(name, known[i]) != 0)
+            i++;
+        if (i == 3)
+            return err_set(e, ERR_DATA, "%s is not supported (%s, %s and %s are)", type, known[0],
+                           known[1], known[2]);
+    }
+    return 0;
+}
+
+/* A file of the directory, if it is there. */
+static int read_beside(struct hparam *h, const char *dir, const char *name,
+                       int (*take)(struct hparam *h, const struct json *j, struct arena *mem,
+                                   struct err *e),
+                       struct err *e)
+{
+    char *path = file_join(dir, name), *text = NULL;
     struct arena mem = {0};
     struct json j;
     size_t n;
@@ -338,13 +365,22 @@ static int read_pooling(struct hparam *h, const char *dir, struct err *e)
 
     if (!access(path, F_OK)) {
         text = file_text(path, CONFIG_BYTES, &n, e);
-        if (!text || json_parse(&j, &mem, text, n, e) || take_pooling(h, &j, &mem, e))
+        if (!text || json_parse(&j, &mem, text, n, e) || take(h, &j, &mem, e))
             rc = err_wrap(e, "%s", path);
     }
     arena_free(&mem);
     free(text);
     free(path);
     return rc;
+}
+
+/* What sentence-transformers keeps beside a model: how its vectors are made. */
+static int read_pooling(struct hparam *h, const char *dir, struct err *e)
+{
+    return read_beside(h, dir, "modules.json", take_modules, e) ||
+                   read_beside(h, dir, "1_Pooling/config.json", take_pooling, e)
+               ? -1
+               : 0;
 }
 
 /* RoBERTa's positions begin behind that of the padding token. */

@@ -244,6 +244,19 @@ encoders() {
         run -2 llm-embed -m own texts
         [[ "$output" == "llm-embed: own/1_Pooling/config.json: "*not* ]]
     done
+    # nor are layers behind the model
+    echo '{"pooling_mode_cls_token":true}' >own/1_Pooling/config.json
+    module() { jq -nc '[$ARGS.positional[] | {type: ("sentence_transformers.models." + .)}]' --args "$@" >own/modules.json; }
+    module Transformer Pooling Normalize
+    llm-embed -m own texts | cmp <(llm-embed -m "$B" --pooling cls texts) -
+    module Transformer Pooling Dense
+    run -2 llm-embed -m own texts
+    [[ "$output" == "llm-embed: own/modules.json: sentence_transformers.models.Dense is not supported"* ]]
+    for bad in '{}' '["x"]' '[{"type":1}]' '[[]]'; do
+        echo "$bad" >own/modules.json
+        run -2 llm-embed -m own texts
+        [[ "$output" == "llm-embed: own/modules.json: "* ]]
+    done
     llm-convert -q --type q8_0 "$B" -o q.gguf
     llm-embed -m q.gguf --pooling mean texts | jq -s -e 'def dot(a; b): [a, b] | transpose | map(.[0] * .[1]) | add;
         all(.[]; dot(.mean; .embedding) / (dot(.mean; .mean) * dot(.embedding; .embedding) | sqrt) > 0.99)'
