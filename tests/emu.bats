@@ -179,8 +179,8 @@ EOF
 
 @test "llm-bench: on a device too, which it names" {
     cd "$BATS_FILE_TMPDIR"
-    for m in latency throughput; do
-        llm-bench $m -m q8_0.gguf -d emu --records 2 --repeat 1 --input 9 --output 2 >bench.json
+    for m in latency "throughput --records 2"; do
+        llm-bench $m -m q8_0.gguf -d emu --repeat 1 --input 9 --output 2 >bench.json
         jq -e '(.device | startswith("cuda: GPU 0")) and .fast == false and .isa == null and .read_gb_s == null and .generated_tokens != 0' bench.json
     done
 }
