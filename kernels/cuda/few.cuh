@@ -13,8 +13,8 @@
 // lane / 4 and eight below, tokens 2 (lane % 4) and the next; their activations come from device
 // memory, or the cache near the multiprocessor. Of one token, which then is all columns, a lane
 // has the sum of a row, lane / 4 + 8 (lane % 2), twice; activations are in shared memory. Weights
-// move while the kernel before this one ends; and the first of them that the rings have no room for
-// are asked for as soon as it has.
+// move while the kernel before this one ends. (Asking for those that the rings have no room for, as
+// soon as it has, cost 1 to 3 us a product: activations then wait for them.)
 //
 // Of a type's struct F: Share, what a lane has; TILES of a step, the unit that is copied, of SLOT
 // bytes; STEPS of a chunk; LOW bytes of a tile in the plane of that name; SUMS of so many of the
@@ -26,8 +26,7 @@
 namespace
 {
 
-constexpr int FEW_BLOCKS = 2, FEW_COLS = 8, // of a multiprocessor; tokens at most
-    FEW_AHEAD = 96 << 10;                   // bytes of a block that are asked for
+constexpr int FEW_BLOCKS = 2, FEW_COLS = 8; // of a multiprocessor; tokens at most
 
 // What a lane has of a panel's sums: value i is of row lane / 4 + below(i) and token(i).
 template <bool ONE> struct Share {
@@ -140,23 +139,6 @@ template <class F> struct Loads {
     }
 };
 
-// What follows, of a block's, begins to move.
-template <class F>
-__device__ inline void few_ahead(const struct cuda_matrix &m, int tiles, int chunks)
-{
-    constexpr int LINES = (Few<F>::CHUNK * F::LOW + 127) / 128;
-
-    for (int i = (int)threadIdx.x; i < FEW_AHEAD / 128; i += (int)blockDim.x) {
-        Place p = {(int)blockIdx.x, Few<F>::DEPTH * LINEAR_WARPS / F::STEPS + i / LINES};
-
-        p.on(0, chunks);
-        if (p.panel * 16 >= m.rows)
-            break;
-        prefetch(m.low + ((size_t)p.panel * tiles + p.chunk * Few<F>::CHUNK) * F::LOW +
-                 i % LINES * 128);
-    }
-}
-
 // v: of rows lane / 4 and eight below, of each token that the lane has, of n.
 template <int TOKENS>
 __device__ inline void few_put(float *y, int ldy, bool add, const struct cuda_matrix &m,
@@ -216,7 +198,6 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, FEW_BLOCKS)
             mbar_arrive(turn); // the first chunk waits for none
     }
     previous_done();
-    few_ahead<F>(m, tiles, chunks);
     if (S::LD == 1)
         a = few_acts<F>(shared + P::RING, a);
     __syncthreads();
@@ -274,8 +255,9 @@ void few_launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const 
     const int panels = (m->rows + 15) / 16, slots = FEW_BLOCKS * sms;
     const size_t own = F::Share::LD == 1 ? few_bytes<F>(m->cols, a->block) : 0;
 
+    const size_t bytes = Few<F>::RING + own, least = shared_of(FEW_BLOCKS);
     LAUNCH_EARLY(few<F>, (unsigned)(panels < slots ? panels : slots), 32 * LINEAR_WARPS,
-                 Few<F>::RING + own, s, y, ldy, add, *m, *a);
+                 bytes < least ? least : bytes, s, y, ldy, add, *m, *a);
 }
 
 } // namespace

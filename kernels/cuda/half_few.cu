@@ -5,21 +5,20 @@
 // it multiplies with into a ring of its own in shared memory, DEPTH steps ahead and on into the
 // next panel, so that memory is never without requests, and no thread waits for another but where
 // the sums of segments are added. Activations come from device memory, some steps ahead in
-// registers, or are the block's own. The ring is full before they are there; while they come, the
-// steps behind it are asked for.
+// registers, or are the block's own.
 //
-// Measured on an H200 (2026-11-26), 8B shapes, eight tokens whose activations are there: qkv 14.8
-// us, o 10.0, gate_up 55.5, down 28.8, where reading the weights at 4559 GB/s takes 11.0, 7.4, 51.5
-// and 25.8. Then no steps behind the ring's were asked for: not measured since.
+// Measured on an H200 (2026-11-27), 8B shapes, eight tokens whose activations are there: qkv 14.8
+// us, o 10.0, gate_up 57.0, down 30.0, where reading the weights at 4473 GB/s takes 11.3, 7.5, 52.5
+// and 26.2. Asking for the steps behind the ring's as soon as activations are asked for cost 0.3 to
+// 1.1 us each, and a third block on a multiprocessor, of the product behind, up to 18.
 #include "fuse.cuh"
 #include "pairs.cuh"
 
 namespace
 {
 
-constexpr int DEPTH = 8, AHEAD = 4;      // steps of 32 values of K: of the ring; of activations
-constexpr int STEPS = HALF_SEGMENT / 32, // of a segment
-    FEW_BLOCKS = 2, FEW_ROOM = 3;        // of a multiprocessor; one of the next product beside them
+constexpr int DEPTH = 8, AHEAD = 4; // steps of 32 values of K: of the ring; of activations
+constexpr int STEPS = HALF_SEGMENT / 32, FEW_BLOCKS = 2; // of a segment; blocks a multiprocessor
 
 // What all threads of a block know.
 struct Few {
@@ -58,14 +57,6 @@ struct Walk {
             cp_async16(to + 512, w + (size_t)k * 1024 + 512);
         }
         cp_async_commit();
-    }
-    // What the ring has no room for yet, of the next eight steps, begins to move.
-    __device__ inline void ask(const Few &f, int lane) const
-    {
-#pragma unroll
-        for (int i = lane; i < 64; i += 32)
-            if (panel < f.panels && k + i / 8 < end)
-                prefetch(w + (size_t)k * 1024 + i * 128 - lane * 16);
     }
 };
 
@@ -128,7 +119,7 @@ __device__ inline void finish(float *y, int ldy, bool add, const struct cuda_mat
 // Shared memory: (warps, DEPTH, 1024) weights; 1 or 2 of (segments, 16, 8) sums, in front the
 // head's scratch; the block's activations.
 template <bool BF16>
-__global__ void __launch_bounds__(32 * LINEAR_WARPS, FEW_ROOM)
+__global__ void __launch_bounds__(32 * LINEAR_WARPS, FEW_BLOCKS)
     half_few(float *y, int ldy, bool add, struct cuda_matrix m, struct cuda_act a,
              struct cuda_head head, int scratch)
 {
@@ -158,7 +149,6 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, FEW_ROOM)
     }
     previous_done();
     if (head.kind) {
-        ahead.ask(f, lane);
         a = act_place(own, a.n, a.n, a.cols, 1);
         head_make<DEPTH - 1, !BF16>(a, head, part);
     }
@@ -168,8 +158,6 @@ __global__ void __launch_bounds__(32 * LINEAR_WARPS, FEW_ROOM)
 #pragma unroll
     for (int u = 0; u < AHEAD; u++)
         v[u] = feed.next(f, a, x, warp, warps, g);
-    if (!head.kind)
-        ahead.ask(f, lane); // behind activations, for which memory has nothing else to do
     float *sums = part;
     for (int panel = (int)blockIdx.x; panel < f.panels; panel += (int)gridDim.x) {
         for (int i = warp; i < f.segments; i += warps) {
@@ -222,9 +210,10 @@ void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const stru
     while (warps > 4 && (segments + warps - 2) / (warps - 1) == (segments + warps - 1) / warps)
         warps--;
     scratch = act_up(scratch > sums ? scratch : sums);
-    LAUNCH_EARLY(half_few<BF16>, (unsigned)grid, 32 * warps,
-                 (size_t)warps * DEPTH * 1024 + scratch + head_bytes(*head, *a), s, y, ldy, add, *m,
-                 *a, *head, (int)scratch);
+    const size_t bytes = (size_t)warps * DEPTH * 1024 + scratch + head_bytes(*head, *a),
+                 least = shared_of(FEW_BLOCKS);
+    LAUNCH_EARLY(half_few<BF16>, (unsigned)grid, 32 * warps, bytes < least ? least : bytes, s, y,
+                 ldy, add, *m, *a, *head, (int)scratch);
 }
 
 } // namespace

@@ -18,6 +18,7 @@ namespace emu
 
 constexpr size_t ARENA = (size_t)64 << 30, DEFAULT_MEMORY = (size_t)8 << 30;
 constexpr size_t ROUND = 256, RED = 256; // of allocations: multiple, and bytes between them
+constexpr int SHARED_OWN = 1024;         // bytes of shared memory of a block that the driver has
 
 static std::recursive_mutex lock;
 static char *arena;
@@ -543,7 +544,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
     p->multiProcessorCount = 4;
     p->sharedMemPerBlock = 48 * 1024;
     p->sharedMemPerBlockOptin = shared_limit();
-    p->sharedMemPerMultiprocessor = 228 * 1024;
+    p->sharedMemPerMultiprocessor = shared_limit() + SHARED_OWN;
     p->maxThreadsPerBlock = (int)MAX_THREADS;
     p->maxThreadsPerMultiProcessor = 2048;
     p->warpSize = 32;
@@ -553,23 +554,14 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
 
 cudaError_t cudaDeviceGetAttribute(int *v, cudaDeviceAttr a, int)
 {
-    switch ((int)a) {
-    case cudaDevAttrMultiProcessorCount:
-        *v = 4;
-        break;
-    case cudaDevAttrComputeCapabilityMajor:
-        *v = capability() / 10;
-        break;
-    case cudaDevAttrComputeCapabilityMinor:
-        *v = capability() % 10;
-        break;
-    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-        *v = (int)shared_limit();
-        break;
-    default:
-        return cudaErrorInvalidValue;
-    }
-    return cudaSuccess;
+    *v = a == cudaDevAttrMultiProcessorCount                ? 4
+         : a == cudaDevAttrComputeCapabilityMajor           ? capability() / 10
+         : a == cudaDevAttrComputeCapabilityMinor           ? capability() % 10
+         : a == cudaDevAttrMaxSharedMemoryPerBlockOptin     ? (int)shared_limit()
+         : a == cudaDevAttrMaxSharedMemoryPerMultiprocessor ? (int)shared_limit() + SHARED_OWN
+         : a == cudaDevAttrReservedSharedMemoryPerBlock     ? SHARED_OWN
+                                                            : -1;
+    return *v < 0 ? cudaErrorInvalidValue : cudaSuccess;
 }
 
 cudaError_t cudaGetLastError()
