@@ -2,7 +2,7 @@
  *
  * Zhang & Sennrich 2019, eq. 4; Ba et al. 2016, eq. 3. The sums are sixteen chains of dim / 16
  * multiply-adds, as on the CPU: one warp walks them over the row in shared memory while the
- * other threads, which loaded it, wait with their values and weights in registers. A norm in front
+ * other threads, which loaded it, wait with its weights in registers. A norm in front
  * of a product may leave its values as activations as well.
  *
  * Measured on an H200 (2026-11-26), rows of 4096: one 2.8 us, 32 2.9, 256 4.0, 2048 21. Two rows a
@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(NORM_THREADS)
         if (k * 4 * (int)blockDim.x >= dim)
             break;
         if (i < dim) {
-            t = norm_four(y, w, i, v[k], s, g[k], add);
+            t = norm_four(y, w, i, row4[i / 4], s, g[k], add);
             *reinterpret_cast<float4 *>(y + i) = t;
         }
         act_four(a, (int)blockIdx.x, i, t, tops);

@@ -23,30 +23,36 @@ __device__ inline float norm_tree(float s)
     return s;
 }
 
-/* Lane % 16's chain over the row x: of values, or of squares of their distances from the mean. What
- * it takes next is on its way meanwhile: a chain has nothing else to wait for. */
+enum { NORM_LINKS = 8 }; // of a chain, that are read at a time
+
+__device__ inline void norm_read(float (&v)[NORM_LINKS], const float *x)
+{
+#pragma unroll
+    for (int u = 0; u < NORM_LINKS; u++)
+        v[u] = x[16 * u];
+    __syncwarp(); // else a compiler reads each value just before it is added, and waits for it
+}
+
+/* Lane % 16's chain over the row x: of values, or of squares of their distances from the mean. The
+ * next links are read while those before are added: a chain has nothing else to wait for. */
 template <bool SQUARES> __device__ inline float norm_chain(const float *x, int dim, float mean)
 {
-    constexpr int AHEAD = 8;
-    int whole = dim / (16 * AHEAD), i = whole * 16 * AHEAD + (int)threadIdx.x % 16;
-    const float *next = x + threadIdx.x % 16;
-    float s = 0.0f, v[AHEAD];
+    constexpr int STEP = 16 * NORM_LINKS;
+    const float *begin = x + threadIdx.x % 16;
+    int whole = dim / STEP, i = whole * STEP + (int)threadIdx.x % 16;
+    float s = 0.0f, v[NORM_LINKS], next[NORM_LINKS];
 
-    if (whole) {
+    if (whole)
+        norm_read(v, begin);
+#pragma unroll 2
+    for (int k = 1; k <= whole; k++) {
+        norm_read(next, k < whole ? begin + k * STEP : begin); // the last time for nothing
 #pragma unroll
-        for (int u = 0; u < AHEAD; u++)
-            v[u] = next[16 * u];
-    }
-#pragma unroll 1
-    for (; whole; whole--) {
-        next += 16 * AHEAD;
-#pragma unroll
-        for (int u = 0; u < AHEAD; u++) {
+        for (int u = 0; u < NORM_LINKS; u++) {
             float now = v[u] - mean;
 
-            if (whole > 1)
-                v[u] = next[16 * u];
             s = SQUARES ? fmaf(now, now, s) : s + now;
+            v[u] = next[u];
         }
     }
 #pragma unroll 1
