@@ -16,10 +16,8 @@ namespace
 
 enum {
     MMA_HEADS = 8,
-    MMA_PAGE = CUDA_PAGE + 8, // a page's scores in a row, and its exponentials
-    MMA_SCORES = ATTN_PAGES * MMA_PAGE + 8,
-    MMA_EXPS = (ATTN_PAGES * MMA_PAGE + 8) / 2, // words
-    MMA_RING = 16 << 10
+    MMA_PAGE = CUDA_PAGE + 8, // a page's scores in a row; in the first of each two, exponentials
+    MMA_SCORES = ATTN_PAGES * MMA_PAGE + 8
 };
 
 template <class T_, int DIM_, int WARPS_> struct mma_plan {
@@ -29,16 +27,19 @@ template <class T_, int DIM_, int WARPS_> struct mma_plan {
         WARPS = WARPS_,
         Q = MMA_HEADS,
         THREADS = 32 * WARPS,
-        BLOCKS = 8 / WARPS,
-        KEYS = 128 / WARPS, // of a unit: a warp has every WARPS-th one
-        DIMS = DIM / WARPS, // of a warp's outputs
+        RING = WARPS == 2 && T::BYTES == 1 ? 8 << 10 : 16 << 10, // bytes of a warp
+        BLOCKS = WARPS > 2       ? 8 / WARPS
+                 : T::BYTES == 1 ? 8
+                                 : 5, // of a multiprocessor
+        KEYS = 128 / WARPS,           // of a unit: a warp has every WARPS-th one
+        DIMS = DIM / WARPS,           // of a warp's outputs
         KEY_CHUNKS = KEYS * T::BYTES / 16,
         DIM_CHUNKS = DIMS * T::BYTES / 16,
         STAGE = 32 * 16 * KEY_CHUNKS, // bytes: 32 dimensions of a unit's keys
         UNIT_STAGES = DIM / 32,
         STAGE_KEYS = STAGE / (16 * DIM_CHUNKS), // values of so many keys
         PAGE_STAGES = CUDA_PAGE / STAGE_KEYS,
-        STAGES = MMA_RING / STAGE,
+        STAGES = RING / STAGE,
         TILES = DIMS / 8
     };
     static_assert(KEYS <= (int)CUDA_PAGE && KEY_CHUNKS > 1 && DIM_CHUNKS > 1 && STAGE_KEYS >= 16,
@@ -57,7 +58,7 @@ template <class P> struct mma_ring {
     {
         int warp = (int)threadIdx.x / 32;
 
-        at = shared + warp * MMA_RING;
+        at = shared + warp * P::RING;
         unit = b->j.lo / P::KEYS + warp;
         units = (b->j.hi - 1) / P::KEYS + 1;
         page = b->j.lo / CUDA_PAGE;
@@ -233,10 +234,10 @@ __device__ inline void mma_maxima(attn_block<MMA_HEADS> *b, mma_sums *sums, cons
     }
 }
 
-/* Scores become exponentials, rounded, in words; b has maxima, scales and sums. */
+/* Scores become exponentials, rounded, two in the place of the first; b has maxima, scales and
+ * sums. */
 template <class P>
-__device__ inline void mma_softmax(uint32_t *exps, const float *scores, attn_block<P::Q> *b,
-                                   mma_sums *sums)
+__device__ inline void mma_softmax(float *scores, attn_block<P::Q> *b, mma_sums *sums)
 {
     int tid = (int)threadIdx.x, page0 = b->j.lo / CUDA_PAGE, page1 = (b->j.hi - 1) / CUDA_PAGE;
 
@@ -245,19 +246,18 @@ __device__ inline void mma_softmax(uint32_t *exps, const float *scores, attn_blo
     __syncthreads();
     for (int k = tid; k < b->j.n * ATTN_PAGES * 4; k += P::THREADS) {
         int i = k / (ATTN_PAGES * 4), page = k / 4 % ATTN_PAGES, t = k % 4;
-        const float *s = scores + i * MMA_SCORES + page * MMA_PAGE + 2 * t;
-        uint32_t *to = exps + i * MMA_EXPS + page * (MMA_PAGE / 2) + t;
+        float *s = scores + i * MMA_SCORES + page * MMA_PAGE + 2 * t;
         float p[8][2], base = sums->base[i][page];
 
         if (page < page0 || page > page1)
             continue;
 #pragma unroll
         for (int n = 0; n < 8; n++) {
-            float2 x = *reinterpret_cast<const float2 *>(s + n * 8);
+            float2 x = *reinterpret_cast<float2 *>(s + n * 8);
 
             p[n][0] = exp2_near(x.x - base);
             p[n][1] = exp2_near(x.y - base);
-            to[n * 4] = mma_type<typename P::T>::small(p[n][0], p[n][1]);
+            s[n * 8] = num_float(mma_type<typename P::T>::small(p[n][0], p[n][1]));
         }
         sums->l[i][page][t] = mma_sum(p);
     }
@@ -275,7 +275,7 @@ __device__ inline void mma_softmax(uint32_t *exps, const float *scores, attn_blo
 /* o += a page's values times exponentials, the lane's first of which is at e. ALL: it is seen
  * whole; else keys [lo, hi) of it are. */
 template <class P, bool ALL>
-__device__ inline void mma_value_page(float (&o)[P::TILES][4], mma_ring<P> *ring, const uint32_t *e,
+__device__ inline void mma_value_page(float (&o)[P::TILES][4], mma_ring<P> *ring, const float *e,
                                       bool there, int lo, int hi)
 {
     constexpr int STEPS = P::STAGE_KEYS / 16;
@@ -286,9 +286,9 @@ __device__ inline void mma_value_page(float (&o)[P::TILES][4], mma_ring<P> *ring
         const unsigned char *stage = ring->take();
 
 #pragma unroll
-        for (int h = 0; h < STEPS; h++, e += 8) {
+        for (int h = 0; h < STEPS; h++, e += 16) {
             int from = lo - (k + h) * 16, to = hi - (k + h) * 16;
-            const uint32_t p[4] = {there ? e[0] : 0, 0, there ? e[4] : 0, 0};
+            const uint32_t p[4] = {there ? num_bits(e[0]) : 0, 0, there ? num_bits(e[8]) : 0, 0};
 
             if (ALL)
                 mma_sixteen<typename P::T, P::DIM_CHUNKS>(o, p, stage, at, h * 16);
@@ -301,14 +301,14 @@ __device__ inline void mma_value_page(float (&o)[P::TILES][4], mma_ring<P> *ring
 
 /* o (tiles of eight of the warp's dimensions) of row lane / 4. */
 template <class P>
-__device__ inline void mma_values(float (&o)[P::TILES][4], mma_ring<P> *ring, const uint32_t *exps,
+__device__ inline void mma_values(float (&o)[P::TILES][4], mma_ring<P> *ring, const float *exps,
                                   const attn_block<P::Q> *b)
 {
     int lane = (int)threadIdx.x % 32, head = lane / 4;
     bool there = head < b->j.n;
 
     for (int page = ring->page; page < ring->pages; page++) {
-        const uint32_t *e = exps + head * MMA_EXPS + page * (MMA_PAGE / 2) + lane % 4;
+        const float *e = exps + head * MMA_SCORES + page * MMA_PAGE + lane % 4 * 2;
         int lo = b->j.lo - page * CUDA_PAGE, hi = b->j.hi - page * CUDA_PAGE;
         float by = there ? b->by[head][page] : 0.0f;
 
@@ -348,11 +348,11 @@ __device__ inline void mma_finish(const float (&o)[P::TILES][4], const attn_args
 template <class P>
 __global__ void __launch_bounds__(P::THREADS, P::BLOCKS) attn_mma_kernel(attn_args a, int range0)
 {
-    DYN_SHARED(unsigned char, shared); // rings, scores (heads, MMA_SCORES), words (heads, MMA_EXPS)
+    DYN_SHARED(unsigned char, shared); // rings, scores (heads, MMA_SCORES)
     SHARED(attn_block<P::Q>, block, [1]);
     SHARED(mma_sums, sums, [1]);
     attn_block<P::Q> *b = block;
-    float *scores = reinterpret_cast<float *>(shared + P::WARPS * MMA_RING);
+    float *scores = reinterpret_cast<float *>(shared + P::WARPS * P::RING);
     float o[P::TILES][4] = {};
 
     if (!attn_begin<P>(a, b, range0)) {
@@ -361,21 +361,18 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS) attn_mma_kernel(attn_ar
     }
     attn_open<typename P::T, P>(a, b, P::DIM);
     __syncthreads();
-    if (P::WARPS == 8)
-        attn_ahead_of<typename P::T, P>(b, P::DIM);
     previous_done();
     mma_ring<P> ring(shared, b);
-    uint32_t *exps = reinterpret_cast<uint32_t *>(scores + b->j.n * MMA_SCORES);
 
     mma_scores<P>(scores, &ring, a, b->j);
     __syncthreads();
-    mma_softmax<P>(exps, scores, b, sums);
+    mma_softmax<P>(scores, b, sums);
     if (!a.parts) {
         __syncthreads();
         attn_sums<P>(a, b);
     }
     __syncthreads();
-    mma_values<P>(o, &ring, exps, b);
+    mma_values<P>(o, &ring, scores, b);
     mma_finish<P>(o, a, b);
     if (a.parts || b->j.range < b->j.last / CUDA_RANGE || attn_alone(b->j))
         return; // the whole block
@@ -383,17 +380,17 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS) attn_mma_kernel(attn_ar
     attn_divide<P>(a, b, P::DIM);
 }
 
-size_t mma_bytes(int warps, int group)
+template <class P> size_t mma_bytes(int group)
 {
     int heads = group < MMA_HEADS ? group : (int)MMA_HEADS;
 
-    return (size_t)warps * MMA_RING + (size_t)heads * (MMA_SCORES + MMA_EXPS) * 4;
+    return (size_t)P::WARPS * P::RING + (size_t)heads * MMA_SCORES * 4;
 }
 
 template <class P> void mma_launch(const attn_args &a, cudaStream_t s)
 {
     int group = a.n_heads / a.n_kv_heads, splits = (group + P::Q - 1) / P::Q;
-    size_t bytes = mma_bytes(P::WARPS, group);
+    size_t bytes = mma_bytes<P>(group);
     dim3 grid((unsigned)(a.n_kv_heads * splits), (unsigned)attn_tokens(a),
               (unsigned)(a.parts ? a.st.n_ranges : 1)); // ranges last, as in attn_range.cu
 
@@ -407,14 +404,15 @@ enum { MMA_EIGHT = 132, MMA_FOUR = 2 * MMA_EIGHT };
 template <class T, int DIM> void mma_of(const attn_args &a, cudaStream_t s)
 {
     constexpr int MOST = DIM * T::BYTES / 32; // warps that have 32 bytes of a row each
+    typedef mma_plan<T, DIM, MOST >= 8 ? 8 : 2> wide;
     int group = a.n_heads / a.n_kv_heads;
     int64_t ranges = (int64_t)attn_tokens(a) * (a.parts ? a.st.n_ranges : 1);
     /* of a power of two that is at least what is needed, a quarter is not there, as a mean */
     int64_t some = a.parts && a.st.n_ranges > 2 ? ranges - ranges / 4 : ranges;
     int64_t blocks = some * a.n_kv_heads * ((group + MMA_HEADS - 1) / MMA_HEADS);
 
-    if (MOST >= 8 && blocks <= MMA_EIGHT && mma_bytes(8, group) + 4096 <= (size_t)shared_most())
-        mma_launch<mma_plan<T, DIM, MOST >= 8 ? 8 : 2>>(a, s);
+    if (MOST >= 8 && blocks <= MMA_EIGHT && mma_bytes<wide>(group) + 4096 <= (size_t)shared_most())
+        mma_launch<wide>(a, s);
     else if (MOST >= 4 && blocks <= MMA_FOUR)
         mma_launch<mma_plan<T, DIM, MOST >= 4 ? 4 : 2>>(a, s);
     else
