@@ -110,17 +110,6 @@ __device__ static inline void bulk_prefetch(const void *from, int bytes)
                  : "memory");
 }
 
-// bulk_copy(), to that place and barrier in blocks `rank` and rank + 1 of the cluster.
-__device__ static inline void bulk_copy_pair(void *to, const void *from, int bytes, uint64_t *bar,
-                                             int rank)
-{
-    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
-                 ".multicast::cluster [%0], [%1], %2, [%3], %4;" ::"r"(shared_address(to)),
-                 "l"(__cvta_generic_to_global(from)), "r"(bytes), "r"(shared_address(bar)),
-                 "h"((uint16_t)(3 << rank))
-                 : "memory");
-}
-
 // What this thread read of shared memory was there before anything that other blocks send once they
 // have seen its warp arrive. An arrival by itself waits for no read.
 __device__ static inline void reads_done()
@@ -273,17 +262,12 @@ static inline void send_to(void *p, int at, uint64_t *bar, int rank, float4 v)
 
 static inline void bulk_copy(void *to, const void *from, int bytes, uint64_t *bar, bool = false)
 {
-    emu::bulk_copy(to, from, (size_t)bytes, bar, emu::cur->rank, 1);
+    emu::bulk_copy(to, from, (size_t)bytes, bar);
 }
 
 static inline void bulk_prefetch(const void *from, int bytes)
 {
     emu::ask(from, (size_t)bytes, 16);
-}
-
-static inline void bulk_copy_pair(void *to, const void *from, int bytes, uint64_t *bar, int rank)
-{
-    emu::bulk_copy(to, from, (size_t)bytes, bar, (unsigned)rank, 2);
 }
 
 static inline void reads_done()

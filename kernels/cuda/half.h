@@ -11,9 +11,9 @@ extern "C" {
 
 /* A block is `warps` warps, `across` of them side by side; each has two panels of 16 rows and
  * 8 * tiles tokens. It takes `turn` segments of K, with `stages` steps of 64 values in hand.
- * wide: half_wide.cu's. A block has eight panels and 8 * tiles tokens (64, 128 or 192), `across`
- * blocks (1 or 2) share their tokens, `split` (1; of 64 tokens 1, 2 or 4) take segments in turn,
- * and `blocks` of them all one piece after the other; `stages` is at least 2. */
+ * wide: half_wide.cu's. A block has eight panels and 8 * tiles tokens (64, 128 or 192; `across` is
+ * 1), `split` blocks (1; of 64 tokens 1, 2 or 4) take segments in turn, and `blocks` of them all
+ * one piece after the other; `stages` is at least 2. */
 struct half_plan {
     int tiles, across, warps, turn, stages, blocks, split;
     bool wide;

@@ -7,8 +7,8 @@
 // are. A lane keeps the sums of a segment, and those of segments before it. Barriers count what has
 // come and what may be overwritten, so copies run ahead, into the next piece too: a block takes
 // pieces (panels and tokens) one after the other. Of few tokens the weights that are next, when the
-// ring is full at the start, are asked for. Two blocks may be a cluster: they have panels
-// of their own and the same tokens, of which each copies half into both.
+// ring is full at the start, are asked for. (Pairs of blocks with the same tokens, of which each
+// copied half into both, were 0 to 4 % slower.)
 //
 // With few tokens there are too few pieces for all multiprocessors. Then two or four blocks of a
 // cluster take the segments of a piece in turn, and send the sums of each to those who add them up
@@ -115,7 +115,7 @@ template <int TILES> __device__ inline void fold(float sum[TILES][32], const flo
 // Behind the last of a warp's pieces there is only what it writes.
 template <class S> __device__ inline void leave(const Walk<S> &w)
 {
-    if (S::CLUSTER > 1 && w.last())
+    if (S::SPLIT > 1 && w.last())
         cluster_leave();
 }
 
@@ -213,8 +213,8 @@ __global__ void __launch_bounds__(THREADS, 1)
 
     if (threadIdx.x == 0) {
         for (int i = 0; i < stages; i++) {
-            bar_init(ring.full + i, 4);                   // those that copy
-            bar_init(ring.empty + i, PANELS * S::ACROSS); // a warp has a panel
+            bar_init(ring.full + i, 4);       // those that copy
+            bar_init(ring.empty + i, PANELS); // a warp has a panel
         }
         for (int i = 0; S::SPLIT > 1 && i < PANELS; i++) {
             bar_init(sent + i, 1);
@@ -222,7 +222,7 @@ __global__ void __launch_bounds__(THREADS, 1)
         }
         bar_ready();
     }
-    if (S::CLUSTER == 1)
+    if (S::SPLIT == 1)
         __syncthreads();
     else
         cluster_begin();
@@ -234,7 +234,7 @@ __global__ void __launch_bounds__(THREADS, 1)
             previous_done();
             produce<S, false>(ring, m, a, work);
         }
-        if (S::CLUSTER > 1)
+        if (S::SPLIT > 1)
             cluster_leave();
     } else {
         registers_up<S::TILES == 3 ? 240 : 232>();
@@ -248,7 +248,7 @@ __global__ void __launch_bounds__(THREADS, 1)
             consume<BF16, S, END>(ring, y, ldy, add, m, a, work);
         }
     }
-    if (S::CLUSTER > 1)
+    if (S::SPLIT > 1)
         cluster_end(); // a block's memory stays until the others have written into it
 #else
     no_code(); // no plan asks for it
@@ -260,80 +260,71 @@ template <bool BF16, class S>
 void launch(const struct half_plan *p, float *y, int ldy, bool add, const struct cuda_matrix *m,
             const struct cuda_act *a, cudaStream_t s)
 {
-    const int tall = up(up(m->rows, 16), PANELS * S::ACROSS), wide = up(a->n, 64 * S::TILES);
+    const int tall = up(up(m->rows, 16), PANELS), wide = up(a->n, 64 * S::TILES);
     const struct Work work = {wide, tall * wide, tall * WIDE, up(m->cols, STEP)};
-    const int at_once = p->blocks / S::CLUSTER;
-    const unsigned grid = (unsigned)((work.tiles < at_once ? work.tiles : at_once) * S::CLUSTER);
+    const int at_once = p->blocks / S::SPLIT;
+    const unsigned grid = (unsigned)((work.tiles < at_once ? work.tiles : at_once) * S::SPLIT);
     const size_t bytes = (size_t)BARRIERS + S::SUMS + (size_t)p->stages * S::STAGE;
 
     if constexpr (S::SPLIT == 1)
         if (!m->glu.y && !m->turn.by) {
-            LAUNCH_GROUPS((half_wide<BF16, S, TO_ROWS>), S::CLUSTER, grid, THREADS, bytes, s, y,
-                          ldy, add, *m, *a, work, p->stages);
+            LAUNCH_GROUPS((half_wide<BF16, S, TO_ROWS>), S::SPLIT, grid, THREADS, bytes, s, y, ldy,
+                          add, *m, *a, work, p->stages);
             return;
         }
-    LAUNCH_GROUPS((half_wide<BF16, S, TO_PAIRS>), S::CLUSTER, grid, THREADS, bytes, s, y, ldy, add,
+    LAUNCH_GROUPS((half_wide<BF16, S, TO_PAIRS>), S::SPLIT, grid, THREADS, bytes, s, y, ldy, add,
                   *m, *a, work, p->stages);
 }
 
-// All shapes that there is code for.
-#define WIDE_SHAPES(DO) \
-    DO(1, 1, 1)         \
-    DO(1, 2, 1)         \
-    DO(2, 1, 1) DO(2, 2, 1) DO(3, 1, 1) DO(3, 2, 1) DO(1, 1, 2) DO(1, 2, 2) DO(1, 1, 4) DO(1, 2, 4)
-#define WIDE_NUMBER(tiles, across, split) ((tiles)*100 + (across)*10 + (split))
+// All shapes that there is code for: DO(tiles, split).
+#define WIDE_SHAPES(DO)           DO(1, 1) DO(2, 1) DO(3, 1) DO(1, 2) DO(1, 4)
+#define WIDE_NUMBER(tiles, split) ((tiles)*10 + (split))
 
 template <bool BF16>
 void run(const struct half_plan *p, float *y, int ldy, bool add, const struct cuda_matrix *m,
          const struct cuda_act *a, cudaStream_t s)
 {
-    switch (WIDE_NUMBER(p->tiles / 8, p->across, p->split)) {
-#define WIDE_LAUNCH(tiles, across, split)   \
-    case WIDE_NUMBER(tiles, across, split): \
-        return launch<BF16, Shape<tiles, across, split>>(p, y, ldy, add, m, a, s);
+    switch (WIDE_NUMBER(p->tiles / 8, p->split)) {
+#define WIDE_LAUNCH(tiles, split)   \
+    case WIDE_NUMBER(tiles, split): \
+        return launch<BF16, Shape<tiles, split>>(p, y, ldy, add, m, a, s);
         WIDE_SHAPES(WIDE_LAUNCH)
 #undef WIDE_LAUNCH
     }
 }
 
-// Clusters of a shape that the device has room for at a time.
+// Clusters that the device has room for at a time.
 int clusters(int cluster, int sms)
 {
-    static int eight = -1, four = -1;
+    static int four = -1;
 
-    if (cluster == 8 && eight < 0)
-        eight = gpu_groups(half_wide<true, Shape<1, 2, 4>, TO_PAIRS>, 8, THREADS,
-                           (size_t)shared_most());
     if (cluster == 4 && four < 0)
-        four = gpu_groups(half_wide<true, Shape<1, 1, 4>, TO_PAIRS>, 4, THREADS,
-                          (size_t)shared_most());
-    const int most = cluster == 8 ? eight : cluster == 4 ? four : sms / cluster;
-    return most < sms / cluster ? most : sms / cluster;
+        four =
+            gpu_groups(half_wide<true, Shape<1, 4>, TO_PAIRS>, 4, THREADS, (size_t)shared_most());
+    return cluster == 4 && four < sms / 4 ? four : sms / cluster;
 }
 
-// Clocks that it may take. A multiprocessor gets 44 bytes a clock of what others read as well, all
-// together 2260 from memory; shared memory takes and gives 120: copies, weights once, activations
-// twice.
+// Clocks that it may take. A stage takes 545, 645 or 926 for 64, 128 or 192 tokens, however many of
+// them there are; memory gives 2260 bytes a clock. (Measured on an H200; half_bench.)
 double cost(const struct half_plan *p, const struct cuda_matrix *m, int n)
 {
-    const int cols = 8 * p->tiles, cluster = p->across * p->split;
-    const int tiles = up(up(m->rows, 16), PANELS * p->across) * up(n, cols);
-    const double w = PANELS * 16.0 * SEGMENT * 2, x = (double)cols * SEGMENT * 2;
-    const double in = (w + x / p->across) / 44, through = (2 * w + 3 * x) / 120;
-    const double each = (in > through ? in : through) + (p->split > 1 ? 600 : 0);
-    const double blocks = (double)up(tiles, p->blocks / cluster) *
+    static const int stage[] = {545, 645, 926};
+    const int cols = 8 * p->tiles, tiles = up(up(m->rows, 16), PANELS) * up(n, cols);
+    const double each =
+        STEPS * stage[p->tiles / 8 - 1] + (p->split > 1 ? 570 + 8 * (n < 64 ? n : 64) : 0);
+    const double blocks = (double)up(tiles, p->blocks / p->split) *
                           (up(up(m->cols, SEGMENT), p->split) * each + 1000 + 12 * cols);
     const double read = (double)m->rows * m->cols * 2 / 2260;
 
-    return (blocks > read ? blocks : read) + blocks / 16 + 500 * cluster;
+    return (blocks > read ? blocks : read) + blocks / 16 + 500 * p->split;
 }
 
 } // namespace
 
 bool cuda_half_wide_plan(struct half_plan *best, const struct cuda_matrix *m, int n, int sms)
 {
-    static const int shapes[][3] = {
-#define WIDE_SHAPE(tiles, across, split) {tiles, across, split},
+    static const int shapes[][2] = {
+#define WIDE_SHAPE(tiles, split) {tiles, split},
         WIDE_SHAPES(WIDE_SHAPE)
 #undef WIDE_SHAPE
     };
@@ -350,13 +341,12 @@ bool cuda_half_wide_plan(struct half_plan *best, const struct cuda_matrix *m, in
 
         p.wide = true;
         p.tiles = shape[0] * 8;
-        p.across = shape[1];
-        p.split = shape[2];
+        p.across = 1;
+        p.split = shape[1];
         p.warps = PANELS;
         p.blocks = cuda_half_wide_blocks(&p, sms);
         p.stages = cuda_half_wide_stages(&p, shared_most());
-        if (p.blocks == 0 || (shape[0] - 1) * 64 >= n || p.split > up(m->cols, SEGMENT) ||
-            (p.split == 1 && p.across != (n > 64 && m->rows > PANELS * 16 ? 2 : 1)))
+        if (p.blocks < 1 || (shape[0] - 1) * 64 >= n || p.split > up(m->cols, SEGMENT))
             continue;
         const double c = cost(&p, m, n);
         if (least == 0 || c < least) {
@@ -369,9 +359,7 @@ bool cuda_half_wide_plan(struct half_plan *best, const struct cuda_matrix *m, in
 
 int cuda_half_wide_blocks(const struct half_plan *p, int sms)
 {
-    const int cluster = p->across * p->split;
-
-    return clusters(cluster, sms) * cluster;
+    return clusters(p->split, sms) * p->split;
 }
 
 int cuda_half_wide_stages(const struct half_plan *p, int shared)

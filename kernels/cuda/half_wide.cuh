@@ -39,21 +39,16 @@ __host__ __device__ constexpr int sums_bytes(int split)
     return split > 1 ? PANELS * 16 * 64 * 4 : 0;
 }
 
-// A block's 64 * TILES tokens; blocks of a cluster side by side, with panels of their own and the
-// same tokens; and those that take segments of K in turn.
-template <int T, int A, int S> struct Shape {
-    static constexpr int TILES = T, ACROSS = A, SPLIT = S, CLUSTER = A * S;
+// A block's 64 * TILES tokens; and the blocks of a cluster, which take segments of K in turn.
+template <int T, int S> struct Shape {
+    static constexpr int TILES = T, SPLIT = S;
     static constexpr int STAGE = stage_bytes(T), SUMS = sums_bytes(S);
     static_assert(T == 1 || S == 1, "sums are sent of 64 tokens");
 
     // Which of them a block is.
-    __device__ static inline int across()
-    {
-        return (int)blockIdx.x % CLUSTER % A;
-    }
     __device__ static inline int part()
     {
-        return S == 1 ? 0 : (int)blockIdx.x % CLUSTER / A;
+        return S == 1 ? 0 : (int)blockIdx.x % S;
     }
 };
 
@@ -74,7 +69,7 @@ template <class S> struct Walk {
     int piece;
 
     __device__ inline explicit Walk(const struct Work &work)
-        : work(work), piece((int)blockIdx.x / S::CLUSTER)
+        : work(work), piece((int)blockIdx.x / S::SPLIT)
     {
     }
     __device__ inline Piece at() const
@@ -82,8 +77,7 @@ template <class S> struct Walk {
         const int group = piece / work.group, i = piece % work.group,
                   width = min(WIDE, work.wide - group * WIDE);
 
-        return {(i / width * S::ACROSS + S::across()) * PANELS,
-                (group * WIDE + i % width) * S::TILES * 8};
+        return {i / width * PANELS, (group * WIDE + i % width) * S::TILES * 8};
     }
     __device__ inline bool more() const
     {
@@ -91,11 +85,11 @@ template <class S> struct Walk {
     }
     __device__ inline bool last() const
     {
-        return piece + (int)gridDim.x / S::CLUSTER >= work.tiles;
+        return piece + (int)gridDim.x / S::SPLIT >= work.tiles;
     }
     __device__ inline void next()
     {
-        piece += late((int)gridDim.x) / S::CLUSTER; // not in a register all the while
+        piece += late((int)gridDim.x) / S::SPLIT; // not in a register all the while
     }
 };
 
@@ -153,8 +147,7 @@ __device__ inline void ask_weights(const struct cuda_matrix &m, const struct Wor
         bulk_prefetch(m.low + ((size_t)own * work.steps + k) * 2048, steps * 2048);
 }
 
-// A warp of activations: its lanes have eight values of K each; of blocks that share tokens, every
-// other one.
+// A warp of activations: its lanes have eight values of K each.
 template <class S>
 __device__ inline void copy_acts(const Ring<S> &ring, int slot, const struct cuda_act &a, int tile,
                                  int k)
@@ -167,11 +160,7 @@ __device__ inline void copy_acts(const Ring<S> &ring, int slot, const struct cud
     if (lane == 0)
         bar_expect(ring.full + slot, COPY * bytes);
     __syncwarp();
-    if (lane >= COPY || lane % S::ACROSS != S::across())
-        return;
-    if (S::ACROSS == 2)
-        bulk_copy_pair(to, from, bytes, ring.full + slot, S::part() * 2);
-    else
+    if (lane < COPY)
         bulk_copy(to, from, bytes, ring.full + slot);
 }
 
@@ -209,13 +198,8 @@ __device__ inline void produce(const Ring<S> &ring, const struct cuda_matrix &m,
 // A stage may be overwritten, as far as this warp goes.
 template <class S> __device__ inline void release(const Ring<S> &ring, int slot)
 {
-    if (threadIdx.x % 32)
-        return;
-    if (S::ACROSS == 1)
+    if (threadIdx.x % 32 == 0)
         bar_arrive(ring.empty + slot);
-    else
-        for (int i = 0; i < S::ACROSS; i++)
-            bar_arrive_at(ring.empty + slot, S::part() * S::ACROSS + i);
 }
 
 // A consumer's place in the ring.
@@ -234,7 +218,8 @@ struct Place {
 // A stage's products. FIRST: of a segment; else those of stage `used` may still run. They are in
 // groups: while one runs, the weights of the next go to registers. A group of two steps of 16
 // values takes half as many rounds of load, start and wait as one; with 192 tokens, where registers
-// are few, a step has work enough to hide them.
+// are few, a step has work enough to hide them. (Not all four steps: the registers of a stage's
+// only group would be loaded anew while it reads them, and were, with other sums.)
 template <bool BF16, class S, bool FIRST>
 __device__ inline void multiply(const Ring<S> &ring, const Place &place, int used,
                                 float acc[S::TILES][32])
@@ -298,10 +283,6 @@ template <class S> struct Rounds {
     uint64_t *come, *taken;
     int parity;
 
-    __device__ inline static int rank(int part)
-    {
-        return part * S::ACROSS + S::across();
-    }
     // tiles: those that there are; 0 of a block without a segment, which waits as the others do.
     __device__ inline void send(const float acc[32], int tiles) const
     {
@@ -311,7 +292,7 @@ template <class S> struct Rounds {
 #pragma unroll
         for (int i = 0; i < 8; i++)
             if (i < tiles)
-                send_to(sums, at + i / S::SPLIT * 512, come, rank(i % S::SPLIT),
+                send_to(sums, at + i / S::SPLIT * 512, come, i % S::SPLIT,
                         make_float4(acc[4 * i], acc[4 * i + 1], acc[4 * i + 2], acc[4 * i + 3]));
     }
     // Of the first `parts` blocks; own: how many tiles are.
@@ -338,7 +319,7 @@ template <class S> struct Rounds {
         reads_done();
         __syncwarp();
         if (lane < S::SPLIT)
-            bar_arrive_at(taken, rank(lane));
+            bar_arrive_at(taken, lane);
         parity ^= 1;
     }
 };

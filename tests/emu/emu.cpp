@@ -345,13 +345,12 @@ static void bring(void *to, const void *from, size_t bytes, uint64_t *bar, unsig
     bar_step(b);
 }
 
-void bulk_copy(void *to, const void *from, size_t bytes, uint64_t *bar, unsigned first, unsigned n)
+void bulk_copy(void *to, const void *from, size_t bytes, uint64_t *bar)
 {
     if ((uintptr_t)from % 16 || bytes % 16)
         die({"bulk_copy", 0}, "misaligned copy of %zu bytes, %p <- %p", bytes, to, from);
     race_read(from, bytes, __builtin_return_address(0));
-    for (unsigned rank = first; rank < first + n; rank++)
-        bring(to, from, bytes, bar, rank);
+    bring(to, from, bytes, bar, cur->rank);
 }
 
 void send(void *to, uint64_t *bar, unsigned rank, const float v[4])

@@ -82,7 +82,7 @@ void bar_init(uint64_t *b, int count);
 void bar_arrive(uint64_t *b, unsigned rank, int more_bytes);
 void bar_wait(uint64_t *b, unsigned parity);
 // Into n blocks of the cluster from block `first` on.
-void bulk_copy(void *to, const void *from, size_t bytes, uint64_t *b, unsigned first, unsigned n);
+void bulk_copy(void *to, const void *from, size_t bytes, uint64_t *b);
 void send(void *to, uint64_t *b, unsigned rank, const float v[4]);
 size_t shared_offset(const void *p); // of the block's dynamic shared memory
 void wgmma_64(float *d, const uint32_t *a, uint64_t b, bool bf16, bool first);

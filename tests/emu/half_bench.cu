@@ -140,8 +140,7 @@ void vary(const struct bench *b, int n, bool all)
         }
 }
 
-/* half_wide.cu's plan, and others: tokens of a block, blocks that share them, blocks that take
- * segments in turn, stages. */
+/* half_wide.cu's plan, and others: tokens of a block, blocks that take segments in turn, stages. */
 void vary_wide(const struct bench *b, int n)
 {
     struct half_plan plan, p;
@@ -151,12 +150,11 @@ void vary_wide(const struct bench *b, int n)
     run(b, &plan, true, n);
     p = plan;
     for (p.tiles = 8; p.tiles <= 24 && p.tiles - 8 < n / 8; p.tiles += 8)
-        for (p.across = 1; p.across <= 2; p.across++)
-            for (p.split = 1; p.split <= (p.tiles == 8 && n <= 512 ? 4 : 1); p.split *= 2) {
-                p.blocks = cuda_half_wide_blocks(&p, b->sms);
-                p.stages = cuda_half_wide_stages(&p, shared_most());
-                run(b, &p, false, n);
-            }
+        for (p.split = 1; p.split <= (p.tiles == 8 && n <= 512 ? 4 : 1); p.split *= 2) {
+            p.blocks = cuda_half_wide_blocks(&p, b->sms);
+            p.stages = cuda_half_wide_stages(&p, shared_most());
+            run(b, &p, false, n);
+        }
     for (p = plan, p.stages = 3; p.stages < plan.stages; p.stages++)
         run(b, &p, false, n);
 }

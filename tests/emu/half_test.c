@@ -137,8 +137,7 @@ static void by_plan(struct problem *p, const struct half_plan *plan)
 /* Few blocks, so that each takes several pieces; and the plan that would be used. */
 static void by_wide(struct ops *o, struct problem *p)
 {
-    static const int shapes[][3] = {{1, 1, 1}, {1, 2, 1}, {2, 1, 1}, {2, 2, 1}, {3, 1, 1},
-                                    {3, 2, 1}, {1, 1, 2}, {1, 2, 2}, {1, 1, 4}, {1, 2, 4}};
+    static const int shapes[][2] = {{1, 1}, {2, 1}, {3, 1}, {1, 2}, {1, 4}};
     struct half_plan plan;
 
     if (!cuda_half_wide_plan(&plan, &p->m, p->n, 132))
@@ -146,9 +145,8 @@ static void by_wide(struct ops *o, struct problem *p)
     by_plan(p, &plan);
     for (int i = 0; i < (int)(sizeof(shapes) / sizeof(*shapes)); i++) {
         plan.tiles = 8 * shapes[i][0];
-        plan.across = shapes[i][1];
-        plan.split = shapes[i][2];
-        plan.blocks = plan.across * plan.split * ops_pick(o, 1, 3);
+        plan.split = shapes[i][1];
+        plan.blocks = plan.split * ops_pick(o, 1, 3);
         plan.stages = ops_pick(o, 2, 5);
         by_plan(p, &plan);
     }
