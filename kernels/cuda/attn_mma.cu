@@ -120,27 +120,34 @@ template <class P> struct mma_ring {
     }
 };
 
-/* Row lane / 4 of the queries, as left operands. */
+/* Row lane / 4 of the queries: read first, so that copies need not wait for them, then rounded to
+ * left operands. */
 template <class P> struct mma_queries {
+    float2 x[P::DIM / 8];
     uint32_t q[P::DIM / 16][2];
 
     __device__ inline mma_queries(const attn_args &a, const attn_job &j)
     {
         int lane = (int)threadIdx.x % 32, head = lane / 4;
-        const float *x = a.qkv +
-                         ((size_t)j.t * (size_t)(a.n_heads + 2 * a.n_kv_heads) +
-                          (size_t)(j.head + (head < j.n ? head : 0))) *
-                             P::DIM +
-                         lane % 4 * 2;
+        const float *row = a.qkv +
+                           ((size_t)j.t * (size_t)(a.n_heads + 2 * a.n_kv_heads) +
+                            (size_t)(j.head + (head < j.n ? head : 0))) *
+                               P::DIM +
+                           lane % 4 * 2;
+
+#pragma unroll
+        for (int i = 0; i < P::DIM / 8; i++)
+            x[i] = *reinterpret_cast<const float2 *>(row + i * 8);
+    }
+    __device__ inline void round(const attn_args &a, const attn_job &j)
+    {
+        bool there = (int)threadIdx.x % 32 / 4 < j.n;
         float scale = mma_scale(a);
 
 #pragma unroll
-        for (int i = 0; i < P::DIM / 8; i++) {
-            float2 v = *reinterpret_cast<const float2 *>(x + i * 8);
-
+        for (int i = 0; i < P::DIM / 8; i++)
             q[i / 2][i % 2] =
-                head < j.n ? mma_type<typename P::T>::pair(v.x * scale, v.y * scale) : 0;
-        }
+                there ? mma_type<typename P::T>::pair(x[i].x * scale, x[i].y * scale) : 0;
     }
 };
 
@@ -167,10 +174,9 @@ __device__ inline void mma_put_scores(float *row, const attn_job &j, const float
 }
 
 template <class P>
-__device__ inline void mma_scores(float *scores, mma_ring<P> *ring, const attn_args &a,
-                                  const attn_job &j)
+__device__ inline void mma_scores(float *scores, mma_ring<P> *ring, const mma_queries<P> &queries,
+                                  const attn_args &a, const attn_job &j)
 {
-    const mma_queries<P> queries(a, j);
     int lane = mma_lane<P::KEY_CHUNKS>(), head = (int)threadIdx.x % 32 / 4,
         first = ring->page * (CUDA_PAGE / P::KEYS), last = ring->pages * (CUDA_PAGE / P::KEYS);
     float *row = scores + head * MMA_SCORES;
@@ -362,9 +368,11 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS) attn_mma_kernel(attn_ar
     attn_open<typename P::T, P>(a, b, P::DIM);
     __syncthreads();
     previous_done();
+    mma_queries<P> queries(a, b->j);
     mma_ring<P> ring(shared, b);
 
-    mma_scores<P>(scores, &ring, a, b->j);
+    queries.round(a, b->j);
+    mma_scores<P>(scores, &ring, queries, a, b->j);
     __syncthreads();
     mma_softmax<P>(scores, b, sums);
     if (!a.parts) {
