@@ -51,8 +51,8 @@ template <class T_, int DIM_, int WARPS_> struct mma_plan {
 template <class P> struct mma_ring {
     unsigned char *at;
     const attn_block<P::Q> *b;
-    int unit, units, page, pages, keys; // keys: stages of them
-    int next, used;
+    int unit, units, page, pages;
+    unsigned keys, next, used; // stages: of keys; copied; taken
 
     __device__ inline mma_ring(unsigned char *shared, const attn_block<P::Q> *b) : b(b)
     {
@@ -63,7 +63,8 @@ template <class P> struct mma_ring {
         units = (b->j.hi - 1) / P::KEYS + 1;
         page = b->j.lo / CUDA_PAGE;
         pages = (b->j.hi - 1) / CUDA_PAGE + 1;
-        keys = units > unit ? (units - unit + P::WARPS - 1) / P::WARPS * P::UNIT_STAGES : 0;
+        keys = units > unit ? (unsigned)((units - unit + P::WARPS - 1) / P::WARPS * P::UNIT_STAGES)
+                            : 0;
         next = used = 0;
         for (int i = 0; i < P::STAGES - 1; i++)
             copy();
@@ -86,25 +87,25 @@ template <class P> struct mma_ring {
     /* The next stage is on its way, or nothing, which counts as one. */
     __device__ inline void copy()
     {
-        constexpr int BYTES = P::T::BYTES, PAGE_UNITS = CUDA_PAGE / P::KEYS;
+        constexpr unsigned BYTES = P::T::BYTES, PAGE_UNITS = CUDA_PAGE / P::KEYS;
         unsigned char *to = at + next % P::STAGES * P::STAGE;
-        int i = next++;
+        unsigned i = next++;
 
         if (i < keys) {
-            int u = unit + i / P::UNIT_STAGES * P::WARPS;
+            unsigned u = (unsigned)unit + i / P::UNIT_STAGES * P::WARPS;
 
             rows<P::KEY_CHUNKS, false>(
                 to,
                 b->page[u / PAGE_UNITS] +
                     (i % P::UNIT_STAGES * 32 * CUDA_PAGE + u % PAGE_UNITS * P::KEYS) * BYTES,
                 CUDA_PAGE * BYTES);
-        } else if (i - keys < (pages - page) * P::PAGE_STAGES) {
+        } else if (i - keys < (unsigned)(pages - page) * P::PAGE_STAGES) {
             i -= keys;
             rows<P::DIM_CHUNKS, true>(
                 to,
-                b->page[page + i / P::PAGE_STAGES] +
+                b->page[(unsigned)page + i / P::PAGE_STAGES] +
                     ((CUDA_PAGE + i % P::PAGE_STAGES * P::STAGE_KEYS) * P::DIM +
-                     (int)threadIdx.x / 32 * P::DIMS) *
+                     threadIdx.x / 32 * P::DIMS) *
                         BYTES,
                 P::DIM * BYTES);
         }

@@ -126,10 +126,8 @@ __device__ inline mma_right<T> mma_load(const unsigned char *rows, int lane, int
 #pragma unroll
     for (int i = 0; i < 4; i++)
         if constexpr (T::BYTES == 1) {
-            uint32_t v = __byte_perm(w[i], 0, 0x3120);
-
-            r.b[i / 2 * 2][i % 2] = mma_halves(v);
-            r.b[i / 2 * 2 + 1][i % 2] = mma_halves(v >> 16);
+            r.b[i / 2 * 2][i % 2] = mma_halves(__byte_perm(w[i], 0, 0x4420));
+            r.b[i / 2 * 2 + 1][i % 2] = mma_halves(__byte_perm(w[i], 0, 0x4431));
         } else {
             r.b[i / 2][i % 2] = w[i];
         }
