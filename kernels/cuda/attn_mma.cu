@@ -7,7 +7,13 @@
  * keys. What it will need of keys and values it copies ahead, past the end of the first part, into
  * a ring of its own (MMA_RING bytes), so that a multiprocessor has some 100 KiB on their way.
  *
- * More warps share a block where blocks are fewer. Not measured on a GPU yet. */
+ * More warps share a block where blocks are fewer.
+ *
+ * Measured on an H200 (2026-11-27, memory read at 4473 GB/s), 32 heads of 128 on 8 KV heads, with
+ * the joining of ranges: 32 sequences of 8192 keys 270 us from a cache of F16, 270 of BF16, 156 of
+ * FP8 (88.7, 88.9 and 76.7 % of the rate); of F16, one sequence of 128 keys 6.1, of 8192 18.2,
+ * eight of 1024 17.9, 64 of 1024 77.5. Then queries were read behind the copies, and a stage took
+ * an eighth more instructions: not measured since. */
 #include "attn_mma.cuh"
 #include "attn_range.cuh"
 

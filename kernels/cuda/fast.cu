@@ -6,9 +6,9 @@
 // values is computed once; rows are written in whole sectors. A value is the one that
 // libcommon/quant.h reads: the same products and sums in the same order.
 //
-// Not measured yet. By single values, before, rows took some 48 ms of the 8B shape: by an H200
-// (2026-11-26), a prompt of 2048 tokens, all of it, with --fast and without: Q8_0 100 ms and 180,
-// Q4_0 100 and 180, Q4_K 99 and 159; of 512 tokens 58, 61 and 59 and, without, 42, 43 and 37.
+// Measured on an H200 (2026-11-27), 8B shape, a prompt of 2048 tokens, all of it, with --fast and
+// without: Q8_0 67.6 ms and 171, Q4_0 60.5 and 173, Q4_K 60.6 and 146; of 512 tokens 22.6, 21.2 and
+// 21.8 and, without, 39, 41 and 33. (Rows by single values took 100, 100 and 99, and 58 to 61.)
 #include "act.cuh"
 #include "fast.h"
 #include "linear.cuh"

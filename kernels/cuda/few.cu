@@ -4,10 +4,14 @@
 // exact integer sums of blocks; each goes into its row's and token's sum by one fma, in order, as
 // kernels/cpu/plain_isa.h does.
 //
-// Measured on an H200 (2026-11-26), a token of the 8B shape at 128 keys: Q4_0 2.32 ms, Q8_0 3.07;
-// by parts of sums in shared memory and barriers, before, 3.40 and 3.87. Reading the weights takes
-// 0.95 and 1.79. Eight tokens, of the same shape, a product: not measured yet; in that other way
-// Q8_0 qkv 15.0 us, o 12.7, gate_up 51.8, down 36.5, and Q4_0 15.1, 13.9, 45.2, 42.3.
+// Measured on an H200 (2026-11-27), 8B shapes, microseconds a product:
+//
+//              tokens    qkv      o  gate_up    down
+//     Q8_0          1    8.6    6.8     31.1    17.7   reading the weights takes 6.0, 4.0, 28, 14
+//     Q4_0          1    6.2    5.3     18.1    11.1                             3.2, 2.1, 15, 7.4
+//              2 to 8    9.6    6.7     26.6    15.6   by many.cu 13.3, 10.9, 28.6, 34.4
+//
+// A token of the 8B shape at 128 keys: Q4_0 2.06 ms.
 #include "few.cuh"
 
 namespace

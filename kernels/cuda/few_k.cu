@@ -5,9 +5,10 @@
 // integers for a row and token, and one or two fmas. Of one token lanes t and t ^ 2, which have the
 // same row, share the sums of the activations.
 //
-// Measured on an H200 (2026-11-26), a token of the 8B shape at 128 keys: Q4_K 2.27 ms, before 2.55.
-// Eight tokens, of the same shape, a product: not measured yet; by sums in shared memory, before,
-// Q4_K qkv 10.9 us, o 8.2, gate_up 33.9, down 19.6.
+// Measured on an H200 (2026-11-27), 8B shapes, microseconds a product of one token: Q4_K qkv 6.6, o
+// 5.2, gate_up 18.5, down 11.2; Q6_K 7.7, 6.4, 23.6, 13.7. Of two to eight, when the blocks still
+// asked for weights ahead (few.cuh): Q4_K 8.1, 6.1, 24.9, 15.2, by many_k.cu 13.4, 11.5, 25.5, 37;
+// Q6_K 11.4, 7.5, 32.9, 18.8, by many_k.cu 16.6, 12.9, 33.4, 41.
 #include "few.cuh"
 
 namespace

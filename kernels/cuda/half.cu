@@ -11,16 +11,16 @@
 // read: a block's warps have rows of their own, and where that makes too few blocks each takes some
 // segments and a second kernel adds them up. With more tokens warps share both.
 //
-// Measured on an H200 (weights read at 4559 GB/s: qkv in 11.0 us, o 7.4, gate_up 51.5, down 25.8),
-// 8B shapes, microseconds a product:
+// Measured on an H200 (2026-11-27; weights read at 4473 GB/s: qkv in 11.3 us, o 7.5, gate_up 52.5,
+// down 26.2), 8B shapes, microseconds a product:
 //
 //     tokens    qkv      o  gate_up    down
-//         16   17.1   12.5     60.5    38.4
-//         32   19.5   13.2     63.0    45.1
-//         64   26.7   17.4     77.8    62.3
-//        128   45.3   29.8      166    94.9
-//        512    163   85.5      576     274
-//       2048    499    332     2289    1087   207 to 221 TFLOP/s; mma.sync alone gives 641
+//         16   19.0   13.8     61.4    43.5
+//         32   20.4   14.9     62.8    43.3
+//         64   27.2   18.9     72.9    60.7
+//        128   43.8   30.0      159    91.7
+//        512    154   78.3      698     253
+//       2048    452    304     2325    1196   201 to 228 TFLOP/s; mma.sync alone gives 641
 //
 // GPUs with wgmma take half_wide.cu's kernel instead.
 #include "half.h"

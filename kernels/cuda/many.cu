@@ -8,19 +8,17 @@
 // Sums start at the bits of a large float, so that they are floats when they are done, but for a
 // subtraction; what is left is that, the product of two scales, and the fma.
 //
-// Measured on an H200, 2026-11-26, 8B shapes, microseconds a product (weights from memory):
+// Measured on an H200, 2026-11-27, 8B shapes, microseconds a product (weights from memory):
 //
 //              tokens    qkv      o  gate_up    down
-//     Q8_0         16   14.3   12.5     32.8    39.3
-//                  32   17.9   14.7     44.7    46.9
-//                  64   24.2   19.5     85.8    63.7
-//                 128   35.0   26.8      168    88.2
-//                 512    113   88.1      554     290
-//                2048    444    340     2033    1155   202 to 237 Top/s
-//     Q4_0         64   22.9   18.4     84.8    60.1
-//                2048    452    335     2080    1127
-//
-// Then a stage's copies took twice as many instructions; what is here now is not measured yet.
+//     Q8_0         16   13.2   11.1     33.9    34.6
+//                  32   17.0   13.7     42.1    43.5
+//                  64   23.6   19.3     80.6    62.6
+//                 128   34.0   26.6      152    86.7
+//                 512    104   78.1      511     258
+//                2048    412    329     1894    1103   209 to 254 Top/s
+//     Q4_0         64   22.9   18.4     80.0    59.3
+//                2048    439    318     2009    1064
 #include "many.cuh"
 
 namespace

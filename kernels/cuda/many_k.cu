@@ -6,19 +6,17 @@
 // mma.sync too: of a sum of activations, which has 13 bits, seven and the others, so that both are
 // signed bytes. Then one fma for the block, and one for its minima.
 //
-// Measured on an H200, 2026-11-26, 8B shapes, microseconds a product (weights from memory):
+// Measured on an H200, 2026-11-27, 8B shapes, microseconds a product (weights from memory):
 //
 //              tokens    qkv      o  gate_up    down
-//     Q4_K         16   15.1   13.1     27.1    42.7
-//                  32   16.8   14.4     39.3    46.4
-//                  64   22.6   18.4     74.8    59.9
-//                 128   30.7   24.4      140    79.4
-//                 512   92.7   72.7      460     239
-//                2048    369    279     1681     938   246 to 286 Top/s
-//     Q6_K         64   28.3   22.2     95.4    72.8
-//                2048    474    359     2172    1209
-//
-// Then a stage's copies took twice as many instructions; what is here now is not measured yet.
+//     Q4_K         16   13.4   11.5     25.8    37.1
+//                  32   15.6   13.3     35.8    42.0
+//                  64   20.5   16.5     67.1    53.0
+//                 128   27.8   22.1      124    70.7
+//                 512   84.8   63.0      409     208
+//                2048    333    248     1523     822   277 to 316 Top/s
+//     Q6_K         64   27.0   20.6     88.7    67.4
+//                2048    431    321     1979    1081
 #include "many.cuh"
 
 namespace

@@ -5,8 +5,9 @@
  * other threads, which loaded it, wait with its weights in registers. A norm in front
  * of a product may leave its values as activations as well.
  *
- * Measured on an H200 (2026-11-26), rows of 4096: one 2.8 us, 32 2.9, 256 4.0, 2048 21. Two rows a
- * block, and chains whose values are read ahead: not measured yet. */
+ * Measured on an H200 (2026-11-27), rows of 4096: one 2.8 us, 32 2.9, 256 4.0, 2048 21, which are
+ * left as BF16 as well in 23. Then values of chains were read shortly before they were added; what
+ * is here now is not measured yet. */
 #include "act.cuh"
 #include "norm.cuh"
 
