@@ -5,7 +5,7 @@
  * read. First a warp has keys, some of each page: their scores go to shared memory, where the
  * block makes exponentials of them. Then a warp has dimensions of the outputs, and goes over all
  * keys. What it will need of keys and values it copies ahead, past the end of the first part, into
- * a ring of its own (MMA_RING bytes), so that a multiprocessor has some 100 KiB on their way.
+ * a ring of its own (RING bytes), so that a multiprocessor has some 100 KiB on their way.
  *
  * More warps share a block where blocks are fewer.
  *
