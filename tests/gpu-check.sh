@@ -2,13 +2,13 @@
 # gpu-check.sh BUILD RESULTS - the tests that need a GPU: every instruction's fragments, every op
 # against the scalar CPU's bytes, steps that are replayed; then parts of these under
 # compute-sanitizer, where there is one (SANITIZE=0: not), as far as there is time: what has not ended
-# MOST seconds (420) after the start is left out, and counted as skipped. The last line is "N passed,
+# MOST seconds (360) after the start is left out, and counted as skipped. The last line is "N passed,
 # N failed"; a record of the run is added to RESULTS/gpu-check.jsonl. Status 2 without a GPU.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 build=$1
 results=$2
-most=${MOST:-420}
+most=${MOST:-360} # eight minutes with the build ahead of it
 pass=0
 fail=0
 skipped=0
