@@ -1,9 +1,9 @@
 /* merge.c - files of records joined by id. */
 #include "merge.h"
 
-#include "json.h"
 #include "lines.h"
 #include "mem.h"
+#include "naming.h"
 #include "record.h"
 
 #include <errno.h>
@@ -12,23 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NOTES = 10, LOOKS = 64 }; // conflicts that are described; ids of a file that are looked at
+enum { NOTES = 10 }; // conflicts that are described
 static const uint32_t NONE = UINT32_MAX;
-
-/* The fields that ids are made from, by what the commands read (stream's conf). */
-static const char *const prompt[] = {"messages", "conversations", "system", "instruction",
-                                     "input",    "prompt",        NULL};
-static const char *const task[] = {"instruction", "input", NULL};
-static const char *const response[] = {"instruction", "input", "output", NULL};
-static const char *const answer[] = {"messages", "conversations", "system", "instruction",
-                                     "input",    "prompt",        "output", NULL};
-static const char *const score[] = {"messages", "conversations", "instruction", "input",
-                                    "system",   "prompt",        "output",      NULL};
-static const char *const text[] = {"text",     "instruction",   "input", "prompt",
-                                   "messages", "conversations", NULL};
-static const char *const one[] = {"text", NULL};
-static const char *const *const fields[] = {answer, score, text, prompt, response, task, one};
-enum { N_FIELDS = sizeof(fields) / sizeof(*fields) };
 
 struct id {
     struct hash128 key;
@@ -59,11 +44,7 @@ struct merge {
     int *group;  // lines of a record in them
     size_t n_file;
     int n_noted; // conflicts described
-    struct own {
-        char *name;
-        const char **list;
-    } * own;             // (n_own) lists with a field of the user's own, as by --field
-    int n_own, n_looked; // ids looked at in this file
+    struct naming naming;
     bool has_like;
     struct merge_counts counts;
     struct buf text;
@@ -71,9 +52,14 @@ struct merge {
     size_t cap_text;
 };
 
+static bool is_there(const void *with, struct hash128 key);
+
 struct merge *merge_open(void)
 {
-    return mem_zero(1, sizeof(struct merge));
+    struct merge *m = mem_zero(1, sizeof(*m));
+
+    m->naming = (struct naming){.known = is_there, .with = m};
+    return m;
 }
 
 void merge_close(struct merge *m)
@@ -87,11 +73,7 @@ void merge_close(struct merge *m)
     free(m->file);
     free(m->fd);
     free(m->group);
-    for (int i = 0; i < m->n_own; i++) {
-        free(m->own[i].name);
-        free(m->own[i].list);
-    }
-    free(m->own);
+    naming_free(&m->naming);
     free(m->id);
     free(m->line);
     free(m->place);
@@ -141,6 +123,15 @@ static uint32_t id_add(struct merge *m, struct hash128 key)
     m->id[m->n_id] = (struct id){key, NONE, NONE, NONE, NONE, false, false, false, 0};
     *find(m, key) = (struct place){(uint32_t)m->n_id + 1, (uint32_t)key.lo};
     return (uint32_t)m->n_id++;
+}
+
+/* Is this the id of a line or a reject? */
+static bool is_there(const void *with, struct hash128 key)
+{
+    const struct merge *m = with;
+    uint32_t i = id_of(m, key);
+
+    return i != NONE && (m->id[i].line != NONE || m->id[i].rejected);
 }
 
 /* ---- files ---- */
@@ -226,81 +217,6 @@ static void adopt(struct merge *m, struct record *r, uint32_t i)
     m->id[up].last = i;
 }
 
-static bool is_there(const struct merge *m, uint32_t i)
-{
-    return i != NONE && (m->id[i].line != NONE || m->id[i].rejected);
-}
-
-/* Of how many fields of the list the record's id is made, or, when it has none, an id of the
- * files; -1: of others. */
-static int made_of(const struct merge *m, struct record *r, const char *const *list)
-{
-    struct hash128 h;
-    char hex[33];
-    int n = record_hash(r, list, &h);
-
-    hash_hex(h, hex);
-    return (r->id ? !strcmp(r->id, hex) : is_there(m, id_of(m, hash_bytes(hex, 32)))) ? n : -1;
-}
-
-/* The fields that the id is made of, or NULL. Of several lists, that of most: one of fewer may give
- * another record's. */
-static const char *const *fields_of(const struct merge *m, struct record *r)
-{
-    static const char *const line[] = {NULL};
-    const char *const *list = NULL;
-    int most = -1, n_lists = N_FIELDS + m->n_own, n;
-
-    for (int k = 0; k < n_lists + (most < 0); k++) {
-        const char *const *these = k < N_FIELDS  ? fields[k]
-                                   : k < n_lists ? m->own[k - N_FIELDS].list
-                                                 : line;
-
-        n = made_of(m, r, these);
-        list = n > most ? these : list;
-        most = n > most ? n : most;
-    }
-    return list;
-}
-
-static void learn_field(struct merge *m, struct record *r, const char *const *with,
-                        const char *name)
-{
-    struct own o = {.name = mem_dup(name, strlen(name))};
-
-    o.list = record_fields(with, o.name);
-    if (made_of(m, r, o.list) >= 0) {
-        m->own = mem_resize(m->own, (size_t)m->n_own + 1, sizeof(*m->own));
-        m->own[m->n_own++] = o;
-        return;
-    }
-    free(o.name);
-    free(o.list);
-}
-
-/* What commands read by --field is in no list: a record's fields tell whether its id is made of
- * one of them, alone or together with what is read of an answer. */
-static void learn(struct merge *m, struct record *r)
-{
-    struct arena mem = {0};
-    const struct json *j = &r->json;
-
-    if ((r->id && strlen(r->id) != 32) || m->n_looked >= LOOKS)
-        return;
-    m->n_looked++;
-    if (fields_of(m, r))
-        return;
-    for (uint32_t k = 1; k < j->node[0].next; k = j->node[k + 1].next) {
-        const char *name = json_str(j, (int)k, &mem, NULL);
-
-        if (name) {
-            learn_field(m, r, NULL, name);
-            learn_field(m, r, answer, name);
-        }
-    }
-    arena_free(&mem);
-}
-
 static int add_line(struct merge *m, const struct lines_line *x, bool reject, struct buf *note,
                     struct err *e)
 {
@@ -320,7 +236,7 @@ static int add_line(struct merge *m, const struct lines_line *x, bool reject, st
         record_reset(&r);
         return -1;
     }
-    learn(m, &r);
+    naming_learn(&m->naming, &r);
     i = id_of(m, r.key);
     fresh = i == NONE || (m->id[i].line == NONE && !m->id[i].rejected);
     if (i == NONE)
@@ -354,7 +270,7 @@ static int open_file(struct merge *m, const char *path, int group, struct lines 
     m->fd = mem_resize(m->fd, m->n_file + 1, sizeof(*m->fd));
     m->group = mem_resize(m->group, m->n_file + 1, sizeof(*m->group));
     m->group[m->n_file] = group;
-    m->n_looked = 0;
+    naming_file(&m->naming);
     m->file[m->n_file] = mem_dup(path, strlen(path));
     m->fd[m->n_file] = fd;
     own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
@@ -443,16 +359,14 @@ static uint32_t next_of_kind(struct merge *m, struct hash128 key, const char *id
 /* The record's id as a command would give it: of its own, or made of fields. */
 static bool name_record(struct merge *m, struct record *r, const struct lines_line *x)
 {
-    const char *const *list = prompt;
+    const char *const *list = NULL;
     struct err why;
 
     if (record_parse(r, x->p, x->n, &why))
         return false;
-    if (!record_has(r, "id") && !(list = fields_of(m, r))) {
-        learn(m, r); // a field that was masked tells its name only here
-        list = fields_of(m, r);
-    }
-    if (!record_identify(r, list ? list : prompt, &why))
+    if (!record_has(r, "id"))
+        list = naming_fields(&m->naming, r);
+    if (!record_identify(r, list, &why))
         return true;
     record_reset(r);
     return false;
@@ -485,7 +399,7 @@ int merge_like(struct merge *m, const char *path, merge_take missing, void *with
     int rc = lines_open(&in, 1, file, NULL, e);
 
     m->has_like = true;
-    m->n_looked = 0;
+    naming_file(&m->naming);
     while (!rc && (rc = lines_next(&in, &x, true, e)) == 1) {
         uint32_t i;
 
