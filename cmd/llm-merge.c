@@ -5,7 +5,9 @@
 #include "mem.h"
 #include "merge.h"
 #include "resume.h"
+#include "say.h"
 #include "sink.h"
+#include "stop.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +28,7 @@ struct join {
     const char *output, *missing_path, *stats;
     struct opt_list like, rejected;
     const struct cli *cli;
+    struct stop stop;
     struct merge *m;
     struct out out, missing;
     struct buf note;
@@ -34,13 +37,13 @@ struct join {
 
 /* ---- output ---- */
 
-static int out_open(struct out *o, const char *path, struct err *e)
+static int out_open(struct out *o, const char *path, struct stop *stop, struct err *e)
 {
     o->on = true;
     o->sink.fd = -1;
     o->is_file = path && strcmp(path, "-") != 0;
     return o->is_file ? file_create(&o->file, path, 1, e)
-                      : sink_open(&o->sink, NULL, false, NULL, e);
+                      : sink_open(&o->sink, NULL, false, stop, e);
 }
 
 static int out_flush(struct out *o, struct err *e)
@@ -82,18 +85,6 @@ static void out_free(struct out *o)
 }
 
 /* ---- input ---- */
-
-/* Print what was noted, a line each. */
-static void say(struct join *g)
-{
-    char *save = NULL;
-
-    for (char *p = g->note.n ? strtok_r(g->note.p, "\n", &save) : NULL; p;
-         p = strtok_r(NULL, "\n", &save))
-        if (!g->notes.quiet)
-            cli_warn(g->cli, "%s", p);
-    buf_reset(&g->note);
-}
 
 static bool same_file(const char *a, const char *b)
 {
@@ -143,9 +134,10 @@ static int read_all(struct join *g, int n, char **file, struct err *e)
         rc = add(g, file[i], false, e);
     for (int i = 0; i < g->rejected.n && !rc; i++)
         rc = add(g, g->rejected.v[i], true, e);
-    if (!rc)
-        merge_settle(g->m, &g->note);
-    say(g);
+    rc = rc ? rc : merge_settle(g->m, &g->note, e);
+    if (!g->notes.quiet && (!rc || e->code != ERR_STOP)) // else nothing was left out
+        say_lines(g->cli->name, g->note.p, g->note.n);
+    buf_reset(&g->note);
     return rc;
 }
 
@@ -155,7 +147,7 @@ static int read_order(struct join *g, struct err *e)
         return err_set(e, ERR_ARG, "--missing needs --like");
     if (g->missing_path && !strcmp(g->missing_path, "-") && (!g->output || !strcmp(g->output, "-")))
         return err_set(e, ERR_ARG, "--missing needs a file: standard output is for records");
-    if (g->missing_path && out_open(&g->missing, g->missing_path, e))
+    if (g->missing_path && out_open(&g->missing, g->missing_path, &g->stop, e))
         return -1;
     for (int i = 0; i < g->like.n; i++) {
         if (merge_like(g->m, g->like.v[i], g->missing_path ? out_take : NULL, &g->missing, e))
@@ -203,7 +195,8 @@ static int run(struct join *g, int n, char **file, int *status, struct err *e)
 {
     const struct merge_counts *c = merge_counts(g->m);
 
-    if (read_all(g, n, file, e) || read_order(g, e))
+    sink_hold_standard();
+    if (stop_open(&g->stop, e) || read_all(g, n, file, e) || read_order(g, e))
         return -1;
     if (c->conflicts) { // nothing is written: which one is right?
         cli_warn(g->cli, "%lld lines differ from another with their id; nothing is written",
@@ -211,7 +204,7 @@ static int run(struct join *g, int n, char **file, int *status, struct err *e)
         *status = CLI_FAIL;
         return g->stats ? put_stats(g, *status, e) : 0;
     }
-    if (out_open(&g->out, g->output, e) || merge_write(g->m, out_take, &g->out, e) ||
+    if (out_open(&g->out, g->output, &g->stop, e) || merge_write(g->m, out_take, &g->out, e) ||
         out_commit(&g->out, e) || out_commit(&g->missing, e))
         return -1;
     *status = c->missing || c->incomplete || (g->like.n && c->foreign) ? CLI_FAIL : CLI_OK;
@@ -222,7 +215,7 @@ static int run(struct join *g, int n, char **file, int *status, struct err *e)
 
 int main(int argc, char **argv)
 {
-    struct join g = {.notes = cli_notes_default, .m = merge_open()};
+    struct join g = {.notes = cli_notes_default, .stop.fd = -1};
     // clang-format off
     const struct opt opts[] = {
         OPT_HEAD("Joining"),
@@ -240,6 +233,7 @@ int main(int argc, char **argv)
     struct err e;
 
     g.cli = &cli;
+    g.m = merge_open(&g.stop);
     if (run(&g, n, argv, &status, &e))
         status = cli_fail(&cli, &e);
     out_free(&g.out);
@@ -247,5 +241,6 @@ int main(int argc, char **argv)
     buf_free(&g.note);
     buf_free(&g.first);
     merge_close(g.m);
+    stop_close(&g.stop);
     return cli_end(&cli, status);
 }

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NOTES = 10 }; // conflicts that are described
+enum { NOTES = 10, LOOK = 64 }; // conflicts that are described; lines from one look to the next
 static const uint32_t NONE = UINT32_MAX;
 
 struct id {
@@ -30,6 +30,8 @@ struct line {
 };
 
 struct merge {
+    struct stop *stop;
+    size_t since;  // lines since a look at it, long ones count as several
     struct id *id; // (n_id)
     struct line *line;
     size_t n_id, cap_id, n_line, cap_line;
@@ -54,10 +56,11 @@ struct merge {
 
 static bool is_there(const void *with, struct hash128 key);
 
-struct merge *merge_open(void)
+struct merge *merge_open(struct stop *stop)
 {
     struct merge *m = mem_zero(1, sizeof(*m));
 
+    m->stop = stop;
     m->naming = (struct naming){.known = is_there, .with = m};
     return m;
 }
@@ -86,6 +89,11 @@ void merge_close(struct merge *m)
 const struct merge_counts *merge_counts(const struct merge *m)
 {
     return &m->counts;
+}
+
+static bool stopped(const struct merge *m)
+{
+    return m->stop && stop_seen(m->stop);
 }
 
 /* ---- ids ---- */
@@ -136,14 +144,15 @@ static bool is_there(const void *with, struct hash128 key)
 
 /* ---- files ---- */
 
-/* The number of the line that begins at a place of a file, for messages. */
+/* The number of the line that begins at a place of a file, for messages; after a signal, when there
+ * will be none, any. */
 static long line_no(const struct merge *m, uint32_t file, uint64_t at)
 {
     char chunk[1 << 16];
     uint64_t done = 0;
     long no = 1;
 
-    while (done < at) {
+    while (done < at && !stopped(m)) {
         size_t n = at - done < sizeof(chunk) ? (size_t)(at - done) : sizeof(chunk);
         ssize_t got = pread(m->fd[file], chunk, n, (off_t)done);
 
@@ -257,7 +266,8 @@ static int add_line(struct merge *m, const struct lines_line *x, bool reject, st
 
 static int open_file(struct merge *m, const char *path, int group, struct lines *in, struct err *e)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC), own;
+    // a FIFO nobody writes to is refused, not waited for
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC), own;
 
     if (fd < 0 || lseek(fd, 0, SEEK_CUR) < 0) {
         err_set(e, ERR_IO, "cannot %s '%s': %s", fd < 0 ? "open" : "go back in", path,
@@ -276,7 +286,7 @@ static int open_file(struct merge *m, const char *path, int group, struct lines 
     own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (own < 0)
         own = open(path, O_RDONLY | O_CLOEXEC);
-    lines_open_fd(in, own, m->file[m->n_file++], NULL);
+    lines_open_fd(in, own, m->file[m->n_file++], m->stop);
     return own < 0 ? err_set(e, ERR_IO, "cannot open '%s': %s", path, strerror(errno)) : 0;
 }
 
@@ -298,6 +308,8 @@ static int read_file(struct merge *m, const char *path, int group, bool reject, 
         else if (add_line(m, &x, reject, note, &why))
             bad = x.no;
     }
+    if (!rc && stopped(m))
+        rc = err_set(e, ERR_STOP, "stopped while '%s' was read", path);
     if (!rc && bad)
         buf_fmt(note, "%s:%ld: left out an incomplete last record (%s)\n", path, bad, why.msg);
     lines_close(&in);
@@ -314,7 +326,7 @@ int merge_reject(struct merge *m, const char *path, struct buf *note, struct err
     return read_file(m, path, 1, true, note, e);
 }
 
-void merge_settle(struct merge *m, struct buf *note)
+int merge_settle(struct merge *m, struct buf *note, struct err *e)
 {
     for (size_t i = 0; i < m->n_id; i++) {
         int have = 0, all = 1;
@@ -332,6 +344,7 @@ void merge_settle(struct merge *m, struct buf *note)
             m->line[k].n = 0; // no record is an empty line
         m->id[i].line = NONE;
     }
+    return stopped(m) ? err_set(e, ERR_STOP, "stopped before anything was written") : 0;
 }
 
 /* ---- the input ---- */
@@ -396,7 +409,7 @@ int merge_like(struct merge *m, const char *path, merge_take missing, void *with
     char *file[] = {(char *)(uintptr_t)path};
     struct lines in;
     struct lines_line x;
-    int rc = lines_open(&in, 1, file, NULL, e);
+    int rc = lines_open(&in, 1, file, m->stop, e);
 
     m->has_like = true;
     naming_file(&m->naming);
@@ -423,17 +436,31 @@ int merge_like(struct merge *m, const char *path, merge_take missing, void *with
         buf_char(&m->text, '\n');
         rc = missing ? missing(with, m->text.p, m->text.n, e) : 0;
     }
+    if (!rc && stopped(m))
+        rc = err_set(e, ERR_STOP, "stopped while '%s' was read", in.name ? in.name : path);
     lines_close(&in);
     return rc ? -1 : 0;
 }
 
 /* ---- writing ---- */
 
+/* A look is a system call, which would be one more a line. */
+static bool looks_stopped(struct merge *m, size_t n)
+{
+    m->since += 1 + n / 4096;
+    if (m->since < LOOK)
+        return false;
+    m->since = 0;
+    return stopped(m);
+}
+
 static int hand_out(struct merge *m, const struct line *l, merge_take take, void *with,
                     struct err *e)
 {
     size_t done = 0;
 
+    if (looks_stopped(m, l->n))
+        return err_set(e, ERR_STOP, "stopped before all was written");
     mem_grow(&m->line_text, &m->cap_text, (size_t)l->n + 1, 1);
     while (done < l->n) {
         ssize_t got =

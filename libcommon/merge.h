@@ -8,13 +8,15 @@
 #include "buf.h"
 #include "err.h"
 #include "hash.h"
+#include "stop.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+/* After a signal (stop; NULL: they kill) all below end with ERR_STOP, soon. */
 struct merge;
-struct merge *merge_open(void);
+struct merge *merge_open(struct stop *stop);
 void merge_close(struct merge *m); // NULL-safe
 
 typedef int (*merge_take)(void *with, const char *p, size_t n, struct err *e);
@@ -29,7 +31,7 @@ int merge_reject(struct merge *m, const char *path, struct buf *note, struct err
 
 /* After the files: records that have not all of their lines are left out and counted; `note` gets
  * a line for each of the first ten. */
-void merge_settle(struct merge *m, struct buf *note);
+int merge_settle(struct merge *m, struct buf *note, struct err *e);
 
 /* Then: an input whose order the lines shall have. Its ids are those the commands give:
  * the record's own, else one made from the fields a command reads (whichever is found, the one of

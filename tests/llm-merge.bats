@@ -242,3 +242,84 @@ setup() {
     llm-merge --like - one <one | cmp - one
     run -1 bash -c 'llm-merge one >/dev/full'
 }
+
+# With TERM blocked from the beginning, so that one that comes early waits until it is looked for;
+# as an array, so that in the background its process and not a shell's has the id that is killed
+held=(env --block-signal=TERM)
+big() { # N: lines of some 400 bytes
+    awk -v n="$1" 'BEGIN {x = sprintf("%400s", ""); gsub(" ", "x", x); for (i = 1; i <= n; i++) print "{\"id\":" i ",\"v\":\"" x "\"}"}'
+}
+ended() { # PID: its exit status in rc
+    rc=0
+    wait "$1" || rc=$?
+}
+
+@test "llm-merge: a signal while files are read: status 75, and what is there stays as it was" {
+    big 1000 >one
+    mkdir d
+    echo old >d/out
+    echo old >d/m
+    printf '{"torn' >two
+    for files in "one two" "two one" "one --rejected two"; do
+        run -75 "${held[@]}" sh -c 'kill -TERM $$; exec "$@"' - llm-merge --like one --missing d/m -o d/out --stats d/s $files
+        [ "$output" = "llm-merge: stopped while '${files%% *}' was read" ] # and two is not said to be torn
+        [ "$(ls -A d | xargs)" = "m out" ]
+        [ "$(cat d/out d/m | xargs)" = "old old" ]
+    done
+    # a place that a message names is looked for in the file
+    printf '{"id":%d,"v":2}\n' 1 2 >differ
+    run -75 "${held[@]}" sh -c 'kill -TERM $$; exec "$@"' - llm-merge differ one
+    [ "$output" = "llm-merge: stopped while 'differ' was read" ]
+}
+
+@test "llm-merge: --like out of a slow pipe is waited for, not for ever after a signal" {
+    big 1000 >one
+    mkfifo pipe
+    mkdir d
+    echo old >d/out
+    llm-merge --like pipe -o out one &
+    sleep 0.5 # the pipe has no writer meanwhile
+    tac one | timeout 20 tee pipe >turned
+    wait $!
+    cmp out turned
+    exec 4<>pipe # it never ends
+    "${held[@]}" llm-merge --like pipe --missing d/m -o d/out one 4>&- &
+    pid=$!
+    big 1000 >&4 # more than a pipe holds: it is being read
+    kill -TERM $pid
+    ended $pid
+    exec 4>&-
+    [ $rc = 75 ]
+    [ "$(ls -A d)" = out ]
+    [ "$(cat d/out)" = old ]
+    # files are read twice, for which a pipe without a writer is not waited for either
+    run -2 timeout -s KILL 20 llm-merge one pipe
+    [[ "$output" == *"cannot go back in 'pipe'"* ]]
+}
+
+@test "llm-merge: a signal while lines are written: whole ones, then status 75" {
+    big 8000 >one # three megabytes
+    mkfifo pipe
+    for like in "" "--like one"; do
+        "${held[@]}" llm-merge $like one >pipe 2>err &
+        pid=$!
+        exec 4<pipe
+        head -c 1 <&4 >got # it writes
+        kill -TERM $pid
+        cat <&4 >>got
+        exec 4<&-
+        ended $pid
+        [ $rc = 75 ]
+        [ "$(cat err)" = "llm-merge: stopped before all was written" ]
+        head -n "$(wc -l <got)" one | cmp - got
+        [ "$(wc -l <got)" -lt 8000 ]
+    done
+}
+
+@test "llm-merge: with standard output closed nothing else is taken for it" {
+    echo '{"id":1}' >one
+    run -1 timeout -s KILL 20 bash -c 'exec llm-merge one >&-'
+    [ "$output" = "llm-merge: standard output is closed" ]
+    llm-merge -o out one <&- >&-
+    cmp out one
+}
