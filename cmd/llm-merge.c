@@ -25,14 +25,21 @@ struct out {
 
 struct join {
     struct cli_notes notes;
+    struct cli_progress progress;
     const char *output, *missing_path, *stats;
     struct opt_list like, rejected;
     const struct cli *cli;
+    struct input {
+        char *path;
+        bool reject;
+    } * in; // (n_in) files and attempts
+    size_t n_in;
+    uint64_t total; // bytes that are to be read
     struct stop stop;
     struct merge *m;
     struct out out, missing;
     struct buf note;
-    struct buf first; // path of the first shard
+    const char *first; // path of the first shard
 };
 
 /* ---- output ---- */
@@ -93,37 +100,64 @@ static bool same_file(const char *a, const char *b)
     return b && !stat(a, &x) && !stat(b, &y) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-static int add_one(struct join *g, const char *path, bool reject, struct err *e)
+/* 0: not known, as of a pipe. */
+static uint64_t size_of(const char *path)
 {
+    struct stat st;
+
+    if ((strcmp(path, "-") ? stat(path, &st) : fstat(0, &st)) || !S_ISREG(st.st_mode))
+        return 0;
+    return (uint64_t)st.st_size;
+}
+
+static void list_one(struct join *g, const char *path, bool reject)
+{
+    g->in = mem_resize(g->in, g->n_in + 1, sizeof(*g->in));
+    g->in[g->n_in++] = (struct input){mem_dup(path, strlen(path)), reject};
+    g->total += size_of(path) * (reject ? 1 : 2);
+}
+
+/* A file, and the attempts at it: FILE.a0, FILE.a1 ... */
+static int list(struct join *g, const char *path, bool reject, struct err *e)
+{
+    struct attempt_list l;
+
+    if (!strcmp(path, "-"))
+        return err_set(e, ERR_ARG, "'-': files are read twice, which standard input cannot be");
+    attempt_find(path, -1, &l);
+    if (!l.n) // reading says what is wrong with it
+        list_one(g, path, reject);
+    for (size_t i = 0; i < l.n; i++)
+        list_one(g, l.v[i].path, reject);
+    attempt_free(&l);
+    return 0;
+}
+
+static int add(struct join *g, const struct input *in, struct err *e)
+{
+    const char *path = in->path;
+
     // an attempt's file, which the command line does not name
     if (same_file(path, g->output) || same_file(path, g->missing_path))
         return err_set(e, ERR_ARG, "'%s' is both input and output", path);
     if (same_file(path, g->stats))
         return err_set(e, ERR_ARG, "--stats: '%s' is the input", path);
-    if (reject)
+    if (in->reject)
         return merge_reject(g->m, path, &g->note, e);
-    if (!g->first.n && resume_is_shard(path))
-        buf_str(&g->first, path);
-    else if (g->first.n && resume_alike(g->first.p, path, &g->note, e))
+    if (!g->first && resume_is_shard(path))
+        g->first = path;
+    else if (g->first && resume_alike(g->first, path, &g->note, e))
         return -1;
     return merge_add(g->m, path, resume_group(path), &g->note, e);
 }
 
-/* A file, and the attempts at it: FILE.a0, FILE.a1 ... */
-static int add(struct join *g, const char *path, bool reject, struct err *e)
+static void look(void *with, const struct merge_counts *c)
 {
-    struct attempt_list l;
-    int rc = 0;
+    struct join *g = with;
+    const struct stream_counts n = {
+        .written = c->written, .bytes_in = c->bytes, .bytes_total = g->total};
 
-    if (!strcmp(path, "-"))
-        return err_set(e, ERR_ARG, "'-': files are read twice, which standard input cannot be");
-    attempt_find(path, -1, &l);
-    if (!l.n) // says what is wrong with it
-        rc = add_one(g, path, reject, e);
-    for (size_t i = 0; i < l.n && !rc; i++)
-        rc = add_one(g, l.v[i].path, reject, e);
-    attempt_free(&l);
-    return rc;
+    cli_progress(&g->progress, g->cli, &n, 0);
 }
 
 static int read_all(struct join *g, int n, char **file, struct err *e)
@@ -131,9 +165,15 @@ static int read_all(struct join *g, int n, char **file, struct err *e)
     int rc = n ? 0 : err_set(e, ERR_ARG, "no files to join");
 
     for (int i = 0; i < n && !rc; i++)
-        rc = add(g, file[i], false, e);
+        rc = list(g, file[i], false, e);
     for (int i = 0; i < g->rejected.n && !rc; i++)
-        rc = add(g, g->rejected.v[i], true, e);
+        rc = list(g, g->rejected.v[i], true, e);
+    for (int i = 0; i < g->like.n; i++)
+        g->total += size_of(g->like.v[i]);
+    cli_progress_begin(&g->progress, g->cli);
+    merge_watch(g->m, look, g);
+    for (size_t i = 0; i < g->n_in && !rc; i++)
+        rc = add(g, &g->in[i], e);
     rc = rc ? rc : merge_settle(g->m, &g->note, e);
     if (!g->notes.quiet && (!rc || e->code != ERR_STOP)) // else nothing was left out
         say_lines(g->cli->name, g->note.p, g->note.n);
@@ -199,6 +239,7 @@ static int run(struct join *g, int n, char **file, int *status, struct err *e)
     if (stop_open(&g->stop, e) || read_all(g, n, file, e) || read_order(g, e))
         return -1;
     if (c->conflicts) { // nothing is written: which one is right?
+        cli_progress_end(&g->progress);
         cli_warn(g->cli, "%lld lines differ from another with their id; nothing is written",
                  (long long)c->conflicts);
         *status = CLI_FAIL;
@@ -207,6 +248,7 @@ static int run(struct join *g, int n, char **file, int *status, struct err *e)
     if (out_open(&g->out, g->output, &g->stop, e) || merge_write(g->m, out_take, &g->out, e) ||
         out_commit(&g->out, e) || out_commit(&g->missing, e))
         return -1;
+    cli_progress_end(&g->progress);
     *status = c->missing || c->incomplete || (g->like.n && c->foreign) ? CLI_FAIL : CLI_OK;
     if (!g->notes.quiet)
         summary(g, c);
@@ -234,12 +276,16 @@ int main(int argc, char **argv)
 
     g.cli = &cli;
     g.m = merge_open(&g.stop);
-    if (run(&g, n, argv, &status, &e))
+    if (run(&g, n, argv, &status, &e)) {
+        cli_progress_end(&g.progress);
         status = cli_fail(&cli, &e);
+    }
     out_free(&g.out);
     out_free(&g.missing);
     buf_free(&g.note);
-    buf_free(&g.first);
+    for (size_t i = 0; i < g.n_in; i++)
+        free(g.in[i].path);
+    free(g.in);
     merge_close(g.m);
     stop_close(&g.stop);
     return cli_end(&cli, status);

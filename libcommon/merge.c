@@ -49,6 +49,8 @@ struct merge {
     struct naming naming;
     bool has_like;
     struct merge_counts counts;
+    void (*tick)(void *with, const struct merge_counts *c); // or NULL
+    void *with;
     struct buf text;
     char *line_text; // (cap_text) the line at hand
     size_t cap_text;
@@ -89,6 +91,20 @@ void merge_close(struct merge *m)
 const struct merge_counts *merge_counts(const struct merge *m)
 {
     return &m->counts;
+}
+
+void merge_watch(struct merge *m, void (*tick)(void *with, const struct merge_counts *c),
+                 void *with)
+{
+    m->tick = tick;
+    m->with = with;
+}
+
+static void count(struct merge *m, uint64_t bytes)
+{
+    m->counts.bytes += bytes;
+    if (m->tick)
+        m->tick(m->with, &m->counts);
 }
 
 static bool stopped(const struct merge *m)
@@ -192,6 +208,7 @@ static void put(struct merge *m, struct record *r, uint32_t i, uint32_t sample,
             m->counts.same++;
         else
             conflict(m, r, k, x, note);
+        m->counts.bytes += fresh.n + 1; // it is not read again
         return;
     }
     fresh.next = k;
@@ -296,11 +313,14 @@ static int read_file(struct merge *m, const char *path, int group, bool reject, 
     struct lines in = {.fd = -1};
     struct lines_line x;
     struct err why;
+    uint64_t at = 0;
     long bad = 0;
     int rc = open_file(m, path, group, &in, e);
 
     while (!rc && (rc = lines_next(&in, &x, true, e)) == 1) {
         rc = 0;
+        count(m, x.end - at);
+        at = x.end;
         if (lines_blank(&x))
             continue;
         if (bad) // only the last line may be broken
@@ -340,8 +360,10 @@ int merge_settle(struct merge *m, struct buf *note, struct err *e)
             buf_fmt(note, "%s:%ld: left out a record with %d of %d samples\n",
                     m->file[m->line[first].file],
                     line_no(m, m->line[first].file, m->line[first].at), have, all);
-        for (uint32_t k = first; k != NONE; k = m->line[k].next)
+        for (uint32_t k = first; k != NONE; k = m->line[k].next) {
+            m->counts.bytes += m->line[k].n + 1;
             m->line[k].n = 0; // no record is an empty line
+        }
         m->id[i].line = NONE;
     }
     return stopped(m) ? err_set(e, ERR_STOP, "stopped before anything was written") : 0;
@@ -409,6 +431,7 @@ int merge_like(struct merge *m, const char *path, merge_take missing, void *with
     char *file[] = {(char *)(uintptr_t)path};
     struct lines in;
     struct lines_line x;
+    uint64_t at = 0;
     int rc = lines_open(&in, 1, file, m->stop, e);
 
     m->has_like = true;
@@ -417,6 +440,8 @@ int merge_like(struct merge *m, const char *path, merge_take missing, void *with
         uint32_t i;
 
         rc = 0;
+        count(m, in.total ? x.end - at : 0);
+        at = x.end;
         if (lines_blank(&x))
             continue;
         i = like_line(m, &x);
@@ -477,6 +502,7 @@ static int hand_out(struct merge *m, const struct line *l, merge_take take, void
         return err_set(e, ERR_IO, "'%s' changed while it was read", m->file[l->file]);
     m->line_text[l->n] = '\n';
     m->counts.written++;
+    count(m, (uint64_t)l->n + 1);
     return take(with, m->line_text, (size_t)l->n + 1, e);
 }
 

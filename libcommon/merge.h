@@ -48,8 +48,13 @@ struct merge_counts {
     int64_t missing;    // wanted records without a line
     int64_t rejected;   // the same, but in the rejects
     int64_t foreign;    // lines that belong to no record of the input
+    uint64_t bytes;     // read: once of rejects and inputs (of pipes none), twice of the others
 };
 const struct merge_counts *merge_counts(const struct merge *m);
+
+/* Call tick after every line that is read or handed out. */
+void merge_watch(struct merge *m, void (*tick)(void *with, const struct merge_counts *c),
+                 void *with);
 
 /* Hand out all lines: those of an input in its order, each followed by what was derived from it
  * (meta.parent) and is not in the input itself, samples in theirs; then what belongs to no record

@@ -323,3 +323,25 @@ ended() { # PID: its exit status in rc
     llm-merge -o out one <&- >&-
     cmp out one
 }
+
+@test "llm-merge: --progress says how much of what is read, twice, has been" {
+    big 8000 >one
+    cp one two
+    slow() { # llm-merge OPTION ... with an input that comes late
+        { head -n 1 one; sleep 0.3; sed 1d one; } | llm-merge --like - -o out "$@"
+    }
+    run -0 slow --progress always one
+    [[ "$output" == *$'\r'"llm-merge: 0 written, 50% read, "*" s left"* ]]
+    # what is the same is not read again
+    run -0 slow --progress always one two
+    [[ "$output" == *"0 written, 75% read"* ]]
+    cmp out one
+    # the other half; and an input that is a file counts as well
+    run -0 bash -c '{ llm-merge --like one --progress always one | { head -c 1; sleep 0.3; cat; } >out; } 2>&1'
+    [[ "$output" =~ [1-9][0-9]*\ written,\ [789][0-9]%\ read ]]
+    cmp out one
+    run -0 slow --progress never one
+    [ -z "$output" ]
+    run -0 slow one # no terminal
+    [ -z "$output" ]
+}
