@@ -4,6 +4,10 @@ PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
 MANDIR  ?= $(PREFIX)/share/man
 # A command finds its own files from where it stands itself (file_beside), so that all may be moved.
+ifneq (,$(filter install uninstall,$(MAKECMDGOALS)))
+$(foreach v,LIBDIR DATADIR,$(if $(filter command environment,$(origin $v)),\
+  $(error $v cannot be set: commands find their files beside their own place, so it follows from BINDIR)))
+endif
 override LIBDIR  := $(BINDIR)/../lib/llmutils
 override DATADIR := $(BINDIR)/../share/llmutils
 CC      ?= cc

@@ -27,7 +27,7 @@ place() { # TARGET [VARIABLE=VALUE ...]
 }
 
 @test "install: commands in another place find what was installed with them" {
-    place install BINDIR=/opt/games/bin DATADIR=/elsewhere
+    place install BINDIR=/opt/games/bin
     cp "$BATS_TEST_DIRNAME/../examples/synthetic/seeds.jsonl" .
     [ "$(find "$DEST" -path '*/tiny/evol.yaml')" = "$DEST/opt/games/share/llmutils/prompts/tiny/evol.yaml" ]
     "$DEST/opt/games/bin/llm-selfinstruct" -m "$DEST/opt/games/share/llmutils/models/tiny.gguf" --prompts tiny \
@@ -35,6 +35,17 @@ place() { # TARGET [VARIABLE=VALUE ...]
     [ "$(wc -l <out)" = 2 ]
     place uninstall BINDIR=/opt/games/bin
     [ -z "$(find "$DEST" -type f -not -path '*/man/*')" ]
+}
+
+@test "install: a place where commands would not find their files is refused, not passed over" {
+    run -2 place install BINDIR=/opt/games/bin DATADIR=/elsewhere
+    [[ "$output" == *"DATADIR cannot be set: "*" follows from BINDIR"* ]]
+    LIBDIR=/elsewhere run -2 place install
+    [[ "$output" == *"LIBDIR cannot be set: "*" follows from BINDIR"* ]]
+    run -2 place uninstall LIBDIR=
+    [ ! -e "$DEST" ]
+    # who does not install may have such a variable
+    DATADIR=/elsewhere place -n all
 }
 
 @test "install: uninstall removes what was installed, and nothing else" {
