@@ -214,10 +214,15 @@ struct stream *stream_open(const struct stream_opt *o, const struct stream_conf 
 /* ---- lines held to be written together ---- */
 
 /* Rejects first: a run that is taken up again then finds all drops before the last line of its
- * output, and decides about no record twice with later ones in an index. */
+ * output, and decides about no record twice with later ones in an index. Without them the lines
+ * of the output are not written either, now or later. */
 static int flush(struct stream *s, struct err *e)
 {
-    return sink_flush(&s->rejects, e) || sink_flush(&s->out, e) ? -1 : 0;
+    int rc = sink_flush(&s->rejects, e) || sink_flush(&s->out, e) ? -1 : 0;
+
+    if (rc)
+        buf_reset(&s->out.held);
+    return rc;
 }
 
 static int flush_full(struct stream *s, struct err *e)

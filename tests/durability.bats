@@ -199,6 +199,21 @@ kill_loop() {
     cmp ref.npy e.npy
 }
 
+@test "durability: lines that are held together are not written when the drops before them are lost" {
+    text=$(printf 'plum fox %.0s' $(seq 150)) # as many as are written at once before the last is read
+    for i in $(seq 400); do echo "{\"id\":\"r$i\",\"text\":\"$text\",\"n\":$((i % 10))}"; done >in
+    filter() {
+        llm-filter --where 'n == 1' "$@" in
+    }
+    filter -o whole --rejects whole.r
+    run -75 bash -c "ulimit -f 100; $(declare -f filter); filter -o out --rejects r"
+    [[ "$output" == *"cannot write 'r'"* ]]
+    [ ! -s out ]
+    filter -o out --rejects r --resume
+    cmp out whole
+    cmp r whole.r
+}
+
 @test "durability: damage before the end is an error, never repaired" {
     records 20 >in.jsonl
     gen -n 4 -o out.jsonl in.jsonl || [ $? = 1 ]
