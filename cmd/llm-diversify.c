@@ -347,11 +347,12 @@ static int draw(struct diversify *g, struct err *e)
 
 /* ---- what was gained ---- */
 
-static void put_stats(struct diversify *g, struct buf *b)
+static void figures(void *with, struct buf *b)
 {
+    const struct diversify *g = with;
     int64_t similar = 0;
 
-    for (size_t i = 0; i < g->c.n; i++)
+    for (size_t i = 0; g->verdict && i < g->c.n; i++)
         similar += g->verdict[i].fate == CHOOSE_SIMILAR;
     buf_fmt(b, "\"wanted\":%lld,\"too_similar\":%lld,\"semantic_duplicates\":%lld",
             (long long)g->count, (long long)similar, (long long)g->twins);
@@ -361,8 +362,7 @@ static void put_stats(struct diversify *g, struct buf *b)
         buf_fmt(b, ",\"unnamed\":%d,", g->unnamed);
         session_stats(&g->ses, b);
     }
-    if (g->io.stats || g->notes.verbose) {
-        gain_measure(&g->gain, &g->c, &g->set, g->verdict, g->sim, g->pool);
+    if (g->gain.size) {
         buf_char(b, ',');
         gain_json(&g->gain, b);
         buf_str(b, ",\"topics\":[");
@@ -377,19 +377,20 @@ static void put_stats(struct diversify *g, struct buf *b)
         }
         buf_char(b, ']');
     }
+}
+
+/* For people. */
+static void report(const struct diversify *g)
+{
+    struct buf b = {0};
+    char *line, *rest;
+
     if (!corpus_scored(&g->c) && strcmp(g->from.by, "score") && !g->notes.quiet)
         cli_warn(g->cli, "no record has a number in field '%s'", g->from.by);
     if (g->kept < g->count && g->kept < (int64_t)g->c.n - g->twins && !g->notes.quiet)
         cli_warn(g->cli,
                  "only %lld of %lld records could be kept: the others are more similar than %g",
                  (long long)g->kept, (long long)g->count, (double)g->max_sim);
-}
-
-static void say_gain(const struct diversify *g)
-{
-    struct buf b = {0};
-    char *line, *rest;
-
     if (!g->notes.verbose)
         return;
     gain_table(&g->gain, &b);
@@ -466,8 +467,7 @@ static int open_work(struct diversify *g, struct err *e)
 
 static int run(struct diversify *g, int n, char **file, int *status, struct err *e)
 {
-    const struct stream_counts *counts;
-    struct buf b = {0};
+    const struct stats *counts;
     int rc;
 
     if (want(g, e))
@@ -480,8 +480,8 @@ static int run(struct diversify *g, int n, char **file, int *status, struct err 
         g->from.memory = ram > 0 ? (uint64_t)ram / 4 * 3 : (uint64_t)4 << 30;
     }
     rc = open_all(g, n, file, e);
-    if (rc)
-        cli_note(g->cli, "%s: made by an earlier run", rc > 0 ? g->io.output : "");
+    if (rc > 0)
+        cli_note(g->cli, "%s: made by an earlier run", g->io.output);
     if (rc)
         return rc < 0 ? -1 : 0;
     cli_progress_begin(&g->progress, g->cli);
@@ -491,16 +491,15 @@ static int run(struct diversify *g, int n, char **file, int *status, struct err 
     counts = stream_counts(g->s);
     if (plan(g, e) ||
         corpus_vectors(&g->c, g->pool, counts->read + counts->rejected - g->unusable, e) ||
-        cluster(g, e) || choose(g, e) || name_topics(g, e) || write_all(g, e))
+        cluster(g, e) || choose(g, e) || name_topics(g, e) || write_all(g, e) ||
+        (g->plot && draw(g, e)))
         return -1;
-    if (g->plot && draw(g, e))
-        return -1;
-    put_stats(g, &b);
+    if (g->io.stats || g->notes.verbose)
+        gain_measure(&g->gain, &g->c, &g->set, g->verdict, g->sim, g->pool);
     cli_progress_end(&g->progress);
-    say_gain(g);
-    *status = stream_close(g->s, b.p, e);
+    report(g);
+    *status = stream_close(g->s, e);
     g->s = NULL;
-    buf_free(&b);
     if (*status < 0)
         return -1;
     return whole_reveal(g->part[1], e) || whole_reveal(g->part[0], e) ? -1 : 0;
@@ -508,7 +507,6 @@ static int run(struct diversify *g, int n, char **file, int *status, struct err 
 
 static void release(struct diversify *g)
 {
-    stream_abandon(g->s);
     session_close(&g->ses);
     recipe_close(&g->recipe);
     for (int t = 0; t < g->set.k && g->name; t++)
@@ -589,11 +587,14 @@ int main(int argc, char **argv)
     struct err e;
 
     g.io.no_attempt = g.model.computes = true;
+    g.io.figures = figures;
+    g.io.with = &g;
     g.cli = &cli;
     if (run(&g, n, argv, &status, &e)) {
         cli_progress_end(&g.progress);
         status = cli_fail(&cli, &e);
     }
+    stream_abandon(g.s, &e);
     release(&g);
     return cli_end(&cli, status);
 }

@@ -314,9 +314,19 @@ static int open_stream(struct embed *g, int n, char **file, struct err *e)
     return g->s ? 0 : -1;
 }
 
+static void figures(void *with, struct buf *b)
+{
+    const struct embed *g = with;
+
+    buf_fmt(b, "\"dim\":%d,\"truncated\":%lld", g->width, (long long)g->cut);
+    if (g->model.path) {
+        buf_char(b, ',');
+        session_stats(&g->ses, b);
+    }
+}
+
 static int run(struct embed *g, int n, char **file, int *status, struct err *e)
 {
-    struct buf extra = {0};
     int rc;
 
     g->model.hidden = true;
@@ -335,14 +345,8 @@ static int run(struct embed *g, int n, char **file, int *status, struct err *e)
     cli_progress_end(&g->progress);
     if (rc || (g->npy && embed_finish(&g->out, e)))
         return -1;
-    buf_fmt(&extra, "\"dim\":%d,\"truncated\":%lld", g->width, (long long)g->cut);
-    if (g->model.path) {
-        buf_char(&extra, ',');
-        session_stats(&g->ses, &extra);
-    }
-    *status = stream_close(g->s, buf_cstr(&extra), e);
+    *status = stream_close(g->s, e);
     g->s = NULL;
-    buf_free(&extra);
     return *status < 0 ? -1 : 0;
 }
 
@@ -373,13 +377,15 @@ int main(int argc, char **argv)
     struct err e;
 
     g.cli = &cli;
+    g.io.figures = figures;
+    g.io.with = &g;
     if (run(&g, n, argv, &status, &e)) {
         cli_progress_end(&g.progress);
         status = cli_fail(&cli, &e);
     }
     while (g.first)
         work_free(g.first);
-    stream_abandon(g.s);
+    stream_abandon(g.s, &e);
     embed_abandon(&g.out);
     session_close(&g.ses);
     buf_free(&g.text);

@@ -194,9 +194,17 @@ static int take_results(struct evol *g, struct err *e)
     return 0;
 }
 
+static void figures(void *with, struct buf *b)
+{
+    const struct evol *g = with;
+
+    session_stats(&g->ses, b);
+    buf_char(b, ',');
+    ways_stats(&g->ways, b);
+}
+
 static int run(struct evol *g, int n, char **file, int *status, struct err *e)
 {
-    struct buf extra = {0};
     int64_t prompt, generated;
     bool more = true;
 
@@ -212,18 +220,13 @@ static int run(struct evol *g, int n, char **file, int *status, struct err *e)
         cli_progress(&g->progress, g->cli, stream_counts(g->s), generated);
     }
     cli_progress_end(&g->progress);
-    session_stats(&g->ses, &extra);
-    buf_char(&extra, ',');
-    ways_stats(&g->ways, &extra);
-    *status = stream_close(g->s, extra.p, e);
+    *status = stream_close(g->s, e);
     g->s = NULL;
-    buf_free(&extra);
     return *status < 0 ? -1 : 0;
 }
 
 static void close_all(struct evol *g)
 {
-    stream_abandon(g->s);
     while (g->first) {
         struct chain *c = g->first;
 
@@ -276,11 +279,14 @@ int main(int argc, char **argv)
     struct err e;
 
     g.io.no_attempt = true;
+    g.io.figures = figures;
+    g.io.with = &g;
     g.cli = &cli;
     if (run(&g, n, argv, &status, &e)) {
         cli_progress_end(&g.progress);
         status = cli_fail(&cli, &e);
     }
+    stream_abandon(g.s, &e);
     close_all(&g);
     return cli_end(&cli, status);
 }

@@ -163,13 +163,13 @@ static int recall_all(struct filter *g, struct err *e)
 }
 
 /* Rule against count, for people; the shares are of all records, those that failed included. */
-static void explain(const struct filter *g, const struct stream_counts *c)
+static void explain(const struct filter *g, const struct stats *c)
 {
     double all = (double)(g->n_out + c->dropped + c->rejected);
 
     all = all > 0 ? all : 1;
     fprintf(stderr, "%-22s %9s  share\n", "rule", "dropped");
-    for (int i = 0; i < STREAM_RULES && c->rule[i].name; i++)
+    for (int i = 0; i < STATS_RULES && c->rule[i].name; i++)
         fprintf(stderr, "%-22s %9lld  %5.1f%%\n", c->rule[i].name, (long long)c->rule[i].n,
                 100 * (double)c->rule[i].n / all);
     if (c->rejected)
@@ -183,8 +183,9 @@ static void explain(const struct filter *g, const struct stream_counts *c)
 }
 
 /* Records by source; what is neither a seed's nor of unknown origin was made. */
-static void put_stats(const struct filter *g, struct buf *b)
+static void figures(void *with, struct buf *b)
 {
+    const struct filter *g = with;
     const struct near *near = judge_near(g->judge);
     int64_t made = 0;
 
@@ -269,7 +270,6 @@ static int check_files(const struct filter *g, int n, char **file, struct err *e
 static int run(struct filter *g, int n, char **file, int *status, struct err *e)
 {
     const struct near *near;
-    struct buf b = {0};
 
     g->rules.set.tmp_dir = cli_tmp_dir(g->rules.set.tmp_dir);
     if (rules_gather(&g->rules, e) || check_files(g, n, file, e) ||
@@ -284,10 +284,8 @@ static int run(struct filter *g, int n, char **file, int *status, struct err *e)
         return -1;
     if (g->explain)
         explain(g, stream_counts(g->s));
-    put_stats(g, &b);
-    *status = stream_close(g->s, b.p, e);
+    *status = stream_close(g->s, e);
     g->s = NULL;
-    buf_free(&b);
     return *status < 0 ? -1 : 0;
 }
 
@@ -302,7 +300,6 @@ static int release(struct filter *g, struct err *e)
         judge_case_free(&g->cases[i]);
     free(g->cases);
     thread_close(g->pool);
-    stream_abandon(g->s);
     rules_free(&g->rules);
     for (size_t i = 0; i < g->n_sources; i++)
         free(g->source[i].name);
@@ -329,8 +326,11 @@ int main(int argc, char **argv)
     memcpy(opts + rows, more, sizeof(more));
     n = cli_begin(&cli, argc, argv);
     g.cli = &cli;
+    g.io.figures = figures;
+    g.io.with = &g;
     if (run(&g, n, argv, &status, &e))
         status = cli_fail(&cli, &e);
+    stream_abandon(g.s, &e);
     if (release(&g, &e) && status == CLI_OK)
         status = cli_fail(&cli, &e);
     return cli_end(&cli, status);

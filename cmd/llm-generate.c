@@ -313,10 +313,16 @@ static int open_stream(struct generate *g, int n, char **file, struct err *e)
     return g->s ? 0 : -1;
 }
 
+static void figures(void *with, struct buf *b)
+{
+    const struct generate *g = with;
+
+    session_stats(&g->ses, b);
+}
+
 static int run(struct generate *g, int n, char **file, int *status, struct err *e)
 {
     struct session_result d;
-    struct buf extra = {0};
     int64_t prompt, generated;
     bool more = true;
 
@@ -345,10 +351,8 @@ static int run(struct generate *g, int n, char **file, int *status, struct err *
         cli_progress(&g->progress, g->cli, stream_counts(g->s), generated);
     }
     cli_progress_end(&g->progress);
-    session_stats(&g->ses, &extra);
-    *status = stream_close(g->s, buf_cstr(&extra), e);
+    *status = stream_close(g->s, e);
     g->s = NULL;
-    buf_free(&extra);
     return *status < 0 ? -1 : 0;
 }
 
@@ -383,13 +387,15 @@ int main(int argc, char **argv)
     struct err e;
 
     g.cli = &cli;
+    g.io.figures = figures;
+    g.io.with = &g;
     if (run(&g, n, argv, &status, &e)) {
         cli_progress_end(&g.progress);
         status = cli_fail(&cli, &e);
     }
     while (g.first)
         work_free(&g, g.first);
-    stream_abandon(g.s);
+    stream_abandon(g.s, &e);
     session_close(&g.ses);
     return cli_end(&cli, status);
 }

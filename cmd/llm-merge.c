@@ -7,6 +7,7 @@
 #include "resume.h"
 #include "say.h"
 #include "sink.h"
+#include "stats.h"
 #include "stop.h"
 
 #include <stdlib.h>
@@ -154,8 +155,7 @@ static int add(struct join *g, const struct input *in, struct err *e)
 static void look(void *with, const struct merge_counts *c)
 {
     struct join *g = with;
-    const struct stream_counts n = {
-        .written = c->written, .bytes_in = c->bytes, .bytes_total = g->total};
+    const struct stats n = {.written = c->written, .bytes_in = c->bytes, .bytes_total = g->total};
 
     cli_progress(&g->progress, g->cli, &n, 0);
 }
@@ -198,20 +198,19 @@ static int read_order(struct join *g, struct err *e)
 
 /* ---- the end ---- */
 
-static int put_stats(const struct join *g, int status, struct err *e)
+static int put_stats(const struct join *g, int status, const char *stopped, struct err *e)
 {
     const struct merge_counts *c = merge_counts(g->m);
     struct buf b = {0};
     int rc;
 
     buf_fmt(&b,
-            "{\"stage\":\"llm-merge\",\"status\":%d,\"written\":%lld,\"same\":%lld,"
-            "\"conflicts\":%lld,\"wanted\":%lld,\"missing\":%lld,\"rejected\":%lld,"
-            "\"foreign\":%lld,\"incomplete\":%lld}\n",
-            status, (long long)c->written, (long long)c->same, (long long)c->conflicts,
+            "\"written\":%lld,\"same\":%lld,\"conflicts\":%lld,\"wanted\":%lld,\"missing\":%lld,"
+            "\"rejected\":%lld,\"foreign\":%lld,\"incomplete\":%lld",
+            (long long)c->written, (long long)c->same, (long long)c->conflicts,
             (long long)c->wanted, (long long)c->missing, (long long)c->rejected,
             (long long)c->foreign, (long long)c->incomplete);
-    rc = sink_report(g->stats, b.p, b.n, e);
+    rc = stats_write(g->stats, g->cli->name, status, stopped, NULL, b.p, e);
     buf_free(&b);
     return rc;
 }
@@ -243,7 +242,7 @@ static int run(struct join *g, int n, char **file, int *status, struct err *e)
         cli_warn(g->cli, "%lld lines differ from another with their id; nothing is written",
                  (long long)c->conflicts);
         *status = CLI_FAIL;
-        return g->stats ? put_stats(g, *status, e) : 0;
+        return 0;
     }
     if (out_open(&g->out, g->output, &g->stop, e) || merge_write(g->m, out_take, &g->out, e) ||
         out_commit(&g->out, e) || out_commit(&g->missing, e))
@@ -252,7 +251,7 @@ static int run(struct join *g, int n, char **file, int *status, struct err *e)
     *status = c->missing || c->incomplete || (g->like.n && c->foreign) ? CLI_FAIL : CLI_OK;
     if (!g->notes.quiet)
         summary(g, c);
-    return g->stats ? put_stats(g, *status, e) : 0;
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -272,12 +271,16 @@ int main(int argc, char **argv)
     const struct cli cli = {"llm-merge", "file ...", "join shards and attempts by id", opts,
                             &g.notes};
     int n = cli_begin(&cli, argc, argv), status = CLI_OK;
-    struct err e;
+    struct err e, more;
 
     g.cli = &cli;
     g.m = merge_open(&g.stop);
     if (run(&g, n, argv, &status, &e)) {
         cli_progress_end(&g.progress);
+        status = cli_fail(&cli, &e);
+        if (status != CLI_USAGE && put_stats(&g, status, e.msg, &more))
+            cli_warn(&cli, "%s", more.msg);
+    } else if (put_stats(&g, status, NULL, &e)) {
         status = cli_fail(&cli, &e);
     }
     out_free(&g.out);

@@ -122,6 +122,6 @@ int main(int argc, char **argv)
     if (rc)
         status = cli_fail(&cli, &e);
     buf_free(&text);
-    score_close(&g);
+    score_close(&g, &e);
     return cli_end(&cli, status);
 }

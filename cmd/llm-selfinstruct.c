@@ -31,16 +31,19 @@ static int open_all(struct make *g, int n, char **file, struct err *e)
     return b->s ? 0 : -1;
 }
 
+static void figures(void *with, struct buf *b)
+{
+    const struct make *g = with;
+
+    rounds_stats(&g->b, b);
+}
+
 static int run(struct make *g, int n, char **file, int *status, struct err *e)
 {
-    struct buf extra = {0};
-
     if (open_all(g, n, file, e) || rounds_run(&g->b, e) < 0)
         return -1;
-    rounds_stats(&g->b, &extra);
-    *status = stream_close(g->b.s, extra.p, e);
+    *status = stream_close(g->b.s, e);
     g->b.s = NULL;
-    buf_free(&extra);
     return *status < 0 ? -1 : 0;
 }
 
@@ -105,13 +108,15 @@ int main(int argc, char **argv)
     struct err e;
 
     g.io.no_attempt = true;
+    g.io.figures = figures;
+    g.io.with = &g;
     g.b.cli = &cli;
     g.b.io = &g.io;
     if (run(&g, n, argv, &status, &e)) {
         cli_progress_end(&g.b.progress);
         status = cli_fail(&cli, &e);
     }
-    stream_abandon(g.b.s);
+    stream_abandon(g.b.s, &e);
     session_close(&g.b.ses);
     bootstrap_close(&g.b);
     return cli_end(&cli, status);

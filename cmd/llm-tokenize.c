@@ -115,6 +115,13 @@ static int each_record(struct tokenize *g, struct err *e)
     return rc < 0 ? -1 : 0;
 }
 
+static void figures(void *with, struct buf *b)
+{
+    const struct tokenize *g = with;
+
+    buf_fmt(b, "\"tokens\":%lld", (long long)g->n_tokens);
+}
+
 static int records(struct tokenize *g, int n, char **file, int *status, struct err *e)
 {
     struct stream_conf conf = {.stage = g->cli->name, .group = 1, .quiet = g->notes.quiet};
@@ -128,10 +135,8 @@ static int records(struct tokenize *g, int n, char **file, int *status, struct e
     buf_free(&b);
     if (!g->s || each_record(g, e))
         return -1;
-    buf_fmt(&b, "\"tokens\":%lld", (long long)g->n_tokens);
-    *status = stream_close(g->s, b.p, e);
+    *status = stream_close(g->s, e);
     g->s = NULL;
-    buf_free(&b);
     return *status < 0 ? -1 : 0;
 }
 
@@ -249,10 +254,11 @@ int main(int argc, char **argv)
     struct err e;
 
     g.cli = &cli;
-    if (run(&g, n, argv, &status, &e)) {
-        stream_abandon(g.s);
+    g.io.figures = figures;
+    g.io.with = &g;
+    if (run(&g, n, argv, &status, &e))
         status = cli_fail(&cli, &e);
-    }
+    stream_abandon(g.s, &e);
     tok_close(g.tok);
     tok_ids_free(&g.ids);
     buf_free(&g.text);

@@ -6,7 +6,7 @@
 #include "file.h"
 #include "mem.h"
 #include "ridge.h"
-#include "sink.h"
+#include "stats.h"
 
 #include <errno.h>
 #include <math.h>
@@ -86,10 +86,10 @@ static int read_all(struct calibrate *c, const struct cli *cli, int n, char **fi
         record_reset(&r);
     }
     if (rc < 0) {
-        stream_abandon(s);
+        stream_abandon(s, e);
         return -1;
     }
-    *status = stream_close(s, NULL, e);
+    *status = stream_close(s, e);
     return *status < 0 ? -1 : 0;
 }
 
@@ -262,20 +262,21 @@ static void put_figures(struct buf *b, const char *name, const struct figures *f
     buf_char(b, '}');
 }
 
-static int put_stats(const struct calibrate *c, struct err *e)
+/* stopped: the message of the error that ended the run, or NULL; fitted: there are figures. */
+static int put_stats(const struct calibrate *c, const struct cli *cli, int status,
+                     const char *stopped, bool fitted, struct err *e)
 {
     struct buf b = {0};
     int rc;
 
-    if (!c->o->io->stats)
-        return 0;
-    buf_fmt(&b, "{\"stage\":\"llm-score\",\"records\":%zu,\"ridge\":%g,\"folds\":%d", c->n,
-            c->ridge.penalty, c->o->folds);
-    put_figures(&b, "calibrated", &c->found, true);
-    for (int p = 0; p < 2; p++)
-        put_figures(&b, presets[p], &c->preset[p], false);
-    buf_str(&b, "}\n");
-    rc = sink_report(c->o->io->stats, b.p, b.n, e);
+    buf_fmt(&b, "\"records\":%zu", c->n);
+    if (fitted) {
+        buf_fmt(&b, ",\"ridge\":%g,\"folds\":%d", c->ridge.penalty, c->o->folds);
+        put_figures(&b, "calibrated", &c->found, true);
+        for (int p = 0; p < 2; p++)
+            put_figures(&b, presets[p], &c->preset[p], false);
+    }
+    rc = stats_write(c->o->io->stats, cli->name, status, stopped, NULL, b.p, e);
     buf_free(&b);
     return rc;
 }
@@ -308,12 +309,18 @@ int calibrate_run(const struct calibrate_opt *o, const struct cli *c, int n, cha
 {
     struct calibrate k = {.o = o};
     const char *out = o->io->output;
+    struct err more;
+    bool fitted;
     int rc;
 
     if (out && strcmp(out, "-") != 0 && !access(out, F_OK))
         return err_set(e, ERR_ARG, "'%s' exists", out);
-    rc = read_all(&k, c, n, file, status, e) || prepare(&k, e) || fit(&k, e) ||
-         write_out(&k, text, e) || put_stats(&k, e);
+    fitted = !read_all(&k, c, n, file, status, e) && !prepare(&k, e) && !fit(&k, e);
+    rc = fitted ? write_out(&k, text, e) : -1;
+    if (!rc)
+        rc = put_stats(&k, c, *status, NULL, fitted, e);
+    else if (err_status(e) != CLI_USAGE && put_stats(&k, c, err_status(e), e->msg, fitted, &more))
+        cli_warn(c, "%s", more.msg);
 
     free(k.item);
     free(k.x);

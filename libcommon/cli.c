@@ -172,7 +172,7 @@ int cli_fail(const struct cli *c, const struct err *e)
 {
     fflush(stdout);
     fprintf(stderr, "%s: %s\n", c->name, e->msg);
-    return e->code == ERR_OUT ? CLI_FAIL : e->code == ERR_STOP ? CLI_STOPPED : CLI_USAGE;
+    return err_status(e);
 }
 
 int cli_end(const struct cli *c, int status)
@@ -231,7 +231,7 @@ static void show(struct cli_progress *p, struct buf *b)
     buf_free(b);
 }
 
-void cli_progress(struct cli_progress *p, const struct cli *c, const struct stream_counts *n,
+void cli_progress(struct cli_progress *p, const struct cli *c, const struct stats *n,
                   int64_t tokens)
 {
     struct timespec now;

@@ -224,7 +224,7 @@ struct cli_progress {
 };
 void cli_progress_begin(struct cli_progress *p, const struct cli *c);
 /* Counts of a stream and tokens so far (0: not said), with rate and time left where known. */
-void cli_progress(struct cli_progress *p, const struct cli *c, const struct stream_counts *n,
+void cli_progress(struct cli_progress *p, const struct cli *c, const struct stats *n,
                   int64_t tokens);
 /* The same with a text of the caller's own. */
 void cli_progress_say(struct cli_progress *p, const struct cli *c, const char *fmt, ...)

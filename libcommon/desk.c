@@ -87,9 +87,9 @@ int desk_write(struct desk *d, struct err *e)
         if (d->tail == &t->next)
             d->tail = at;
         d->n--;
-        if (!t->gone && d->written)
-            d->written(d->with, t);
         rc = t->gone ? 0 : stream_write(d->s, &t->r, e);
+        if (!rc && !t->gone && d->written)
+            d->written(d->with, t);
         item_free(d, t);
         if (rc)
             return -1;

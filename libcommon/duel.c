@@ -554,7 +554,6 @@ static int open(struct score *g, struct buf *print, struct err *e)
         return -1;
     recipe_print(&w->judge.recipe, print);
     g->io.part = duel_part;
-    g->io.with = g;
     g->io.whole = true;
     return 0;
 }

@@ -27,6 +27,9 @@ int err_set(struct err *e, enum err_code code, const char *fmt, ...)
  * a quota, a limit on the size of files), since --resume goes on when there is, else `other`. */
 enum err_code err_of_write(int why, enum err_code other);
 
+/* The exit status of a run that this error ends: 1 output was lost, 75 stopped early, else 2. */
+int err_status(const struct err *e);
+
 /* Put "<context>: " before the message already there. Always returns -1. */
 int err_wrap(struct err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

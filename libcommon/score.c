@@ -169,8 +169,10 @@ static void written(void *with, void *task)
         g->way->count(g, task);
 }
 
-static void put_stats(const struct score *g, struct buf *b)
+static void figures(void *with, struct buf *b)
 {
+    const struct score *g = with;
+
     session_stats(&g->ses, b);
     buf_fmt(b, ",\"scored\":%lld", (long long)g->n);
     if (g->way->stats)
@@ -206,10 +208,11 @@ static int open_all(struct score *g, int n, char **file, struct err *e)
 int score_run(struct score *g, const struct score_way *way, int n, char **file, int *status,
               struct err *e)
 {
-    struct buf b = {0};
     int rc;
 
     g->way = way;
+    g->io.figures = figures;
+    g->io.with = g;
     g->work = mem_zero(1, way->work);
     desk_init(&g->desk);
     g->desk.size = way->task;
@@ -227,20 +230,18 @@ int score_run(struct score *g, const struct score_way *way, int n, char **file, 
     if (asks_field(g) && g->n && !g->referred)
         cli_warn(g->cli, "--reference %s: no record has the field; all were judged without it",
                  g->reference);
-    put_stats(g, &b);
-    *status = stream_close(g->desk.s, b.p, e);
+    *status = stream_close(g->desk.s, e);
     g->desk.s = NULL;
-    buf_free(&b);
     return *status < 0 ? -1 : 0;
 }
 
-void score_close(struct score *g)
+void score_close(struct score *g, const struct err *why)
 {
     if (!g->way)
         return;
     cli_progress_end(&g->progress);
     desk_free(&g->desk);
-    stream_abandon(g->desk.s);
+    stream_abandon(g->desk.s, why);
     if (g->way->close)
         g->way->close(g);
     free(g->work);

@@ -59,7 +59,7 @@ struct score {
 /* Open the model and the stream, score all records. */
 int score_run(struct score *g, const struct score_way *way, int n, char **file, int *status,
               struct err *e);
-void score_close(struct score *g);
+void score_close(struct score *g, const struct err *why); // why: as stream_abandon has it
 
 /* Of a record: the instruction (also the last user message, or the prompt); NULL when there is
  * none. The answer is the field --field. */

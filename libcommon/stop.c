@@ -36,6 +36,7 @@ bool stop_seen(struct stop *s)
     if (s->seen || s->fd < 0 || read(s->fd, info, sizeof(info)) <= 0)
         return s->seen;
     s->seen = true;
+    s->name = info[0].ssi_signo == SIGINT ? "SIGINT" : "SIGTERM";
     pthread_sigmask(SIG_SETMASK, &s->old, NULL);
     return true;
 }

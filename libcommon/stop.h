@@ -15,7 +15,8 @@
 struct stop {
     int fd; // signalfd, or -1
     bool seen;
-    sigset_t old; // mask to go back to
+    const char *name; // of the signal that was seen
+    sigset_t old;     // mask to go back to
 };
 
 int stop_open(struct stop *s, struct err *e);

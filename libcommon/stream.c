@@ -41,9 +41,10 @@ struct stream {
     char *own_output, *own_rejects; // of this attempt
     struct attempt_list others, other_rejects;
     struct shard shard;
-    bool ended; // the input came to its end
-    int since;  // records since signals were looked for
-    struct stream_counts counts;
+    bool ended;   // the input came to its end
+    int since;    // records since signals were looked for
+    int64_t held; // lines of counts.written that are not in the output yet
+    struct stats counts;
     struct timespec began;
     struct buf text; // of the lines written
 };
@@ -52,6 +53,62 @@ static void say(struct stream *s, const char *text, size_t n)
 {
     if (!s->conf.quiet)
         say_lines(s->conf.stage, text, n);
+}
+
+/* ---- counts ---- */
+
+const struct stats *stream_counts(struct stream *s)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    s->counts.seconds =
+        (double)(now.tv_sec - s->began.tv_sec) + (double)(now.tv_nsec - s->began.tv_nsec) * 1e-9;
+    s->counts.bytes_in = s->in.bytes;
+    s->counts.bytes_total = s->in.total;
+    return &s->counts;
+}
+
+static int put_stats(struct stream *s, int status, const char *stopped, struct err *e)
+{
+    struct buf more = {0};
+    int rc;
+
+    if (s->opt.stats && s->opt.figures)
+        s->opt.figures(s->opt.with, &more);
+    rc = stats_write(s->opt.stats, s->conf.stage, status, stopped, stream_counts(s), more.p, e);
+    buf_free(&more);
+    return rc;
+}
+
+/* What was done until then; that it cannot be written either is no second error. What is refused
+ * before it began leaves the figures of an earlier run alone. */
+static void end_early(struct stream *s, const struct err *why)
+{
+    bool begun = s->in.bytes || s->counts.written;
+    struct err more;
+
+    if (err_status(why) == 2 && !begun)
+        return;
+    if (put_stats(s, err_status(why), why->msg, &more))
+        say(s, more.msg, strlen(more.msg));
+}
+
+static void release(struct stream *s)
+{
+    order_free(&s->order);
+    lines_close(&s->in);
+    sink_abandon(&s->out);
+    sink_abandon(&s->rejects);
+    stop_close(&s->stop);
+    free(s->fields);
+    tally_free(&s->ids);
+    attempt_free(&s->others);
+    attempt_free(&s->other_rejects);
+    free(s->own_output);
+    free(s->own_rejects);
+    buf_free(&s->text);
+    free(s);
 }
 
 /* ---- opening ---- */
@@ -207,7 +264,8 @@ struct stream *stream_open(const struct stream_opt *o, const struct stream_conf 
     buf_free(&note);
     if (!rc)
         return s;
-    stream_abandon(s);
+    end_early(s, e);
+    release(s);
     return NULL;
 }
 
@@ -220,8 +278,11 @@ static int flush(struct stream *s, struct err *e)
 {
     int rc = sink_flush(&s->rejects, e) || sink_flush(&s->out, e) ? -1 : 0;
 
-    if (rc)
+    if (rc) {
         buf_reset(&s->out.held);
+        s->counts.written -= s->held;
+    }
+    s->held = 0;
     return rc;
 }
 
@@ -271,13 +332,7 @@ int stream_reject(struct stream *s, struct record *r, const char *rule, const ch
 int stream_drop(struct stream *s, struct record *r, const char *rule, const char *value,
                 const char *limit, struct err *e)
 {
-    struct stream_rule *k = s->counts.rule;
-
-    while (k < s->counts.rule + STREAM_RULES - 1 && k->name && strcmp(k->name, rule) != 0)
-        k++;
-    k->name = rule;
-    k->n++;
-    s->counts.dropped++;
+    stats_drop(&s->counts, rule);
     return put_reject(s, r, NULL, rule, value, limit, e);
 }
 
@@ -476,6 +531,7 @@ int stream_write_group(struct stream *s, struct record *r, int n, struct err *e)
     if (!s->conf.gather && sink_write(&s->out, buf_cstr(b), b->n, e))
         return -1;
     s->counts.written += n;
+    s->held += s->conf.gather ? n : 0;
     return n && (order_finish(&s->order, r->seq, NULL, 0, e) || flush_full(s, e)) ? -1 : 0;
 }
 
@@ -509,66 +565,7 @@ const char *stream_other(const struct stream *s, size_t i, uint64_t *bytes)
 
 /* ---- the end ---- */
 
-const struct stream_counts *stream_counts(struct stream *s)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    s->counts.seconds =
-        (double)(now.tv_sec - s->began.tv_sec) + (double)(now.tv_nsec - s->began.tv_nsec) * 1e-9;
-    s->counts.bytes_in = s->in.bytes;
-    s->counts.bytes_total = s->in.total;
-    return &s->counts;
-}
-
-static int put_stats(struct stream *s, int status, const char *extra, struct err *e)
-{
-    const struct stream_counts *c = stream_counts(s);
-    struct buf b = {0};
-    int rc;
-
-    buf_char(&b, '{');
-    json_put_key(&b, "stage");
-    json_put_str(&b, s->conf.stage, strlen(s->conf.stage));
-    buf_fmt(&b,
-            ",\"status\":%d,\"read\":%" PRId64 ",\"written\":%" PRId64 ",\"rejected\":%" PRId64
-            ",\"dropped\":%" PRId64 ",\"skipped\":%" PRId64 ",\"other_shards\":%" PRId64
-            ",\"blank\":%" PRId64 ",\"bytes_in\":%" PRIu64 ",\"seconds\":%.3f"
-            ",\"records_per_second\":%.3f",
-            status, c->read, c->written, c->rejected, c->dropped, c->skipped, c->other, c->blank,
-            c->bytes_in, c->seconds, c->seconds > 0 ? (double)c->read / c->seconds : 0.0);
-    buf_str(&b, ",\"rules\":{");
-    for (int i = 0; i < STREAM_RULES && c->rule[i].name; i++) {
-        json_put_key(&b, c->rule[i].name);
-        json_put_int(&b, c->rule[i].n);
-    }
-    buf_char(&b, '}');
-    if (extra && *extra)
-        buf_fmt(&b, ",%s", extra);
-    buf_str(&b, "}\n");
-    rc = sink_report(s->opt.stats, b.p, b.n, e);
-    buf_free(&b);
-    return rc;
-}
-
-static void release(struct stream *s)
-{
-    order_free(&s->order);
-    lines_close(&s->in);
-    sink_abandon(&s->out);
-    sink_abandon(&s->rejects);
-    stop_close(&s->stop);
-    free(s->fields);
-    tally_free(&s->ids);
-    attempt_free(&s->others);
-    attempt_free(&s->other_rejects);
-    free(s->own_output);
-    free(s->own_rejects);
-    buf_free(&s->text);
-    free(s);
-}
-
-int stream_close(struct stream *s, const char *extra, struct err *e)
+int stream_close(struct stream *s, struct err *e)
 {
     bool left = stop_seen(&s->stop) && (!s->ended || order_open(&s->order));
     int status = left ? 75 : s->counts.rejected ? 1 : 0, rc = 0;
@@ -582,18 +579,21 @@ int stream_close(struct stream *s, const char *extra, struct err *e)
         rc = sink_close(&s->out, e);
     if (!rc)
         rc = sink_close(&s->rejects, e);
-    if (!rc && s->opt.stats)
-        rc = put_stats(s, status, extra, e);
+    if (rc)
+        end_early(s, e);
+    else
+        rc = put_stats(s, status, left ? s->stop.name : NULL, e);
     release(s);
     return rc ? -1 : status;
 }
 
-void stream_abandon(struct stream *s)
+void stream_abandon(struct stream *s, const struct err *why)
 {
-    struct err why;
+    struct err more;
 
     if (!s)
         return;
-    flush(s, &why); // what was done before the error
+    flush(s, &more); // what was done before the error
+    end_early(s, why);
     release(s);
 }

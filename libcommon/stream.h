@@ -14,6 +14,7 @@
 
 #include "err.h"
 #include "record.h"
+#include "stats.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,6 +37,9 @@ struct stream_opt {
     struct hash128 (*part)(void *with, struct record *r);
     void *with;
     bool whole;
+    /* What --stats has beside the counts: appends JSON members such as "\"tokens\":12", at any time
+     * from stream_open on, since a run may end early. NULL: none. */
+    void (*figures)(void *with, struct buf *out);
 };
 
 struct stream_conf {
@@ -104,28 +108,11 @@ int stream_finish(struct stream *s, const struct record *r, struct err *e);
 /* True once SIGINT or SIGTERM came: finish what is in hand, read no more. */
 bool stream_stopped(struct stream *s);
 
-enum { STREAM_RULES = 96 }; // rules of one command that are counted apart; later ones together
-
 /* The input has ended, but work is left that no record in hand stands for (further rounds): a
  * signal that came is an early stop to stream_close then. */
 void stream_unfinished(struct stream *s);
 
-struct stream_counts {
-    int64_t read;     // records given to the command
-    int64_t written;  // output lines
-    int64_t rejected; // failures, bad lines included
-    int64_t dropped;  // by a rule
-    struct stream_rule {
-        const char *name;
-        int64_t n;
-    } rule[STREAM_RULES];           // in the order in which each was first used; then a NULL name
-    int64_t skipped;                // done before (--resume)
-    int64_t other;                  // of other shards
-    int64_t blank;                  // blank lines
-    uint64_t bytes_in, bytes_total; // read so far; size of all inputs, 0 when unknown
-    double seconds;
-};
-const struct stream_counts *stream_counts(struct stream *s);
+const struct stats *stream_counts(struct stream *s); // so far
 
 /* Path of the output file when it is one that can be read again (for commands
  * whose work depends on what they wrote before), else NULL. */
@@ -138,11 +125,12 @@ int64_t stream_lines(const struct stream *s);
  * NULL. For the same commands. */
 const char *stream_other(const struct stream *s, size_t i, uint64_t *bytes);
 
-/* Close all, write --stats (the counts, and `extra`: JSON members such as
- * "\"tokens\":12", or NULL). Returns the exit status 0, 1 or 75, or -1 with e set; s is
+/* Close all, write --stats. Returns the exit status 0, 1 or 75, or -1 with e set; s is
  * released in any case. 75: a signal came before the end of the input, or while
  * records that were read are not finished. */
-int stream_close(struct stream *s, const char *extra, struct err *e);
-void stream_abandon(struct stream *s); // after an error; NULL-safe
+int stream_close(struct stream *s, struct err *e);
+
+/* After the error `why`, which --stats tells: what was done before it is written. NULL-safe. */
+void stream_abandon(struct stream *s, const struct err *why);
 
 #endif

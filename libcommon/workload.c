@@ -146,10 +146,10 @@ int workload_files(struct workload *w, struct session *ses, const struct cli *cl
         record_reset(&r);
     }
     if (rc < 0) {
-        stream_abandon(s);
+        stream_abandon(s, e);
         return -1;
     }
-    *status = stream_close(s, NULL, e);
+    *status = stream_close(s, e);
     if (*status >= 0 && !w->n)
         return err_set(e, ERR_DATA, "no prompt in the files");
     return *status < 0 ? -1 : 0;

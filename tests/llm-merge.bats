@@ -263,8 +263,9 @@ ended() { # PID: its exit status in rc
     for files in "one two" "two one" "one --rejected two"; do
         run -75 "${held[@]}" sh -c 'kill -TERM $$; exec "$@"' - llm-merge --like one --missing d/m -o d/out --stats d/s $files
         [ "$output" = "llm-merge: stopped while '${files%% *}' was read" ] # and two is not said to be torn
-        [ "$(ls -A d | xargs)" = "m out" ]
+        [ "$(ls -A d | xargs)" = "m out s" ]
         [ "$(cat d/out d/m | xargs)" = "old old" ]
+        [ "$(jq -c '[.status, .stopped]' d/s)" = "[75,\"stopped while '${files%% *}' was read\"]" ]
     done
     # a place that a message names is looked for in the file
     printf '{"id":%d,"v":2}\n' 1 2 >differ

@@ -124,7 +124,7 @@ int main(void)
     CHECK(past_read(in, "/", take, &s, &e) == -1);
     test_many(in, path);
     unlink(path);
-    stream_abandon(in);
+    stream_abandon(in, &e);
     tally_free(&s.ids);
     return test_end();
 }

@@ -111,6 +111,12 @@ static inline int worker_loop(const struct worker *w, struct stream *s, struct e
     return rc;
 }
 
+static inline void worker_figures(void *with, struct buf *b)
+{
+    (void)with;
+    buf_str(b, "\"extra\":1");
+}
+
 /* What main of a command does; its exit status. */
 static inline int worker_main(const struct worker *w)
 {
@@ -122,17 +128,21 @@ static inline int worker_main(const struct worker *w)
                             .quiet = w->quiet};
     char *in = (char *)(uintptr_t)w->in;
     struct err e = {0};
-    struct stream *s = stream_open(&w->o, &c, w->in != NULL, &in, &e);
-    int rc = s ? worker_loop(w, s, &e) : -1;
+    struct stream_opt o = w->o;
+    struct stream *s;
+    int rc;
 
+    o.figures = worker_figures;
+    s = stream_open(&o, &c, w->in != NULL, &in, &e);
+    rc = s ? worker_loop(w, s, &e) : -1;
     if (!rc)
-        rc = stream_close(s, "\"extra\":1", &e);
+        rc = stream_close(s, &e);
     else
-        stream_abandon(s);
+        stream_abandon(s, &e);
     if (rc >= 0)
         return rc;
     dprintf(2, "worker: %s\n", e.msg);
-    return e.code == ERR_STOP ? 75 : e.code == ERR_OUT ? 1 : 2;
+    return err_status(&e);
 }
 
 /* Start in a child; standard input and output from these descriptors (-1: closed;
