@@ -85,6 +85,8 @@ static int read_all(struct calibrate *c, const struct cli *cli, int n, char **fi
         rc = take(c, s, &r, e) ? -1 : 1;
         record_reset(&r);
     }
+    if (!rc && stream_stopped(s)) // weights of some of the labels look like those of all
+        rc = err_set(e, ERR_STOP, "stopped before all was read; nothing was written");
     if (rc < 0) {
         stream_abandon(s, e);
         return -1;

@@ -145,6 +145,8 @@ int workload_files(struct workload *w, struct session *ses, const struct cli *cl
             rc = stream_drop(s, &r, "read", NULL, NULL, e) ? -1 : 1;
         record_reset(&r);
     }
+    if (!rc && stream_stopped(s))
+        rc = err_set(e, ERR_STOP, "stopped before all was read; nothing was measured");
     if (rc < 0) {
         stream_abandon(s, e);
         return -1;

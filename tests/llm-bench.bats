@@ -216,3 +216,11 @@ EOT
     PEER_BENCH="$PWD/missing -x" run -2 "$bench/peer.sh" "$TINY"
     [ "$output" = "peer.sh: '$PWD/missing' cannot be run" ]
 }
+
+@test "llm-bench: a signal while files are read ends it; nothing is measured with some of their prompts" {
+    echo '{"prompt":"a"}' >in
+    run -75 --separate-stderr env --block-signal=TERM sh -c 'kill -TERM $$; exec "$@"' - \
+        llm-bench throughput -m "$TINY" --output 2 --no-probe in
+    [ "$stderr" = "llm-bench: stopped before all was read; nothing was measured" ]
+    [ -z "$output" ]
+}

@@ -473,6 +473,24 @@ agrees() {
     jq -c '.label = 1 + (.helpfulness | floor)' in | tac | llm-score calibrate --ridge 0 | cmp whole -
 }
 
+@test "llm-score calibrate: stopped before all labels are read it writes no weights of some of them" {
+    d="$BATS_TEST_DIRNAME/data/calibrate.jsonl"
+    mkfifo pipe
+    llm-score calibrate -q --rejects r -o w.yaml --stats s pipe 2>err &
+    pid=$!
+    exec 5>pipe
+    cat "$d" - >&5 <<<bad
+    until [ -s r ]; do sleep 0.01; done
+    kill -TERM $pid
+    rc=0
+    wait $pid || rc=$?
+    exec 5>&-
+    [ $rc = 75 ]
+    [ "$(cat err)" = "llm-score: stopped before all was read; nothing was written" ]
+    [ ! -e w.yaml ]
+    jq -e --argjson n "$(wc -l <"$d")" '.status == 75 and .records == $n and (has("calibrated") | not)' s
+}
+
 @test "llm-score calibrate: what cannot be used is a reject; too few, labels all the same, a bad scale, a file that is there" {
     d="$BATS_TEST_DIRNAME/data/calibrate.jsonl"
     (head -30 $d && echo '{"id":"a","label":3}' && head -1 $d | jq -c '.id = "b" | .label = "good"' && echo x) >in
