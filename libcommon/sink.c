@@ -283,7 +283,8 @@ int sink_replace(const char *path, const char *p, size_t n, struct err *e)
         buf_free(&tmp);
     }
     if (rc)
-        return err_set(e, ERR_IO, "cannot write '%s': %s", path, strerror(errno));
+        return err_set(e, err_of_write(errno, ERR_IO), "cannot write '%s': %s", path,
+                       strerror(errno));
     return 0;
 }
 

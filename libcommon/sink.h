@@ -56,7 +56,7 @@ const char *sink_name(const struct sink *s); // for messages
 
 /* Put n bytes in place of the file `path` at once: temporary name (".NAME.tmp", so
  * that a kill leaves one at most), sync, rename. What is no regular file (a device, a pipe) is
- * written to as it is. */
+ * written to as it is. Errors: ERR_STOP disk full, else ERR_IO. */
 int sink_replace(const char *path, const char *p, size_t n, struct err *e);
 /* The same at the end of a run: what cannot be written then is lost, ERR_OUT. */
 int sink_report(const char *path, const char *p, size_t n, struct err *e);

@@ -197,6 +197,11 @@ kill_loop() {
     [ "$rc" = 75 ]
     llm-embed --resume -o e --npy e.npy in.jsonl -q || [ $? = 1 ]
     cmp ref.npy e.npy
+    # where not even FILE.meta has room
+    run -75 bash -c "ulimit -f 0; llm-embed -o z in.jsonl 2>&1 | cat; exit \${PIPESTATUS[0]}"
+    [ "$output" = "llm-embed: cannot write 'z.meta': File too large" ]
+    llm-embed -q -o z in.jsonl || [ $? = 1 ]
+    llm-embed -q in.jsonl | cmp z -
 }
 
 @test "durability: lines that are held together are not written when the drops before them are lost" {
