@@ -255,9 +255,8 @@ void few_launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const 
     const int panels = (m->rows + 15) / 16, slots = FEW_BLOCKS * sms;
     const size_t own = F::Share::LD == 1 ? few_bytes<F>(m->cols, a->block) : 0;
 
-    const size_t bytes = Few<F>::RING + own, least = shared_of(FEW_BLOCKS);
     LAUNCH_EARLY(few<F>, (unsigned)(panels < slots ? panels : slots), 32 * LINEAR_WARPS,
-                 bytes < least ? least : bytes, s, y, ldy, add, *m, *a);
+                 shared_of(FEW_BLOCKS, Few<F>::RING + own), s, y, ldy, add, *m, *a);
 }
 
 } // namespace

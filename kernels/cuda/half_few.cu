@@ -210,9 +210,8 @@ void launch(float *y, int ldy, bool add, const struct cuda_matrix *m, const stru
     while (warps > 4 && (segments + warps - 2) / (warps - 1) == (segments + warps - 1) / warps)
         warps--;
     scratch = act_up(scratch > sums ? scratch : sums);
-    const size_t bytes = (size_t)warps * DEPTH * 1024 + scratch + head_bytes(*head, *a),
-                 least = shared_of(FEW_BLOCKS);
-    LAUNCH_EARLY(half_few<BF16>, (unsigned)grid, 32 * warps, bytes < least ? least : bytes, s, y,
+    const size_t bytes = (size_t)warps * DEPTH * 1024 + scratch + head_bytes(*head, *a);
+    LAUNCH_EARLY(half_few<BF16>, (unsigned)grid, 32 * warps, shared_of(FEW_BLOCKS, bytes), s, y,
                  ldy, add, *m, *a, *head, (int)scratch);
 }
 

@@ -8,7 +8,8 @@
 // come and what may be overwritten, so copies run ahead, into the next piece too: a block takes
 // pieces (panels and tokens) one after the other. Of few tokens the weights that are next, when the
 // ring is full at the start, are asked for. (Pairs of blocks with the same tokens, of which each
-// copied half into both, were 0 to 4 % slower.)
+// copied half into both, took from 4 % less, gate_up of 128 tokens, to 6 % more, and far more where
+// segments are taken in turn; in the median 1 % more.)
 //
 // With few tokens there are too few pieces for all multiprocessors. Then two or four blocks of a
 // cluster take the segments of a piece in turn, and send the sums of each to those who add them up
