@@ -202,9 +202,9 @@ kernels() {
     wc -l <kernels.txt
 }
 
-@test "kernels of a layer: five of a token or two of half floats, and one that joins more than 512 keys; nine at most" {
+@test "kernels of a layer: five of a token or two of half floats, and one that joins more than 512 keys; eight or nine of quantized types" {
     cd "$BATS_FILE_TMPDIR"
-    for type in bf16 f16 q8_0; do # of two layers
+    for type in bf16 f16 q8_0 q4_k; do # of two layers
         llm-bench make -q --synthetic nano --type $type --force --write $type.nano.gguf
     done
     for type in bf16 f16; do
@@ -216,11 +216,14 @@ kernels() {
     long=$(printf 'x%.0s' {1..600})
     [ "$(kernels bf16.nano.gguf 1 "$long")" = 6 ]
     cmp kernels.txt <(printf 'half_few\nattn_mma\nattn_join\nhalf_few\nhalf_few\nhalf_few\n')
-    [ "$(kernels bf16.nano.gguf 3 'x y')" = 8 ]
-    [ "$(kernels bf16.nano.gguf 9 'x y')" = 8 ]
+    for n in 3 9; do # attention leaves activations
+        [ "$(kernels bf16.nano.gguf $n 'x y')" = 7 ]
+    done
     [ "$(grep -c '/turn\.cu' launches)" = "$(grep -c '/gather\.cu' launches)" ] # once a step
     for n in 1 3; do
-        [ "$(kernels q8_0.nano.gguf $n 'x y')" = 9 ]
+        [ "$(kernels q8_0.nano.gguf $n 'x y')" = 8 ]
+        [ "$(kernels q8_0.nano.gguf $n "$long")" = 9 ]
+        [ "$(kernels q4_k.nano.gguf $n 'x y')" = 9 ]
     done
 }
 

@@ -144,9 +144,9 @@ __device__ inline void act_eight(const struct cuda_act &a, int token, int k, flo
     *reinterpret_cast<uint4 *>(h_at(a, k, token)) = make_uint4(w[0], w[1], w[2], w[3]);
 }
 
-// Values k .. k + 3 of a token, k = 4 threadIdx.x past a multiple of 256 (of 64, in blocks of 32),
-// by all threads of a block of whole pairs of warps; beyond the row v is 0. tops: a float for each
-// warp, in shared memory. a.block 0: nowhere.
+// Values k .. k + 3 of a token, k = 4 threadIdx.x past a multiple of 256 (of 32, in blocks of 32),
+// by all threads of a block of whole pairs of warps (of whole warps); beyond the row v is 0. tops:
+// a float for each warp, in shared memory; of blocks of 256 alone. a.block 0: nowhere.
 __device__ inline void act_four(const struct cuda_act &a, int token, int k, float4 v, float *tops)
 {
     const int warp = threadIdx.x / 32;

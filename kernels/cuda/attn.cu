@@ -30,7 +30,8 @@ size_t cuda_attn_bytes(const struct cuda_attn *a, int n, int n_ranges)
 }
 
 void cuda_attn(float *y, const float *qkv, const struct cuda_attn *a, const struct cuda_kv *kv,
-               int layer, const struct cuda_step *st, void *part, cudaStream_t s)
+               int layer, const struct cuda_step *st, void *part, const struct cuda_act *act,
+               cudaStream_t s)
 {
     bool mma = attn_mma_fits(a, kv->type);
     attn_args g = {qkv,
@@ -46,7 +47,8 @@ void cuda_attn(float *y, const float *qkv, const struct cuda_attn *a, const stru
                    a->softcap,
                    a->softcap > 0.0f ? 1.0f / a->softcap : 0.0f,
                    st->n_ranges > 1 && part_bytes(a, st->n, st->n_ranges) <= ATTN_PART_BYTES,
-                   st->runs && (mma || attn_tile_fits(a))};
+                   st->runs && (mma || attn_tile_fits(a)),
+                   act ? *act : cuda_act()};
     attn_args tile = g;
 
     if (st->n < 1)

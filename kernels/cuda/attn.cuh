@@ -13,6 +13,7 @@
 #ifndef ATTN_CUH
 #define ATTN_CUH
 
+#include "act.cuh"
 #include "kv.cuh"
 #include "norm.cuh"
 
@@ -29,6 +30,7 @@ struct attn_args {
     float scale, softcap, inverse; // 1 / softcap
     bool parts;                    // results of ranges into part, not y
     bool runs;                     // tokens of long runs are the other kernel's
+    struct cuda_act act; // what y is left as, too, where there are no runs; block 0: nothing
 };
 
 namespace
@@ -82,6 +84,15 @@ __device__ inline const int32_t *attn_table(const struct cuda_step &st, int t)
 __device__ inline float *attn_y(const attn_args &a, int t, int head)
 {
     return a.y + ((size_t)t * (size_t)a.n_heads + (size_t)head) * (size_t)a.head_dim;
+}
+
+/* y / l, to y. */
+__device__ inline float4 attn_quotients(float *to, float4 y, float l)
+{
+    float4 v = make_float4(y.x / l, y.y / l, y.z / l, y.w / l);
+
+    *reinterpret_cast<float4 *>(to) = v;
+    return v;
 }
 
 /* The place of a range's output; *ml: of its m and l. */

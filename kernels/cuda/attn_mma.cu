@@ -13,7 +13,7 @@
  * the joining of ranges: 32 sequences of 8192 keys 270 us from a cache of F16, 270 of BF16, 156 of
  * FP8 (88.7, 88.9 and 76.7 % of the rate); of F16, one sequence of 128 keys 6.1, of 8192 18.2,
  * eight of 1024 17.9, 64 of 1024 77.5. Then queries were read behind the copies, and a stage took
- * an eighth more instructions: not measured since. */
+ * an eighth more instructions, and y was not left as activations: not measured since. */
 #include "attn_mma.cuh"
 #include "attn_range.cuh"
 
@@ -389,7 +389,7 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS) attn_mma_kernel(attn_ar
     __syncthreads();
     mma_values<P>(o, &ring, scores, b);
     mma_finish<P>(o, a, b);
-    if (a.parts || b->j.range < b->j.last / CUDA_RANGE || attn_alone(b->j))
+    if (!attn_divides(a, b->j))
         return; // the whole block
     __syncthreads();
     attn_divide<P>(a, b, P::DIM);

@@ -29,6 +29,13 @@ __device__ inline bool attn_alone(const attn_job &j)
     return j.first / CUDA_RANGE == j.last / CUDA_RANGE;
 }
 
+/* Is y divided, and left as activations, once all of it is there? Else it is a part, or another
+ * range is to come, or it is divided as it is made. */
+__device__ inline bool attn_divides(const attn_args &a, const attn_job &j)
+{
+    return !a.parts && j.range == j.last / CUDA_RANGE && (!attn_alone(j) || a.act.block);
+}
+
 /* A range's output of query i, from dimension d on, goes to its part, or joins y, or is y. */
 template <int Q, int DIMS>
 __device__ inline void attn_finish(const attn_args &a, const attn_block<Q> *b, int i, int d,
@@ -37,7 +44,7 @@ __device__ inline void attn_finish(const attn_args &a, const attn_block<Q> *b, i
     const attn_job &j = b->j;
     float *y = attn_y(a, j.t, j.head + i) + d, *ml;
     bool join = !a.parts && j.range > j.first / CUDA_RANGE;
-    bool all = !a.parts && attn_alone(j);
+    bool all = !a.parts && attn_alone(j) && !a.act.block;
 
     if (a.parts) {
         y = attn_part(a, j.t, j.head + i, j.range, &ml) + d;
@@ -56,14 +63,27 @@ __device__ inline void attn_finish(const attn_args &a, const attn_block<Q> *b, i
     }
 }
 
-/* The last range is there: y / l. */
+/* The last range is there: y / l, which is left as activations as well. */
 template <class P>
 __device__ inline void attn_divide(const attn_args &a, const attn_block<P::Q> *b, int dim)
 {
-    float *y = attn_y(a, b->j.t, b->j.head);
+    const attn_job &j = b->j;
+    float *y = attn_y(a, j.t, j.head);
 
-    for (int i = (int)threadIdx.x; i < b->j.n * dim; i += P::THREADS)
-        y[i] = y[i] / b->sum[i / dim].l;
+    if (!a.act.block) {
+        for (int i = (int)threadIdx.x; i < j.n * dim; i += P::THREADS)
+            y[i] = y[i] / b->sum[i / dim].l;
+        return;
+    }
+    for (int i0 = 0; i0 < j.n * dim; i0 += 4 * P::THREADS) {
+        int i = i0 + 4 * (int)threadIdx.x;
+        bool there = i < j.n * dim;
+        float4 v = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
+
+        if (there)
+            v = attn_quotients(y + i, *reinterpret_cast<const float4 *>(y + i), b->sum[i / dim].l);
+        act_four(a.act, j.t, there ? j.head * dim + i : a.act.cols, v, nullptr);
+    }
 }
 
 /* The range at hand: what is seen of it, and its pages. */

@@ -235,6 +235,14 @@ static void attn(struct backend *b, float *y_d, const float *qkv_d, const struct
     struct cuda *c = cuda_of(b);
     struct cuda_attn v = attn_of(c, a);
     struct cuda_kv k = kv_of(kv);
+    struct cuda_op op = {.kind = CUDA_ATTN,
+                         .y = y_d,
+                         .x = qkv_d,
+                         .n = s->n,
+                         .dim = v.n_heads * v.head_dim,
+                         .attn = v,
+                         .kv = k,
+                         .layer = layer};
 
     if (!cuda_ready(c, s->n) || !cuda_grow(c, &c->attn, cuda_attn_bytes(&v, s->n, c->now.n_ranges)))
         return;
@@ -245,7 +253,7 @@ static void attn(struct backend *b, float *y_d, const float *qkv_d, const struct
         c->now.tails = c->tails.p;
         cuda_tails(&k, layer, &c->now, c->stream);
     }
-    cuda_attn(y_d, qkv_d, &v, &k, layer, &c->now, c->attn.p, c->stream);
+    cuda_push(c, &op);
 }
 
 static void glu(struct backend *b, float *y_d, const float *gu_d, const struct ffn_shape *f, int n)

@@ -80,10 +80,13 @@ void cuda_softcap(float *x, float cap, size_t n, cudaStream_t s);
 void cuda_rope_kv(float *qkv, const struct cuda_attn *a, const struct cuda_kv *kv, int layer,
                   const struct cuda_step *st, cudaStream_t s);
 void cuda_copy_page(const struct cuda_kv *kv, int dst, int src, cudaStream_t s);
-/* attn.cu; part: scratch of cuda_attn_bytes for the largest step */
+/* attn.cu; part: scratch of cuda_attn_bytes for the largest step; act, or NULL: where y goes as
+ * activations as well, in blocks of 32 or as BF16: then no token is in a run, and head_dim is a
+ * multiple of 32 */
 size_t cuda_attn_bytes(const struct cuda_attn *a, int n, int n_ranges);
 void cuda_attn(float *y, const float *qkv, const struct cuda_attn *a, const struct cuda_kv *kv,
-               int layer, const struct cuda_step *st, void *part, cudaStream_t s);
+               int layer, const struct cuda_step *st, void *part, const struct cuda_act *act,
+               cudaStream_t s);
 /* tree.cu: the tail pages of a layer; places, as page * CUDA_PAGE + place, to others, one by one */
 size_t cuda_tails_bytes(int n_kv_heads, int head_dim, int type, int n);
 void cuda_tails(const struct cuda_kv *kv, int layer, const struct cuda_step *st, cudaStream_t s);

@@ -51,7 +51,7 @@ enum { CUDA_ACT_32, CUDA_ACT_256, CUDA_ACT_F16, CUDA_ACT_BF16, CUDA_ACT_NEXT, CU
 /* An op; some wait for the op behind them, which of few tokens may be done in the same kernel
  * (queue.c). */
 struct cuda_op {
-    enum { CUDA_NORM, CUDA_LINEAR, CUDA_GLU, CUDA_ROPE } kind;
+    enum { CUDA_NORM, CUDA_LINEAR, CUDA_GLU, CUDA_ROPE, CUDA_ATTN } kind;
     float *y;
     const float *x;
     int n, dim;
@@ -65,7 +65,7 @@ struct cuda_op {
     struct cuda_kv kv;
     int layer;
 };
-enum { CUDA_OPS = 3 }; // that wait: norm, product, nonlinearity
+enum { CUDA_OPS = 3 }; // that wait: norm, product, nonlinearity; or one alone
 
 /* Angles of a step's tokens, for products (struct cuda_turn); models have one or two kinds. */
 enum { CUDA_TURNS = 2 };

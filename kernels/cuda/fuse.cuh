@@ -2,10 +2,11 @@
 // that a layer can be five kernels: norm, qkv, positions and append; attention; o; norm, gate_up
 // and nonlinearity; down. It is five where that is sooner, by queue.c: of one or two tokens, and
 // rows of at most 2048 values (but one more with F16 where down's are longer). Otherwise it is
-// eight of BF16: norm, qkv with positions and append, attention, its activations, o, norm, gate_up
-// and nonlinearity, down; of quantized types one more, activations of down, and of F16 two more
-// behind the norms; and where a matrix has rows of several types each is a kernel. More than 512
-// keys take one that joins (attn_join.cu); norms of heads, positions by themselves (rope.cu).
+// seven of BF16: norm, qkv with positions and append, attention, o, norm, gate_up and nonlinearity,
+// down; of types quantized in blocks of 32 one more, activations of down, in blocks of 256 another
+// one, those of o, and of F16 two more behind the norms; and where a matrix has rows of several
+// types each is a kernel. More than 512 keys take one that joins (attn_join.cu); norms of heads,
+// positions by themselves (rope.cu).
 //
 // A block makes the activations that it multiplies with, of rows of floats or of their norm, in
 // shared memory and in the order of the kernels that it stands for (norm.cu, act.cu): the same

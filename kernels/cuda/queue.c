@@ -2,11 +2,11 @@
  *
  * Of few tokens, what an op computes is soon read by the next one, and what counts is how many
  * kernels there are. So some wait: a norm, a product, then its nonlinearity or its positions; as
- * soon as an op comes that does not belong there, all that wait are queued, as few kernels. Of many
- * tokens norms wait alone, for a product that they may leave activations for. A product of pairs of
- * rows waits for their nonlinearity, whatever the tokens; for positions, of steps that are
- * recorded. Every op's result is written, whether anybody reads it or not, but what a nonlinearity
- * takes. */
+ * soon as an op comes that does not belong there, all that wait are queued, as few kernels. Norms
+ * of many tokens, and attention, wait alone, for a product that they may leave activations for. A
+ * product of pairs of rows waits for their nonlinearity, whatever the tokens; for positions, of
+ * steps that are recorded. Every op's result is written, whether anybody reads it or not, but what
+ * a nonlinearity takes. */
 #include "device.h"
 #include "tensor.h"
 
@@ -72,7 +72,7 @@ static int block_of(int type)
 }
 
 /* Can what waits leave x as activations of a type? A norm or a nonlinearity by itself can, and one
- * behind a product for BF16. */
+ * behind a product for BF16; and attention of few tokens, each of its own sequence. */
 static bool leaves(const struct cuda *c, int type, const float *x, int n, int cols)
 {
     const struct cuda_op *last = c->n_ops ? &c->op[c->n_ops - 1] : NULL;
@@ -80,6 +80,9 @@ static bool leaves(const struct cuda *c, int type, const float *x, int n, int co
     if (!last || last->y != x || last->n != n || last->dim != cols || type == T_F16 ||
         cols % (matrix_format(type).block == 256 ? 256 : 64))
         return false;
+    if (last->kind == CUDA_ATTN) // a block has a head's values, or those of neighbouring heads
+        return c->most && n <= CUDA_GRAPH_TOKENS && !c->now.runs && block_of(type) != 256 &&
+               last->attn.head_dim % 32 == 0;
     if (c->n_ops > 1) // the product in between does not read them
         return last->kind == CUDA_GLU && type == T_BF16 && !last[-1].acts[CUDA_ACT_NEXT].n;
     return (last->kind == CUDA_NORM || last->kind == CUDA_GLU) && cols <= CUDA_FUSED;
@@ -346,6 +349,9 @@ void cuda_flush(struct cuda *c, const struct cuda_act *a)
         cuda_norm(op[0].y, op[0].x, &op[0].norm, op[0].n, op[0].dim, op[0].add, a, c->stream);
     else if (op[0].kind == CUDA_GLU)
         cuda_glu(op[0].y, op[0].x, op[0].n, op[0].dim, op[0].gated, op[0].act, a, c->stream);
+    else if (op[0].kind == CUDA_ATTN)
+        cuda_attn(op[0].y, op[0].x, &op[0].attn, &op[0].kv, op[0].layer, &c->now, c->attn.p, a,
+                  c->stream);
     else
         cuda_rope_kv(op[0].y, &op[0].attn, &op[0].kv, op[0].layer, &c->now, c->stream);
 }
@@ -383,7 +389,7 @@ void cuda_push(struct cuda *c, const struct cuda_op *op)
         push_product(c, op);
         return;
     }
-    if (op->kind == CUDA_NORM || !tail_fits(c, op))
+    if (op->kind == CUDA_NORM || op->kind == CUDA_ATTN || !tail_fits(c, op))
         cuda_flush(c, NULL);
     if (!idle(c, op->n))
         add(c, op);

@@ -174,7 +174,7 @@ void decode(int type, int n_seq, int keys, double read)
 
     open_run(&r, type, n_seq, 1, keys, layers > 32 ? 32 : layers);
     us = timed<RUNS>(each, [&](int i, cudaStream_t s) {
-        cuda_attn(r.y, r.qkv, &r.a, &r.kv, i % r.kv.n_layers, &r.st, r.part, s);
+        cuda_attn(r.y, r.qkv, &r.a, &r.kv, i % r.kv.n_layers, &r.st, r.part, NULL, s);
     });
     printf("{\"bench\":\"attn_decode\",\"kv\":\"%s\",\"sequences\":%d,\"keys\":%d,\"us\":%.2f,"
            "\"gb_s\":%.0f,\"percent_of_read\":%.1f}\n",
@@ -190,7 +190,7 @@ void prefill(int type, int tokens, int keys)
 
     open_run(&r, type, 1, tokens, keys, 2);
     us = timed<RUNS>(1, [&](int i, cudaStream_t s) {
-        cuda_attn(r.y, r.qkv, &r.a, &r.kv, i % 2, &r.st, r.part, s);
+        cuda_attn(r.y, r.qkv, &r.a, &r.kv, i % 2, &r.st, r.part, NULL, s);
     });
     printf("{\"bench\":\"attn_prefill\",\"kv\":\"%s\",\"tokens\":%d,\"keys\":%d,"
            "\"us\":%.1f,\"tera_fma_s\":%.2f}\n",

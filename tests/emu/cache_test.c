@@ -4,7 +4,9 @@
  * them, and a token's the same bytes whatever the step. */
 #include "cuda.h"
 #include "gpu_test.h"
+#include "matrix.h"
 #include "quant.h"
+#include "tensor.h"
 #include "tree.h"
 
 enum { LAYERS = 2, MOST_TOKENS = 64, MOST_SEQS = 4 };
@@ -359,7 +361,8 @@ static void check_alone(struct ops *o, struct both *t, const float *y)
         hide(t, p, i);
         kv.data = gpu_put(p, bytes);
         part = gpu_alloc(cuda_attn_bytes(&t->ca, 1, st.n_ranges));
-        cuda_attn(z, (const float *)t->qkv_d + (size_t)i * row, &t->ca, &kv, 1, &st, part, NULL);
+        cuda_attn(z, (const float *)t->qkv_d + (size_t)i * row, &t->ca, &kv, 1, &st, part, NULL,
+                  NULL);
         check_floats(z, y + (size_t)i * wide, wide);
         gpu_free(part);
         gpu_free(kv.data);
@@ -384,6 +387,39 @@ static void check_mma(struct ops *o, struct both *t)
     free(y);
 }
 
+/* y is left as activations of a product as well, of each kind: those that a kernel of their own
+ * makes of it. */
+static void check_left(const struct both *t)
+{
+    static const int blocks[] = {1, 32};
+    int cols = t->a.n_heads * t->a.head_dim;
+    void *y = gpu_put(t->y, t->n_y * 4);
+
+    for (int i = 0; i < 2; i++) {
+        size_t bytes = cuda_act_bytes(t->s.n, cols, blocks[i]);
+        uint8_t *left = mem_zero(bytes, 1), *made = mem_zero(bytes, 1);
+        void *left_d = gpu_put(left, bytes), *made_d = gpu_put(made, bytes);
+        struct cuda_act l = cuda_act_place(left_d, t->s.n, cols, blocks[i]),
+                        m = cuda_act_place(made_d, t->s.n, cols, blocks[i]);
+
+        cuda_attn(y, t->qkv_d, &t->ca, &t->ckv, 1, &t->st, t->part_d, &l, NULL);
+        gpu_get(t->y, t->y_d, t->n_y * 4);
+        check_floats(y, t->y, t->n_y);
+        if (blocks[i] == 1)
+            cuda_act_half(&m, t->y_d, T_BF16, NULL);
+        else
+            cuda_act_quantize(&m, t->y_d, NULL);
+        gpu_get(left, left_d, bytes);
+        gpu_get(made, made_d, bytes);
+        CHECK(memcmp(left, made, bytes) == 0);
+        gpu_free(left_d);
+        gpu_free(made_d);
+        free(left);
+        free(made);
+    }
+    gpu_free(y);
+}
+
 static void test(struct ops *o, const char *name, const struct shape *h, const struct seq *q)
 {
     struct backend *b = o->b[0];
@@ -397,7 +433,7 @@ static void test(struct ops *o, const char *name, const struct shape *h, const s
         open_both(o, &t, h, q, type);
         cuda_rope_kv(t.qkv_d, &t.ca, &t.ckv, 1, &t.st, NULL);
         cuda_tails(&t.ckv, 1, &t.st, NULL);
-        cuda_attn(t.y_d, t.qkv_d, &t.ca, &t.ckv, 1, &t.st, t.part_d, NULL);
+        cuda_attn(t.y_d, t.qkv_d, &t.ca, &t.ckv, 1, &t.st, t.part_d, NULL, NULL);
         ops_begin(b, &t.s);
         b->ops->rope_kv(b, t.qkv, &t.a, &t.kv, 1, &t.s);
         free(rounded(&t, type));
@@ -409,6 +445,8 @@ static void test(struct ops *o, const char *name, const struct shape *h, const s
             check_mma(o, &t);
         else
             check_floats(t.y_d, t.y, t.n_y);
+        if (!t.st.runs && t.a.head_dim % 32 == 0)
+            check_left(&t);
         cuda_copy_page(&t.ckv, 1, 0, NULL);
         b->ops->copy(b, &t.kv, 1, 0);
         check_cache(&t, type);
