@@ -6,6 +6,7 @@
 #include "utf8.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Keywords that speak of values of some types only. */
@@ -394,16 +395,60 @@ static int add_name(struct wants_text *t, struct naming *x, int node, bool requi
     at = hash_put(&x->seen, s, n, (int)x->n);
     if (*at == (int)x->n) {
         mem_grow(&x->name, &x->cap, x->n + 1, sizeof(*x->name));
-        x->name[x->n++] = (struct asks_name){s, n, false};
+        x->name[x->n++] = (struct asks_name){s, n, false, false};
     }
     x->name[*at].required = x->name[*at].required || required;
     return 0;
+}
+
+static bool holds(const struct wants *w, uint32_t node)
+{
+    size_t i = 0;
+
+    while (i < w->n && w->w[i].node != node)
+        i++;
+    return i < w->n;
+}
+
+/* Bar the names that an unevaluatedProperties of a schema does not see: it looks at the schema
+ * and what is beneath it, of which the set holds what is true of the value. *open: it sees all. */
+static int bar(struct wants_text *t, const struct wants *w, uint32_t node, struct naming *x,
+               bool *open)
+{
+    const struct json *j = t->json;
+    int rest = wants_get(t, node, "unevaluatedProperties");
+    bool *seen = mem_zero(x->n + 1, sizeof(*seen));
+    struct wants in = {0};
+    int rc = 0;
+
+    *open = rest < 0 || json_true(j, rest);
+    if (rest >= 0 && !json_is(j, rest, JSON_BOOL))
+        rc = wants_fail(t, rest, "'unevaluatedProperties' is supported as true or false only");
+    if (!rc && !*open)
+        rc = wants_beneath(t, &in, (int)node);
+    for (size_t i = 0; i < in.n && !rc && !*open; i++) {
+        uint32_t at = in.w[i].node;
+        int named = wants_get(t, at, "properties");
+
+        if (!holds(w, at))
+            continue;
+        *open = wants_get(t, at, "additionalProperties") >= 0 ||
+                json_true(j, wants_get(t, at, "unevaluatedProperties"));
+        for (size_t k = 0; k < x->n && named >= 0; k++)
+            seen[k] = seen[k] || wants_find(t, (uint32_t)named, x->name[k].s, x->name[k].n) >= 0;
+    }
+    for (size_t k = 0; k < x->n && !*open; k++)
+        x->name[k].barred = x->name[k].barred || !seen[k];
+    free(seen);
+    wants_free(&in);
+    return rc;
 }
 
 int asks_names(struct wants_text *t, const struct wants *w, struct asks_name **name, size_t *n)
 {
     const struct json *j = t->json;
     struct naming x = {0};
+    bool open;
     int rc = 0;
 
     for (int pass = 0; pass < 2; pass++)
@@ -418,6 +463,8 @@ int asks_names(struct wants_text *t, const struct wants *w, struct asks_name **n
             for (; !rc && k < j->node[at].next; k = pass ? j->node[k].next : j->node[k + 1].next)
                 rc = add_name(t, &x, (int)k, pass);
         }
+    for (size_t i = 0; i < w->n && !rc; i++)
+        rc = bar(t, w, w->w[i].node, &x, &open);
     hash_free(&x.seen);
     *name = x.name;
     *n = x.n;
@@ -443,22 +490,22 @@ int asks_member(struct wants_text *t, const struct wants *w, const char *name, s
 
 int asks_more_members(struct wants_text *t, const struct wants *w, bool named, struct wants *out)
 {
-    bool said = false, closed = false;
+    bool said = false, closed = false, open;
 
     *out = (struct wants){0};
     for (size_t i = 0; i < w->n; i++) {
         int at = wants_get(t, w->w[i].node, "additionalProperties");
-        int rest = wants_get(t, w->w[i].node, "unevaluatedProperties");
 
-        if (rest >= 0 && !json_is(t->json, rest, JSON_BOOL))
-            return wants_fail(t, rest,
-                              "'unevaluatedProperties' is supported as true or false only");
-        closed = closed || (rest >= 0 && !json_true(t->json, rest));
+        if (bar(t, w, w->w[i].node, &(struct naming){0}, &open)) {
+            wants_free(out);
+            return -1;
+        }
+        closed = closed || !open;
         said = said || at >= 0;
         if (at >= 0 && wants_add(t, out, at))
             return -1;
     }
-    if (!out->never && (said || (!named && !closed)))
+    if (!out->never && !closed && (said || !named))
         return 1;
     wants_free(out);
     return 0;

@@ -42,7 +42,7 @@ int asks_range(struct wants_text *t, const struct wants *w, struct jsoncfg_end *
 struct asks_name {
     const char *s;
     size_t n;
-    bool required;
+    bool required, barred; // barred: by an unevaluatedProperties
 };
 int asks_names(struct wants_text *t, const struct wants *w, struct asks_name **name, size_t *n);
 /* What the value of a member that is named must satisfy. */

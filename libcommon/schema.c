@@ -218,6 +218,7 @@ static int member_expressions(struct build *b, const struct wants *w, struct mem
         rc = asks_member(&b->t, w, m->name[i].s, m->name[i].n, &v);
         if (rc) // v holds nothing then
             break;
+        v.never = v.never || m->name[i].barred;
         text[i] = m->name[i].s;
         len[i] = m->name[i].n;
         m->x[i] = CFG_SEQ(c, jsoncfg_text(&b->j, text[i], len[i]), colon, call(b, &v));

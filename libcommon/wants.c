@@ -308,6 +308,26 @@ int wants_add(struct wants_text *t, struct wants *w, int node)
     return rc;
 }
 
+static const char *const lists[] = {"anyOf", "oneOf"};
+
+int wants_beneath(struct wants_text *t, struct wants *w, int node)
+{
+    const struct json *j = t->json;
+
+    if (wants_add(t, w, node))
+        return -1;
+    for (size_t i = 0; i < w->n; i++)
+        for (int k = 0; k < 2; k++) {
+            int list = wants_get(t, w->w[i].node, lists[k]);
+
+            for (uint32_t v = (uint32_t)list + 1; list >= 0 && v < j->node[list].next;
+                 v = j->node[v].next)
+                if (wants_add(t, w, (int)v))
+                    return -1;
+        }
+    return 0;
+}
+
 static int by_node(const void *a, const void *b)
 {
     const struct want *x = a, *y = b;
@@ -321,8 +341,6 @@ void wants_sort(struct wants *w)
 {
     qsort(w->w, w->n, sizeof(*w->w), by_node);
 }
-
-static const char *const lists[] = {"anyOf", "oneOf"};
 
 int wants_branches(struct wants_text *t, const struct wants *w)
 {

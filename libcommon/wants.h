@@ -42,6 +42,8 @@ int wants_fail(const struct wants_text *t, int node, const char *fmt, ...)
 
 /* Add a schema with all that it refers to; on error -1, and w is freed. */
 int wants_add(struct wants_text *t, struct wants *w, int node);
+/* The same with all branches, and theirs: what is beneath a schema, whichever of it holds. */
+int wants_beneath(struct wants_text *t, struct wants *w, int node);
 void wants_sort(struct wants *w); // in order, each once: equal sets are equal bytes then
 
 /* A list of branches of which none is taken yet, or -1 when there is none; -2 on error. */

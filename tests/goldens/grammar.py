@@ -164,6 +164,20 @@ SCHEMAS = [
      ["a@example.com", "abcd@example.com", "abcde@example.com", "a@example.org"]),
     ({"enum": ["ab", "cd", "\u00e9b", 5, "xab", None], "pattern": "^.b"}, ["ab", "cd", "\u00e9b", 5, "xab", None]),
     ({"const": "a-1", "allOf": [{"pattern": "-[0-9]$"}, {"pattern": "^a", "maxLength": 3}]}, ["a-1", "a-2"]),
+    ({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["b"],
+      "unevaluatedProperties": False, "anyOf": [{"type": "null"}, {"properties": {"b": True}}]},
+     [{"a": 1, "b": 2}, {"b": "x"}, {"a": 1}, {"b": 1, "c": 1}]),
+    ({"type": "object", "properties": {"a": True}, "anyOf": [{"required": ["b"]}, {"properties": {"c": True}}],
+      "unevaluatedProperties": False},
+     [{"a": 1}, {"a": 1, "b": 2}, {"b": 2}, {"a": 1, "c": 3}, {"c": 3}, {}]),
+    ({"type": "object", "allOf": [{"$ref": "#/$defs/closed"}, {"properties": {"a": {"minimum": 2}, "b": True}}],
+      "$defs": {"closed": {"allOf": [{"properties": {"a": {"type": "integer"}}}], "unevaluatedProperties": False}}},
+     [{"a": 2}, {"a": 1}, {"a": 2, "b": 3}, {"b": 3}, {}]),
+    ({"type": "object", "allOf": [{"properties": {"a": True}, "unevaluatedProperties": False},
+      {"additionalProperties": {"type": "integer"}}]},
+     [{"a": 1}, {"a": "x"}, {"a": 1, "z": 2}, {"z": 2}]),
+    ({"type": "object", "properties": {"a": True}, "allOf": [{"additionalProperties": {"type": "integer"}}], "unevaluatedProperties": False},
+     [{"a": 1}, {"a": 1, "z": 2}, {"z": "x"}]),
 ]
 NULLABLE = ({"type": "integer", "nullable": True}, [[1, "y"], [None, "y"], ["x", "n"]])
 
