@@ -83,11 +83,11 @@ static unsigned types_said(struct wants_text *t, uint32_t node)
     return bits;
 }
 
-static unsigned types_meant(struct wants_text *t, uint32_t node, bool (*known)(const char *))
+static unsigned types_meant(struct wants_text *t, uint32_t node, asks_format *format)
 {
-    int format = wants_get(t, node, "format");
-    const char *name = format < 0 ? NULL : json_str(t->json, format, t->mem, NULL);
-    unsigned bits = name && known(name) ? WANTS_STRING : 0;
+    int named = wants_get(t, node, "format");
+    const char *name = named < 0 ? NULL : json_str(t->json, named, t->mem, NULL);
+    unsigned bits = name && format(name) ? WANTS_STRING : 0;
 
     for (int i = 0; i < KEYWORDS; i++)
         if (wants_get(t, node, keywords[i].name) >= 0)
@@ -95,8 +95,7 @@ static unsigned types_meant(struct wants_text *t, uint32_t node, bool (*known)(c
     return bits;
 }
 
-int asks_types(struct wants_text *t, const struct wants *w, bool (*format_known)(const char *),
-               unsigned *types)
+int asks_types(struct wants_text *t, const struct wants *w, asks_format *format, unsigned *types)
 {
     unsigned meant = 0;
     bool said = false;
@@ -111,7 +110,7 @@ int asks_types(struct wants_text *t, const struct wants *w, bool (*format_known)
         *types &= bits;
         said = said || wants_get(t, node, "type") >= 0 || wants_get(t, node, "enum") >= 0 ||
                wants_get(t, node, "const") >= 0;
-        meant |= types_meant(t, node, format_known);
+        meant |= types_meant(t, node, format);
     }
     if (!said && meant)
         *types &= meant;
@@ -243,26 +242,48 @@ static int measured(struct wants_text *t, const struct wants *w, unsigned type, 
            max <= -(int)(hi.there && hi.exclusive);
 }
 
-/* Does a string match the pattern of one schema? */
-static int matches(struct wants_text *t, int pattern, int v)
+/* Does a string match an expression that is read at a node? */
+static int matches(struct wants_text *t, int node, const char *p, size_t m, int v)
 {
-    size_t n, m;
-    const char *s = json_str(t->json, v, t->mem, &n), *p = json_str(t->json, pattern, t->mem, &m);
+    size_t n;
+    const char *s = json_str(t->json, v, t->mem, &n);
     struct cfg c = {0};
     int x, rc = -1;
 
-    if (!p)
-        return wants_fail(t, pattern, "is no string");
     t->left -= (int64_t)m;
     if (!regex_read(&c, p, m, cfg_class, &x, t->e))
         rc = meet_has(&c, x, s, n, &t->left, t->e);
     if (rc < 0)
-        wants_fail(t, pattern, "%s", t->e->msg);
+        wants_fail(t, node, "%s", t->e->msg);
     cfg_free(&c);
     return rc;
 }
 
-int asks_allow(struct wants_text *t, const struct wants *w, unsigned types, int value)
+/* Is a string of the pattern and the format of one schema? What the format's expression leaves out
+ * may be of it all the same. */
+static int well_formed(struct wants_text *t, uint32_t node, asks_format *format, int v)
+{
+    int pattern = wants_get(t, node, "pattern"), named = wants_get(t, node, "format"), rc = 1;
+    size_t n;
+    const char *s;
+
+    if (pattern >= 0) {
+        s = json_str(t->json, pattern, t->mem, &n);
+        rc = s ? matches(t, pattern, s, n, v) : wants_fail(t, pattern, "is no string");
+    }
+    if (named < 0 || rc != 1)
+        return rc;
+    s = json_str(t->json, named, t->mem, NULL);
+    if (!s)
+        return wants_fail(t, named, "is no string");
+    if (!format(s))
+        return wants_fail(t, named, "format '%.60s' is not supported", s);
+    rc = matches(t, named, format(s), strlen(format(s)), v);
+    return rc ? rc : wants_fail(t, v, "cannot be told to be of format '%.60s'", s);
+}
+
+int asks_allow(struct wants_text *t, const struct wants *w, asks_format *format, unsigned types,
+               int value)
 {
     unsigned type = type_of(t->json, value);
 
@@ -271,21 +292,20 @@ int asks_allow(struct wants_text *t, const struct wants *w, unsigned types, int 
     for (size_t i = 0; i < w->n; i++) {
         uint32_t node = w->w[i].node;
         int list = wants_get(t, node, "enum"), one = wants_get(t, node, "const");
-        int pattern = type == WANTS_STRING ? wants_get(t, node, "pattern") : -1;
-        int match = pattern < 0 ? 1 : matches(t, pattern, value);
+        int match = 1;
 
-        if (match != 1)
-            return match;
         if ((list >= 0 && !listed(t, list, value)) ||
             (one >= 0 && !same(t, (uint32_t)one, (uint32_t)value)))
             return 0;
+        if (type == WANTS_STRING)
+            match = well_formed(t, node, format, value);
+        if (match != 1)
+            return match;
         for (int k = 0; k < KEYWORDS; k++) {
             bool simple = strstr(keywords[k].name, "Length") || keywords[k].types & WANTS_NUMBER ||
                           !strcmp(keywords[k].name, "pattern");
-            bool asks = keywords[k].types & type ||
-                        (type == WANTS_STRING && !strcmp(keywords[k].name, "format"));
 
-            if (asks && !simple && wants_get(t, node, keywords[k].name) >= 0)
+            if (keywords[k].types & type && !simple && wants_get(t, node, keywords[k].name) >= 0)
                 return wants_fail(t, (int)node, "'%s' beside enum or const is not supported",
                                   keywords[k].name);
         }

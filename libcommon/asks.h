@@ -21,15 +21,18 @@ enum { // types; every integer is a number
     WANTS_ALL = 127,
 };
 
+/* A regular expression of which every match is of a format; NULL: the format is not known. */
+typedef const char *asks_format(const char *name);
+
 /* The types that a value may have. Where none is said: those whose keywords are there, of strings
  * also by a known format. */
-int asks_types(struct wants_text *t, const struct wants *w, bool (*format_known)(const char *),
-               unsigned *types);
+int asks_types(struct wants_text *t, const struct wants *w, asks_format *format, unsigned *types);
 
 /* The values that one enum (*many: node is the list of them) or const names; *node -1: none. */
 int asks_values(struct wants_text *t, const struct wants *w, int *node, bool *many);
 /* Does the set allow this value of an enum or const? 1, 0 or -1 (cannot be told). */
-int asks_allow(struct wants_text *t, const struct wants *w, unsigned types, int value);
+int asks_allow(struct wants_text *t, const struct wants *w, asks_format *format, unsigned types,
+               int value);
 
 /* The largest minimum (0) and the smallest maximum (-1: none) of two keywords. */
 int asks_lengths(struct wants_text *t, const struct wants *w, const char *min, const char *max,

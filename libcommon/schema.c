@@ -81,17 +81,12 @@ static const struct format {
             "(\\?[a-zA-Z0-9=&_~-]{0,60})?$"},
 };
 
-static const struct format *format_of(const char *name)
+static const char *format_of(const char *name)
 {
     for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++)
         if (!strcmp(formats[i].name, name))
-            return &formats[i];
+            return formats[i].pattern;
     return NULL;
-}
-
-static bool format_known(const char *name)
-{
-    return format_of(name) != NULL;
 }
 
 /* What the set asks a string to match; n is their number. */
@@ -127,7 +122,7 @@ static int patterns(struct build *b, const struct wants *w, struct patterns *p)
             int at = wants_get(&b->t, w->w[i].node, k ? "format" : "pattern");
             size_t n;
             const char *s = at < 0 ? NULL : json_str(t, at, b->t.mem, &n);
-            const struct format *f;
+            const char *f;
 
             if (at < 0)
                 continue;
@@ -136,7 +131,7 @@ static int patterns(struct build *b, const struct wants *w, struct patterns *p)
             if (k && !(f = format_of(s)))
                 return wants_fail(&b->t, at, "format '%.60s' is not supported", s);
             if (k) {
-                s = f->pattern;
+                s = f;
                 n = strlen(s);
             }
             if (add_pattern(b, p, at, s, n))
@@ -349,7 +344,7 @@ static int literals(struct build *b, const struct wants *w, int list, bool many,
     size_t cap = 0;
 
     for (uint32_t v = from; v < to && !rc; v = many ? t->node[v].next : to) {
-        rc = asks_allow(&b->t, w, types, (int)v);
+        rc = asks_allow(&b->t, w, format_of, types, (int)v);
         if (rc == 1) {
             mem_grow(&part, &cap, (size_t)n + 1, sizeof(*part));
             part[n++] = jsoncfg_literal(&b->j, t, (int)v);
@@ -412,7 +407,7 @@ static int rule_body(struct build *b, const struct wants *w, int *x)
 
     if (rc)
         return rc < 0 ? -1 : 0;
-    if (asks_types(&b->t, w, format_known, &types) || asks_values(&b->t, w, &list, &many))
+    if (asks_types(&b->t, w, format_of, &types) || asks_values(&b->t, w, &list, &many))
         return -1;
     return list >= 0 ? literals(b, w, list, many, types, x) : by_types(b, w, types, x);
 }

@@ -440,6 +440,8 @@ EOT
     no '{"type":"integer","maximum":-1e15}' "/maximum: numbers have at most 15 digits before the point here"
     no '{"pattern":"^(a|b)*a(a|b){20}$","maxLength":99}' "/pattern: patterns and lengths of a string: too large together"
     no '{"pattern":"^a+$","allOf":[{"pattern":"b"}]}' "no text matches the grammar"
+    no '{"format":"ipv4","enum":["1.2.3.4","a"]}' "/enum/1: cannot be told to be of format 'ipv4'"
+    no '{"format":"x","const":"a"}' "/format: format 'x' is not supported"
     no '{"a":' "byte 6: text ends too early"
     echo '{}' >s.json
     run -2 --separate-stderr gen --json-schema s.json --grammar s.json <<<"$task"

@@ -163,6 +163,8 @@ SCHEMAS = [
     ({"type": "string", "format": "email", "pattern": "@example\\.com$", "maxLength": 16},
      ["a@example.com", "abcd@example.com", "abcde@example.com", "a@example.org"]),
     ({"enum": ["ab", "cd", "\u00e9b", 5, "xab", None], "pattern": "^.b"}, ["ab", "cd", "\u00e9b", 5, "xab", None]),
+    ({"format": "date", "enum": ["2024-02-28", None, "2024-12-31"], "anyOf": [{"minLength": 1}, {"type": "null"}]},
+     ["2024-02-28", "2024-12-31", "2024-01-01", None]),
     ({"const": "a-1", "allOf": [{"pattern": "-[0-9]$"}, {"pattern": "^a", "maxLength": 3}]}, ["a-1", "a-2"]),
     ({"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["b"],
       "unevaluatedProperties": False, "anyOf": [{"type": "null"}, {"properties": {"b": True}}]},
