@@ -238,9 +238,9 @@ static int check_shape(const struct source *s, const struct arch_tensor *what,
     int n = arch_shape(what, &s->h, s->vocab, shape);
     char want[100] = "", got[100] = "";
 
-    if (!tensor_type_name(t->type) || t->type == T_I8 || t->type == T_I16 || t->type == T_I32 ||
-        t->type == T_I64)
-        return err_set(e, ERR_DATA, "tensor '%s': its type has no weights to read", t->name);
+    if (!quant_read(t->type, NULL, NULL, 0))
+        return err_set(e, ERR_DATA, "tensor '%s': weights of type %s are not supported", t->name,
+                       tensor_type_name(t->type) ? tensor_type_name(t->type) : "unknown");
     if (what->how == ARCH_TRANSPOSED && s->kind == SOURCE_HF) {
         rows = shape[0];
         shape[0] = shape[1];

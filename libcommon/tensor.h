@@ -32,6 +32,17 @@ enum tensor_type {
     T_BF16 = 30,
     T_MXFP4 = 39,
     T_NVFP4 = 40,
+    // of these only the sizes are known, quant_read refuses them
+    T_IQ2_XXS = 16,
+    T_IQ2_XS = 17,
+    T_IQ3_XXS = 18,
+    T_IQ1_S = 19,
+    T_IQ3_S = 21,
+    T_IQ2_S = 22,
+    T_IQ4_XS = 23,
+    T_IQ1_M = 29,
+    T_TQ1_0 = 34,
+    T_TQ2_0 = 35,
     T_NTYPES = 64, // one past the largest number a file may name here
 };
 

@@ -172,6 +172,22 @@ only() {
     jq -e '.architecture == "gpt2" and .supported == false and (.reason | contains("missing")) and .tokenizer.size == 50257' <<<"$output"
 }
 
+@test "llm-convert: a tensor type that is not read is named, and described" {
+    cp "$TINY" m.gguf
+    at=$(LC_ALL=C grep -Fabo blk.0.ffn_down.weight m.gguf | cut -d: -f1)
+    # behind the name and two dimensions: F16 becomes IQ4_XS, which needs fewer bytes
+    printf '\027' | dd of=m.gguf bs=1 seek=$((at + 21 + 4 + 16)) conv=notrunc status=none
+    no="m.gguf: tensor 'blk.0.ffn_down.weight': weights of type IQ4_XS are not supported"
+    run -0 --separate-stderr llm-convert --info m.gguf
+    jq -e --arg no "$no" '.supported == false and .reason == $no
+        and .types.IQ4_XS == {tensors: 1, values: 98304, bytes: 52224}' <<<"$output"
+    for args in "--check m.gguf" "--type f16 -o u.gguf m.gguf"; do
+        # shellcheck disable=SC2086
+        run -2 llm-convert $args
+        [ "$output" = "llm-convert: $no" ]
+    done
+}
+
 @test "llm-convert: every family, to GGUF and back: the same weights, the same description" {
     D=$BATS_TEST_DIRNAME/data/logits
     for m in bias window qwen2 qwen2window qwen3 gpt2 gemma2 gemma2scale nemotron nemotronbias; do

@@ -71,5 +71,6 @@ int main(void)
     CHECK(!strcmp(tensor_type_name(T_BF16), "BF16") && !tensor_type_name((enum tensor_type)4));
     CHECK(!tensor_type_name((enum tensor_type) - 5) && tensor_block((enum tensor_type)99) == 0);
     CHECK(tensor_row_bytes(T_Q8_0, 96) == 102 && tensor_block_bytes(T_Q5_K) == 176);
+    CHECK(!tensor_type_find("iq4_xs", &type) && tensor_row_bytes(type, 512) == 272);
     return test_end();
 }
