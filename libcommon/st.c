@@ -10,6 +10,7 @@
 #include "utf8.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -172,6 +173,15 @@ static int check_cover(struct header *h, const struct tensor *t, int n)
     return 0;
 }
 
+/* A ZIP archive, or the protocol of a bare pickle. The length of a header may begin with the same
+ * two bytes, but has '{' behind its eight. */
+static bool is_pickle(const struct file_map *m)
+{
+    if (m->n >= 4 && !memcmp(m->p, "PK\3\4", 4))
+        return true;
+    return m->n >= 4 && m->p[0] == 0x80 && m->p[1] < 6 && (m->n < 9 || m->p[8] != '{');
+}
+
 /* The header's JSON: found, bounded, parsed. */
 static int parse_header(struct header *h)
 {
@@ -179,7 +189,7 @@ static int parse_header(struct header *h)
     const char *text;
     uint64_t n;
 
-    if (m->n >= 4 && (!memcmp(m->p, "PK\3\4", 4) || (m->p[0] == 0x80 && m->p[1] < 6)))
+    if (is_pickle(m))
         return err_set(h->e, ERR_DATA, "pickle checkpoints are not read; save as safetensors");
     if (m->n < 8)
         return err_set(h->e, ERR_DATA, "truncated: %zu bytes hold no header", m->n);

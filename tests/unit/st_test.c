@@ -119,6 +119,23 @@ static void test_headers(void)
     refused("t.safetensors", "pickle");
 }
 
+/* Headers of 128, 384, ... 1408 bytes begin as a pickle's protocols 0 to 5 do. */
+static void test_like_pickle(void)
+{
+    char header[1408];
+    struct err e = {0};
+    struct st s;
+
+    TEST("a header whose length looks like a pickle");
+    for (size_t n = 128; n <= sizeof(header); n += 256) {
+        memset(header, ' ', n);
+        memcpy(header, W("\"F32\"", "[1]", "[0,4]"), strlen(W("\"F32\"", "[1]", "[0,4]")));
+        put_st("t.safetensors", header, n, 4);
+        CHECK(!st_open(&s, "t.safetensors", &e) && s.n_tensors == 1);
+        st_close(&s);
+    }
+}
+
 static void test_big_header(void)
 {
     struct buf b = {0};
@@ -265,6 +282,7 @@ int main(void)
     if (!mkdtemp(dir) || chdir(dir))
         return 1;
     test_headers();
+    test_like_pickle();
     test_big_header();
     test_good();
     test_writer();
