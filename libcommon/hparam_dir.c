@@ -110,61 +110,85 @@ static int config_flag(const struct config *c, const char *name, bool want, stru
 
 /* ---- rotary positions ---- */
 
+/* Where transformers looks for the original context of Llama 3's scaling: beside the object, in
+ * it, and at the context itself. */
+static int config_original(struct hparam *h, struct config *c, int rope, struct err *e)
+{
+    static const char name[] = "original_max_position_embeddings";
+    int node = json_get(&c->j, 0, name);
+    double original = (double)h->ctx;
+
+    node = absent(c, node) ? json_get(&c->j, rope, name) : node;
+    if (!absent(c, node) &&
+        (json_num(&c->j, node, &original) || !(original >= 1.0 && original <= HPARAM_CTX)))
+        return err_set(e, ERR_DATA, "field '%s' is not in 1..%d", name, HPARAM_CTX);
+    h->original_ctx = (int)original;
+    return 0;
+}
+
 /* "default", "linear" or "llama3" in object node `rope`; other kinds are refused. */
 static int config_scaling(struct hparam *h, struct config *c, int rope, struct err *e)
 {
     int type = json_get(&c->j, rope, "rope_type");
-    double original = 0.0;
+    bool linear;
 
     type = type < 0 ? json_get(&c->j, rope, "type") : type;
     if (type < 0 || json_str_is(&c->j, type, "default"))
         return 0;
-    if (config_float(c, rope, "factor", 0.0f, &h->factor, e))
-        return -1;
-    if (json_str_is(&c->j, type, "linear")) {
-        h->scaling = HPARAM_LINEAR;
-        return 0;
-    }
-    if (!json_str_is(&c->j, type, "llama3")) {
+    linear = json_str_is(&c->j, type, "linear");
+    if (!linear && !json_str_is(&c->j, type, "llama3")) {
         size_t n;
         const char *raw = json_raw(&c->j, type, &n);
 
         return err_set(e, ERR_DATA, "rope scaling %.*s is not supported", n > 40 ? 40 : (int)n,
                        raw);
     }
-    h->scaling = HPARAM_LLAMA3;
-    if (config_float(c, rope, "low_freq_factor", 0.0f, &h->low_freq, e) ||
-        config_float(c, rope, "high_freq_factor", 0.0f, &h->high_freq, e))
+    h->scaling = linear ? HPARAM_LINEAR : HPARAM_LLAMA3;
+    if (config_float(c, rope, "factor", 0.0f, &h->factor, e))
         return -1;
-    if (json_num(&c->j, json_get(&c->j, rope, "original_max_position_embeddings"), &original) ||
-        !(original >= 1.0 && original <= HPARAM_CTX))
-        return err_set(e, ERR_DATA, "field 'original_max_position_embeddings' is not in 1..%d",
-                       HPARAM_CTX);
-    h->original_ctx = (int)original;
+    if (linear)
+        return 0;
+    return config_float(c, rope, "low_freq_factor", 0.0f, &h->low_freq, e) ||
+                   config_float(c, rope, "high_freq_factor", 0.0f, &h->high_freq, e) ||
+                   config_original(h, c, rope, e)
+               ? -1
+               : 0;
+}
+
+/* How many dimensions of a head rotate. The product is transformers' own, in double: 0.7 of 20 are
+ * 14, and 13 in float. */
+static int config_rotating(struct hparam *h, const struct config *c, int rope, struct err *e)
+{
+    static const char name[] = "partial_rotary_factor";
+    int node = json_get(&c->j, rope, name);
+    double whole = (double)c->type->rotary_share, share = whole;
+
+    node = node < 0 ? json_get(&c->j, 0, name) : node;
+    if (!absent(c, node) && json_num(&c->j, node, &share))
+        return err_set(e, ERR_DATA, "field '%s' is not a number", name);
+    if (whole == 1.0 ? share != 1.0 : !(share > 0.0 && share <= 1.0))
+        return err_set(e, ERR_DATA, "%s %g is not supported", name, share);
+    h->rope_dims = (int)(h->head_dim * share);
+    if (h->rope_dims < 1)
+        return err_set(e, ERR_DATA, "%s %g of %d dimensions is none", name, share, h->head_dim);
     return 0;
 }
 
-/* transformers 5 writes rope_parameters; before it, rope_theta and rope_scaling. */
+/* transformers 5 writes rope_parameters, before it rope_theta and rope_scaling; where both are, the
+ * latter counts. What either says of the base and of the share stands before what is beside it. */
 static int config_rope(struct hparam *h, struct config *c, struct err *e)
 {
-    int rope = json_get(&c->j, 0, "rope_parameters"), partial;
-    float share, whole = c->type->rotary_share;
+    int rope = json_get(&c->j, 0, "rope_scaling");
 
-    partial = json_get(&c->j, rope, "partial_rotary_factor") >= 0 ? rope : 0;
-    if (config_float(c, partial, "partial_rotary_factor", whole, &share, e))
-        return -1;
-    if (whole == 1.0f ? share != 1.0f : !(share > 0.0f && share <= 1.0f))
-        return err_set(e, ERR_DATA, "partial_rotary_factor %g is not supported", (double)share);
-    h->rope_dims = (int)((double)h->head_dim * (double)share);
-    if (h->rope_dims < 1)
-        return err_set(e, ERR_DATA, "partial_rotary_factor %g of %d dimensions is none",
-                       (double)share, h->head_dim);
-    if (config_float(c, json_get(&c->j, rope, "rope_theta") >= 0 ? rope : 0, "rope_theta", 10000.0f,
+    if (!json_is(&c->j, rope, JSON_OBJECT) || !c->j.node[rope].size)
+        rope = json_get(&c->j, 0, "rope_parameters");
+    if (!json_is(&c->j, rope, JSON_OBJECT))
+        rope = -1;
+    if (config_rotating(h, c, rope, e) ||
+        config_float(c, json_get(&c->j, rope, "rope_theta") >= 0 ? rope : 0, "rope_theta", 10000.0f,
                      &h->rope_base, e))
         return -1;
-    if (!json_is(&c->j, rope, JSON_OBJECT))
-        rope = json_get(&c->j, 0, "rope_scaling");
-    return json_is(&c->j, rope, JSON_OBJECT) ? config_scaling(h, c, rope, e) : 0;
+    return rope < 0 ? 0 : config_scaling(h, c, rope, e);
 }
 
 /* ---- windows ---- */

@@ -177,6 +177,17 @@ static void put_flag(struct buf *b, const char *name, bool v)
     buf_str(b, v ? "true" : "false");
 }
 
+/* Readers multiply and cut off: what is written gives the part again. */
+static void put_share(struct buf *b, const char *name, int part, int whole)
+{
+    double share = (double)part / whole;
+
+    if ((int)(whole * share) < part)
+        share = nextafter(share, 2.0);
+    json_put_key(b, name);
+    json_put_num(b, share);
+}
+
 static int put_rope(const struct source *s, struct buf *b, struct err *e)
 {
     struct hparam h = s->h;
@@ -189,7 +200,7 @@ static int put_rope(const struct source *s, struct buf *b, struct err *e)
     if (s->rope_factors && find_llama3(s, &h, e))
         return -1;
     if (!strcmp(h.arch, "nemotron"))
-        put_real(b, "partial_rotary_factor", (float)h.rope_dims / (float)h.head_dim);
+        put_share(b, "partial_rotary_factor", h.rope_dims, h.head_dim);
     put_real(b, "rope_theta", h.rope_base);
     json_put_key(b, "rope_scaling");
     if (h.scaling == HPARAM_PLAIN) {

@@ -190,7 +190,7 @@ only() {
 
 @test "llm-convert: every family, to GGUF and back: the same weights, the same description" {
     D=$BATS_TEST_DIRNAME/data/logits
-    for m in bias window qwen2 qwen2window qwen3 gpt2 gemma2 gemma2scale nemotron nemotronbias; do
+    for m in bias window qwen2 qwen2window qwen3 gpt2 gemma2 gemma2scale nemotron nemotronbias nemotronshare; do
         llm-convert "$D/$m" -o $m.gguf
         llm-convert --check $m.gguf
         llm-convert $m.gguf -o $m

@@ -80,6 +80,12 @@ MODELS = {
     "nemotronbias": ("nemotron", dict(num_key_value_heads=1, head_dim=8, attention_bias=True,
                                       mlp_bias=True, tie_word_embeddings=True,
                                       partial_rotary_factor=0.25), torch.float16, False),
+    # 14 of 24 dimensions rotate, a share that is exact in no float
+    "nemotronshare": ("nemotron", dict(num_attention_heads=2, num_key_value_heads=1, head_dim=24,
+                                       tie_word_embeddings=True, partial_rotary_factor=14 / 24,
+                                       rope_parameters=dict(rope_type="linear", factor=4.0,
+                                                            rope_theta=300.0)),
+                      torch.float16, True),
 }
 CLASSES = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2", "qwen3": "Qwen3",
            "gpt2": "GPT2", "gemma2": "Gemma2", "nemotron": "Nemotron"}

@@ -105,6 +105,52 @@ static void test_families(void)
     CHECK(!read_config(TYPE("nemotron") ",\"rope_parameters\":{\"partial_rotary_factor\":0.25}}",
                        &h, &e));
     CHECK(h.rope_dims == 4 && h.head_dim == 16);
+    CHECK(!read_config("{\"model_type\":\"nemotron\",\"hidden_size\":80,\"num_hidden_layers\":3,"
+                       "\"intermediate_size\":96,\"num_attention_heads\":4,"
+                       "\"partial_rotary_factor\":0.7}",
+                       &h, &e));
+    CHECK(h.rope_dims == 14 && h.head_dim == 20);
+}
+
+/* As transformers' PreTrainedConfig finds them, whichever of its versions wrote the file. */
+static void test_rope_fields(void)
+{
+    struct hparam h;
+    struct err e = {0};
+
+    TEST("config.json: where the fields of the rotary positions are looked for");
+    CHECK(!read_config("{" GOOD ",\"rope_theta\":9.0,\"rope_scaling\":{\"rope_theta\":7.0,"
+                       "\"type\":\"linear\",\"factor\":2.0}}",
+                       &h, &e));
+    CHECK(h.rope_base == 7.0f && h.scaling == HPARAM_LINEAR && h.factor == 2.0f);
+    CHECK(!read_config("{" GOOD ",\"rope_theta\":9.0,\"rope_parameters\":{\"rope_type\":\"linear\","
+                       "\"factor\":2.0}}",
+                       &h, &e));
+    CHECK(h.rope_base == 9.0f && h.scaling == HPARAM_LINEAR);
+    CHECK(!read_config("{" GOOD ",\"rope_parameters\":{\"rope_theta\":7.0},\"rope_scaling\":{"
+                       "\"rope_type\":\"linear\",\"factor\":3.0}}",
+                       &h, &e));
+    CHECK(h.rope_base == 10000.0f && h.scaling == HPARAM_LINEAR && h.factor == 3.0f);
+    for (int i = 0; i < 2; i++) {
+        CHECK(!read_config(i ? "{" GOOD ",\"rope_parameters\":{\"rope_theta\":7.0},"
+                               "\"rope_scaling\":{}}"
+                             : "{" GOOD ",\"rope_parameters\":{\"rope_theta\":7.0},"
+                               "\"rope_scaling\":null}",
+                           &h, &e));
+        CHECK(h.rope_base == 7.0f && h.scaling == HPARAM_PLAIN);
+    }
+    CHECK(!read_config(TYPE("nemotron") ",\"rope_scaling\":{\"type\":\"default\","
+                                        "\"partial_rotary_factor\":0.25}}",
+                       &h, &e));
+    CHECK(h.rope_dims == 4);
+#define LLAMA3 "{\"rope_type\":\"llama3\",\"factor\":2,\"low_freq_factor\":1,\"high_freq_factor\":4"
+    CHECK(!read_config("{" GOOD ",\"max_position_embeddings\":300,\"rope_scaling\":" LLAMA3 "}}",
+                       &h, &e));
+    CHECK(h.original_ctx == 300);
+    CHECK(!read_config("{" GOOD ",\"original_max_position_embeddings\":200,\"rope_scaling\":" LLAMA3
+                       ",\"original_max_position_embeddings\":100}}",
+                       &h, &e));
+    CHECK(h.original_ctx == 200);
 }
 
 static void test_config_bad(void)
@@ -160,6 +206,8 @@ static void test_config_bad(void)
         {"{" GOOD ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0.0}}", "factor"},
         {"{" GOOD ",\"rope_scaling\":{\"type\":\"linear\"}}", "'factor' is missing"},
         {"{" GOOD ",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2}}", "\"yarn\""},
+        {"{" GOOD ",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1]}}",
+         "\"longrope\""},
         {"{" GOOD ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":2,\"low_freq_factor\":4,"
          "\"high_freq_factor\":4,\"original_max_position_embeddings\":9}}",
          "high_freq_factor 4 is not above"},
@@ -411,6 +459,7 @@ int main(void)
     test_config();
     test_config_bad();
     test_families();
+    test_rope_fields();
     test_gguf();
     test_gguf_families();
     test_freqs();

@@ -20,12 +20,12 @@ enum { MAX_TOKENS = 256 };
 static const struct {
     const char *name;
     bool peer; // there is a peer.gguf
-} models[] = {{"mha", false},     {"gqa", false},         {"mqa", false},
-              {"llama3", false},  {"linear", false},      {"headdim", false},
-              {"bias", true},     {"mistral", false},     {"window", true},
-              {"qwen2", true},    {"qwen2window", false}, {"qwen3", true},
-              {"gpt2", true},     {"gemma2", true},       {"gemma2scale", false},
-              {"nemotron", true}, {"nemotronbias", false}};
+} models[] = {{"mha", false},     {"gqa", false},          {"mqa", false},
+              {"llama3", false},  {"linear", false},       {"headdim", false},
+              {"bias", true},     {"mistral", false},      {"window", true},
+              {"qwen2", true},    {"qwen2window", false},  {"qwen3", true},
+              {"gpt2", true},     {"gemma2", true},        {"gemma2scale", false},
+              {"nemotron", true}, {"nemotronbias", false}, {"nemotronshare", false}};
 
 struct golden {
     struct arena mem;
