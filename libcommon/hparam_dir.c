@@ -184,6 +184,9 @@ static int config_rope(struct hparam *h, struct config *c, struct err *e)
         rope = json_get(&c->j, 0, "rope_parameters");
     if (!json_is(&c->j, rope, JSON_OBJECT))
         rope = -1;
+    if (json_get(&c->j, rope, "full_attention") >= 0 ||
+        json_get(&c->j, rope, "sliding_attention") >= 0)
+        return err_set(e, ERR_DATA, "rotary positions that differ by layer are not supported");
     if (config_rotating(h, c, rope, e) ||
         config_float(c, json_get(&c->j, rope, "rope_theta") >= 0 ? rope : 0, "rope_theta", 10000.0f,
                      &h->rope_base, e))
@@ -208,8 +211,8 @@ static int config_layers(struct hparam *h, const struct config *c, int list, str
     return 0;
 }
 
-/* Of Mistral all layers are windowed, of Gemma 2 every second one, of Qwen those
- * from max_window_layers on if use_sliding_window says so. */
+/* Those that layer_types names; without it of Mistral all layers are windowed, of Gemma 2 every
+ * second one, of Qwen those from max_window_layers on if use_sliding_window says so. */
 static int config_window(struct hparam *h, const struct config *c, struct err *e)
 {
     bool mistral = !strcmp(c->type->name, "mistral"), gemma = !strcmp(h->arch, "gemma2");
@@ -224,7 +227,7 @@ static int config_window(struct hparam *h, const struct config *c, struct err *e
     if (config_int(c, "sliding_window", 1, INT32_MAX, 4096, &h->window, e) ||
         (qwen && config_int(c, "max_window_layers", 0, INT32_MAX, 28, &from, e)))
         return -1;
-    if (!mistral && !absent(c, list))
+    if (!absent(c, list))
         return config_layers(h, c, list, e);
     for (int i = 0; i < h->n_layers; i++)
         h->windowed[i] = i >= from && hparam_window_default(h, i);
@@ -445,7 +448,7 @@ static int config_read(struct hparam *h, struct config *c, struct err *e)
             return hparam_finish(h, e);
         h->head_dim = h->dim / h->n_heads;
     }
-    if (h->whole && config_encoder(h, c, e))
+    if (h->whole ? config_encoder(h, c, e) : config_flag(c, "is_causal", true, e))
         return -1;
     if ((strcmp(h->arch, "gpt2") && !h->whole && config_rope(h, c, e)) || config_window(h, c, e) ||
         (!strcmp(h->arch, "gemma2") && config_gemma2(h, c, e)))

@@ -74,6 +74,11 @@ static void test_families(void)
     CHECK(!read_config(TYPE("mistral") "}", &h, &e));
     CHECK(!strcmp(h.arch, "llama") && h.window == 4096 && h.windowed[0] && h.windowed[2]);
     CHECK(!read_config(TYPE("mistral") ",\"sliding_window\":null}", &h, &e) && h.window == 0);
+    CHECK(!read_config(
+        TYPE("mistral") ",\"sliding_window\":9,\"layer_types\":[\"full_attention\","
+                        "\"sliding_attention\",\"full_attention\"],\"is_causal\":true}",
+        &h, &e));
+    CHECK(h.window == 9 && !h.windowed[0] && h.windowed[1] && !h.windowed[2]);
     CHECK(!read_config(TYPE("qwen2") ",\"sliding_window\":9}", &h, &e));
     CHECK(!strcmp(h.arch, "qwen2") && h.window == 0 && h.ctx == 32768 && h.gated);
     CHECK(!read_config(TYPE("qwen2") ",\"use_sliding_window\":true,\"max_window_layers\":2}", &h,
@@ -153,77 +158,81 @@ static void test_rope_fields(void)
     CHECK(h.original_ctx == 200);
 }
 
+static const struct {
+    const char *text, *says;
+} bad[] = {
+    {"{", "config.json"},
+    {"[]", "not a JSON object"},
+    {"{}", "model_type none"},
+    {"{\"model_type\":\"gpt9\"}", "\"gpt9\" is not supported"},
+    {"{\"model_type\":\"gpt2\"}", "'n_embd' is missing"},
+    {"{\"model_type\":\"gpt2\",\"n_embd\":8,\"n_layer\":1,\"n_head\":2,"
+     "\"activation_function\":\"relu\"}",
+     "activation_function is not \"gelu_new\""},
+    {"{\"model_type\":\"gpt2\",\"n_embd\":8,\"n_layer\":1,\"n_head\":2,"
+     "\"scale_attn_weights\":false}",
+     "'scale_attn_weights': false"},
+    {"{\"model_type\":\"gpt2\",\"n_embd\":8,\"n_layer\":1,\"n_head\":3}",
+     "8 dimensions are not divided by 3 heads"},
+    {"{\"model_type\":\"gpt2\",\"n_embd\":8,\"n_layer\":1,\"n_head\":2,\"n_positions\":0}",
+     "'n_positions': 0"},
+    {TYPE("qwen2") ",\"is_causal\":false}", "'is_causal': false is not supported"},
+    {"{\"model_type\":\"gpt2\",\"n_embd\":8,\"n_layer\":1,\"n_head\":2,\"is_causal\":false}",
+     "'is_causal': false"},
+    {TYPE("qwen2") ",\"rope_parameters\":{\"full_attention\":{\"rope_theta\":7.0}}}",
+     "differ by layer"},
+    {TYPE("mistral") ",\"sliding_window\":0}", "'sliding_window': 0"},
+    {TYPE("gemma2") ",\"sliding_window\":-4}", "'sliding_window': -4"},
+    {TYPE("gemma2") ",\"layer_types\":[\"full_attention\"]}", "not an array of 3 names"},
+    {TYPE("gemma2") ",\"layer_types\":3}", "not an array of 3 names"},
+    {TYPE("gemma2") ",\"layer_types\":[\"full_attention\",\"chunked\",\"x\"]}", "\"chunked\""},
+    {TYPE("gemma2") ",\"attn_logit_softcapping\":-1.0}", "soft cap of scores: -1"},
+    {TYPE("gemma2") ",\"final_logit_softcapping\":1e39}", "soft cap of logits: inf"},
+    {TYPE("gemma2") ",\"query_pre_attn_scalar\":0}", "query_pre_attn_scalar: 0"},
+    {TYPE("gemma2") ",\"query_pre_attn_scalar\":-3}", "query_pre_attn_scalar: -3"},
+    {TYPE("gemma2") ",\"hidden_activation\":\"gelu\"}", "hidden_activation is not"},
+    {TYPE("gemma2") ",\"use_bidirectional_attention\":true}", "use_bidirectional_attention"},
+    {TYPE("nemotron") ",\"partial_rotary_factor\":0.01}", "of 16 dimensions is none"},
+    {TYPE("nemotron") ",\"partial_rotary_factor\":2}", "partial_rotary_factor 2"},
+    {TYPE("nemotron") ",\"partial_rotary_factor\":0.2}", "3 rotating dimensions"},
+    {TYPE("nemotron") ",\"norm_eps\":-1}", "epsilon: -1"},
+    {TYPE("qwen3") ",\"partial_rotary_factor\":0.5}", "partial_rotary_factor 0.5"},
+    {TYPE("qwen3") ",\"hidden_act\":\"gelu\"}", "hidden_act"},
+    {TYPE("qwen2") ",\"use_sliding_window\":true,\"max_window_layers\":-1}",
+     "'max_window_layers': -1"},
+    {"{\"model_type\":\"llama\"}", "'hidden_size' is missing"},
+    {"{" GOOD ",\"num_key_value_heads\":3}", "4 heads cannot share 3"},
+    {"{" GOOD ",\"num_key_value_heads\":8}", "8 is not an integer in 1..4"},
+    {"{" GOOD ",\"num_key_value_heads\":0}", "0 is not an integer in 1..4"},
+    {"{" GOOD ",\"head_dim\":0}", "'head_dim': 0"},
+    {"{" GOOD ",\"head_dim\":15}", "15 rotating"},
+    {"{" GOOD ",\"head_dim\":\"16\"}", "'head_dim': \"16\""},
+    {"{" GOOD ",\"max_position_embeddings\":16777217}", "1..16777216"},
+    {"{" GOOD ",\"rms_norm_eps\":0}", "epsilon: 0"},
+    {"{" GOOD ",\"rms_norm_eps\":1e400}", "'rms_norm_eps' is not a number"},
+    {"{" GOOD ",\"rope_theta\":-1}", "rope base: -1"},
+    {"{" GOOD ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0.0}}", "factor"},
+    {"{" GOOD ",\"rope_scaling\":{\"type\":\"linear\"}}", "'factor' is missing"},
+    {"{" GOOD ",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2}}", "\"yarn\""},
+    {"{" GOOD ",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1]}}", "\"longrope\""},
+    {"{" GOOD ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":2,\"low_freq_factor\":4,"
+     "\"high_freq_factor\":4,\"original_max_position_embeddings\":9}}",
+     "high_freq_factor 4 is not above"},
+    {"{" GOOD ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":2,\"low_freq_factor\":1,"
+     "\"high_freq_factor\":4,\"original_max_position_embeddings\":0}}",
+     "original_max_position_embeddings"},
+    {"{" GOOD ",\"hidden_act\":\"gelu\"}", "hidden_act"},
+    {"{" GOOD ",\"partial_rotary_factor\":0.5}", "partial_rotary_factor 0.5"},
+    {"{" GOOD ",\"quantization_config\":{\"bits\":4}}", "quantization_config"},
+    {"{\"model_type\":\"llama\",\"hidden_size\":64,\"num_hidden_layers\":1000000000}",
+     "'num_hidden_layers': 1000000000 is not an integer in 1..1024"},
+    {"{\"model_type\":\"llama\",\"hidden_size\":65,\"num_hidden_layers\":1,"
+     "\"intermediate_size\":9,\"num_attention_heads\":4}",
+     "65 dimensions are not divided by 4 heads"},
+};
+
 static void test_config_bad(void)
 {
-    static const struct {
-        const char *text, *says;
-    } bad[] = {
-        {"{", "config.json"},
-        {"[]", "not a JSON object"},
-        {"{}", "model_type none"},
-        {"{\"model_type\":\"gpt9\"}", "\"gpt9\" is not supported"},
-        {"{\"model_type\":\"gpt2\"}", "'n_embd' is missing"},
-        {"{\"model_type\":\"gpt2\",\"n_embd\":8,\"n_layer\":1,\"n_head\":2,"
-         "\"activation_function\":\"relu\"}",
-         "activation_function is not \"gelu_new\""},
-        {"{\"model_type\":\"gpt2\",\"n_embd\":8,\"n_layer\":1,\"n_head\":2,"
-         "\"scale_attn_weights\":false}",
-         "'scale_attn_weights': false"},
-        {"{\"model_type\":\"gpt2\",\"n_embd\":8,\"n_layer\":1,\"n_head\":3}",
-         "8 dimensions are not divided by 3 heads"},
-        {"{\"model_type\":\"gpt2\",\"n_embd\":8,\"n_layer\":1,\"n_head\":2,\"n_positions\":0}",
-         "'n_positions': 0"},
-        {TYPE("mistral") ",\"sliding_window\":0}", "'sliding_window': 0"},
-        {TYPE("gemma2") ",\"sliding_window\":-4}", "'sliding_window': -4"},
-        {TYPE("gemma2") ",\"layer_types\":[\"full_attention\"]}", "not an array of 3 names"},
-        {TYPE("gemma2") ",\"layer_types\":3}", "not an array of 3 names"},
-        {TYPE("gemma2") ",\"layer_types\":[\"full_attention\",\"chunked\",\"x\"]}", "\"chunked\""},
-        {TYPE("gemma2") ",\"attn_logit_softcapping\":-1.0}", "soft cap of scores: -1"},
-        {TYPE("gemma2") ",\"final_logit_softcapping\":1e39}", "soft cap of logits: inf"},
-        {TYPE("gemma2") ",\"query_pre_attn_scalar\":0}", "query_pre_attn_scalar: 0"},
-        {TYPE("gemma2") ",\"query_pre_attn_scalar\":-3}", "query_pre_attn_scalar: -3"},
-        {TYPE("gemma2") ",\"hidden_activation\":\"gelu\"}", "hidden_activation is not"},
-        {TYPE("gemma2") ",\"use_bidirectional_attention\":true}", "use_bidirectional_attention"},
-        {TYPE("nemotron") ",\"partial_rotary_factor\":0.01}", "of 16 dimensions is none"},
-        {TYPE("nemotron") ",\"partial_rotary_factor\":2}", "partial_rotary_factor 2"},
-        {TYPE("nemotron") ",\"partial_rotary_factor\":0.2}", "3 rotating dimensions"},
-        {TYPE("nemotron") ",\"norm_eps\":-1}", "epsilon: -1"},
-        {TYPE("qwen3") ",\"partial_rotary_factor\":0.5}", "partial_rotary_factor 0.5"},
-        {TYPE("qwen3") ",\"hidden_act\":\"gelu\"}", "hidden_act"},
-        {TYPE("qwen2") ",\"use_sliding_window\":true,\"max_window_layers\":-1}",
-         "'max_window_layers': -1"},
-        {"{\"model_type\":\"llama\"}", "'hidden_size' is missing"},
-        {"{" GOOD ",\"num_key_value_heads\":3}", "4 heads cannot share 3"},
-        {"{" GOOD ",\"num_key_value_heads\":8}", "8 is not an integer in 1..4"},
-        {"{" GOOD ",\"num_key_value_heads\":0}", "0 is not an integer in 1..4"},
-        {"{" GOOD ",\"head_dim\":0}", "'head_dim': 0"},
-        {"{" GOOD ",\"head_dim\":15}", "15 rotating"},
-        {"{" GOOD ",\"head_dim\":\"16\"}", "'head_dim': \"16\""},
-        {"{" GOOD ",\"max_position_embeddings\":16777217}", "1..16777216"},
-        {"{" GOOD ",\"rms_norm_eps\":0}", "epsilon: 0"},
-        {"{" GOOD ",\"rms_norm_eps\":1e400}", "'rms_norm_eps' is not a number"},
-        {"{" GOOD ",\"rope_theta\":-1}", "rope base: -1"},
-        {"{" GOOD ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0.0}}", "factor"},
-        {"{" GOOD ",\"rope_scaling\":{\"type\":\"linear\"}}", "'factor' is missing"},
-        {"{" GOOD ",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2}}", "\"yarn\""},
-        {"{" GOOD ",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1]}}",
-         "\"longrope\""},
-        {"{" GOOD ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":2,\"low_freq_factor\":4,"
-         "\"high_freq_factor\":4,\"original_max_position_embeddings\":9}}",
-         "high_freq_factor 4 is not above"},
-        {"{" GOOD ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":2,\"low_freq_factor\":1,"
-         "\"high_freq_factor\":4,\"original_max_position_embeddings\":0}}",
-         "original_max_position_embeddings"},
-        {"{" GOOD ",\"hidden_act\":\"gelu\"}", "hidden_act"},
-        {"{" GOOD ",\"partial_rotary_factor\":0.5}", "partial_rotary_factor 0.5"},
-        {"{" GOOD ",\"quantization_config\":{\"bits\":4}}", "quantization_config"},
-        {"{\"model_type\":\"llama\",\"hidden_size\":64,\"num_hidden_layers\":1000000000}",
-         "'num_hidden_layers': 1000000000 is not an integer in 1..1024"},
-        {"{\"model_type\":\"llama\",\"hidden_size\":65,\"num_hidden_layers\":1,"
-         "\"intermediate_size\":9,\"num_attention_heads\":4}",
-         "65 dimensions are not divided by 4 heads"},
-    };
-
     TEST("config.json: what is refused is named");
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct hparam h;
