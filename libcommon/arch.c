@@ -138,12 +138,12 @@ static const struct arch_tensor bert[] = {
 #define ROWS(table) table, sizeof(table) / sizeof(*table)
 
 static const struct arch family[] = {
-    {"llama",    "blk.", "model.layers.",       NULL,           NULL,       ROWS(llama)},
-    {"qwen2",    "blk.", "model.layers.",       NULL,           NULL,       ROWS(qwen2)},
-    {"qwen3",    "blk.", "model.layers.",       NULL,           NULL,       ROWS(qwen3)},
+    {"llama",    "blk.", "model.layers.",       "model.",       NULL,       ROWS(llama)},
+    {"qwen2",    "blk.", "model.layers.",       "model.",       NULL,       ROWS(qwen2)},
+    {"qwen3",    "blk.", "model.layers.",       "model.",       NULL,       ROWS(qwen3)},
     {"gpt2",     "blk.", "transformer.h.",      "transformer.", NULL,       ROWS(gpt2)},
-    {"gemma2",   "blk.", "model.layers.",       NULL,           NULL,       ROWS(gemma2)},
-    {"nemotron", "blk.", "model.layers.",       NULL,           NULL,       ROWS(nemotron)},
+    {"gemma2",   "blk.", "model.layers.",       "model.",       NULL,       ROWS(gemma2)},
+    {"nemotron", "blk.", "model.layers.",       "model.",       NULL,       ROWS(nemotron)},
     {"bert",     "blk.", "bert.encoder.layer.", "bert.",        "roberta.", ROWS(bert)},
 };
 // clang-format on

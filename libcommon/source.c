@@ -214,13 +214,32 @@ static void instead(const struct source *s, char name[ARCH_NAME])
     snprintf(name, ARCH_NAME, "%s%s", s->instead, rest);
 }
 
+/* The oldest files call weight and bias of a LayerNorm as TensorFlow did. */
+static const struct tensor *find_old(const struct source *s, const char *name)
+{
+    static const char *const now[] = {"LayerNorm.weight", "LayerNorm.bias"};
+    static const char *const then[] = {"LayerNorm.gamma", "LayerNorm.beta"};
+    char old[ARCH_NAME];
+
+    for (int i = 0; i < 2; i++)
+        if (ends_with(name, now[i])) {
+            snprintf(old, sizeof(old), "%.*s%s", (int)(strlen(name) - strlen(now[i])), name,
+                     then[i]);
+            return st_tensor(&s->st, old);
+        }
+    return NULL;
+}
+
 static const struct tensor *find(const struct source *s, const struct arch_tensor *what, int layer,
                                  char name[ARCH_NAME])
 {
+    const struct tensor *t;
+
     if (s->kind == SOURCE_HF) {
         arch_hf_name(s->arch, what, layer, name);
         instead(s, name);
-        return st_tensor(&s->st, name);
+        t = st_tensor(&s->st, name);
+        return t ? t : find_old(s, name);
     }
     arch_gguf_name(s->arch, what, layer, name);
     if (s->kind == SOURCE_GGUF)
@@ -412,7 +431,7 @@ static int check_split(const struct gguf *g, struct err *e)
 
 int source_parts(struct source *s, struct err *e)
 {
-    char name[ARCH_NAME];
+    char name[ARCH_NAME], own[ARCH_NAME];
     const struct tensor *t;
 
     if (s->kind == SOURCE_GGUF && (check_split(&s->g, e) || hparam_gguf(&s->h, &s->g, e)))
@@ -423,6 +442,7 @@ int source_parts(struct source *s, struct err *e)
     if (!s->arch)
         return err_set(e, ERR_DATA, "%s: family '%s' has no table of tensors", s->path, s->h.arch);
     t = find(s, &s->arch->tensor[0], -1, name);
+    snprintf(own, sizeof(own), "%s", name);
     if (!t && s->kind == SOURCE_HF && s->arch->hf_other) {
         s->instead = s->arch->hf_other;
         t = find(s, &s->arch->tensor[0], -1, name);
@@ -432,7 +452,7 @@ int source_parts(struct source *s, struct err *e)
         t = find(s, &s->arch->tensor[0], -1, name);
     }
     if (!t)
-        return err_set(e, ERR_DATA, "%s: missing tensor '%s'", s->path, name);
+        return err_set(e, ERR_DATA, "%s: missing tensor '%s'", s->path, own);
     if (t->shape[0] < 1 || t->shape[0] > HPARAM_VOCAB)
         return err_set(e, ERR_DATA, "%s: tensor '%s': %lld rows, not in 1..%d", s->path, name,
                        (long long)t->shape[0], HPARAM_VOCAB);

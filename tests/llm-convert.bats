@@ -211,13 +211,20 @@ only() {
     llm-convert --check q
 }
 
-@test "llm-convert: a GPT-2 whose names lack the class's prefix is the same model" {
-    cp -r "$BATS_TEST_DIRNAME/data/logits/gpt2" bare
-    LC_ALL=C sed -i 's/"transformer\./            "/g' bare/model.safetensors # JSON takes the spaces
-    llm-convert "$BATS_TEST_DIRNAME/data/logits/gpt2" -o a.gguf
-    llm-convert bare -o b.gguf
-    cmp a.gguf b.gguf
-    run ! grep -q transformer.h bare/model.safetensors
+@test "llm-convert: a model whose names lack the class's prefix is the same model" {
+    for m in bias window qwen2 qwen3 gpt2 gemma2 nemotron; do
+        cp -r "$BATS_TEST_DIRNAME/data/logits/$m" bare
+        LC_ALL=C sed -i 's/"transformer\./            "/g; s/"model\./      "/g' bare/model.safetensors # JSON takes the spaces
+        run ! grep -q -e transformer.h -e model.layers bare/model.safetensors
+        llm-convert "$BATS_TEST_DIRNAME/data/logits/$m" -o a.gguf --force
+        llm-convert bare -o b.gguf --force
+        cmp a.gguf b.gguf
+        rm -r bare
+    done
+    cp -r "$BATS_TEST_DIRNAME/data/logits/qwen3" bare
+    LC_ALL=C sed -i 's/"model\.embed/"other.embed/' bare/model.safetensors
+    run -2 llm-convert bare -o b.gguf --force
+    [[ "$output" == *"missing tensor 'model.embed_tokens.weight'" ]]
 }
 
 @test "llm-convert: a tokenizer that merges nothing goes through GGUF" {

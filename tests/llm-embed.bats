@@ -292,6 +292,17 @@ rename() {
     [[ "$output" = *"missing tensor"* ]]
 }
 
+@test "llm-embed: a BERT whose LayerNorms have TensorFlow's names is the same model" {
+    cp -r "$BATS_TEST_DIRNAME/data/bert" old
+    chmod -R u+w old
+    (cd old && rename 'sub("LayerNorm.weight$"; "LayerNorm.gamma") | sub("LayerNorm.bias$"; "LayerNorm.beta")')
+    grep -q LayerNorm.gamma old/model.safetensors
+    run ! grep -q LayerNorm.weight old/model.safetensors
+    echo '{"text":"the list"}' >in
+    llm-embed -m old in | jq -c .embedding >a
+    llm-embed -m "$BATS_TEST_DIRNAME/data/bert" in | jq -c .embedding | cmp a -
+}
+
 @test "llm-embed: an encoder's text is computed whole, exactly, whatever stands beside it" {
     B="$BATS_TEST_DIRNAME/data/bert"
     jq -c '{text}' "$B/golden.jsonl" >in
