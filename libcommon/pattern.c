@@ -3,6 +3,7 @@
 
 #include "buf.h"
 #include "mem.h"
+#include "onig.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -18,170 +19,6 @@ struct pattern {
     pcre2_code *code;
     bool jit;
 };
-
-enum { GROUPS = 250 }; // PCRE2's own limit of nested groups
-
-/* The expression being translated and the result. */
-struct reader {
-    const char *s;
-    size_t n, i;
-    int depth;            // of character classes
-    size_t atom;          // where in out the last thing that can be repeated begins
-    size_t group[GROUPS]; // where the open groups begin
-    int n_groups;
-    struct buf out;
-};
-
-static bool at(const struct reader *r, const char *what)
-{
-    size_t n = strlen(what);
-
-    return r->n - r->i >= n && !memcmp(r->s + r->i, what, n);
-}
-
-static bool move(struct reader *r, const char *from, const char *to)
-{
-    if (!at(r, from))
-        return false;
-    buf_str(&r->out, to);
-    r->i += strlen(from);
-    return true;
-}
-
-/* \s is Unicode's White_Space (PCRE2's has U+180E as well), \w takes marks and
- * all connectors, \h is a hexadecimal digit, \uHHHH a code point. */
-static void escape(struct reader *r)
-{
-    bool in = r->depth > 0;
-    const char *end;
-    size_t n;
-
-    if (!in)
-        r->atom = r->out.n;
-    if (move(r, "\\s", in ? "\\t-\\r\\x{85}\\p{Z}" : "[\\t-\\r\\x{85}\\p{Z}]") ||
-        move(r, "\\w",
-             in ? "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
-                : "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]") ||
-        move(r, "\\h", in ? "0-9a-fA-F" : "[0-9a-fA-F]"))
-        return;
-    if (!in && (move(r, "\\S", "[^\\t-\\r\\x{85}\\p{Z}]") ||
-                move(r, "\\W", "[^\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]") ||
-                move(r, "\\H", "[^0-9a-fA-F]")))
-        return;
-    if (at(r, "\\u") && r->n - r->i >= 6) {
-        buf_fmt(&r->out, "\\x{%.4s}", r->s + r->i + 2);
-        r->i += 6;
-        return;
-    }
-    n = r->n - r->i < 2 ? 1 : 2;
-    if ((at(r, "\\p{") || at(r, "\\P{") || at(r, "\\x{")) &&
-        (end = memchr(r->s + r->i, '}', r->n - r->i)))
-        n = (size_t)(end - (r->s + r->i)) + 1;
-    buf_add(&r->out, r->s + r->i, n);
-    r->i += n;
-}
-
-/* `X{2,3}+` repeats the repetition in Oniguruma and is possessive in PCRE2:
- * it becomes `(?:X{2,3})+`. */
-static void braces(struct reader *r)
-{
-    size_t k = r->i + 1, n;
-
-    while (k < r->n && ((r->s[k] >= '0' && r->s[k] <= '9') || r->s[k] == ','))
-        k++;
-    if (k >= r->n || r->s[k] != '}' || k == r->i + 1) {
-        buf_char(&r->out, r->s[r->i++]);
-        return;
-    }
-    buf_add(&r->out, r->s + r->i, k + 1 - r->i);
-    r->i = k + 1;
-    if (r->i >= r->n || r->s[r->i] != '+')
-        return;
-    r->i++;
-    buf_str(&r->out, "___)+");
-    n = r->out.n - r->atom;
-    memmove(r->out.p + r->atom + 3, r->out.p + r->atom, n - 5);
-    memcpy(r->out.p + r->atom, "(?:", 3);
-}
-
-/* Groups, and the atoms that a quantifier may follow. */
-static const char *plain(struct reader *r)
-{
-    char c = r->s[r->i++];
-
-    if (c == '(') {
-        if (r->n_groups == GROUPS)
-            return "groups nested too deeply";
-        r->group[r->n_groups++] = r->out.n;
-    } else if (c == ')') {
-        r->atom = r->n_groups ? r->group[--r->n_groups] : r->out.n;
-    } else if (!strchr("*+?", c) && ((unsigned char)c & 0xC0) != 0x80) {
-        r->atom = r->out.n;
-    }
-    buf_char(&r->out, c);
-    return NULL;
-}
-
-/* One step inside a class: nested classes are unions, which PCRE2 does not
- * know, so their brackets are dropped; intersections are not supported. */
-static const char *in_class(struct reader *r)
-{
-    if (at(r, "[:")) {
-        const char *end = memchr(r->s + r->i, ']', r->n - r->i);
-        size_t n = end ? (size_t)(end - (r->s + r->i)) + 1 : 1;
-
-        buf_add(&r->out, r->s + r->i, n);
-        r->i += n;
-    } else if (at(r, "[^") || at(r, "&&")) {
-        return "set operations in a character class";
-    } else if (at(r, "[")) {
-        r->depth++;
-        r->i++;
-    } else if (at(r, "]")) {
-        if (--r->depth == 0)
-            buf_char(&r->out, ']');
-        r->i++;
-    } else {
-        buf_char(&r->out, r->s[r->i++]);
-    }
-    return NULL;
-}
-
-static void open_class(struct reader *r)
-{
-    r->atom = r->out.n;
-    buf_char(&r->out, '[');
-    r->depth = 1;
-    r->i++;
-    if (r->i < r->n && r->s[r->i] == '^')
-        buf_char(&r->out, r->s[r->i++]);
-    if (r->i < r->n && r->s[r->i] == ']') { // a first ']' stands for itself
-        buf_str(&r->out, "\\]");
-        r->i++;
-    }
-}
-
-/* NULL, or why the expression cannot be translated. */
-static const char *translate(struct reader *r)
-{
-    while (r->i < r->n) {
-        const char *why = NULL;
-
-        if (r->s[r->i] == '\\')
-            escape(r);
-        else if (r->depth)
-            why = in_class(r);
-        else if (r->s[r->i] == '[')
-            open_class(r);
-        else if (r->s[r->i] == '{')
-            braces(r);
-        else
-            why = plain(r);
-        if (why)
-            return why;
-    }
-    return NULL;
-}
 
 static int refuse(struct err *e, const char *s, size_t n, const char *why)
 {
@@ -211,7 +48,7 @@ static struct pattern *compile(const char *text, size_t len, const char *s, size
 
 struct pattern *pattern_new(const char *s, size_t n, struct err *e)
 {
-    struct reader r = {.s = s, .n = n};
+    struct buf b = {0};
     struct pattern *p = NULL;
     const char *why;
 
@@ -219,13 +56,13 @@ struct pattern *pattern_new(const char *s, size_t n, struct err *e)
         refuse(e, s, n, "longer than 65536 bytes");
         return NULL;
     }
-    why = translate(&r);
+    why = onig_translate(s, n, &b);
     if (why)
         refuse(e, s, n, why);
     else // ^ and $ stand at line ends, as in Oniguruma's default syntax
-        p = compile(buf_cstr(&r.out), r.out.n, s, n,
-                    PCRE2_MULTILINE | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, e);
-    buf_free(&r.out);
+        p = compile(buf_cstr(&b), b.n, s, n, PCRE2_MULTILINE | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
+                    e);
+    buf_free(&b);
     return p;
 }
 

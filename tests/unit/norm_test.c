@@ -187,6 +187,32 @@ static void dialect(void)
     CHECK(cuts(RE("(?i:'s|'t)"), "a'S't", "a|'S|'t"));
     CHECK(cuts(RE("\\\\d{1,3}(?=(?:\\\\d{3})*\\\\b)"), "1234567 12", "1|234|567| |12"));
     CHECK(cuts(RE("[\\\\u0041]"), "xAy", "x|A|y"));
+    CHECK(cuts(RE("\\\\p{N}{2}?x"), "12x3x", "12x|3|x"));
+    CHECK(cuts(RE("ba{,2}"), "abaaab", "a|baa|a|b"));
+    CHECK(cuts(RE("(?m:b.)"), "ab\nc", "a|b\n|c"));
+    CHECK(cuts(RE("\\\\v"), "a\vb\nc", "a|\v|b\nc"));
+    CHECK(cuts(RE("\\\\u00e9"), "a\u00E9b", "a|\u00E9|b"));
+}
+
+/* What is a word, a letter, a sign, a script, as the dialect sees them. */
+static void characters(void)
+{
+    TEST("split: sets of characters hold what they hold in Oniguruma");
+    CHECK(cuts(RE("\\\\bb"), "a\u0301b b", "a\u0301b |b"));
+    CHECK(cuts(RE("\\\\Bb"), "a\u0301b b", "a\u0301|b| b"));
+    CHECK(cuts(RE("\\\\w+"), "-x\u00B2-", "-|x\u00B2|-"));
+    CHECK(cuts(RE("[\\\\w]+"), "-x\u00B2-", "-|x|\u00B2-"));
+    CHECK(cuts(RE("[^\\\\S\\\\n]+"), "a \u180E\n", "a| |\u180E\n"));
+    CHECK(cuts(RE("[^\\\\W\\\\d_]+"), "1a\u0301_b", "1|a\u0301|_|b"));
+    CHECK(cuts(RE("[\\\\Wx]+"), "ax\u0301-+xb", "a|x|\u0301|-+x|b"));
+    CHECK(cuts(RE("[^\\\\W]+"), "-a\n", "-|a|\n"));
+    CHECK(cuts(RE("[[:alpha:]]+"), "a\u24C0\u0345-", "a\u24C0\u0345|-"));
+    CHECK(cuts(RE("[[:^alpha:]]+"), "a-\u24C0", "a|-|\u24C0"));
+    CHECK(cuts(RE("[[:punct:]]+"), "a\u00D7$b", "a|\u00D7$|b"));
+    CHECK(cuts(RE("[[:upper:]]"), "a\u2160b", "a|\u2160|b"));
+    CHECK(cuts(RE("\\\\p{Han}+"), "\u4E00\u3001\u4E00", "\u4E00|\u3001|\u4E00"));
+    CHECK(cuts(RE("\\\\p{^Han}+"), "\u4E00\u3001\u4E00", "\u4E00|\u3001|\u4E00"));
+    CHECK(cuts(RE("\\\\p{Lu}"), "aBc", "a|B|c"));
 }
 
 static void steps(void)
@@ -236,6 +262,11 @@ static void limits(void)
     CHECK(!pattern_new(big, 60000, &e));
     CHECK(!pattern_new("[a&&b]", 6, &e) && !pattern_new("[a[^b]]", 7, &e));
     CHECK(!pattern_new("\\", 1, &e) && !pattern_new("a{2}+)", 6, &e));
+    CHECK(!pattern_new("\\Qa\\E", 5, &e) && !pattern_new("[[:graph:]]", 11, &e));
+    CHECK(!pattern_new("\\pL", 3, &e) && !pattern_new("\\p{L", 4, &e));
+    memcpy(big + PATTERN_MAX - 1, "\\p{", 3); // up to the last byte of the memory
+    CHECK(!pattern_new(big + PATTERN_MAX - 1, 3, &e));
+    CHECK(!pattern_new("\\xC3\\xA9", 8, &e) && !pattern_new("[[:", 3, &e));
     p = pattern_new("\\C", 2, &e);
     CHECK(!p);
     pattern_free(p);
@@ -251,6 +282,7 @@ int main(void)
     marks_fast();
     behaviors();
     dialect();
+    characters();
     steps();
     limits();
     return test_end();
