@@ -246,7 +246,7 @@ static void note_crossings(struct tok *t)
 }
 
 /* Added tokens are looked for in the text as it is, or, when they say so, in
- * normalized text in their normalized form. */
+ * normalized text in their normalized form, where the others left it. */
 static int add_added(struct tok *t, struct err *e)
 {
     const struct tok_spec *s = &t->spec;
@@ -265,12 +265,13 @@ static int add_added(struct tok *t, struct err *e)
         if (p->n > ADDED_MAX) {
             rc = err_set(e, ERR_DATA, "added token %d has %u bytes, at most %d are supported",
                          a->id, p->n, ADDED_MAX);
-        } else if (a->normalized && p->type == TOK_USER && !norm_is_empty(t->norm)) {
+        } else if (a->normalized && p->type == TOK_USER) {
             rc = norm_apply(t->norm, &w, p->s, p->n, &b, e);
             if (rc == 0)
                 norm[n_norm++] =
                     (struct trie_key){arena_dup(&t->spec.mem, b.p, b.n), b.n, (int32_t)i};
-            t->flag[a->id] &= (unsigned char)~TOKCORE_RESETS;
+            if (norm_prepends(t->norm)) // it did so before the token was found
+                t->flag[a->id] &= (unsigned char)~TOKCORE_RESETS;
         } else {
             raw[n_raw++] = (struct trie_key){p->s, p->n, (int32_t)i};
         }

@@ -315,19 +315,24 @@ static bool special_at(struct parts *p, size_t from, size_t to)
 }
 
 struct found {
-    size_t from, to;
+    size_t from, to; // with the white space that belongs to it
+    size_t next;     // where the search goes on: behind its own text
     int32_t id;
 };
 
-/* The longest added token at s[i], if one may stand there. */
-static bool added_at(const struct tok *t, const struct trie *trie, struct parts *parts,
-                     const char *s, size_t n, size_t i, struct found *f)
+/* The longest added token whose text stands at s[i], and where it ends; NULL when there is none.
+ * A control token that may not stand there still hides shorter ones, as in HF, when its text is
+ * all in the part that it may not stand in. */
+static const struct tok_added *longest_at(const struct tok *t, const struct trie *trie,
+                                          struct parts *parts, const char *s, size_t n, size_t i,
+                                          size_t *end, bool *may)
 {
-    const struct tok_added *a = NULL;
+    const struct tok_added *longest = NULL;
     uint32_t node = 0;
 
     for (size_t k = i; k < n; k++) {
         const struct tok_added *x;
+        bool silent, allowed;
 
         node = trie_step(trie, node, s[k]);
         if (!node)
@@ -335,39 +340,47 @@ static bool added_at(const struct tok *t, const struct trie *trie, struct parts 
         if (trie->value[node] < 0)
             continue;
         x = &t->spec.added[trie->value[node]];
-        if (t->flag[x->id] & TOKCORE_SILENT && !(parts && special_at(parts, i, k + 1)))
+        silent = t->flag[x->id] & TOKCORE_SILENT;
+        allowed = !silent || (parts && special_at(parts, i, k + 1));
+        if (!allowed && parts && parts->part[parts->at].end <= k)
             continue;
-        if (x->single_word && (word_before(s, i) || word_after(s, n, k + 1)))
-            continue;
-        a = x;
-        *f = (struct found){i, k + 1, x->id};
+        longest = x;
+        *end = k + 1;
+        *may = allowed;
     }
-    if (!a)
-        return false;
-    if (a->lstrip) {
-        const char *p = s;
-
-        unorm_strip(&p, &f->from, false, true);
-    }
-    if (a->rstrip) {
-        const char *p = s + f->to;
-        size_t rest = n - f->to;
-
-        unorm_strip(&p, &rest, true, false);
-        f->to = n - rest;
-    }
-    return true;
+    return longest;
 }
 
-/* The first added token at or after `at`. */
+/* The first added token at or after f->next. One that may not stand where it is found hides those
+ * that begin inside it, as in HF. Text before `taken` is an earlier token's, with its white space.
+ */
 static bool next_added(const struct tok *t, const struct trie *trie, struct parts *parts,
-                       const char *s, size_t n, size_t at, struct found *f)
+                       const char *s, size_t n, size_t taken, struct found *f)
 {
-    for (size_t i = at; i < n; i++)
-        if (trie->root[(unsigned char)s[i]] && added_at(t, trie, parts, s, n, i, f)) {
-            f->from = f->from < at ? at : f->from; // white space that is taken already
-            return true;
+    size_t end = 0;
+
+    for (size_t i = f->next; i < n; i = end) {
+        const struct tok_added *a = NULL;
+        bool may = true;
+
+        end = i + 1;
+        if (trie->root[(unsigned char)s[i]])
+            a = longest_at(t, trie, parts, s, n, i, &end, &may);
+        if (!a || !may || (a->single_word && (word_before(s, i) || word_after(s, n, end))))
+            continue;
+        *f = (struct found){i, end, end, a->id};
+        if (a->lstrip)
+            unorm_strip(&(const char *){s}, &f->from, false, true);
+        if (a->rstrip) {
+            const char *p = s + end;
+            size_t rest = n - end;
+
+            unorm_strip(&p, &rest, true, false);
+            f->to = n - rest;
         }
+        if (!a->lstrip || f->to > taken)
+            return true;
+    }
     return false;
 }
 
@@ -375,18 +388,18 @@ static bool next_added(const struct tok *t, const struct trie *trie, struct part
 static int put_section(struct work *w, const char *s, size_t n, bool at_start, struct err *e)
 {
     const struct tok *t = w->t;
-    struct found f;
+    struct found f = {0};
     size_t at = 0;
 
-    if (norm_is_empty(t->norm))
-        return put_words(w, s, n, at_start, e);
-    if (norm_apply(t->norm, &w->norm, s, n, &w->text, e) < 0)
-        return -1;
-    at_start = at_start && !norm_drops_start(t->norm, s, n); // HF goes by offsets in the text
-    s = w->text.p;
-    n = w->text.n;
+    if (!norm_is_empty(t->norm)) {
+        if (norm_apply(t->norm, &w->norm, s, n, &w->text, e) < 0)
+            return -1;
+        at_start = at_start && !norm_drops_start(t->norm, s, n); // HF goes by offsets in the text
+        s = w->text.p;
+        n = w->text.n;
+    }
     while (t->added_norm.n > 1 && next_added(t, &t->added_norm, NULL, s, n, at, &f)) {
-        if (put_words(w, s + at, f.from - at, at_start && !at, e) < 0)
+        if (f.from > at && put_words(w, s + at, f.from - at, at_start && !at, e) < 0)
             return -1;
         put_id(w, f.id);
         at = f.to;
@@ -398,7 +411,7 @@ static int put_text(struct work *w, const char *s, size_t n, struct parts *parts
                     struct err *e)
 {
     const struct tok *t = w->t;
-    struct found f;
+    struct found f = {0};
     size_t at = 0;
 
     while (t->added.n > 1 && next_added(t, &t->added, parts, s, n, at, &f)) {

@@ -116,6 +116,16 @@ static void put_escaped(struct buf *b, const char *s, size_t n)
     }
 }
 
+/* Does a piece stand for its text as it is? In a byte-level vocabulary what is a single character
+ * stands for a byte, whatever else the token is for: "!" may well pad. */
+static bool is_literal(const struct vocab_piece *p, bool byte_level)
+{
+    uint32_t cp;
+
+    return (p->type == TOK_CONTROL || p->type == TOK_USER || p->type == TOK_UNKNOWN) &&
+           !(byte_level && !p->outside && (size_t)utf8_get(p->s, p->n, &cp) == p->n);
+}
+
 /* The bytes of every token; spelled[id] tells those written in the alphabet. */
 static int lay_out(struct vocab *v, bool byte_level, bool escaped, bool *spelled, struct err *e)
 {
@@ -126,7 +136,7 @@ static int lay_out(struct vocab *v, bool byte_level, bool escaped, bool *spelled
     v->at = mem_new(((size_t)v->n + 1) * sizeof(*v->at));
     for (int id = 0; id < v->n; id++) {
         const struct vocab_piece *p = &v->piece[id];
-        bool literal = p->type == TOK_CONTROL || p->type == TOK_USER || p->type == TOK_UNKNOWN;
+        bool literal = is_literal(p, byte_level);
 
         if (b.n > UINT32_MAX - VOCAB_PIECE) {
             buf_free(&b);

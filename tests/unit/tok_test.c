@@ -115,6 +115,83 @@ static void goldens(void)
     }
 }
 
+/* A tokenizer.json of nothing but these members. */
+static struct tok *of_json(const char *members)
+{
+    char path[] = "/tmp/tok_test.XXXXXX.json";
+    int fd = mkstemps(path, 5);
+    struct err e;
+    struct tok *t;
+
+    dprintf(fd, "{%s}", members);
+    close(fd);
+    t = tokload_path(path, &e);
+    if (!t)
+        printf("# %s\n", e.msg);
+    unlink(path);
+    return t;
+}
+
+static bool ids_are(const struct tok *t, const char *s, const char *want)
+{
+    struct tok_ids ids = {0};
+    struct buf b = {0};
+    struct err e;
+    bool same;
+
+    if (t && tok_encode(t, s, strlen(s), 0, &ids, &e) == 0)
+        for (size_t i = 0; i < ids.n; i++)
+            buf_fmt(&b, "%s%d", i ? " " : "", ids.id[i]);
+    same = !strcmp(buf_cstr(&b), want);
+    if (!same)
+        printf("# '%s' gives %s, not %s\n", s, buf_cstr(&b), want);
+    buf_free(&b);
+    tok_ids_free(&ids);
+    return same;
+}
+
+#define ADDED(id, text, flag) "{\"id\":" #id ",\"content\":\"" text "\",\"" flag "\":true}"
+#define BYTES                 "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false},"
+
+/* As HF's tokenizers 0.23 has it. */
+static void added_tokens(void)
+{
+    static const char model[] =
+        BYTES "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"!\":2,\"\u0120\":3,"
+              "\"!!\":4,\"\u010A\":5},\"merges\":[\"! !\"]},\"added_tokens\":[" //
+        ADDED(2, "!", "special") "," ADDED(6, "ab", "single_word") ","          //
+        ADDED(7, "b!", "rstrip") "," ADDED(8, "  ", "lstrip") ","               //
+        ADDED(9, "\\n", "single_word") "," ADDED(10, "a ", "normalized") "]";
+    struct tok *t = of_json(model);
+
+    TEST("tok: added tokens hide others, take white space and keep their bytes as in HF");
+    CHECK(ids_are(t, "ab", "6") && ids_are(t, "aba", "0 1 0"));
+    CHECK(ids_are(t, "aab!", "0 0 1 2")); // "ab" may not stand and hides "b!"
+    CHECK(ids_are(t, "a!b", "0 2 1") && ids_are(t, "a!!b", "0 4 1"));
+    CHECK(ids_are(t, "b! \n !", "7 9 3 2") && ids_are(t, "b!  b", "7 1"));
+    CHECK(ids_are(t, "a    b", "0 8 8 1")); // the text as it is comes before normalized text
+    CHECK(ids_are(t, "a b", "10 1"));
+    tok_close(t);
+}
+
+/* The space that Metaspace puts behind an added token is not the text's. */
+static void space_behind(void)
+{
+    struct tok *t =
+        of_json("\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"always\"},"
+                "\"normalizer\":{\"type\":\"NFC\"},\"model\":{\"type\":\"BPE\",\"vocab\":{"
+                "\"a\":0,\"\u2581\":1,\"\u2581a\":2},\"merges\":[\"\u2581 a\"]},"
+                "\"added_tokens\":[" ADDED(3, "X", "normalized") "]");
+    struct buf b = {0};
+
+    TEST("tok: decode: the encoder's space comes again behind a normalized added token");
+    CHECK(ids_are(t, "aXa", "2 3 2"));
+    tok_decode(t, (int32_t[]){2, 3, 2}, 3, false, &b);
+    CHECK(!strcmp(buf_cstr(&b), "aXa"));
+    buf_free(&b);
+    tok_close(t);
+}
+
 /* Written as GGUF, and as a directory, and read again: the same ids. */
 static void written(void)
 {
@@ -403,6 +480,8 @@ static void vocabularies(void)
 int main(void)
 {
     goldens();
+    added_tokens();
+    space_behind();
     written();
     round_trip();
     streaming();
