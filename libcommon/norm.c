@@ -218,16 +218,6 @@ bool norm_escapes(const struct norm *x)
     return false;
 }
 
-bool norm_drops_start(const struct norm *x, const char *s, size_t n)
-{
-    uint32_t cp;
-
-    for (int i = 0; i < x->n; i++)
-        if (x->step[i].kind == STRIP && x->step[i].left)
-            return utf8_get(s, n, &cp) && unorm_is_space(cp);
-    return false;
-}
-
 bool norm_prepends(const struct norm *x)
 {
     for (int i = 0; i < x->n; i++)
@@ -452,4 +442,23 @@ int norm_apply(const struct norm *x, struct norm_work *w, const char *s, size_t 
         w->spare = t;
     }
     return 0;
+}
+
+int norm_drops_start(const struct norm *x, struct norm_work *w, const char *s, size_t n,
+                     struct err *e)
+{
+    struct buf with = {0}, without = {0};
+    char text[5]; // the character and one behind it, where no step drops what ends a text
+    uint32_t cp;
+    size_t len = (size_t)utf8_get(s, n, &cp);
+    int rc;
+
+    memcpy(text, s, len);
+    text[len] = 'a';
+    rc = norm_apply(x, w, text, len + 1, &with, e) || norm_apply(x, w, "a", 1, &without, e)
+             ? -1
+             : with.n == without.n && !memcmp(buf_cstr(&with), buf_cstr(&without), with.n);
+    buf_free(&with);
+    buf_free(&without);
+    return rc;
 }

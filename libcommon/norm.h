@@ -24,8 +24,6 @@ void norm_free(struct norm *x);
 bool norm_is_empty(const struct norm *x);
 /* The chain turns spaces into U+2581 (so decoding turns them back). */
 bool norm_escapes(const struct norm *x);
-/* The chain drops white space that begins a text, and this text begins so. */
-bool norm_drops_start(const struct norm *x, const char *s, size_t n);
 /* The chain puts something before each text ("▁"). */
 bool norm_prepends(const struct norm *x);
 
@@ -41,5 +39,8 @@ void norm_done(struct norm_work *w);
 /* Replace out's bytes by the normalized form of n bytes of valid UTF-8. */
 int norm_apply(const struct norm *x, struct norm_work *w, const char *s, size_t n, struct buf *out,
                struct err *e);
+/* Does nothing come of the character that this text begins with? 1, 0, -1. */
+int norm_drops_start(const struct norm *x, struct norm_work *w, const char *s, size_t n,
+                     struct err *e);
 
 #endif

@@ -227,10 +227,12 @@ static void add_wordpiece(struct tok *t)
 }
 
 /* May a text be cut between the byte before U+2581 and it? Not where a piece
- * crosses that place. */
+ * crosses that place, and nowhere when characters may vanish: their neighbours merge. */
 static void note_crossings(struct tok *t)
 {
-    t->cuts = !t->spec.byte_level && t->spec.kind != TOK_WORDPIECE && t->escaped &&
+    bool vanish = t->spec.unk < 0 && !t->spec.byte_fallback;
+
+    t->cuts = !t->spec.byte_level && t->spec.kind != TOK_WORDPIECE && t->escaped && !vanish &&
               vocab_word(&t->vocab, meta, 3) >= 0;
     for (int id = 0; t->cuts && id < t->spec.n; id++) {
         const struct vocab_piece *p = &t->spec.piece[id];

@@ -392,9 +392,13 @@ static int put_section(struct work *w, const char *s, size_t n, bool at_start, s
     size_t at = 0;
 
     if (!norm_is_empty(t->norm)) {
-        if (norm_apply(t->norm, &w->norm, s, n, &w->text, e) < 0)
+        /* HF goes by offsets in the text. */
+        int drops =
+            at_start && t->space == SPLIT_FIRST ? norm_drops_start(t->norm, &w->norm, s, n, e) : 0;
+
+        if (drops < 0 || norm_apply(t->norm, &w->norm, s, n, &w->text, e) < 0)
             return -1;
-        at_start = at_start && !norm_drops_start(t->norm, s, n); // HF goes by offsets in the text
+        at_start = at_start && !drops;
         s = w->text.p;
         n = w->text.n;
     }

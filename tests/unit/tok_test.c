@@ -192,6 +192,20 @@ static void space_behind(void)
     tok_close(t);
 }
 
+static void neighbours(void)
+{
+    struct tok *t = of_json(
+        "\"pre_tokenizer\":{\"type\":\"Metaspace\",\"prepend_scheme\":\"first\",\"split\":false},"
+        "\"normalizer\":{\"type\":\"StripAccents\"},\"model\":{\"type\":\"BPE\",\"vocab\":{"
+        "\"a\":0,\"\u2581\":1,\"a\u2581\":2,\"\u2581\u2581\":3},\"merges\":[\"a \u2581\","
+        "\"\u2581 \u2581\"]}");
+
+    TEST("tok: what is left out lets its neighbours merge, at a text's start as well");
+    CHECK(ids_are(t, "ax ", "1 2") && ids_are(t, "x ", "3"));
+    CHECK(ids_are(t, "\u0301a", "0") && ids_are(t, "a\u0301", "1 0"));
+    tok_close(t);
+}
+
 /* Written as GGUF, and as a directory, and read again: the same ids. */
 static void written(void)
 {
@@ -482,6 +496,7 @@ int main(void)
     goldens();
     added_tokens();
     space_behind();
+    neighbours();
     written();
     round_trip();
     streaming();
