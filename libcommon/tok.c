@@ -194,7 +194,8 @@ static void add_unigram(struct tok *t)
         score[id] = p->score;
         if (vocab_word(&t->vocab, p->s, p->n) == id)
             key[n++] = (struct trie_key){p->s, p->n, id};
-        if (p->type == TOK_NORMAL && (!any || p->score < lowest)) {
+        if ((p->type == TOK_NORMAL || (p->type == TOK_USER && !p->outside)) &&
+            (!any || p->score < lowest)) {
             lowest = p->score;
             any = true;
         }
@@ -216,8 +217,9 @@ static void add_wordpiece(struct tok *t)
         for (int id = 0; id < s->n; id++) {
             const struct vocab_piece *p = &s->piece[id];
             bool mark = p->n > 3 && !memcmp(p->s, meta, 3);
+            bool added = p->type == TOK_USER; // stands there as in the vocabulary's file
 
-            if (mark == begins && !(p->s[0] == '[' && p->s[p->n - 1] == ']') &&
+            if ((mark || added) == begins && !(p->s[0] == '[' && p->s[p->n - 1] == ']') &&
                 vocab_word(&t->vocab, p->s, p->n) == id)
                 key[n++] = (struct trie_key){p->s + 3 * mark, p->n - 3 * (uint32_t)mark, id};
         }

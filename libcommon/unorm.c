@@ -128,7 +128,7 @@ void unorm_clean(const char *s, size_t n, struct buf *out)
         size_t len = (size_t)utf8_get(s + i, n - i, &cp);
         utf8proc_category_t c = utf8proc_category((int32_t)cp);
         bool odd = c == UTF8PROC_CATEGORY_CC || c == UTF8PROC_CATEGORY_CF ||
-                   c == UTF8PROC_CATEGORY_CN || c == UTF8PROC_CATEGORY_CO;
+                   c == UTF8PROC_CATEGORY_CO; // as in HF, what is not assigned stays
 
         if (cp == '\t' || cp == '\n' || cp == '\r')
             buf_char(out, ' ');

@@ -206,6 +206,28 @@ static void neighbours(void)
     tok_close(t);
 }
 
+static void odd_pieces(void)
+{
+    struct tok *t = of_json(
+        "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":"
+        "\"##\",\"vocab\":{\"[UNK]\":0,\"the\":1,\"##l\":2,\"##he\":3,\"t\":4}},"
+        "\"normalizer\":{\"type\":\"BertNormalizer\",\"clean_text\":true,\"lowercase\":false,"
+        "\"handle_chinese_chars\":false,\"strip_accents\":null},"
+        "\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"},\"added_tokens\":[" //
+        ADDED(1, "the", "single_word") "]");
+
+    TEST("tok: WordPiece: added words begin words, what is not assigned stays");
+    CHECK(ids_are(t, "thel the", "1 2 1") && ids_are(t, "t\u0378l tl", "0 4 2"));
+    tok_close(t);
+    t = of_json("\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0],[\"a\",-1],"
+                "[\"bb\",-40],[\"abc\",-25],[\"cd\",-1],[\"d\",-22],[\"e\",-30]]},"
+                "\"added_tokens\":[" //
+                ADDED(2, "bb", "single_word") "]");
+    TEST("tok: Unigram: what is unknown is worse than all pieces");
+    CHECK(ids_are(t, "abcd", "3 5") && ids_are(t, "abb", "1 2"));
+    tok_close(t);
+}
+
 /* Written as GGUF, and as a directory, and read again: the same ids. */
 static void written(void)
 {
@@ -497,6 +519,7 @@ int main(void)
     added_tokens();
     space_behind();
     neighbours();
+    odd_pieces();
     written();
     round_trip();
     streaming();
