@@ -277,15 +277,18 @@ static void replace_string(const struct step *x, const char *s, size_t n, struct
 static int replace_pattern(const struct step *x, struct norm_work *w, const char *s, size_t n,
                            struct buf *out, struct err *e)
 {
-    size_t done = 0, at = 0, from, to;
+    size_t done = 0, at = 0, last = SIZE_MAX, from, to;
     int rc;
 
     while (at <= n && (rc = pattern_find(x->pattern, &w->pattern, s, n, at, &from, &to, e))) {
         if (rc < 0)
             return -1;
-        buf_add(out, s + done, from - done);
-        buf_add(out, x->to, x->n_to);
-        done = at = to;
+        if (from < to || from != last) { // nothing right behind a match is no match
+            buf_add(out, s + done, from - done);
+            buf_add(out, x->to, x->n_to);
+            done = last = to;
+        }
+        at = to;
         if (from == to) { // nothing was matched: go on behind the next character
             uint32_t cp;
 

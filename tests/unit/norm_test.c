@@ -65,6 +65,8 @@ static void others(void)
                 " a  b", "\u2581a\u2581\u2581b"));
     CHECK(makes("{\"type\":\"Replace\",\"pattern\":{\"String\":\"ab\"},\"content\":\"\"}",
                 "xababaab", "xa"));
+    CHECK(makes("{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"x*\"},\"content\":\"-\"}", "axxbx",
+                "-a-b-"));
     CHECK(makes("{\"type\":\"Replace\",\"pattern\":{\"Regex\":\" {2,}\"},\"content\":\" \"}",
                 "a   b c", "a b c"));
     CHECK(makes(
