@@ -277,13 +277,16 @@ int chat_recognize(const char *tmpl, enum chat_kind *out, struct err *e)
 
 char *chat_default_system(const char *tmpl)
 {
-    static const char head[] = "<|im_start|>system\\n", tail[] = "<|im_end|>";
+    static const char head[] = "<|im_start|>system", tail[] = "<|im_end|>";
 
     for (const char *p = tmpl; (p = strstr(p, head));) {
         const char *end;
         struct buf b = {0};
 
         p += sizeof(head) - 1;
+        if (*p != '\n' && strncmp(p, "\\n", 2) != 0) // a line's end, or its name in a string
+            continue;
+        p += *p == '\n' ? 1 : 2;
         end = strstr(p, tail);
         if (!end || *p == '\'' || *p == '"' || memchr(p, '{', (size_t)(end - p)) ||
             memchr(p, '+', (size_t)(end - p)))
@@ -327,9 +330,24 @@ static void add_own(struct chat_text *t, const char *s)
     buf_free(&b);
 }
 
+/* Python's strip(): Unicode's white space and four control characters. */
+static void strip(const char **s, size_t *n, bool left, bool right)
+{
+    size_t before;
+
+    do {
+        before = *n;
+        unorm_strip(s, n, left, right);
+        for (; left && *n && **s >= 0x1C && **s <= 0x1F; (*n)--)
+            (*s)++;
+        while (right && *n && (*s)[*n - 1] >= 0x1C && (*s)[*n - 1] <= 0x1F)
+            (*n)--;
+    } while (*n < before);
+}
+
 static void add_user(struct chat_text *t, const char *s, size_t n, bool left, bool right)
 {
-    unorm_strip(&s, &n, left, right);
+    strip(&s, &n, left, right);
     add(t, s, n, false);
 }
 
@@ -393,10 +411,17 @@ static void default_system(struct chat_text *t, enum chat_kind kind)
     }
 }
 
-static bool alternates(const struct style *s, const struct chat_message *m, int n, struct err *e)
+/* Has a template a place for one system text only, before all turns? */
+static bool is_first_only(enum chat_kind kind)
+{
+    return styles[kind].where != TURN || kind == CHAT_NEMOTRON || kind == CHAT_DEEPSEEK ||
+           kind == CHAT_DEEPSEEK_R1 || kind == CHAT_VICUNA;
+}
+
+static bool alternates(enum chat_kind kind, const struct chat_message *m, int n, struct err *e)
 {
     for (int i = 0; i < n; i++)
-        if (m[i].role == CHAT_SYSTEM && i && s->where != TURN) {
+        if (m[i].role == CHAT_SYSTEM && i && is_first_only(kind)) {
             err_set(e, ERR_DATA, "message %d: this chat template takes a system message only first",
                     i + 1);
             return false;
@@ -411,7 +436,7 @@ int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const 
     const struct chat_message *system = NULL;
     int at = -1; // the user message that takes the system text
 
-    if (!alternates(s, m, n, e))
+    if (!alternates(kind, m, n, e))
         return -1;
     out->begins = s->begins;
     if (n && m[0].role == CHAT_SYSTEM && s->where != TURN)
@@ -424,8 +449,8 @@ int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const 
     if (system && at < 0)
         return err_set(e, ERR_DATA, "this chat template needs a user message");
     for (int i = system ? 1 : 0; i < n; i++) {
-        if (m[i].role == CHAT_SYSTEM)
-            system_turn(out, kind, m[i].text, m[i].n);
+        if (m[i].role == CHAT_SYSTEM) // Llama 3.1 has its dates in the first only
+            system_turn(out, i && kind == CHAT_LLAMA31 ? CHAT_LLAMA3 : kind, m[i].text, m[i].n);
         else if (m[i].role == CHAT_USER)
             user_turn(out, kind, &m[i], i == at ? system : NULL);
         else

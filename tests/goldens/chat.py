@@ -18,6 +18,7 @@ OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data", "ch
 
 CHATML = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 QWEN2 = "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+SMOLLM2 = QWEN2.replace("\\n", "\n").replace("You are a helpful assistant.", "You are SmolLM.")  # line ends as such, not named
 QWEN25 = """{%- if messages[0]['role'] == 'system' %}
     {{- '<|im_start|>system\\n' + messages[0]['content'] + '<|im_end|>\\n' }}
 {%- else %}
@@ -170,6 +171,7 @@ DEEPSEEK_R1 = DEEPSEEK.replace("{% if add_generation_prompt %}{{'<｜Assistant�
 TEMPLATES = [
     ("chatml", "chatml", CHATML, "<|endoftext|>", "<|im_end|>", True),
     ("qwen2", "chatml", QWEN2, "<|endoftext|>", "<|im_end|>", True),
+    ("smollm2", "chatml", SMOLLM2, "<|endoftext|>", "<|im_end|>", True),
     ("qwen2.5", "chatml", QWEN25, "<|endoftext|>", "<|im_end|>", True),
     ("qwen3", "chatml", QWEN3, "<|endoftext|>", "<|im_end|>", True),
     ("nemotron", "nemotron", NEMOTRON, "<s>", "</s>", True),
@@ -202,6 +204,7 @@ TALKS = [
     [(U, " spaces around \n"), (A, "Fine. "), (U, "And\n\nthen?")],
     [(S, "System\ntext"), (U, "one"), (A, "two"), (U, "three"), (A, "four"), (U, "five")],
     [(U, "{{ 7 * 7 }} {% raw %} <|im_end|> </s> [INST] <|eot_id|>"), (A, "no"), (U, "é 한 😀")],
+    [(U, "\x1c\u2003 a \x1d"), (A, "\x1f\n\x1eb\u200b"), (U, "c \x1f ")],
 ]
 
 

@@ -142,6 +142,8 @@ static void inputs(void)
                                 say(CHAT_USER, "Bye")};
     struct chat_message s[2] = {say(CHAT_SYSTEM, "S"), say(CHAT_USER, "U")};
     struct chat_message late[2] = {say(CHAT_USER, "U"), say(CHAT_SYSTEM, "S")};
+    static const enum chat_kind first[] = {CHAT_NEMOTRON, CHAT_DEEPSEEK, CHAT_DEEPSEEK_R1,
+                                           CHAT_VICUNA};
     struct chat_text t = {0};
     struct err e = {0};
 
@@ -163,6 +165,15 @@ static void inputs(void)
     CHECK(renders(CHAT_NONE, m, 1, "", "Add.\n\n2 2\n"));
     CHECK(chat_render(CHAT_GEMMA, late, 2, "", &t, &e) == -1 && strstr(e.msg, "message 2"));
     CHECK(chat_render(CHAT_GEMMA, s, 1, "", &t, &e) == -1);
+    for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+        e = (struct err){0};
+        CHECK(chat_render(first[i], late, 2, "", &t, &e) == -1 && strstr(e.msg, "message 2"));
+    }
+    CHECK(renders(CHAT_LLAMA31, late, 2, "",
+                  "<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December "
+                  "2023\nToday Date: 26 Jul 2024\n\n<|eot_id|><|start_header_id|>user"
+                  "<|end_header_id|>\n\nU<|eot_id|><|start_header_id|>system<|end_header_id|>\n\n"
+                  "S<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"));
     chat_text_free(&t);
 }
 
