@@ -34,6 +34,6 @@ void chunks_read(struct chunks *c, const struct kinds *t, const struct words_row
 size_t chunks_stops(const struct chunks *c, size_t enough);
 void chunks_free(struct chunks *c);
 
-bool chunks_is_terminal(uint32_t cp); // Unicode's Sentence_Terminal, of the basic plane
+bool chunks_is_terminal(uint32_t cp); // what ends a sentence, in any script
 
 #endif

@@ -139,6 +139,8 @@ int main(void)
     CHECK(value(q, "\nb\n", QUALITY_DUP_LINES) == 1.0 / 3);
     CHECK(value(q, "x\r\n- y\r\n• z", QUALITY_BULLETS) == 2.0 / 3);
     CHECK(value(q, "끝났다。\nb\n", QUALITY_LINE_ENDS) == 0.5);
+    CHECK(value(q, "ok ៙\nᭀ᭽\n𑇅\nb 𑂾", QUALITY_LINE_ENDS) == 1);
+    CHECK(value(q, "ok ៙ ⹓ 𑂾 𑇅 a", QUALITY_MIN_WORDS) == 2); // the rest ends sentences
     CHECK(value(q, "He is Dr. No, they said. Is he?", QUALITY_C4_SENTENCES) == 3);
     TEST("a text without anything");
     for (int i = 0; i < QUALITY_N; i++) {
