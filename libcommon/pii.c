@@ -315,6 +315,8 @@ static bool number(const char *s, size_t n, unsigned kinds, size_t at, struct pi
         lead = s[at + 1] == '(' ? 2 : 1;
         read_number(s, n, at + lead, &x);
         x.len += lead;
+        if (open && !memchr(s + at, ')', x.len))
+            return false; // the bracket is around more than the number, which is found by itself
         if (!(kinds & 1u << PII_PHONE) || !phone(&x, plus) || joined(s, n, at, x.len))
             return false;
         *h = (struct pii_hit){PII_PHONE, at, x.len};

@@ -50,6 +50,8 @@ static void phones(void)
     CHECK(clean("3.14159265358979") && clean("pages 100-120") && clean("1,000,000") && clean("+5"));
     CHECK(clean("v1.2.3") && clean("ISBN 978-3-16-148410-0") && clean("1 2 3 4 5 6 7 8 9 10 11"));
     CHECK(masked("00 44 20 7946 0958 or 00-82-10-1234-5678", "<PHONE> or <PHONE>"));
+    CHECK(masked("(212-555-0100) (tel. 020 7946 0958) (+49 30 123456)",
+                 "(<PHONE>) (tel. <PHONE>) (<PHONE>)"));
     CHECK(masked("사무실 02)123-4567", "사무실 <PHONE>"));
     CHECK(clean("00 12 34") && clean("00 00 00 00 00 00") && clean("00 11 22 33 44 55 66 77") &&
           clean("UUID 123e4567-e89b-12d3-a456-426614174000"));
