@@ -164,15 +164,18 @@ static bool card(const struct number *x)
            (x->groups == 1 || x->size[0] == 4) && !same && luhn(x->digit, x->digits);
 }
 
-/* Behind 00, the international prefix of many countries: no rows of pairs, as dumps of bytes are.
- */
+/* Behind 00, the international prefix of many countries, apart or with the country's digits: no
+ * rows of pairs, as dumps of bytes are, nor of other groups of one size. */
 static bool abroad(const struct number *x)
 {
-    bool longer = false;
+    bool longer = false, alike = true;
 
-    for (int i = 1; i < x->groups; i++)
+    for (int i = 1; i < x->groups; i++) {
         longer = longer || x->size[i] > 2;
-    return x->digit[2] != '0' && longer && x->groups <= 6 && x->digits >= 11 && x->digits <= 17;
+        alike = alike && x->size[i] == x->size[0];
+    }
+    return x->size[0] <= 5 && x->digit[2] != '0' && longer && !alike && x->groups <= 6 &&
+           x->digits >= 11 && x->digits <= 17;
 }
 
 /* Three to five groups as people write them, all of one kind but for brackets. */
@@ -189,7 +192,7 @@ static bool phone(const struct number *x, bool plus)
     if (x->groups - first == 3 && x->size[first] == 3 && x->size[first + 1] == 3 &&
         x->size[first + 2] == 4)
         return area >= '2' || area == '0';
-    if (x->groups >= 3 && x->size[0] == 2 && !memcmp(x->digit, "00", 2))
+    if (x->groups >= 3 && x->size[0] >= 2 && !memcmp(x->digit, "00", 2))
         return abroad(x);
     if (x->groups == 1)
         return x->digits == 11 && !memcmp(x->digit, "010", 3); // mobile, in Korea

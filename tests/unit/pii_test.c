@@ -52,6 +52,9 @@ static void phones(void)
     CHECK(masked("00 44 20 7946 0958 or 00-82-10-1234-5678", "<PHONE> or <PHONE>"));
     CHECK(masked("(212-555-0100) (tel. 020 7946 0958) (+49 30 123456)",
                  "(<PHONE>) (tel. <PHONE>) (<PHONE>)"));
+    CHECK(masked("0044 20 7946 0958, 0082-10-1234-5678 or 001 212 555 0100",
+                 "<PHONE>, <PHONE> or <PHONE>"));
+    CHECK(clean("001 002 003 004") && clean("0012 0013 0014") && clean("000012 13 14150"));
     CHECK(masked("사무실 02)123-4567", "사무실 <PHONE>"));
     CHECK(clean("00 12 34") && clean("00 00 00 00 00 00") && clean("00 11 22 33 44 55 66 77") &&
           clean("UUID 123e4567-e89b-12d3-a456-426614174000"));
