@@ -230,6 +230,18 @@ static bool ip4(const char *s, size_t n, size_t at, size_t *len)
              (b[0] == 203 && b[1] == 0 && b[2] == 113));
 }
 
+/* Does a group of hexadecimal digits and its ':' stand before s[at]? */
+static bool behind_group(const char *s, size_t at)
+{
+    size_t i = at ? at - 1 : 0;
+
+    if (!at || s[i] != ':')
+        return false;
+    while (i && at - i <= 5 && is_hex(s[i - 1]))
+        i--;
+    return i < at - 1 && (!i || !is_word(s[i - 1]));
+}
+
 /* Found at its first ':'. */
 static bool ip6(const char *s, size_t n, size_t from, size_t at, struct pii_hit *h)
 {
@@ -245,7 +257,8 @@ static bool ip6(const char *s, size_t n, size_t from, size_t at, struct pii_hit 
         end--;
     memcpy(text, s + begin, end - begin);
     text[end - begin] = 0;
-    if (end - begin < 6 || joined(s, n, begin, end - begin) || inet_pton(AF_INET6, text, b) != 1)
+    if (end - begin < 6 || joined(s, n, begin, end - begin) || behind_group(s, begin) ||
+        inet_pton(AF_INET6, text, b) != 1)
         return false;
     *h = (struct pii_hit){PII_IP, begin, end - begin};
     return (b[0] & 0xE0) == 0x20 && !(b[0] == 0x20 && b[1] == 1 && b[2] == 0x0D && b[3] == 0xB8);

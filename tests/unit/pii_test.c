@@ -78,6 +78,8 @@ static void addresses(void)
     CHECK(clean("1.2.3.4-beta and v8.8.8.8"));
     CHECK(clean("1.2.3.4.5") && clean("256.1.1.1") && clean("8.8.8") && clean("08.8.8.8"));
     CHECK(masked("2606:4700:4700::1111 and 2a00:1450:4001:81b:0:0:0:200e.", "<IP> and <IP>."));
+    CHECK(masked("ip:2606:4700::1111, node:2606:4700::1111", "ip:<IP>, node:<IP>"));
+    CHECK(clean("7a63:3686::c42a:4b2 fd00:3686:2f04::27e0")); // the end of one is none
     CHECK(clean("::1 fe80::1 2001:db8::1 fd00::1") && clean("12:30:45") && clean("std::dec::add"));
 }
 
