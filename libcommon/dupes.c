@@ -7,6 +7,7 @@
 #include "mem.h"
 #include "pile.h"
 #include "scan.h"
+#include "unorm.h"
 #include "utf8.h"
 
 #include <stdlib.h>
@@ -92,13 +93,19 @@ static bool is_plain(uint32_t c)
            (c >= 0x430 && c <= 0x45F) || (c >= 0x1F300 && c <= 0x1F64F);
 }
 
-/* s[from..to) composed and folded. */
+static utf8proc_int32_t space_alike(utf8proc_int32_t c, void *with)
+{
+    (void)with;
+    return unorm_is_space((uint32_t)c) ? ' ' : c;
+}
+
+/* s[from..to) composed and folded, each kind of space as ' '. */
 static void map(const char *s, size_t from, size_t to, struct buf *out)
 {
     utf8proc_uint8_t *u = NULL;
-    utf8proc_ssize_t k =
-        utf8proc_map((const utf8proc_uint8_t *)s + from, (utf8proc_ssize_t)(to - from), &u,
-                     UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
+    utf8proc_ssize_t k = utf8proc_map_custom(
+        (const utf8proc_uint8_t *)s + from, (utf8proc_ssize_t)(to - from), &u,
+        UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD, space_alike, NULL);
 
     if (k < 0)
         buf_add(out, s + from, to - from);

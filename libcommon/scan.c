@@ -346,9 +346,8 @@ WIDE static void lower_wide(char *to, const char *s, size_t n, int spaces)
         if (spaces)
             x = _mm256_blendv_epi8(
                 x, up,
-                _mm256_or_si256(_mm256_cmpeq_epi8(x, _mm256_set1_epi8('\n')),
-                                _mm256_or_si256(_mm256_cmpeq_epi8(x, _mm256_set1_epi8('\t')),
-                                                _mm256_cmpeq_epi8(x, _mm256_set1_epi8('\r')))));
+                _mm256_and_si256(_mm256_cmpgt_epi8(x, _mm256_set1_epi8('\t' - 1)),
+                                 _mm256_cmpgt_epi8(_mm256_set1_epi8('\r' + 1), x)));
         _mm256_storeu_si256((__m256i *)(void *)(to + i), x);
     }
 }
@@ -371,9 +370,8 @@ void scan_lower(char *to, const char *s, size_t n, int spaces)
 
         x = _mm_or_si128(x, _mm_and_si128(big, up));
         if (spaces) {
-            __m128i gap = _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\n')),
-                                       _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\t')),
-                                                    _mm_cmpeq_epi8(x, _mm_set1_epi8('\r'))));
+            __m128i gap = _mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8('\t' - 1)),
+                                        _mm_cmplt_epi8(x, _mm_set1_epi8('\r' + 1)));
 
             x = _mm_or_si128(_mm_andnot_si128(gap, x), _mm_and_si128(gap, up));
         }
@@ -383,8 +381,6 @@ void scan_lower(char *to, const char *s, size_t n, int spaces)
     for (; i < n; i++) {
         char c = s[i];
 
-        to[i] = (char)(c >= 'A' && c <= 'Z'                              ? c + 32
-                       : spaces && (c == '\n' || c == '\t' || c == '\r') ? ' '
-                                                                         : c);
+        to[i] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : spaces && c >= '\t' && c <= '\r' ? ' ' : c);
     }
 }

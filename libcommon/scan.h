@@ -23,7 +23,7 @@ size_t scan_count(const char *s, size_t n, char c);
 size_t scan_chars(const char *s, size_t n);   // characters of UTF-8
 size_t scan_letters(const char *s, size_t n); // letters of ASCII
 size_t scan_chunks(const char *s, size_t n);  // runs of bytes above 32
-/* Copy with A-Z in lower case and, with `spaces`, \t \n \r as spaces. */
+/* Copy with A-Z in lower case and, with `spaces`, \t \n \v \f \r as spaces. */
 void scan_lower(char *to, const char *s, size_t n, int spaces);
 
 #endif

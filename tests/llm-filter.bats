@@ -103,6 +103,13 @@ kept() {
     [ "$(wc -l <out)" = "$(jq -r .id in | awk '$3 == 1' | wc -l)" ]
 }
 
+@test "llm-filter: exact duplicates whatever kind of space stands in them" {
+    printf '%s\n' '"one fox, two goats"' '"one\u00a0fox,\u3000two goats"' '"\u2003one fox,\u000b\u202ftwo goats\u000c"' \
+        '"one fox,two goats"' '"일 여우"' '"일\u00a0 여우\u2028"' '"日本 語"' '"日本\u3000語"' '"日本語"' |
+        jq -c '{id: input_line_number, output: .}' >in
+    [ "$(llm-filter --exact in | jq -r .id | tr '\n' ' ')" = "1 4 5 7 9 " ]
+}
+
 @test "llm-filter: near duplicates with the nearest kept and the similarity" {
     a="one two three four five six seven eight nine ten eleven twelve"
     printf '{"id":"%s","instruction":"%s"}\n' a "$a" b "$a thirteen" c "${a/one/ONE}" d "zero $a thirteen" \

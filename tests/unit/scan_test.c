@@ -84,7 +84,7 @@ static bool agree(const char *s, size_t n)
                (x.high[i / 64] >> i % 64 & 1) == (c >= 128) &&
                (x.space[i / 64] >> i % 64 & 1) == is_space(c) &&
                (x.line[i / 64] >> i % 64 & 1) == ((c >= 10 && c <= 13) || (c >= 28 && c <= 30)) &&
-               low[i] == lower && gaps[i] == (c == '\n' || c == '\t' || c == '\r' ? ' ' : lower) &&
+               low[i] == lower && gaps[i] == (c >= 9 && c <= 13 ? ' ' : lower) &&
                kinds_any(x.high, i, i + 1) == (c >= 128) &&
                (x.upper[i / 64] >> i % 64 & 1) == (c >= 'A' && c <= 'Z') &&
                (x.newline[i / 64] >> i % 64 & 1) == (c == '\n') &&
