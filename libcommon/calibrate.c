@@ -194,6 +194,12 @@ static double six(double x)
     return floor(x * 1e6 + 0.5) / 1e6;
 }
 
+/* Axes are often whole numbers, and scores that are equal may differ in their last bits. */
+static double nine(double x)
+{
+    return floor(x * 1e9 + 0.5) / 1e9;
+}
+
 static int fit(struct calibrate *c, struct err *e)
 {
     double best = c->o->penalty < 0 ? INFINITY : (double)c->o->penalty;
@@ -225,7 +231,7 @@ static int fit(struct calibrate *c, struct err *e)
             return -1;
         }
         for (size_t i = 0; i < c->n; i++)
-            said[i] = axes_score(&w, c->item[i].x);
+            said[i] = nine(axes_score(&w, c->item[i].x));
         c->preset[p] = judge(c, said);
     }
     free(said);

@@ -473,6 +473,13 @@ agrees() {
     jq -c '.label = 1 + (.helpfulness | floor)' in | tac | llm-score calibrate --ridge 0 | cmp whole -
 }
 
+@test "llm-score calibrate: scores of whole axes that are equal are equal" {
+    jq -n -c 'range(24) | (. % 2) as $y | {id: ., label: $y, helpfulness: 0, correctness: 2} +
+        if $y == 1 then {coherence: 3, complexity: 4, verbosity: 4} else {coherence: 4, complexity: 4, verbosity: 2} end' >in
+    llm-score calibrate --stats s in >/dev/null
+    jq -e '.default == {spearman: 0, pairs: 0.5} and .calibrated.pairs == 1' s
+}
+
 @test "llm-score calibrate: stopped before all labels are read it writes no weights of some of them" {
     d="$BATS_TEST_DIRNAME/data/calibrate.jsonl"
     mkfifo pipe
