@@ -346,7 +346,7 @@ static int conclude(struct score *g, struct group *k, struct err *e)
         else if (!g->pairs)
             put_scores(t);
         if (!t->out)
-            score_length(g, &t->item.r, t->strength);
+            score_length(g, &t->item.r, league_share(t->strength));
     }
     if (!rc && g->pairs && in)
         rc = put_pair(g, k, e) || finish_all(g, k, e) ? -1 : 0;

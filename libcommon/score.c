@@ -100,6 +100,7 @@ void score_length(struct score *g, struct record *r, double score)
 
     if (!g->io.stats || !s)
         return;
+    score = axes_round(score); // as it is written: what differs less is equal
     corr_add(&g->words, words_count(s, n), score);
     if (g->ses.en && !tok_encode(g->ses.pm.tok, s, n, 0, &ids, &e))
         corr_add(&g->tokens, (double)ids.n, score);

@@ -275,6 +275,17 @@ many() {
     [[ "$output" == *"--reference self: in pairs, only a field can be one"* ]]
 }
 
+@test "llm-score: length_bias is the rank correlation of what the records have" {
+    rho='def rank: . as $a | map(. as $x | ($a | map(if . < $x then 2 elif . == $x then 1 else 0 end) | add) - ($a | length));
+        map([.score, (.output | [scan("\\S+")] | length)]) | transpose | map(rank)
+        | ([transpose[] | .[0] * .[1]] | add) / ((map(map(. * .) | add) | .[0] * .[1]) | sqrt)'
+    llm-generate -m "$TINY" -t 1.2 --samples 3 "$SEEDS" >in
+    for how in judge pairwise; do
+        llm-score $how -m "$TINY" --prompts tiny --stats s in >out
+        jq -e --argjson want "$(jq -s "$rho" out)" '.length_bias.words - $want | fabs < 0.0001' s
+    done
+}
+
 @test "llm-score pairwise: stopped and resumed, the same file" {
     many 3 >in
     for o in "" --pairs; do
