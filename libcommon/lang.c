@@ -19,7 +19,7 @@ static const struct {
     const char *words;
 } languages[] = {
     {"en", SCRIPT_LATIN,
-     " the of and to in is that it for was on are as with be this have from or by not but what all were when your can said there an they which their will "},
+     " the of and to in is that it for was on are as with be this have from or by not but what all were when your can said there an they which their will you we he she do does did how if my our want need would could should about out up than then them some where why who has had "},
     {"de", SCRIPT_LATIN,
      " der die und das ist nicht ein ich zu sie den mit von auf dem eine sich für im auch als dass wird aus bei nach wie oder aber sind haben wir einen war "},
     {"fr", SCRIPT_LATIN,
@@ -39,7 +39,7 @@ static const struct {
     {"pl", SCRIPT_LATIN,
      " nie się na jest do to że jak ale co za od po przez czy dla są tak był oraz tego jego które który może lub przy już tylko bardzo by być jej ich w z i "},
     {"cs", SCRIPT_LATIN,
-     " je se na že to jako ale by za pro jsem jsou byl nebo také jeho když podle tak po od který není až jen ještě která které může být při jsme však už "},
+     " je se na že to jako ale by za pro jsem jsou byl nebo také jeho když podle tak po od který není až jen ještě která které může být při jsme však už co do v z i mi mám "},
     {"tr", SCRIPT_LATIN,
      " ve bir bu için ile çok da de gibi daha olarak kadar sonra ne var ama olan değil o mi en her şey ben ya içinde onun diye bunu ise veya göre hem "},
     {"fi", SCRIPT_LATIN,
