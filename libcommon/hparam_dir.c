@@ -239,6 +239,7 @@ static int config_window(struct hparam *h, const struct config *c, struct err *e
 /* Known model_type, and nothing that would change the computation and is not done here. */
 static int config_type(struct config *c, struct err *e)
 {
+    static const char *const quantized[] = {"quantization_config", "compression_config"};
     int type = json_get(&c->j, 0, "model_type"), act;
     const char *raw;
     size_t n = 4;
@@ -259,10 +260,12 @@ static int config_type(struct config *c, struct err *e)
         !(c->type->act[0] == 'g' && c->type->act[4] &&
           (json_str_is(&c->j, act, "gelu_new") || json_str_is(&c->j, act, "gelu_pytorch_tanh"))))
         return err_set(e, ERR_DATA, "%s is not \"%s\"", c->type->act_name, c->type->act);
-    if (json_is(&c->j, json_get(&c->j, 0, "quantization_config"), JSON_OBJECT))
-        return err_set(e, ERR_DATA,
-                       "a quantized checkpoint (quantization_config) is not supported; take the "
-                       "model that it was made of");
+    for (int i = 0; i < 2; i++) // the second is what compressed-tensors wrote first
+        if (json_is(&c->j, json_get(&c->j, 0, quantized[i]), JSON_OBJECT))
+            return err_set(e, ERR_DATA,
+                           "a quantized checkpoint (%s) is not supported; take the model that it "
+                           "was made of",
+                           quantized[i]);
     return 0;
 }
 

@@ -224,6 +224,8 @@ static const struct {
     {"{" GOOD ",\"hidden_act\":\"gelu\"}", "hidden_act"},
     {"{" GOOD ",\"partial_rotary_factor\":0.5}", "partial_rotary_factor 0.5"},
     {"{" GOOD ",\"quantization_config\":{\"bits\":4}}", "quantization_config"},
+    {"{" GOOD ",\"compression_config\":{\"quant_method\":\"compressed-tensors\"}}",
+     "compression_config"},
     {"{\"model_type\":\"llama\",\"hidden_size\":64,\"num_hidden_layers\":1000000000}",
      "'num_hidden_layers': 1000000000 is not an integer in 1..1024"},
     {"{\"model_type\":\"llama\",\"hidden_size\":65,\"num_hidden_layers\":1,"
