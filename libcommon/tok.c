@@ -299,10 +299,11 @@ static void set_flags(struct tok *t)
     t->whole = mem_zero((size_t)s->n, sizeof(*t->whole));
     for (int id = 0; id < s->n; id++) {
         enum tok_type type = s->piece[id].type;
+        bool silent = type == TOK_CONTROL || type == TOK_UNKNOWN;
 
-        if (type == TOK_CONTROL || type == TOK_UNKNOWN)
-            t->flag[id] |= TOKCORE_SILENT | TOKCORE_RESETS;
-        if (type == TOK_USER)
+        if (silent)
+            t->flag[id] |= TOKCORE_SILENT;
+        if ((silent || type == TOK_USER) && s->kind != TOK_WORDPIECE)
             t->flag[id] |= TOKCORE_RESETS;
     }
     for (size_t i = 0; i < s->n_end; i++)
@@ -343,7 +344,8 @@ static int build(struct tok *t, struct err *e)
     t->space = split_space(t->split);
     if (norm_prepends(t->norm) || s->kind == TOK_WORDPIECE)
         t->space = SPLIT_ALWAYS;
-    if (vocab_init(&t->vocab, s->piece, s->n, s->byte_level, t->escaped, e) < 0 ||
+    if (vocab_init(&t->vocab, s->piece, s->n, s->byte_level, t->escaped, s->kind == TOK_WORDPIECE,
+                   e) < 0 ||
         tokspec_check(s, e) < 0)
         return -1;
     if (s->kind == TOK_SPM && s->byte_fallback && s->unk < 0)

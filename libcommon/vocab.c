@@ -127,7 +127,8 @@ static bool is_literal(const struct vocab_piece *p, bool byte_level)
 }
 
 /* The bytes of every token; spelled[id] tells those written in the alphabet. */
-static int lay_out(struct vocab *v, bool byte_level, bool escaped, bool *spelled, struct err *e)
+static int lay_out(struct vocab *v, bool byte_level, bool escaped, bool words, bool *spelled,
+                   struct err *e)
 {
     int16_t byte_of[512];
     struct buf b = {0};
@@ -143,6 +144,8 @@ static int lay_out(struct vocab *v, bool byte_level, bool escaped, bool *spelled
             return err_set(e, ERR_DATA, "the tokens have more than 4 GiB of text");
         }
         v->at[id] = (uint32_t)b.n;
+        if (words && (literal || (p->n > 1 && p->s[0] == '[' && p->s[p->n - 1] == ']')))
+            buf_char(&b, ' ');
         if (p->type == TOK_BYTE) {
             buf_char(&b, (char)vocab_byte_name(p->s, p->n));
             continue;
@@ -190,7 +193,7 @@ static void index_words(struct vocab *v, bool byte_level, const bool *spelled)
 }
 
 int vocab_init(struct vocab *v, const struct vocab_piece *piece, int n, bool byte_level,
-               bool escaped, struct err *e)
+               bool escaped, bool words, struct err *e)
 {
     bool *spelled;
     int rc = 0;
@@ -204,7 +207,7 @@ int vocab_init(struct vocab *v, const struct vocab_piece *piece, int n, bool byt
         rc = check_piece(v, id, e);
     if (rc == 0) {
         spelled = mem_zero((size_t)n, sizeof(*spelled));
-        rc = lay_out(v, byte_level, escaped, spelled, e);
+        rc = lay_out(v, byte_level, escaped, words, spelled, e);
         if (rc == 0)
             index_words(v, byte_level, spelled);
         free(spelled);

@@ -40,11 +40,12 @@ struct vocab {
 };
 
 /* byte_level: normal pieces are written in GPT-2's byte alphabet. escaped:
- * U+2581 in them stands for a space. Checks what must hold of all vocabularies:
+ * U+2581 in them stands for a space. words: names ("[SEP]", and what is added) are words, with a
+ * space before them. Checks what must hold of all vocabularies:
  * count, no empty, overlong, invalid or repeated piece, finite scores, byte
  * pieces that name a byte. The pieces must outlive the vocabulary. */
 int vocab_init(struct vocab *v, const struct vocab_piece *piece, int n, bool byte_level,
-               bool escaped, struct err *e);
+               bool escaped, bool words, struct err *e);
 void vocab_free(struct vocab *v);
 
 int vocab_find(const struct vocab *v, const char *piece, size_t n); // id or -1

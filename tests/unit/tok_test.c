@@ -228,6 +228,43 @@ static void odd_pieces(void)
     tok_close(t);
 }
 
+/* The text of ids, in one go and token by token. */
+static bool text_is(const struct tok *t, const int32_t *id, size_t n, bool special,
+                    const char *want)
+{
+    struct tok_stream st = {.first = true};
+    struct buf whole = {0}, parts = {0};
+    bool same;
+
+    tok_decode(t, id, n, special, &whole);
+    for (size_t i = 0; i < n; i++)
+        tok_stream_add(t, &st, id[i], special, &parts);
+    tok_stream_end(&st, &parts);
+    same = !strcmp(buf_cstr(&whole), want) && !strcmp(buf_cstr(&parts), want);
+    if (!same)
+        printf("# '%s', not '%s'\n", buf_cstr(&whole), want);
+    buf_free(&whole);
+    buf_free(&parts);
+    return same;
+}
+
+static void names_are_words(void)
+{
+    static const int32_t id[] = {1, 3, 4, 0, 3, 5, 3, 2, 3};
+    struct tok *t = of_json(
+        "\"model\":{\"type\":\"WordPiece\",\"unk_token\":\"[UNK]\",\"continuing_subword_prefix\":"
+        "\"##\",\"vocab\":{\"[UNK]\":0,\"[CLS]\":1,\"[SEP]\":2,\"t\":3,\"##he\":4,\"[unused1]\":5,"
+        "\"fox\":6}},\"added_tokens\":["                     //
+        "{\"id\":1,\"content\":\"[CLS]\",\"special\":true}," //
+        "{\"id\":2,\"content\":\"[SEP]\",\"special\":true}," ADDED(6, "fox", "single_word") "]");
+
+    TEST("tok: WordPiece: names and added words are words in the text, too");
+    CHECK(t && text_is(t, id, 9, true, "[CLS] the [UNK] t [unused1] t [SEP] t"));
+    CHECK(t && text_is(t, id, 9, false, "the t [unused1] t t"));
+    CHECK(t && text_is(t, (const int32_t[]){6, 3, 6, 6}, 4, false, "fox t fox fox"));
+    tok_close(t);
+}
+
 /* Written as GGUF, and as a directory, and read again: the same ids. */
 static void written(void)
 {
@@ -520,6 +557,7 @@ int main(void)
     space_behind();
     neighbours();
     odd_pieces();
+    names_are_words();
     written();
     round_trip();
     streaming();
