@@ -274,8 +274,7 @@ static int add_added(struct tok *t, struct err *e)
             if (rc == 0)
                 norm[n_norm++] =
                     (struct trie_key){arena_dup(&t->spec.mem, b.p, b.n), b.n, (int32_t)i};
-            if (norm_prepends(t->norm)) // it did so before the token was found
-                t->flag[a->id] &= (unsigned char)~TOKCORE_RESETS;
+            t->flag[a->id] &= (unsigned char)~TOKCORE_RESETS; // prepended before it was found
         } else {
             raw[n_raw++] = (struct trie_key){p->s, p->n, (int32_t)i};
         }
@@ -294,6 +293,8 @@ static int add_added(struct tok *t, struct err *e)
 static void set_flags(struct tok *t)
 {
     const struct tok_spec *s = &t->spec;
+    /* A pre-tokenizer puts a space only where none is: behind a token it may well be the text's. */
+    bool again = norm_prepends(t->norm) && s->kind != TOK_WORDPIECE;
 
     t->flag = mem_zero((size_t)s->n, 1);
     t->whole = mem_zero((size_t)s->n, sizeof(*t->whole));
@@ -303,7 +304,7 @@ static void set_flags(struct tok *t)
 
         if (silent)
             t->flag[id] |= TOKCORE_SILENT;
-        if ((silent || type == TOK_USER) && s->kind != TOK_WORDPIECE)
+        if (again && (silent || type == TOK_USER))
             t->flag[id] |= TOKCORE_RESETS;
     }
     for (size_t i = 0; i < s->n_end; i++)
@@ -482,7 +483,7 @@ void tok_bytes(const struct tok *t, int32_t id, bool special, struct buf *out)
 
 bool tok_starts_text(const struct tok *t, int32_t id)
 {
-    return t->space == SPLIT_ALWAYS && id >= 0 && id < t->spec.n && t->flag[id] & TOKCORE_RESETS;
+    return id >= 0 && id < t->spec.n && t->flag[id] & TOKCORE_RESETS;
 }
 
 /* Length of the start of s[0..n) that could have become a character. */
