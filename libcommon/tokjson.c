@@ -249,6 +249,58 @@ static bool unescapes(const struct json *j, int node)
     return false;
 }
 
+static bool is_one(const struct json *j, int node, int64_t want)
+{
+    int64_t v;
+
+    return json_int(j, node, &v) == 0 && v == want;
+}
+
+/* Does a step of the decoder what decoding here does, and that is to undo what encoding did? */
+static bool step_is_known(const struct load *l, int node, bool *fused)
+{
+    static const char mark[] = "\xE2\x96\x81";
+    const struct json *j = &l->j;
+    int type = child(j, node, "type"), start = child(j, node, "start"),
+        by = child(j, node, "content"), what = child(j, child(j, node, "pattern"), "String");
+
+    if (json_str_is(j, type, "ByteLevel"))
+        return l->s->byte_level;
+    if (json_str_is(j, type, "WordPiece"))
+        return l->s->kind == TOK_WORDPIECE && json_str_is(j, child(j, node, "prefix"), "##");
+    if (json_str_is(j, type, "Metaspace"))
+        return !l->s->byte_level && json_str_is(j, child(j, node, "replacement"), mark);
+    if (json_str_is(j, type, "Replace"))
+        return !l->s->byte_level && json_str_is(j, what, mark) && json_str_is(j, by, " ");
+    if (json_str_is(j, type, "Strip")) // before Fuse it would strip every token
+        return *fused && json_str_is(j, by, " ") && is_one(j, child(j, node, "stop"), 0) &&
+               (is_one(j, start, 0) || is_one(j, start, 1));
+    *fused |= json_str_is(j, type, "Fuse");
+    return json_str_is(j, type, "Fuse") || json_str_is(j, type, "ByteFallback");
+}
+
+static int check_decoder(const struct load *l, int node, bool *fused, struct err *e)
+{
+    const struct json *j = &l->j;
+    int type = child(j, node, "type"), list = child(j, node, "decoders");
+    char *name;
+
+    if (node < 0 || json_type(j, node) == JSON_NULL)
+        return 0;
+    if (json_str_is(j, type, "Sequence") && json_is(j, list, JSON_ARRAY)) {
+        for (uint32_t k = (uint32_t)list + 1; k < j->node[list].next; k = j->node[k].next)
+            if (check_decoder(l, (int)k, fused, e) < 0)
+                return -1;
+        return 0;
+    }
+    if (step_is_known(l, node, fused))
+        return 0;
+    name = json_str(j, type, &l->s->mem, NULL);
+    return err_set(e, ERR_DATA,
+                   "decoder: '%.40s' with these fields is not supported for this model",
+                   name ? name : "");
+}
+
 static bool is_set(const struct json *j, int node)
 {
     size_t n = 0;
@@ -267,6 +319,7 @@ static int read_model(struct load *l, struct err *e)
     const struct json *j = &l->j;
     struct tok_spec *s = l->s;
     int type = child(j, l->model, "type"), unk;
+    bool fused = false;
     bool unigram = json_str_is(j, type, "Unigram"), words = json_str_is(j, type, "WordPiece");
     int longest = child(j, l->model, "max_input_chars_per_word");
     int64_t most = 100;
@@ -297,7 +350,8 @@ static int read_model(struct load *l, struct err *e)
     s->fuse_unk = unigram || json_true(j, child(j, l->model, "fuse_unk"));
     s->ignore_merges = json_true(j, child(j, l->model, "ignore_merges"));
     s->escaped = words || (!s->byte_level && unescapes(j, child(j, 0, "decoder")));
-    if (count_ids(l, child(j, l->model, "vocab"), child(j, 0, "added_tokens"), e) < 0 ||
+    if (check_decoder(l, child(j, 0, "decoder"), &fused, e) < 0 ||
+        count_ids(l, child(j, l->model, "vocab"), child(j, 0, "added_tokens"), e) < 0 ||
         read_vocab(l, child(j, l->model, "vocab"), e) < 0 ||
         (!unigram && !words && read_merges(l, e) < 0) ||
         read_added(l, child(j, 0, "added_tokens"), e) < 0)
