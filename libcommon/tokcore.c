@@ -150,6 +150,21 @@ static void put_unigram(struct work *w, const char *s, size_t n)
     }
 }
 
+/* The longest piece at s[at], and where it ends; -1 when there is none. */
+static int32_t longest_piece(const struct trie *trie, const char *s, size_t n, size_t at,
+                             size_t *end)
+{
+    uint32_t node = 0;
+    int32_t id = -1;
+
+    for (size_t i = at; trie->n > 1 && i < n && (node = trie_step(trie, node, s[i])); i++)
+        if (trie->value[node] >= 0) {
+            id = trie->value[node];
+            *end = i + 1;
+        }
+    return id;
+}
+
 /* The longest piece at each place, Schuster & Nakajima 2012 as Devlin et al. 2019 (BERT) use it: a
  * word that cannot be covered, or is too long, is unknown as a whole. */
 static void put_wordpiece(struct work *w, const char *s, size_t n)
@@ -161,15 +176,17 @@ static void put_wordpiece(struct work *w, const char *s, size_t n)
         chars += ((unsigned char)s[i] & 0xC0) != 0x80;
     for (size_t at = 0; at < n;) {
         const struct trie *trie = at ? &t->inside : &t->begin;
-        size_t end = at;
-        uint32_t node = 0;
-        int32_t id = -1;
+        size_t end = at, inner_end = 2;
+        int32_t id = longest_piece(trie, s, n, at, &end);
 
-        for (size_t i = at; trie->n > 1 && i < n && (node = trie_step(trie, node, s[i])); i++)
-            if (trie->value[node] >= 0) {
-                id = trie->value[node];
-                end = i + 1;
+        if (!at && n > 2 && !memcmp(s, "##", 2)) { // "##ing" as a word: the piece of that name
+            int32_t inner = longest_piece(&t->inside, s, n, 2, &inner_end);
+
+            if (inner >= 0 && inner_end > end) {
+                id = inner;
+                end = inner_end;
             }
+        }
         if (id < 0 || chars > (size_t)t->spec.max_word) {
             w->out->n = before;
             put_id(w, t->spec.unk);

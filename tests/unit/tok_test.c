@@ -274,6 +274,7 @@ static void names_are_words(void)
     CHECK(t && text_is(t, id, 9, true, "[CLS] the [UNK] t [unused1] t [SEP] t"));
     CHECK(t && text_is(t, id, 9, false, "the t [unused1] t t"));
     CHECK(t && text_is(t, (const int32_t[]){6, 3, 6, 6}, 4, false, "fox t fox fox"));
+    CHECK(t && ids_are(t, "##he", "4") && ids_are(t, "##het", "0") && ids_are(t, "##", "0"));
     tok_close(t);
 }
 
