@@ -1,4 +1,4 @@
-/* chat.c - chat templates: recognize and render. */
+/* chat.c - chat templates: render. */
 #include "chat.h"
 
 #include "mem.h"
@@ -6,29 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-const char *const chat_names[] = {"none",
-                                  "chatml",
-                                  "llama2",
-                                  "llama3",
-                                  "mistral",
-                                  "zephyr",
-                                  "gemma",
-                                  "phi3",
-                                  "alpaca",
-                                  "vicuna",
-                                  "deepseek",
-                                  "llama3.1",
-                                  "mistral-v1",
-                                  "mistral-v3",
-                                  "mistral-tekken",
-                                  "mistral-v7",
-                                  "mistral-v7-tekken",
-                                  "vicuna-lines",
-                                  "vicuna-orca",
-                                  "deepseek-r1",
-                                  "nemotron",
-                                  NULL};
 
 /* In the strings below. */
 #define EOS "\1"
@@ -47,8 +24,6 @@ struct style {
     bool trim;   // white space around texts is dropped
     bool begins; // the template begins with BOS
 };
-
-#define NEMOTRON_SYSTEM "<extra_id_0>System"
 
 #define IM(role)     "<|im_start|>" role "\n"
 #define HEADER(role) "<|start_header_id|>" role "<|end_header_id|>\n\n"
@@ -175,7 +150,7 @@ static const struct style styles[CHAT_NKINDS] = {
                           TURN,
                           false,
                           true},
-    [CHAT_NEMOTRON] = {{NEMOTRON_SYSTEM "\n", "\n\n"},
+    [CHAT_NEMOTRON] = {{"<extra_id_0>System\n", "\n\n"},
                        {"<extra_id_1>User\n", "\n"},
                        {"<extra_id_1>Assistant\n", "\n"},
                        "<extra_id_1>Assistant\n",
@@ -188,121 +163,6 @@ static const struct style styles[CHAT_NKINDS] = {
 static const char vicuna_system[] =
     "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
     "helpful, detailed, and polite answers to the user's questions.";
-
-static bool has(const char *tmpl, const char *what)
-{
-    return strstr(tmpl, what) != NULL;
-}
-
-/* `second` stands at most `within` bytes behind some `first`. */
-static bool near(const char *tmpl, const char *first, const char *second, size_t within)
-{
-    for (const char *p = tmpl; (p = strstr(p, first)); p++) {
-        const char *from = p + strlen(first);
-
-        if (memmem(from, strnlen(from, within + strlen(second)), second, strlen(second)))
-            return true;
-    }
-    return false;
-}
-
-static enum chat_kind mistral(const char *t)
-{
-    bool spaced = has(t, "[INST] ");
-
-    if (has(t, "<<SYS>>"))
-        return CHAT_LLAMA2;
-    if (has(t, "[SYSTEM_PROMPT]"))
-        return spaced ? CHAT_MISTRAL_V7 : CHAT_MISTRAL_V7_TEKKEN;
-    if (has(t, "[AVAILABLE_TOOLS]"))
-        return spaced ? CHAT_MISTRAL_V3 : CHAT_MISTRAL_TEKKEN;
-    if (has(t, "' [INST] '") || has(t, "\" [INST] \""))
-        return CHAT_MISTRAL_V1;
-    if (spaced)
-        return has(t, " [/INST]") ? CHAT_MISTRAL : CHAT_MISTRAL_V3;
-    return has(t, "'[INST]'") || has(t, "\"[INST]\"") ? CHAT_MISTRAL_TEKKEN : CHAT_NONE;
-}
-
-/* CHAT_NONE when nothing in the text tells the kind for sure. */
-static enum chat_kind kind_of(const char *t)
-{
-    /* "\n" inside the template's strings is the two characters \ and n. */
-    bool lines = has(t, "<|user|>\\n") || has(t, "<|user|>\n") || has(t, "<|user|>' + '\\n");
-
-    if (has(t, "<|im_start|>"))
-        return has(t, "<|im_sep|>") ? CHAT_NONE : CHAT_CHATML;
-    if (has(t, "<|start_header_id|>") && has(t, "<|eot_id|>"))
-        return has(t, "Cutting Knowledge Date") ? CHAT_LLAMA31 : CHAT_LLAMA3;
-    if (has(t, "<start_of_turn>") && has(t, "<end_of_turn>"))
-        return CHAT_GEMMA;
-    if (has(t, "<｜User｜>") && has(t, "<｜Assistant｜>")) {
-        if (has(t, "thinking")) // V3.1 and later: another format
-            return CHAT_NONE;
-        return has(t, "<｜Assistant｜><think>") ? CHAT_DEEPSEEK_R1 : CHAT_DEEPSEEK;
-    }
-    if (has(t, "[INST]"))
-        return mistral(t);
-    if (has(t, NEMOTRON_SYSTEM) && has(t, "<extra_id_1>User"))
-        return CHAT_NEMOTRON;
-    if (has(t, "<|assistant|>") && lines && has(t, "<|end|>"))
-        return CHAT_PHI3;
-    if (has(t, "<|assistant|>") && lines && near(t, "<|user|>", "eos_token", 50) &&
-        !has(t, "[gMASK]"))
-        return CHAT_ZEPHYR;
-    if (has(t, "### Instruction:") && has(t, "### Response:") && !has(t, "<|EOT|>"))
-        return CHAT_ALPACA;
-    if (has(t, "USER:") && has(t, "ASSISTANT:")) {
-        if (!near(t, "USER:", "\\n", 40) && !near(t, "USER:", "\n", 40))
-            return CHAT_VICUNA;
-        return has(t, "SYSTEM:") ? CHAT_VICUNA_ORCA : CHAT_VICUNA_LINES;
-    }
-    return CHAT_NONE;
-}
-
-int chat_recognize(const char *tmpl, enum chat_kind *out, struct err *e)
-{
-    enum chat_kind kind = kind_of(tmpl);
-    struct buf names = {0};
-
-    if (kind != CHAT_NONE) {
-        *out = kind;
-        return 0;
-    }
-    for (int i = 0; chat_names[i]; i++)
-        buf_fmt(&names, "%s%s", i ? ", " : "", chat_names[i]);
-    err_set(e, ERR_ARG, "unknown chat template; name one with --chat-template: %s", names.p);
-    buf_free(&names);
-    return -1;
-}
-
-char *chat_default_system(const char *tmpl)
-{
-    static const char head[] = "<|im_start|>system", tail[] = "<|im_end|>";
-
-    for (const char *p = tmpl; (p = strstr(p, head));) {
-        const char *end;
-        struct buf b = {0};
-
-        p += sizeof(head) - 1;
-        if (*p != '\n' && strncmp(p, "\\n", 2) != 0) // a line's end, or its name in a string
-            continue;
-        p += *p == '\n' ? 1 : 2;
-        end = strstr(p, tail);
-        if (!end || *p == '\'' || *p == '"' || memchr(p, '{', (size_t)(end - p)) ||
-            memchr(p, '+', (size_t)(end - p)))
-            continue; // a message's text stands here
-        for (; p < end; p++) {
-            if (*p == '\\' && p + 1 < end) {
-                p++;
-                buf_char(&b, *p == 'n' ? '\n' : *p == 't' ? '\t' : *p);
-            } else {
-                buf_char(&b, *p);
-            }
-        }
-        return b.p;
-    }
-    return NULL;
-}
 
 static void add(struct chat_text *t, const char *s, size_t n, bool own)
 {
@@ -407,7 +267,7 @@ static void default_system(struct chat_text *t, enum chat_kind kind)
         add_own(t, text);
         add_own(t, styles[kind].system[1]);
     } else if (kind == CHAT_NEMOTRON) {
-        add_own(t, NEMOTRON_SYSTEM "\n\n");
+        add_own(t, "<extra_id_0>System\n\n");
     }
 }
 

@@ -1,45 +1,16 @@
-/* chat.h - chat templates: recognize and render.
+/* chat.h - chat templates: render.
  *
- * The common templates are built in; a file's template text is recognized by
- * what is unique in it, never run. An unknown one is an error that names
- * --chat-template. Rendered text does not begin with BOS: chat_encode adds it. */
+ * Rendered text does not begin with BOS: chat_encode adds it. */
 #ifndef CHAT_H
 #define CHAT_H
 
 #include "buf.h"
+#include "chatkind.h"
 #include "err.h"
 #include "tok.h"
 
 #include <stdbool.h>
 #include <stddef.h>
-
-enum chat_kind {
-    CHAT_NONE,
-    CHAT_CHATML,
-    CHAT_LLAMA2,
-    CHAT_LLAMA3,
-    CHAT_MISTRAL,
-    CHAT_ZEPHYR,
-    CHAT_GEMMA,
-    CHAT_PHI3,
-    CHAT_ALPACA,
-    CHAT_VICUNA,
-    CHAT_DEEPSEEK,
-    /* Variants of the above whose texts differ. */
-    CHAT_LLAMA31,           // Llama 3.1 to 3.3: always a system turn, with dates
-    CHAT_MISTRAL_V1,        // " [INST] x [/INST] y</s>" (the first has "[INST] x [/INST]y</s>")
-    CHAT_MISTRAL_V3,        // "[INST] x[/INST] y</s>"
-    CHAT_MISTRAL_TEKKEN,    // "[INST]x[/INST]y</s>"
-    CHAT_MISTRAL_V7,        // v3 with "[SYSTEM_PROMPT] s[/SYSTEM_PROMPT]"
-    CHAT_MISTRAL_V7_TEKKEN, // tekken with it
-    CHAT_VICUNA_LINES,      // each turn on a line of its own
-    CHAT_VICUNA_ORCA,       // and "SYSTEM: s"
-    CHAT_DEEPSEEK_R1,       // the answer begins with "<think>\n"
-    CHAT_NEMOTRON,          // Nemotron-4 and Minitron: always a system turn
-    CHAT_NKINDS
-};
-
-extern const char *const chat_names[]; // (CHAT_NKINDS + 1) "none", "chatml", ...; NULL-terminated
 
 enum chat_role { CHAT_SYSTEM, CHAT_USER, CHAT_ASSISTANT };
 
@@ -50,14 +21,6 @@ struct chat_message {
     const char *input; // a user message's Alpaca `input`, or NULL
     size_t n_input;
 };
-
-/* The kind of a template text, or ERR_ARG "unknown chat template; name one with --chat-template:
- * chatml, ..." */
-int chat_recognize(const char *tmpl, enum chat_kind *out, struct err *e);
-
-/* What a ChatML template says for a conversation without a system message
- * (Qwen's "You are a helpful assistant."); caller frees. NULL when nothing. */
-char *chat_default_system(const char *tmpl);
 
 /* Render messages into pieces: text that belongs to the template (may name
  * control tokens) and text that is a user's (may not). The pieces alternate in

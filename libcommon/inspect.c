@@ -154,10 +154,10 @@ static void put_tok(struct buf *b, const struct source *s, const char *path)
     put_int(b, "eos", tok_eos(t));
     put_bool(b, "adds_bos", tok_adds_bos(t));
     put_text(b, "pre", tok_pre(t));
-    if (tok_template(t) && chat_recognize(tok_template(t), &chat, &e))
+    if (tok_template(t) && chatkind_recognize(tok_template(t), &chat, &e))
         put_text(b, "chat_template", "unknown");
     else
-        put_text(b, "chat_template", tok_template(t) ? chat_names[chat] : NULL);
+        put_text(b, "chat_template", tok_template(t) ? chatkind_names[chat] : NULL);
     buf_char(b, '}');
     tok_close(t);
 }

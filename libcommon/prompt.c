@@ -20,8 +20,8 @@ static int named_template(struct prompt_model *pm, const char *opt, struct err *
     char *text;
     int rc;
 
-    for (int i = 0; chat_names[i]; i++)
-        if (!strcmp(chat_names[i], opt)) {
+    for (int i = 0; chatkind_names[i]; i++)
+        if (!strcmp(chatkind_names[i], opt)) {
             pm->kind = (enum chat_kind)i;
             pm->known = true;
             return 0;
@@ -29,9 +29,9 @@ static int named_template(struct prompt_model *pm, const char *opt, struct err *
     text = file_text(opt, TEMPLATE_MAX, NULL, e);
     if (!text)
         return err_wrap(e, "--chat-template: '%s' is no template's name and no file", opt);
-    rc = chat_recognize(text, &pm->kind, e);
+    rc = chatkind_recognize(text, &pm->kind, e);
     pm->known = !rc;
-    pm->system = rc ? NULL : chat_default_system(text);
+    pm->system = rc ? NULL : chatkind_system(text);
     free(text);
     return rc ? err_wrap(e, "'%s'", opt) : 0;
 }
@@ -47,10 +47,10 @@ int prompt_model_init(struct prompt_model *pm, const struct model *m, const char
         return named_template(pm, opt, e);
     if (!own)
         err_set(&why, ERR_ARG, "the model has no chat template; name one with --chat-template");
-    else if (!chat_recognize(own, &pm->kind, &why))
+    else if (!chatkind_recognize(own, &pm->kind, &why))
         pm->known = true;
     if (pm->known)
-        pm->system = chat_default_system(own);
+        pm->system = chatkind_system(own);
     if (!pm->known)
         pm->problem = mem_dup(why.msg, strlen(why.msg));
     return 0;

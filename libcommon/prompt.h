@@ -22,7 +22,7 @@ struct prompt_model {
     size_t max_bytes;      // text longer than this can never fit the context; 0: not known
     const struct tok *tok; // NULL: a server's, where only its template is known
     enum chat_kind kind;
-    char *system;  // what the template says without a system message (chat_default_system), or NULL
+    char *system;  // what the template says without a system message (chatkind_system), or NULL
     bool known;    // kind is set
     char *problem; // why it is not: reported when a template is first needed
 };

@@ -13,8 +13,8 @@ enum { TURNS = 8 };
 
 static int kind_named(const char *name)
 {
-    for (int i = 0; chat_names[i]; i++)
-        if (!strcmp(chat_names[i], name))
+    for (int i = 0; chatkind_names[i]; i++)
+        if (!strcmp(chatkind_names[i], name))
             return i;
     return -1;
 }
@@ -50,9 +50,9 @@ static void golden(const struct json *j, struct arena *a, char **system)
     int n_m = read_messages(j, json_get(j, 0, "messages"), a, m), rc;
 
     if (tmpl) {
-        CHECK(chat_recognize(tmpl, &kind, &e) == 0 && (int)kind == kind_named(name));
+        CHECK(chatkind_recognize(tmpl, &kind, &e) == 0 && (int)kind == kind_named(name));
         free(*system);
-        *system = chat_default_system(tmpl);
+        *system = chatkind_system(tmpl);
     }
     t.bos = json_str(j, json_get(j, 0, "bos"), a, NULL);
     t.eos = json_str(j, json_get(j, 0, "eos"), a, NULL);
@@ -113,7 +113,7 @@ static void unknown(void)
     TEST("chat: an unknown template is an error that names --chat-template");
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         e = (struct err){0};
-        CHECK(chat_recognize(texts[i], &kind, &e) == -1);
+        CHECK(chatkind_recognize(texts[i], &kind, &e) == -1);
         CHECK(e.code == ERR_ARG && strstr(e.msg, "--chat-template") && strstr(e.msg, "chatml"));
     }
 }
@@ -255,7 +255,7 @@ static void turns(void)
     int wrong = 0;
 
     TEST("chat: up to a user's text");
-    for (int kind = 0; chat_names[kind]; kind++)
+    for (int kind = 0; chatkind_names[kind]; kind++)
         for (int with = 0; with < 2; with++) {
             struct chat_text whole = {.eos = "</s>"}, turn = {.eos = "</s>"};
             struct buf after = {0}, both = {0};
@@ -266,7 +266,7 @@ static void turns(void)
             buf_add(&both, buf_cstr(&turn.text), turn.text.n);
             buf_add(&both, buf_cstr(&after), after.n);
             if (strcmp(buf_cstr(&both), buf_cstr(&whole.text)) || turn.begins != whole.begins) {
-                printf("# %s: %s\n", chat_names[kind], buf_cstr(&both));
+                printf("# %s: %s\n", chatkind_names[kind], buf_cstr(&both));
                 wrong++;
             }
             // the user's beginning is no text of the template's
