@@ -14,6 +14,9 @@
 /* Where a template without a system turn puts the system text. */
 enum system { TURN, FIRST_USER, LAST_USER };
 
+/* Which thoughts in answers are shown: all, none, or those behind the last question. */
+enum thoughts { THOUGHTS, NO_THOUGHTS, LAST_THOUGHTS };
+
 struct style {
     const char *system[2]; // before and after a system text
     const char *user[2];
@@ -23,9 +26,15 @@ struct style {
     enum system where;
     bool trim;   // white space around texts is dropped
     bool begins; // the template begins with BOS
+    enum thoughts thoughts;
 };
 
-#define IM(role)     "<|im_start|>" role "\n"
+#define IM(role) "<|im_start|>" role "\n"
+#define IM_TURNS                                                  \
+    {IM("system"), "<|im_end|>\n"}, {IM("user"), "<|im_end|>\n"}, \
+    {                                                             \
+        IM("assistant"), "<|im_end|>\n"                           \
+    }
 #define HEADER(role) "<|start_header_id|>" role "<|end_header_id|>\n\n"
 #define ORDINARY(role)                \
     {                                 \
@@ -37,15 +46,8 @@ struct style {
     }
 
 static const struct style styles[CHAT_NKINDS] = {
-    [CHAT_NONE] = {{"", "\n"}, {"", "\n"}, {"", "\n"}, "", "", TURN, false, false},
-    [CHAT_CHATML] = {{IM("system"), "<|im_end|>\n"},
-                     {IM("user"), "<|im_end|>\n"},
-                     {IM("assistant"), "<|im_end|>\n"},
-                     IM("assistant"),
-                     "",
-                     TURN,
-                     false,
-                     false},
+    [CHAT_NONE] = {{"", "\n"}, {"", "\n"}, {"", "\n"}, "", "", TURN, false, false, THOUGHTS},
+    [CHAT_CHATML] = {IM_TURNS, IM("assistant"), "", TURN, false, false, THOUGHTS},
     [CHAT_LLAMA2] = {{"<<SYS>>\n", "\n<</SYS>>\n\n"},
                      {BOS "[INST] ", " [/INST]"},
                      {" ", " " EOS},
@@ -53,7 +55,8 @@ static const struct style styles[CHAT_NKINDS] = {
                      " ",
                      FIRST_USER,
                      true,
-                     true},
+                     true,
+                     THOUGHTS},
     [CHAT_LLAMA3] = {{HEADER("system"), "<|eot_id|>"},
                      {HEADER("user"), "<|eot_id|>"},
                      {HEADER("assistant"), "<|eot_id|>"},
@@ -61,7 +64,8 @@ static const struct style styles[CHAT_NKINDS] = {
                      "",
                      TURN,
                      true,
-                     true},
+                     true,
+                     THOUGHTS},
     [CHAT_LLAMA31] = {{HEADER("system") "Cutting Knowledge Date: December 2023\n"
                                         "Today Date: 26 Jul 2024\n\n",
                        "<|eot_id|>"},
@@ -71,15 +75,37 @@ static const struct style styles[CHAT_NKINDS] = {
                       "",
                       TURN,
                       true,
-                      true},
-    [CHAT_MISTRAL] =
-        {{"", "\n\n"}, {"[INST] ", " [/INST]"}, {"", EOS}, "", "", FIRST_USER, false, true},
-    [CHAT_MISTRAL_V1] =
-        {{"", "\n\n"}, {" [INST] ", " [/INST]"}, {" ", EOS}, "", " ", FIRST_USER, false, true},
-    [CHAT_MISTRAL_V3] =
-        {{"", "\n\n"}, {"[INST] ", "[/INST]"}, {" ", EOS}, "", " ", LAST_USER, false, true},
+                      true,
+                      THOUGHTS},
+    [CHAT_MISTRAL] = {{"", "\n\n"},
+                      {"[INST] ", " [/INST]"},
+                      {"", EOS},
+                      "",
+                      "",
+                      FIRST_USER,
+                      false,
+                      true,
+                      THOUGHTS},
+    [CHAT_MISTRAL_V1] = {{"", "\n\n"},
+                         {" [INST] ", " [/INST]"},
+                         {" ", EOS},
+                         "",
+                         " ",
+                         FIRST_USER,
+                         false,
+                         true,
+                         THOUGHTS},
+    [CHAT_MISTRAL_V3] = {{"", "\n\n"},
+                         {"[INST] ", "[/INST]"},
+                         {" ", EOS},
+                         "",
+                         " ",
+                         LAST_USER,
+                         false,
+                         true,
+                         THOUGHTS},
     [CHAT_MISTRAL_TEKKEN] =
-        {{"", "\n\n"}, {"[INST]", "[/INST]"}, {"", EOS}, "", "", LAST_USER, false, true},
+        {{"", "\n\n"}, {"[INST]", "[/INST]"}, {"", EOS}, "", "", LAST_USER, false, true, THOUGHTS},
     [CHAT_MISTRAL_V7] = {{"[SYSTEM_PROMPT] ", "[/SYSTEM_PROMPT]"},
                          {"[INST] ", "[/INST]"},
                          {" ", EOS},
@@ -87,7 +113,8 @@ static const struct style styles[CHAT_NKINDS] = {
                          " ",
                          TURN,
                          false,
-                         true},
+                         true,
+                         THOUGHTS},
     [CHAT_MISTRAL_V7_TEKKEN] = {{"[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"},
                                 {"[INST]", "[/INST]"},
                                 {"", EOS},
@@ -95,9 +122,10 @@ static const struct style styles[CHAT_NKINDS] = {
                                 "",
                                 TURN,
                                 false,
-                                true},
+                                true,
+                                THOUGHTS},
     [CHAT_ZEPHYR] = {ZEPHYR("system"), ZEPHYR("user"), ZEPHYR("assistant"), "<|assistant|>\n", "",
-                     TURN, false, false},
+                     TURN, false, false, THOUGHTS},
     [CHAT_GEMMA] = {{"", "\n\n"},
                     {"<start_of_turn>user\n", "<end_of_turn>\n"},
                     {"<start_of_turn>model\n", "<end_of_turn>\n"},
@@ -105,9 +133,10 @@ static const struct style styles[CHAT_NKINDS] = {
                     "",
                     FIRST_USER,
                     true,
-                    true},
+                    true,
+                    THOUGHTS},
     [CHAT_PHI3] = {ORDINARY("system"), ORDINARY("user"), ORDINARY("assistant"), "<|assistant|>\n",
-                   "", TURN, false, false},
+                   "", TURN, false, false, THOUGHTS},
     [CHAT_ALPACA] = {{"", "\n\n"},
                      {"### Instruction:\n", "\n\n### Response:\n"},
                      {"", EOS "\n\n"},
@@ -115,9 +144,17 @@ static const struct style styles[CHAT_NKINDS] = {
                      "",
                      TURN,
                      false,
-                     false},
-    [CHAT_VICUNA] =
-        {{"", " "}, {"USER: ", " "}, {"ASSISTANT: ", EOS}, "ASSISTANT:", " ", TURN, false, false},
+                     false,
+                     THOUGHTS},
+    [CHAT_VICUNA] = {{"", " "},
+                     {"USER: ", " "},
+                     {"ASSISTANT: ", EOS},
+                     "ASSISTANT:",
+                     " ",
+                     TURN,
+                     false,
+                     false,
+                     THOUGHTS},
     [CHAT_VICUNA_LINES] = {{"", "\n\n"},
                            {"USER: ", "\n"},
                            {"ASSISTANT: ", EOS "\n"},
@@ -125,7 +162,8 @@ static const struct style styles[CHAT_NKINDS] = {
                            " ",
                            TURN,
                            false,
-                           false},
+                           false,
+                           THOUGHTS},
     [CHAT_VICUNA_ORCA] = {{"SYSTEM: ", "\n"},
                           {"USER: ", "\n"},
                           {"ASSISTANT: ", EOS "\n"},
@@ -133,7 +171,8 @@ static const struct style styles[CHAT_NKINDS] = {
                           " ",
                           TURN,
                           false,
-                          false},
+                          false,
+                          THOUGHTS},
     [CHAT_DEEPSEEK] = {{"", ""},
                        {"<｜User｜>", ""},
                        {"<｜Assistant｜>", "<｜end▁of▁sentence｜>"},
@@ -141,7 +180,8 @@ static const struct style styles[CHAT_NKINDS] = {
                        "",
                        TURN,
                        false,
-                       true},
+                       true,
+                       NO_THOUGHTS},
     [CHAT_DEEPSEEK_R1] = {{"", ""},
                           {"<｜User｜>", ""},
                           {"<｜Assistant｜>", "<｜end▁of▁sentence｜>"},
@@ -149,7 +189,8 @@ static const struct style styles[CHAT_NKINDS] = {
                           "",
                           TURN,
                           false,
-                          true},
+                          true,
+                          NO_THOUGHTS},
     [CHAT_NEMOTRON] = {{"<extra_id_0>System\n", "\n\n"},
                        {"<extra_id_1>User\n", "\n"},
                        {"<extra_id_1>Assistant\n", "\n"},
@@ -157,7 +198,11 @@ static const struct style styles[CHAT_NKINDS] = {
                        "",
                        TURN,
                        true,
-                       false},
+                       false,
+                       THOUGHTS},
+    [CHAT_QWEN3] = {IM_TURNS, IM("assistant"), "", TURN, false, false, LAST_THOUGHTS},
+    [CHAT_QWEN3_THINKING] = {IM_TURNS, IM("assistant") "<think>\n", "", TURN, false, false,
+                             LAST_THOUGHTS},
 };
 
 static const char vicuna_system[] =
@@ -232,21 +277,75 @@ static void user_turn(struct chat_text *t, enum chat_kind kind, const struct cha
     add_own(t, s->user[1]);
 }
 
-static void assistant_turn(struct chat_text *t, enum chat_kind kind, const struct chat_message *m)
+static void strip_lines(const char **s, size_t *n, bool right)
+{
+    for (; *n && **s == '\n'; (*n)--)
+        (*s)++;
+    while (right && *n && (*s)[*n - 1] == '\n')
+        (*n)--;
+}
+
+/* Drop what stands before the last `mark`, and it. */
+static bool skip_past(const char **s, size_t *n, const char *mark)
+{
+    bool found = false;
+
+    for (const char *p; (p = memmem(*s, *n, mark, strlen(mark))); found = true) {
+        p += strlen(mark);
+        *n -= (size_t)(p - *s);
+        *s = p;
+    }
+    return found;
+}
+
+/* An answer's thought, as Qwen 3 has it. `always`: an empty one too. False: there is none. */
+static bool add_thought(struct chat_text *t, const char *s, size_t n, bool always)
+{
+    const char *end = memmem(s, n, "</think>", 8);
+
+    n = end ? (size_t)(end - s) : 0;
+    while (n && s[n - 1] == '\n')
+        n--;
+    skip_past(&s, &n, "<think>");
+    strip_lines(&s, &n, true);
+    if (!n && !always)
+        return false;
+    add_own(t, "<think>\n");
+    add(t, s, n, false);
+    add_own(t, "\n</think>\n\n");
+    return true;
+}
+
+/* The last message that asks something; a tool's answer does not. */
+static int last_question(const struct chat_message *m, int n)
+{
+    static const char open[] = "<tool_response>", close[] = "</tool_response>";
+    size_t a = strlen(open), b = strlen(close);
+
+    for (int i = n - 1; i >= 0; i--)
+        if (m[i].role == CHAT_USER && !(m[i].n >= b && !memcmp(m[i].text, open, a) &&
+                                        !memcmp(m[i].text + m[i].n - b, close, b)))
+            return i;
+    return n - 1;
+}
+
+/* Message i of n, an answer. */
+static void assistant_turn(struct chat_text *t, enum chat_kind kind, const struct chat_message *m,
+                           int i, int n)
 {
     const struct style *s = &styles[kind];
-    const char *text = m->text, *thought;
-    bool trim = s->trim || kind == CHAT_MISTRAL_V3;
-    size_t n = m->n;
+    const char *text = m[i].text;
+    bool trim = s->trim || kind == CHAT_MISTRAL_V3, cut = false;
+    size_t n_text = m[i].n;
 
-    /* Earlier thoughts are not shown again. */
-    while ((kind == CHAT_DEEPSEEK || kind == CHAT_DEEPSEEK_R1) &&
-           (thought = memmem(text, n, "</think>", 8))) {
-        n -= (size_t)(thought + 8 - text);
-        text = thought + 8;
-    }
     add_own(t, s->assistant[0]);
-    add_user(t, text, n, trim, trim);
+    if (s->thoughts == LAST_THOUGHTS && i > last_question(m, n))
+        cut = add_thought(t, text, n_text, i == n - 1);
+    if (s->thoughts != THOUGHTS)
+        cut |= skip_past(&text, &n_text, "</think>");
+    if (cut && s->thoughts == LAST_THOUGHTS)
+        strip_lines(&text, &n_text, false);
+    add_user(t, text, n_text, trim, trim);
     add_own(t, s->assistant[1]);
 }
 
@@ -314,7 +413,7 @@ int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const 
         else if (m[i].role == CHAT_USER)
             user_turn(out, kind, &m[i], i == at ? system : NULL);
         else
-            assistant_turn(out, kind, &m[i]);
+            assistant_turn(out, kind, m, i, n);
     }
     if (out->closed)
         return 0;

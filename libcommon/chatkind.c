@@ -27,6 +27,8 @@ const char *const chatkind_names[] = {"none",
                                       "vicuna-orca",
                                       "deepseek-r1",
                                       "nemotron",
+                                      "qwen3",
+                                      "qwen3-thinking",
                                       NULL};
 
 static bool has(const char *tmpl, const char *what)
@@ -63,6 +65,18 @@ static enum chat_kind mistral(const char *t)
     return has(t, "'[INST]'") || has(t, "\"[INST]\"") ? CHAT_MISTRAL_TEKKEN : CHAT_NONE;
 }
 
+static enum chat_kind chatml(const char *t)
+{
+    bool asks = has(t, "assistant\\n<think>") || has(t, "assistant\n<think>");
+
+    if (has(t, "<|im_sep|>") || has(t, "strftime_now")) // Phi 4; SmolLM3
+        return CHAT_NONE;
+    if (has(t, "reasoning_content") && has(t, "last_query_index"))
+        return asks ? CHAT_QWEN3_THINKING : CHAT_QWEN3;
+    /* Others that cut thoughts out of answers: each does it in its own way. */
+    return asks || has(t, "'</think>'") || has(t, "\"</think>\"") ? CHAT_NONE : CHAT_CHATML;
+}
+
 /* CHAT_NONE when nothing in the text tells the kind for sure. */
 static enum chat_kind kind_of(const char *t)
 {
@@ -70,7 +84,7 @@ static enum chat_kind kind_of(const char *t)
     bool lines = has(t, "<|user|>\\n") || has(t, "<|user|>\n") || has(t, "<|user|>' + '\\n");
 
     if (has(t, "<|im_start|>"))
-        return has(t, "<|im_sep|>") ? CHAT_NONE : CHAT_CHATML;
+        return chatml(t);
     if (has(t, "<|start_header_id|>") && has(t, "<|eot_id|>"))
         return has(t, "Cutting Knowledge Date") ? CHAT_LLAMA31 : CHAT_LLAMA3;
     if (has(t, "<start_of_turn>") && has(t, "<end_of_turn>"))

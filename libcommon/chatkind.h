@@ -31,6 +31,8 @@ enum chat_kind {
     CHAT_VICUNA_ORCA,       // and "SYSTEM: s"
     CHAT_DEEPSEEK_R1,       // the answer begins with "<think>\n"
     CHAT_NEMOTRON,          // Nemotron-4 and Minitron: always a system turn
+    CHAT_QWEN3,             // ChatML, the thoughts in earlier answers dropped
+    CHAT_QWEN3_THINKING,    // and the answer begins with "<think>\n"
     CHAT_NKINDS
 };
 

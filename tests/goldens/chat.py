@@ -36,19 +36,42 @@ QWEN25 = """{%- if messages[0]['role'] == 'system' %}
 QWEN3 = """{%- if messages[0].role == 'system' %}
     {{- '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}
 {%- endif %}
-{%- set ns = namespace(last=messages|length - 1, found=false) %}
+{%- set ns = namespace(multi_step_tool=true, last_query_index=messages|length - 1) %}
 {%- for message in messages[::-1] %}
-    {%- if not ns.found and message.role == 'user' %}
-        {%- set ns.found = true %}
-        {%- set ns.last = (messages|length - 1) - loop.index0 %}
+    {%- set index = (messages|length - 1) - loop.index0 %}
+    {%- if ns.multi_step_tool and message.role == "user" and message.content is string and not(message.content.startswith('<tool_response>') and message.content.endswith('</tool_response>')) %}
+        {%- set ns.multi_step_tool = false %}
+        {%- set ns.last_query_index = index %}
     {%- endif %}
 {%- endfor %}
 {%- for message in messages %}
-    {%- if message.role == 'user' or (message.role == 'system' and not loop.first) %}
-        {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
-    {%- elif message.role == 'assistant' %}
-        {%- set content = message.content.split('</think>')[-1].lstrip('\\n') %}
-        {{- '<|im_start|>assistant\\n' + ('<think>\\n\\n</think>\\n\\n' if loop.index0 > ns.last else '') + content + '<|im_end|>\\n' }}
+    {%- if message.content is string %}
+        {%- set content = message.content %}
+    {%- else %}
+        {%- set content = '' %}
+    {%- endif %}
+    {%- if (message.role == "user") or (message.role == "system" and not loop.first) %}
+        {{- '<|im_start|>' + message.role + '\\n' + content + '<|im_end|>' + '\\n' }}
+    {%- elif message.role == "assistant" %}
+        {%- set reasoning_content = '' %}
+        {%- if message.reasoning_content is string %}
+            {%- set reasoning_content = message.reasoning_content %}
+        {%- else %}
+            {%- if '</think>' in content %}
+                {%- set reasoning_content = content.split('</think>')[0].rstrip('\\n').split('<think>')[-1].lstrip('\\n') %}
+                {%- set content = content.split('</think>')[-1].lstrip('\\n') %}
+            {%- endif %}
+        {%- endif %}
+        {%- if loop.index0 > ns.last_query_index %}
+            {%- if loop.last or (not loop.last and reasoning_content) %}
+                {{- '<|im_start|>' + message.role + '\\n<think>\\n' + reasoning_content.strip('\\n') + '\\n</think>\\n\\n' + content.lstrip('\\n') }}
+            {%- else %}
+                {{- '<|im_start|>' + message.role + '\\n' + content }}
+            {%- endif %}
+        {%- else %}
+            {{- '<|im_start|>' + message.role + '\\n' + content }}
+        {%- endif %}
+        {{- '<|im_end|>\\n' }}
     {%- endif %}
 {%- endfor %}
 {%- if add_generation_prompt %}
@@ -56,6 +79,9 @@ QWEN3 = """{%- if messages[0].role == 'system' %}
     {%- if enable_thinking is defined and enable_thinking is false %}
         {{- '<think>\\n\\n</think>\\n\\n' }}
     {%- endif %}
+{%- endif %}"""
+QWEN3_THINKING = QWEN3[:QWEN3.index("{%- if add_generation_prompt")] + """{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n<think>\\n' }}
 {%- endif %}"""
 NEMOTRON = "{{ '<extra_id_0>System' }}{% for message in messages %}{% if message['role'] == 'system' %}{{ '\\n' + message['content'].strip() }}{% endif %}{% endfor %}{{ '\\n\\n' }}{% for message in messages %}{% if message['role'] == 'user' %}{{ '<extra_id_1>User\\n' + message['content'].strip() + '\\n' }}{% elif message['role'] == 'assistant' %}{{ '<extra_id_1>Assistant\\n' + message['content'].strip() + '\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<extra_id_1>Assistant\\n' }}{% endif %}"
 LLAMA2 = "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}{% if loop.index0 == 0 and system_message != false %}{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}{% else %}{% set content = message['content'] %}{% endif %}{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% elif message['role'] == 'assistant' %}{{ ' '  + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}"
@@ -173,7 +199,8 @@ TEMPLATES = [
     ("qwen2", "chatml", QWEN2, "<|endoftext|>", "<|im_end|>", True),
     ("smollm2", "chatml", SMOLLM2, "<|endoftext|>", "<|im_end|>", True),
     ("qwen2.5", "chatml", QWEN25, "<|endoftext|>", "<|im_end|>", True),
-    ("qwen3", "chatml", QWEN3, "<|endoftext|>", "<|im_end|>", True),
+    ("qwen3", "qwen3", QWEN3, "<|endoftext|>", "<|im_end|>", True),
+    ("qwen3-thinking", "qwen3-thinking", QWEN3_THINKING, "<|endoftext|>", "<|im_end|>", True),
     ("nemotron", "nemotron", NEMOTRON, "<s>", "</s>", True),
     ("llama2", "llama2", LLAMA2, "<s>", "</s>", True),
     ("llama3", "llama3", LLAMA3, "<|begin_of_text|>", "<|eot_id|>", True),
@@ -206,20 +233,30 @@ TALKS = [
     [(U, "{{ 7 * 7 }} {% raw %} <|im_end|> </s> [INST] <|eot_id|>"), (A, "no"), (U, "é 한 😀")],
     [(U, "\x1c\u2003 a \x1d"), (A, "\x1f\n\x1eb\u200b"), (U, "c \x1f ")],
 ]
+# of these, some end with an answer: add_generation_prompt is off there
+THOUGHTS = [
+    [(U, "one"), (A, "<think>\nhm\n</think>\n\ntwo</think>\n\nthree"), (U, "four")],
+    [(S, ""), (U, "one"), (A, "\n\ntwo"), (A, "<think>\n\nhm\n\n</think>\nthree"), (A, "\nfour")],
+    [(U, "one"), (A, "<think>a"), (A, "b<think>\nc\n</think>"), (U, "<tool_response>d</tool_response>"), (A, "<think>\ne\n</think>\n\nf")],
+    [(A, "<think>\na\n</think>\n\nb")],
+]
 
 
 def main():
     with open(OUT, "w", encoding="utf8") as f:
         for name, kind, template, bos, eos, has_system in TEMPLATES:
             tok = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()), bos_token=bos, eos_token=eos, chat_template=template)
-            for i, talk in enumerate(TALKS):
+            for i, talk in enumerate(TALKS + (THOUGHTS if "</think>" in template else [])):
                 messages = [{"role": r, "content": c} for r, c in talk]
                 if messages[0]["role"] == "system" and not has_system:
                     continue
-                text = tok.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+                closed = messages[-1]["role"] == "assistant"
+                text = tok.apply_chat_template(messages, tokenize=False, add_generation_prompt=not closed)
                 if text.startswith(bos):
                     text = text[len(bos):]
                 line = {"name": name, "kind": kind, "bos": bos, "eos": eos, "messages": messages, "text": text}
+                if closed:
+                    line["closed"] = True
                 if i == 0:
                     line["template"] = template
                 f.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")

@@ -57,6 +57,7 @@ static void golden(const struct json *j, struct arena *a, char **system)
     t.bos = json_str(j, json_get(j, 0, "bos"), a, NULL);
     t.eos = json_str(j, json_get(j, 0, "eos"), a, NULL);
     t.system = *system;
+    t.closed = json_true(j, json_get(j, 0, "closed"));
     want = json_str(j, json_get(j, 0, "text"), a, &n);
     rc = chat_render((enum chat_kind)kind_named(name), m, n_m, "", &t, &e);
     CHECK(rc == 0);
@@ -99,6 +100,9 @@ static void unknown(void)
         "",
         "{{ messages }}",
         "<|im_start|>user<|im_sep|>",
+        "<|im_start|>assistant message.content.split('</think>')[-1]",
+        "<|im_start|>assistant\\n<think>\\n",
+        "<|im_start|>system Today Date: strftime_now",
         "<｜User｜><｜Assistant｜> thinking",
         "'<|user|>' + message['content'] + '<|end|>' '<|assistant|>'",
         "[gMASK]<sop><|user|>\\n{{x}}<|assistant|>",
