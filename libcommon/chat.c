@@ -200,6 +200,7 @@ static const struct style styles[CHAT_NKINDS] = {
                        true,
                        false,
                        THOUGHTS},
+    [CHAT_CHATML_TRIM] = {IM_TURNS, IM("assistant"), "", TURN, true, false, THOUGHTS},
     [CHAT_QWEN3] = {IM_TURNS, IM("assistant"), "", TURN, false, false, LAST_THOUGHTS},
     [CHAT_QWEN3_THINKING] = {IM_TURNS, IM("assistant") "<think>\n", "", TURN, false, false,
                              LAST_THOUGHTS},

@@ -29,6 +29,7 @@ const char *const chatkind_names[] = {"none",
                                       "nemotron",
                                       "qwen3",
                                       "qwen3-thinking",
+                                      "chatml-trim",
                                       NULL};
 
 static bool has(const char *tmpl, const char *what)
@@ -43,6 +44,20 @@ static bool near(const char *tmpl, const char *first, const char *second, size_t
         const char *from = p + strlen(first);
 
         if (memmem(from, strnlen(from, within + strlen(second)), second, strlen(second)))
+            return true;
+    }
+    return false;
+}
+
+/* Does the template drop white space around a message's text? */
+static bool trims(const char *t)
+{
+    for (const char *p = t; (p = strstr(p, "content"));) {
+        p += strlen("content");
+        p += strspn(p, "'\"] ");
+        if (!strncmp(p, ".strip()", 8))
+            return true;
+        if (*p == '|' && !strncmp(p + 1 + strspn(p + 1, " "), "trim", 4))
             return true;
     }
     return false;
@@ -74,7 +89,9 @@ static enum chat_kind chatml(const char *t)
     if (has(t, "reasoning_content") && has(t, "last_query_index"))
         return asks ? CHAT_QWEN3_THINKING : CHAT_QWEN3;
     /* Others that cut thoughts out of answers: each does it in its own way. */
-    return asks || has(t, "'</think>'") || has(t, "\"</think>\"") ? CHAT_NONE : CHAT_CHATML;
+    if (asks || has(t, "'</think>'") || has(t, "\"</think>\""))
+        return CHAT_NONE;
+    return trims(t) ? CHAT_CHATML_TRIM : CHAT_CHATML;
 }
 
 /* CHAT_NONE when nothing in the text tells the kind for sure. */

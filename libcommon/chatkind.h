@@ -33,6 +33,7 @@ enum chat_kind {
     CHAT_NEMOTRON,          // Nemotron-4 and Minitron: always a system turn
     CHAT_QWEN3,             // ChatML, the thoughts in earlier answers dropped
     CHAT_QWEN3_THINKING,    // and the answer begins with "<think>\n"
+    CHAT_CHATML_TRIM,       // ChatML that drops white space around texts
     CHAT_NKINDS
 };
 

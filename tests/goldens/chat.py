@@ -17,6 +17,8 @@ from transformers import PreTrainedTokenizerFast
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "data", "chat.jsonl")
 
 CHATML = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+CHATML_TRIM = CHATML.replace("message['content']", "message['content'] | trim")
+CHATML_STRIP = CHATML.replace("message['content']", "message.content.strip()")
 QWEN2 = "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\\nYou are a helpful assistant.<|im_end|>\\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 SMOLLM2 = QWEN2.replace("\\n", "\n").replace("You are a helpful assistant.", "You are SmolLM.")  # line ends as such, not named
 QWEN25 = """{%- if messages[0]['role'] == 'system' %}
@@ -201,6 +203,8 @@ TEMPLATES = [
     ("qwen2.5", "chatml", QWEN25, "<|endoftext|>", "<|im_end|>", True),
     ("qwen3", "qwen3", QWEN3, "<|endoftext|>", "<|im_end|>", True),
     ("qwen3-thinking", "qwen3-thinking", QWEN3_THINKING, "<|endoftext|>", "<|im_end|>", True),
+    ("chatml-trim", "chatml-trim", CHATML_TRIM, "<|endoftext|>", "<|im_end|>", True),
+    ("chatml-strip", "chatml-trim", CHATML_STRIP, "<|endoftext|>", "<|im_end|>", True),
     ("nemotron", "nemotron", NEMOTRON, "<s>", "</s>", True),
     ("llama2", "llama2", LLAMA2, "<s>", "</s>", True),
     ("llama3", "llama3", LLAMA3, "<|begin_of_text|>", "<|eot_id|>", True),
