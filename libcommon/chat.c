@@ -11,8 +11,8 @@
 #define EOS "\1"
 #define BOS "\2"
 
-/* Where a template without a system turn puts the system text. */
-enum system { TURN, FIRST_USER, LAST_USER };
+/* Where a template puts a system text: in a turn, perhaps the first only, or in a user's. */
+enum system { TURN, FIRST_TURN, FIRST_USER, LAST_USER };
 
 /* Which thoughts in answers are shown: all, none, or those behind the last question. */
 enum thoughts { THOUGHTS, NO_THOUGHTS, LAST_THOUGHTS };
@@ -151,7 +151,7 @@ static const struct style styles[CHAT_NKINDS] = {
                      {"ASSISTANT: ", EOS},
                      "ASSISTANT:",
                      " ",
-                     TURN,
+                     FIRST_TURN,
                      false,
                      false,
                      THOUGHTS},
@@ -178,7 +178,7 @@ static const struct style styles[CHAT_NKINDS] = {
                        {"<｜Assistant｜>", "<｜end▁of▁sentence｜>"},
                        "<｜Assistant｜>",
                        "",
-                       TURN,
+                       FIRST_TURN,
                        false,
                        true,
                        NO_THOUGHTS},
@@ -187,7 +187,7 @@ static const struct style styles[CHAT_NKINDS] = {
                           {"<｜Assistant｜>", "<｜end▁of▁sentence｜>"},
                           "<｜Assistant｜><think>\n",
                           "",
-                          TURN,
+                          FIRST_TURN,
                           false,
                           true,
                           NO_THOUGHTS},
@@ -196,11 +196,20 @@ static const struct style styles[CHAT_NKINDS] = {
                        {"<extra_id_1>Assistant\n", "\n"},
                        "<extra_id_1>Assistant\n",
                        "",
-                       TURN,
+                       FIRST_TURN,
                        true,
                        false,
                        THOUGHTS},
     [CHAT_CHATML_TRIM] = {IM_TURNS, IM("assistant"), "", TURN, true, false, THOUGHTS},
+    [CHAT_YI] = {{"", ""},
+                 {IM("user"), "<|im_end|>\n" IM("assistant")},
+                 {"", "<|im_end|>\n"},
+                 "",
+                 "",
+                 FIRST_TURN,
+                 false,
+                 false,
+                 THOUGHTS},
     [CHAT_QWEN3] = {IM_TURNS, IM("assistant"), "", TURN, false, false, LAST_THOUGHTS},
     [CHAT_QWEN3_THINKING] = {IM_TURNS, IM("assistant") "<think>\n", "", TURN, false, false,
                              LAST_THOUGHTS},
@@ -371,17 +380,10 @@ static void default_system(struct chat_text *t, enum chat_kind kind)
     }
 }
 
-/* Has a template a place for one system text only, before all turns? */
-static bool is_first_only(enum chat_kind kind)
-{
-    return styles[kind].where != TURN || kind == CHAT_NEMOTRON || kind == CHAT_DEEPSEEK ||
-           kind == CHAT_DEEPSEEK_R1 || kind == CHAT_VICUNA;
-}
-
 static bool alternates(enum chat_kind kind, const struct chat_message *m, int n, struct err *e)
 {
     for (int i = 0; i < n; i++)
-        if (m[i].role == CHAT_SYSTEM && i && is_first_only(kind)) {
+        if (m[i].role == CHAT_SYSTEM && i && styles[kind].where != TURN) {
             err_set(e, ERR_DATA, "message %d: this chat template takes a system message only first",
                     i + 1);
             return false;
@@ -399,7 +401,7 @@ int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const 
     if (!alternates(kind, m, n, e))
         return -1;
     out->begins = s->begins;
-    if (n && m[0].role == CHAT_SYSTEM && s->where != TURN)
+    if (n && m[0].role == CHAT_SYSTEM && s->where > FIRST_TURN)
         system = m;
     else if (!n || m[0].role != CHAT_SYSTEM)
         default_system(out, kind);
@@ -435,10 +437,10 @@ void chat_turn(enum chat_kind kind, const char *system, const char *user, struct
     out->begins = s->begins;
     if (!*system)
         default_system(out, kind);
-    else if (s->where == TURN)
+    else if (s->where <= FIRST_TURN)
         system_turn(out, kind, system, strlen(system));
     add_own(out, s->user[0]);
-    if (*system && s->where != TURN) {
+    if (*system && s->where > FIRST_TURN) {
         add_own(out, s->system[0]);
         add_user(out, system, strlen(system), false, false);
         add_own(out, s->system[1]);

@@ -30,6 +30,7 @@ const char *const chatkind_names[] = {"none",
                                       "qwen3",
                                       "qwen3-thinking",
                                       "chatml-trim",
+                                      "yi",
                                       NULL};
 
 static bool has(const char *tmpl, const char *what)
@@ -91,6 +92,9 @@ static enum chat_kind chatml(const char *t)
     /* Others that cut thoughts out of answers: each does it in its own way. */
     if (asks || has(t, "'</think>'") || has(t, "\"</think>\""))
         return CHAT_NONE;
+    if (has(t, "{{ system_message }}") &&
+        near(t, "content + '<|im_end|>", "<|im_start|>assistant", 2))
+        return CHAT_YI;
     return trims(t) ? CHAT_CHATML_TRIM : CHAT_CHATML;
 }
 

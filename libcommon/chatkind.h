@@ -34,6 +34,7 @@ enum chat_kind {
     CHAT_QWEN3,             // ChatML, the thoughts in earlier answers dropped
     CHAT_QWEN3_THINKING,    // and the answer begins with "<think>\n"
     CHAT_CHATML_TRIM,       // ChatML that drops white space around texts
+    CHAT_YI,                // ChatML with a bare system text
     CHAT_NKINDS
 };
 

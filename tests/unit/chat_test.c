@@ -147,7 +147,7 @@ static void inputs(void)
     struct chat_message s[2] = {say(CHAT_SYSTEM, "S"), say(CHAT_USER, "U")};
     struct chat_message late[2] = {say(CHAT_USER, "U"), say(CHAT_SYSTEM, "S")};
     static const enum chat_kind first[] = {CHAT_NEMOTRON, CHAT_DEEPSEEK, CHAT_DEEPSEEK_R1,
-                                           CHAT_VICUNA};
+                                           CHAT_VICUNA, CHAT_YI};
     struct chat_text t = {0};
     struct err e = {0};
 
