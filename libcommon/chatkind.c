@@ -31,6 +31,7 @@ const char *const chatkind_names[] = {"none",
                                       "qwen3-thinking",
                                       "chatml-trim",
                                       "yi",
+                                      "mistral-v0.1",
                                       NULL};
 
 static bool has(const char *tmpl, const char *what)
@@ -76,8 +77,11 @@ static enum chat_kind mistral(const char *t)
         return spaced ? CHAT_MISTRAL_V3 : CHAT_MISTRAL_TEKKEN;
     if (has(t, "' [INST] '") || has(t, "\" [INST] \""))
         return CHAT_MISTRAL_V1;
+    if (spaced && has(t, " [/INST]"))
+        return near(t, "eos_token", "' '", 3) || near(t, "eos_token", "\" \"", 3) ? CHAT_MISTRAL_V01
+                                                                                  : CHAT_MISTRAL;
     if (spaced)
-        return has(t, " [/INST]") ? CHAT_MISTRAL : CHAT_MISTRAL_V3;
+        return CHAT_MISTRAL_V3;
     return has(t, "'[INST]'") || has(t, "\"[INST]\"") ? CHAT_MISTRAL_TEKKEN : CHAT_NONE;
 }
 

@@ -35,6 +35,7 @@ enum chat_kind {
     CHAT_QWEN3_THINKING,    // and the answer begins with "<think>\n"
     CHAT_CHATML_TRIM,       // ChatML that drops white space around texts
     CHAT_YI,                // ChatML with a bare system text
+    CHAT_MISTRAL_V01,       // "[INST] x [/INST]y</s> "
     CHAT_NKINDS
 };
 

@@ -112,6 +112,7 @@ LLAMA31 = """{{- bos_token }}
 {%- endif %}
 """
 MISTRAL = "{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}{% if message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}{% elif message['role'] == 'assistant' %}{{ message['content'] + eos_token}}{% else %}{{ raise_exception('Only user and assistant roles are supported!') }}{% endif %}{% endfor %}"
+MISTRAL_V01 = MISTRAL.replace("eos_token", "eos_token + ' '")
 MISTRAL_V1 = """{%- if messages[0]['role'] == 'system' %}
     {%- set system_message = messages[0]['content'] %}
     {%- set loop_messages = messages[1:] %}
@@ -212,6 +213,7 @@ TEMPLATES = [
     ("llama3", "llama3", LLAMA3, "<|begin_of_text|>", "<|eot_id|>", True),
     ("llama3.1", "llama3.1", LLAMA31, "<|begin_of_text|>", "<|eot_id|>", True),
     ("mistral", "mistral", MISTRAL, "<s>", "</s>", False),
+    ("mistral-v0.1", "mistral-v0.1", MISTRAL_V01, "<s>", "</s>", False),
     ("mistral-v1", "mistral-v1", MISTRAL_V1, "<s>", "</s>", True),
     ("mistral-v3", "mistral-v3", MISTRAL_V3, "<s>", "</s>", True),
     ("mistral-tekken", "mistral-tekken", MISTRAL_TEKKEN, "<s>", "</s>", True),
