@@ -11,8 +11,9 @@
 #define EOS "\1"
 #define BOS "\2"
 
-/* Where a template puts a system text: in a turn, perhaps the first only, or in a user's. */
-enum system { TURN, FIRST_TURN, FIRST_USER, LAST_USER };
+/* Where a template puts a system text: in a turn, perhaps the first only, or in a user's,
+ * the first or one that ends the conversation: before an answer there it is left out. */
+enum system { TURN, FIRST_TURN, FIRST_USER, LAST_MESSAGE };
 
 /* Which thoughts in answers are shown: all, none, or those behind the last question. */
 enum thoughts { THOUGHTS, NO_THOUGHTS, LAST_THOUGHTS };
@@ -109,12 +110,19 @@ static const struct style styles[CHAT_NKINDS] = {
                          {" ", EOS},
                          "",
                          " ",
-                         LAST_USER,
+                         LAST_MESSAGE,
                          false,
                          true,
                          THOUGHTS},
-    [CHAT_MISTRAL_TEKKEN] =
-        {{"", "\n\n"}, {"[INST]", "[/INST]"}, {"", EOS}, "", "", LAST_USER, false, true, THOUGHTS},
+    [CHAT_MISTRAL_TEKKEN] = {{"", "\n\n"},
+                             {"[INST]", "[/INST]"},
+                             {"", EOS},
+                             "",
+                             "",
+                             LAST_MESSAGE,
+                             false,
+                             true,
+                             THOUGHTS},
     [CHAT_MISTRAL_V7] = {{"[SYSTEM_PROMPT] ", "[/SYSTEM_PROMPT]"},
                          {"[INST] ", "[/INST]"},
                          {" ", EOS},
@@ -415,9 +423,9 @@ int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const 
     else if (!n || m[0].role != CHAT_SYSTEM)
         default_system(out, kind);
     for (int i = 0; i < n; i++)
-        if (m[i].role == CHAT_USER && (at < 0 || s->where == LAST_USER))
+        if (m[i].role == CHAT_USER && (s->where == LAST_MESSAGE ? i == n - 1 : at < 0))
             at = i;
-    if (system && at < 0)
+    if (system && at < 0 && s->where != LAST_MESSAGE)
         return err_set(e, ERR_DATA, "this chat template needs a user message");
     for (int i = system ? 1 : 0; i < n; i++) {
         if (m[i].role == CHAT_SYSTEM) // Llama 3.1 has its dates in the first only

@@ -181,6 +181,20 @@ static void inputs(void)
     chat_text_free(&t);
 }
 
+/* What a template says otherwise when the conversation ends with an answer. */
+static void ends(void)
+{
+    const struct chat_message m[3] = {say(CHAT_SYSTEM, "S"), say(CHAT_USER, "U"),
+                                      say(CHAT_ASSISTANT, "A")};
+    struct chat_text t = {.closed = true};
+    struct err e;
+
+    TEST("chat: conversations that end with an answer");
+    CHECK(chat_render(CHAT_MISTRAL_V3, m, 3, "", &t, &e) == 0);
+    CHECK(!strcmp(buf_cstr(&t.text), "[INST] U[/INST] A</s>"));
+    chat_text_free(&t);
+}
+
 static void pieces(void)
 {
     struct chat_message m[1] = {say(CHAT_USER, "Add.")};
@@ -290,6 +304,7 @@ int main(void)
     goldens();
     unknown();
     inputs();
+    ends();
     pieces();
     encoding();
     return test_end();
