@@ -28,6 +28,7 @@ struct style {
     bool trim;   // white space around texts is dropped
     bool begins; // the template begins with BOS
     enum thoughts thoughts;
+    const char *end; // behind an answer that ends the conversation
 };
 
 #define IM(role) "<|im_start|>" role "\n"
@@ -41,14 +42,15 @@ struct style {
     {                                 \
         "<|" role "|>\n", "<|end|>\n" \
     }
+#define PHI_TURNS ORDINARY("system"), ORDINARY("user"), ORDINARY("assistant")
 #define ZEPHYR(role)               \
     {                              \
         "<|" role "|>\n", EOS "\n" \
     }
 
 static const struct style styles[CHAT_NKINDS] = {
-    [CHAT_NONE] = {{"", "\n"}, {"", "\n"}, {"", "\n"}, "", "", TURN, false, false, THOUGHTS},
-    [CHAT_CHATML] = {IM_TURNS, IM("assistant"), "", TURN, false, false, THOUGHTS},
+    [CHAT_NONE] = {{"", "\n"}, {"", "\n"}, {"", "\n"}, "", "", TURN, false, false, THOUGHTS, ""},
+    [CHAT_CHATML] = {IM_TURNS, IM("assistant"), "", TURN, false, false, THOUGHTS, ""},
     [CHAT_LLAMA2] = {{"<<SYS>>\n", "\n<</SYS>>\n\n"},
                      {BOS "[INST] ", " [/INST]"},
                      {" ", " " EOS},
@@ -57,7 +59,8 @@ static const struct style styles[CHAT_NKINDS] = {
                      FIRST_USER,
                      true,
                      true,
-                     THOUGHTS},
+                     THOUGHTS,
+                     ""},
     [CHAT_LLAMA3] = {{HEADER("system"), "<|eot_id|>"},
                      {HEADER("user"), "<|eot_id|>"},
                      {HEADER("assistant"), "<|eot_id|>"},
@@ -66,7 +69,8 @@ static const struct style styles[CHAT_NKINDS] = {
                      TURN,
                      true,
                      true,
-                     THOUGHTS},
+                     THOUGHTS,
+                     ""},
     [CHAT_LLAMA31] = {{HEADER("system") "Cutting Knowledge Date: December 2023\n"
                                         "Today Date: 26 Jul 2024\n\n",
                        "<|eot_id|>"},
@@ -77,7 +81,8 @@ static const struct style styles[CHAT_NKINDS] = {
                       TURN,
                       true,
                       true,
-                      THOUGHTS},
+                      THOUGHTS,
+                      ""},
     [CHAT_MISTRAL] = {{"", "\n\n"},
                       {"[INST] ", " [/INST]"},
                       {"", EOS},
@@ -86,7 +91,8 @@ static const struct style styles[CHAT_NKINDS] = {
                       FIRST_USER,
                       false,
                       true,
-                      THOUGHTS},
+                      THOUGHTS,
+                      ""},
     [CHAT_MISTRAL_V01] = {{"", "\n\n"},
                           {"[INST] ", " [/INST]"},
                           {"", EOS " "},
@@ -95,7 +101,8 @@ static const struct style styles[CHAT_NKINDS] = {
                           FIRST_USER,
                           false,
                           true,
-                          THOUGHTS},
+                          THOUGHTS,
+                          ""},
     [CHAT_MISTRAL_V1] = {{"", "\n\n"},
                          {" [INST] ", " [/INST]"},
                          {" ", EOS},
@@ -104,7 +111,8 @@ static const struct style styles[CHAT_NKINDS] = {
                          FIRST_USER,
                          false,
                          true,
-                         THOUGHTS},
+                         THOUGHTS,
+                         ""},
     [CHAT_MISTRAL_V3] = {{"", "\n\n"},
                          {"[INST] ", "[/INST]"},
                          {" ", EOS},
@@ -113,7 +121,8 @@ static const struct style styles[CHAT_NKINDS] = {
                          LAST_MESSAGE,
                          false,
                          true,
-                         THOUGHTS},
+                         THOUGHTS,
+                         ""},
     [CHAT_MISTRAL_TEKKEN] = {{"", "\n\n"},
                              {"[INST]", "[/INST]"},
                              {"", EOS},
@@ -122,7 +131,8 @@ static const struct style styles[CHAT_NKINDS] = {
                              LAST_MESSAGE,
                              false,
                              true,
-                             THOUGHTS},
+                             THOUGHTS,
+                             ""},
     [CHAT_MISTRAL_V7] = {{"[SYSTEM_PROMPT] ", "[/SYSTEM_PROMPT]"},
                          {"[INST] ", "[/INST]"},
                          {" ", EOS},
@@ -131,7 +141,8 @@ static const struct style styles[CHAT_NKINDS] = {
                          TURN,
                          false,
                          true,
-                         THOUGHTS},
+                         THOUGHTS,
+                         ""},
     [CHAT_MISTRAL_V7_TEKKEN] = {{"[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"},
                                 {"[INST]", "[/INST]"},
                                 {"", EOS},
@@ -140,9 +151,10 @@ static const struct style styles[CHAT_NKINDS] = {
                                 TURN,
                                 false,
                                 true,
-                                THOUGHTS},
+                                THOUGHTS,
+                                ""},
     [CHAT_ZEPHYR] = {ZEPHYR("system"), ZEPHYR("user"), ZEPHYR("assistant"), "<|assistant|>\n", "",
-                     TURN, false, false, THOUGHTS},
+                     TURN, false, false, THOUGHTS, ""},
     [CHAT_GEMMA] = {{"", "\n\n"},
                     {"<start_of_turn>user\n", "<end_of_turn>\n"},
                     {"<start_of_turn>model\n", "<end_of_turn>\n"},
@@ -151,9 +163,11 @@ static const struct style styles[CHAT_NKINDS] = {
                     FIRST_USER,
                     true,
                     true,
-                    THOUGHTS},
-    [CHAT_PHI3] = {ORDINARY("system"), ORDINARY("user"), ORDINARY("assistant"), "<|assistant|>\n",
-                   "", TURN, false, false, THOUGHTS},
+                    THOUGHTS,
+                    ""},
+    [CHAT_PHI3] = {PHI_TURNS, "<|assistant|>\n", "", TURN, false, false, THOUGHTS, EOS},
+    [CHAT_PHI3_OPEN] = {PHI_TURNS, "<|assistant|>\n", "", TURN, false, false, THOUGHTS, ""},
+    [CHAT_PHI35] = {PHI_TURNS, "<|assistant|>\n", "", TURN, false, false, THOUGHTS, EOS},
     [CHAT_ALPACA] = {{"", "\n\n"},
                      {"### Instruction:\n", "\n\n### Response:\n"},
                      {"", EOS "\n\n"},
@@ -162,7 +176,8 @@ static const struct style styles[CHAT_NKINDS] = {
                      TURN,
                      false,
                      false,
-                     THOUGHTS},
+                     THOUGHTS,
+                     ""},
     [CHAT_VICUNA] = {{"", " "},
                      {"USER: ", " "},
                      {"ASSISTANT: ", EOS},
@@ -171,7 +186,8 @@ static const struct style styles[CHAT_NKINDS] = {
                      FIRST_TURN,
                      false,
                      false,
-                     THOUGHTS},
+                     THOUGHTS,
+                     ""},
     [CHAT_VICUNA_LINES] = {{"", "\n\n"},
                            {"USER: ", "\n"},
                            {"ASSISTANT: ", EOS "\n"},
@@ -180,7 +196,8 @@ static const struct style styles[CHAT_NKINDS] = {
                            TURN,
                            false,
                            false,
-                           THOUGHTS},
+                           THOUGHTS,
+                           ""},
     [CHAT_VICUNA_ORCA] = {{"SYSTEM: ", "\n"},
                           {"USER: ", "\n"},
                           {"ASSISTANT: ", EOS "\n"},
@@ -189,7 +206,8 @@ static const struct style styles[CHAT_NKINDS] = {
                           TURN,
                           false,
                           false,
-                          THOUGHTS},
+                          THOUGHTS,
+                          ""},
     [CHAT_DEEPSEEK] = {{"", ""},
                        {"<｜User｜>", ""},
                        {"<｜Assistant｜>", "<｜end▁of▁sentence｜>"},
@@ -198,7 +216,8 @@ static const struct style styles[CHAT_NKINDS] = {
                        FIRST_TURN,
                        false,
                        true,
-                       NO_THOUGHTS},
+                       NO_THOUGHTS,
+                       ""},
     [CHAT_DEEPSEEK_R1] = {{"", ""},
                           {"<｜User｜>", ""},
                           {"<｜Assistant｜>", "<｜end▁of▁sentence｜>"},
@@ -207,7 +226,8 @@ static const struct style styles[CHAT_NKINDS] = {
                           FIRST_TURN,
                           false,
                           true,
-                          NO_THOUGHTS},
+                          NO_THOUGHTS,
+                          ""},
     [CHAT_NEMOTRON] = {{"<extra_id_0>System\n", "\n\n"},
                        {"<extra_id_1>User\n", "\n"},
                        {"<extra_id_1>Assistant\n", "\n"},
@@ -216,8 +236,9 @@ static const struct style styles[CHAT_NKINDS] = {
                        FIRST_TURN,
                        true,
                        false,
-                       THOUGHTS},
-    [CHAT_CHATML_TRIM] = {IM_TURNS, IM("assistant"), "", TURN, true, false, THOUGHTS},
+                       THOUGHTS,
+                       ""},
+    [CHAT_CHATML_TRIM] = {IM_TURNS, IM("assistant"), "", TURN, true, false, THOUGHTS, ""},
     [CHAT_YI] = {{"", ""},
                  {IM("user"), "<|im_end|>\n" IM("assistant")},
                  {"", "<|im_end|>\n"},
@@ -226,10 +247,11 @@ static const struct style styles[CHAT_NKINDS] = {
                  FIRST_TURN,
                  false,
                  false,
-                 THOUGHTS},
-    [CHAT_QWEN3] = {IM_TURNS, IM("assistant"), "", TURN, false, false, LAST_THOUGHTS},
+                 THOUGHTS,
+                 ""},
+    [CHAT_QWEN3] = {IM_TURNS, IM("assistant"), "", TURN, false, false, LAST_THOUGHTS, ""},
     [CHAT_QWEN3_THINKING] = {IM_TURNS, IM("assistant") "<think>\n", "", TURN, false, false,
-                             LAST_THOUGHTS},
+                             LAST_THOUGHTS, ""},
 };
 
 static const char vicuna_system[] =
@@ -428,6 +450,8 @@ int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const 
     if (system && at < 0 && s->where != LAST_MESSAGE)
         return err_set(e, ERR_DATA, "this chat template needs a user message");
     for (int i = system ? 1 : 0; i < n; i++) {
+        if (m[i].role == CHAT_SYSTEM && !m[i].n && kind == CHAT_PHI35)
+            continue;
         if (m[i].role == CHAT_SYSTEM) // Llama 3.1 has its dates in the first only
             system_turn(out, i && kind == CHAT_LLAMA31 ? CHAT_LLAMA3 : kind, m[i].text, m[i].n);
         else if (m[i].role == CHAT_USER)
@@ -435,8 +459,10 @@ int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const 
         else
             assistant_turn(out, kind, m, i, n);
     }
-    if (out->closed)
+    if (out->closed) {
+        add_own(out, s->end);
         return 0;
+    }
     add_own(out, s->ask);
     if (prefix && *prefix) {
         add_own(out, s->lead);

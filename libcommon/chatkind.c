@@ -32,6 +32,8 @@ const char *const chatkind_names[] = {"none",
                                       "chatml-trim",
                                       "yi",
                                       "mistral-v0.1",
+                                      "phi3-open",
+                                      "phi3.5",
                                       NULL};
 
 static bool has(const char *tmpl, const char *what)
@@ -102,6 +104,14 @@ static enum chat_kind chatml(const char *t)
     return trims(t) ? CHAT_CHATML_TRIM : CHAT_CHATML;
 }
 
+static enum chat_kind phi3(const char *t)
+{
+    if (near(t, "'system'", "and message['content']", 2) ||
+        near(t, "'system'", "and message.content", 2))
+        return has(t, "eos_token") ? CHAT_PHI35 : CHAT_NONE;
+    return has(t, "eos_token") ? CHAT_PHI3 : CHAT_PHI3_OPEN;
+}
+
 /* CHAT_NONE when nothing in the text tells the kind for sure. */
 static enum chat_kind kind_of(const char *t)
 {
@@ -124,7 +134,7 @@ static enum chat_kind kind_of(const char *t)
     if (has(t, "<extra_id_0>System") && has(t, "<extra_id_1>User"))
         return CHAT_NEMOTRON;
     if (has(t, "<|assistant|>") && lines && has(t, "<|end|>"))
-        return CHAT_PHI3;
+        return phi3(t);
     if (has(t, "<|assistant|>") && lines && near(t, "<|user|>", "eos_token", 50) &&
         !has(t, "[gMASK]"))
         return CHAT_ZEPHYR;

@@ -36,6 +36,8 @@ enum chat_kind {
     CHAT_CHATML_TRIM,       // ChatML that drops white space around texts
     CHAT_YI,                // ChatML with a bare system text
     CHAT_MISTRAL_V01,       // "[INST] x [/INST]y</s> "
+    CHAT_PHI3_OPEN,         // a conversation does not end with the end token
+    CHAT_PHI35,             // an empty system text has no turn
     CHAT_NKINDS
 };
 

@@ -190,6 +190,8 @@ GEMMA3 = """{{ bos_token }}
 {%- endif -%}
 """
 PHI3 = "{% for message in messages %}{% if message['role'] == 'system' %}{{'<|system|>\\n' + message['content'] + '<|end|>\\n'}}{% elif message['role'] == 'user' %}{{'<|user|>\\n' + message['content'] + '<|end|>\\n'}}{% elif message['role'] == 'assistant' %}{{'<|assistant|>\\n' + message['content'] + '<|end|>\\n'}}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% else %}{{ eos_token }}{% endif %}"
+PHI3_OPEN = PHI3.replace("{% else %}{{ eos_token }}", "")
+PHI35 = PHI3.replace("== 'system' %}", "== 'system' and message['content'] %}")
 ALPACA = "{% for message in messages %}{% if message['role'] == 'system' %}{{ message['content'] + '\\n\\n' }}{% elif message['role'] == 'user' %}{{ '### Instruction:\\n' + message['content'] + '\\n\\n' }}{% elif message['role'] == 'assistant' %}{{ '### Response:\\n' + message['content'] + eos_token + '\\n\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '### Response:\\n' }}{% endif %}"
 VICUNA = "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = \"A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, and polite answers to the user's questions.\" %}{% endif %}{{ bos_token + system_message + ' ' }}{% for message in loop_messages %}{% if message['role'] == 'user' %}{{ 'USER: ' + message['content'] + ' ' }}{% else %}{{ 'ASSISTANT: ' + message['content'] + eos_token }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
 VICUNA_LINES = "{%- for message in messages %}{%- if message['role'] == 'system' -%}{{- '' + message['content'] + '\\n\\n' -}}{%- else -%}{%- if message['role'] == 'user' -%}{{-'USER: ' + message['content'] + '\\n'-}}{%- else -%}{{-'ASSISTANT: ' + message['content'] + '</s>\\n' -}}{%- endif -%}{%- endif -%}{%- endfor -%}{%- if add_generation_prompt -%}{{-'ASSISTANT:'-}}{%- endif -%}"
@@ -224,6 +226,8 @@ TEMPLATES = [
     ("gemma", "gemma", GEMMA, "<bos>", "<eos>", False),
     ("gemma3", "gemma", GEMMA3, "<bos>", "<eos>", True),
     ("phi3", "phi3", PHI3, "<s>", "<|endoftext|>", True),
+    ("phi3-open", "phi3-open", PHI3_OPEN, "<s>", "<|endoftext|>", True),
+    ("phi3.5", "phi3.5", PHI35, "<s>", "<|endoftext|>", True),
     ("alpaca", "alpaca", ALPACA, "<s>", "</s>", True),
     ("vicuna", "vicuna", VICUNA, "<s>", "</s>", True),
     ("vicuna-lines", "vicuna-lines", VICUNA_LINES, "<s>", "</s>", True),
@@ -241,7 +245,13 @@ TALKS = [
     [(U, "{{ 7 * 7 }} {% raw %} <|im_end|> </s> [INST] <|eot_id|>"), (A, "no"), (U, "é 한 😀")],
     [(U, "\x1c\u2003 a \x1d"), (A, "\x1f\n\x1eb\u200b"), (U, "c \x1f ")],
 ]
-# of these, some end with an answer: add_generation_prompt is off there
+# Those that end with an answer: add_generation_prompt is off there.
+CLOSED = [
+    [(U, "one"), (A, "two")],
+    [(S, "System"), (U, "one"), (A, " two ")],
+    [(S, "System"), (U, "one"), (A, "two"), (U, "three"), (A, "four")],
+    [(S, ""), (U, "one"), (A, "two")],
+]
 THOUGHTS = [
     [(U, "one"), (A, "<think>\nhm\n</think>\n\ntwo</think>\n\nthree"), (U, "four")],
     [(S, ""), (U, "one"), (A, "\n\ntwo"), (A, "<think>\n\nhm\n\n</think>\nthree"), (A, "\nfour")],
@@ -254,7 +264,7 @@ def main():
     with open(OUT, "w", encoding="utf8") as f:
         for name, kind, template, bos, eos, has_system in TEMPLATES:
             tok = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()), bos_token=bos, eos_token=eos, chat_template=template)
-            for i, talk in enumerate(TALKS + (THOUGHTS if "</think>" in template else [])):
+            for i, talk in enumerate(TALKS + CLOSED + (THOUGHTS if "</think>" in template else [])):
                 messages = [{"role": r, "content": c} for r, c in talk]
                 if messages[0]["role"] == "system" and not has_system:
                     continue
