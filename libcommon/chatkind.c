@@ -73,6 +73,8 @@ static enum chat_kind mistral(const char *t)
 
     if (has(t, "<<SYS>>"))
         return CHAT_LLAMA2;
+    if (has(t, "' ' + eos_token")) // Mixtral 8x22B
+        return CHAT_NONE;
     if (has(t, "[SYSTEM_PROMPT]"))
         return spaced ? CHAT_MISTRAL_V7 : CHAT_MISTRAL_V7_TEKKEN;
     if (has(t, "[AVAILABLE_TOOLS]"))
@@ -148,12 +150,32 @@ static enum chat_kind kind_of(const char *t)
     return CHAT_NONE;
 }
 
+/* Does the template drop white space where its kind does, and not elsewhere? */
+static bool is_so(enum chat_kind kind, const char *t)
+{
+    switch (kind) {
+    case CHAT_CHATML_TRIM:
+    case CHAT_LLAMA2:
+    case CHAT_LLAMA3:
+    case CHAT_LLAMA31:
+    case CHAT_GEMMA:
+    case CHAT_NEMOTRON:
+    case CHAT_MISTRAL_V3: // in answers
+        return trims(t) || !has(t, "content");
+    case CHAT_QWEN3: // the tools' part may
+    case CHAT_QWEN3_THINKING:
+        return true;
+    default:
+        return !trims(t);
+    }
+}
+
 int chatkind_recognize(const char *tmpl, enum chat_kind *out, struct err *e)
 {
     enum chat_kind kind = kind_of(tmpl);
     struct buf names = {0};
 
-    if (kind != CHAT_NONE) {
+    if (kind != CHAT_NONE && is_so(kind, tmpl)) {
         *out = kind;
         return 0;
     }

@@ -105,6 +105,12 @@ static void unknown(void)
         "<|im_start|>system Today Date: strftime_now",
         "<｜User｜><｜Assistant｜> thinking",
         "'<|user|>' + message['content'] + '<|end|>' '<|assistant|>'",
+        "<|start_header_id|>' + message['content'] + '<|eot_id|>",
+        "<start_of_turn>' + message['content'] + '<end_of_turn>",
+        "'<|user|>\\n' + message['content'] | trim + eos_token '<|assistant|>'",
+        "'USER: ' + message['content'].strip() 'ASSISTANT:'",
+        "'[INST] ' + message['content'] + '[/INST]' ' ' + message['content'] + eos_token",
+        "' [INST] ' + message['content'] + ' [/INST]' ' ' + message['content'] + ' ' + eos_token",
         "[gMASK]<sop><|user|>\\n{{x}}<|assistant|>",
         "'<|user|>\\n' + message['content'] + '\\n' }}{% elif message['role'] == 'assistant' %}{{ "
         "'<|assistant|>\\n' + message['content'] + eos_token + '\\n'",
