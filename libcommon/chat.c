@@ -447,8 +447,8 @@ int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const 
     for (int i = 0; i < n; i++)
         if (m[i].role == CHAT_USER && (s->where == LAST_MESSAGE ? i == n - 1 : at < 0))
             at = i;
-    if (system && at < 0 && s->where != LAST_MESSAGE)
-        return err_set(e, ERR_DATA, "this chat template needs a user message");
+    if (system && (n == 1 || (at != 1 && s->where == FIRST_USER)))
+        return err_set(e, ERR_DATA, "this chat template needs a user message behind the system's");
     for (int i = system ? 1 : 0; i < n; i++) {
         if (m[i].role == CHAT_SYSTEM && !m[i].n && kind == CHAT_PHI35)
             continue;

@@ -151,6 +151,8 @@ static void inputs(void)
     struct chat_message m[3] = {say(CHAT_USER, "Add."), say(CHAT_ASSISTANT, "4"),
                                 say(CHAT_USER, "Bye")};
     struct chat_message s[2] = {say(CHAT_SYSTEM, "S"), say(CHAT_USER, "U")};
+    struct chat_message answered[3] = {say(CHAT_SYSTEM, "S"), say(CHAT_ASSISTANT, "A"),
+                                       say(CHAT_USER, "U")};
     struct chat_message late[2] = {say(CHAT_USER, "U"), say(CHAT_SYSTEM, "S")};
     static const enum chat_kind first[] = {CHAT_NEMOTRON, CHAT_DEEPSEEK, CHAT_DEEPSEEK_R1,
                                            CHAT_VICUNA, CHAT_YI};
@@ -175,6 +177,8 @@ static void inputs(void)
     CHECK(renders(CHAT_NONE, m, 1, "", "Add.\n\n2 2\n"));
     CHECK(chat_render(CHAT_GEMMA, late, 2, "", &t, &e) == -1 && strstr(e.msg, "message 2"));
     CHECK(chat_render(CHAT_GEMMA, s, 1, "", &t, &e) == -1);
+    CHECK(chat_render(CHAT_MISTRAL_V3, s, 1, "", &t, &e) == -1);
+    CHECK(chat_render(CHAT_GEMMA, answered, 3, "", &t, &e) == -1 && strstr(e.msg, "behind"));
     for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
         e = (struct err){0};
         CHECK(chat_render(first[i], late, 2, "", &t, &e) == -1 && strstr(e.msg, "message 2"));
