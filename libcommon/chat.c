@@ -309,16 +309,20 @@ static void user_turn(struct chat_text *t, enum chat_kind kind, const struct cha
                       const struct chat_message *system)
 {
     const struct style *s = &styles[kind];
-    bool more = m->input && m->n_input;
+    bool more = m->input && m->n_input, as_one = system && kind == CHAT_LLAMA2;
+    const char *text = m->text;
+    size_t n = m->n;
 
+    if (s->trim)
+        strip(&text, &n, !as_one, !more);
     add_own(t, s->user[0]);
     if (system) {
         add_own(t, s->system[0]);
         add_user(t, system->text, system->n, false, false);
-        add_own(t, s->system[1]);
+        /* Llama-2's template trims the two texts as one. */
+        add_own(t, as_one && !n && !more ? "\n<</SYS>>" : s->system[1]);
     }
-    /* Llama-2's template trims the two texts as one. */
-    add_user(t, m->text, m->n, s->trim && !(system && kind == CHAT_LLAMA2), s->trim && !more);
+    add(t, text, n, false);
     if (more) {
         add_own(t, kind == CHAT_ALPACA ? "\n\n### Input:\n" : "\n\n");
         add_user(t, m->input, m->n_input, false, s->trim);

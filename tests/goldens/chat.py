@@ -251,6 +251,7 @@ CLOSED = [
     [(S, "System"), (U, "one"), (A, " two ")],
     [(S, "System"), (U, "one"), (A, "two"), (U, "three"), (A, "four")],
     [(S, ""), (U, "one"), (A, "two")],
+    [(S, "System"), (U, " "), (A, "")],
 ]
 THOUGHTS = [
     [(U, "one"), (A, "<think>\nhm\n</think>\n\ntwo</think>\n\nthree"), (U, "four")],
