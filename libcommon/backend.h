@@ -76,6 +76,11 @@ struct ffn_shape {
  * order of its own (tensor cores), the same one in every step. */
 enum kv_type { KV_F32, KV_F16, KV_BF16, KV_FP8, KV_TYPES, KV_AUTO };
 
+static inline size_t kv_value_bytes(enum kv_type type)
+{
+    return type == KV_F32 ? 4 : type == KV_FP8 ? 1 : 2;
+}
+
 /* The pages of a cache: (n_layers, n_pages, n_kv_heads, 2, PAGE * head_dim) of a type: at 0 of the
  * fourth dimension the keys (already rotated), on the CPU as (head_dim, PAGE) so that they are
  * lanes of a vector; at 1 the values, as (PAGE, head_dim). Only rope_kv and attn look inside. */
@@ -157,7 +162,6 @@ struct backend;
 
 struct backend_ops {
     const char *name;
-    unsigned kv_types; // bit t: pages may be of enum kv_type t
     /* memory; alloc is zeroed and, on the CPU, not resident before it is touched */
     int (*alloc)(struct backend *b, size_t bytes, void **out_d, struct err *e);
     void (*free)(struct backend *b, void *p_d, size_t bytes);
@@ -277,7 +281,7 @@ int backend_cpu_threads(const struct backend *b);
 /* A GPU: what llm-cuda.so is asked for, by its function
  * struct backend *llm_cuda_open(const struct backend_cuda *o, struct err *e);
  * ERR_ARG when there is no such GPU, or no driver for it. */
-enum { BACKEND_CUDA_VERSION = 7 }; // of this header
+enum { BACKEND_CUDA_VERSION = 8 }; // of this header
 struct backend_cuda {
     int version;
     int device;

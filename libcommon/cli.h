@@ -98,7 +98,7 @@ extern const struct cli_notes cli_notes_default;
     OPT_INT(0, "batch", &(p)->batch, "n", 1, 1024, "records in flight"), \
     OPT_INT(0, "batch-tokens", &(p)->batch_tokens, "n", 1, 8192, "tokens computed in one step, prompts in chunks"), \
     OPT_SIZE(0, "kv-memory", &(p)->kv_memory, "size", "memory of the KV cache, such as 2G, instead of what --batch and --ctx need"), \
-    OPT_ENUM(0, "kv-type", &(p)->kv_type, cli_kv_types, "type", "what keys and values are kept as: f32 or, on a GPU, f16, bf16 or fp8; auto: f16 there for models of half floats and with --fast, else f32"), \
+    OPT_ENUM(0, "kv-type", &(p)->kv_type, cli_kv_types, "type", "what keys and values are kept as: f32, f16, bf16 or fp8; auto: f16 on a GPU for models of half floats and with --fast, else f32"), \
     OPT_FLAG(0, "fast", &(p)->fast, "on a GPU, compute prompts by cuBLAS: sooner, but the same bytes in any batch no more"), \
     OPT_FLAG(0, "nvtx", &(p)->nvtx, "on a GPU, show profilers the ranges of steps, operations and loading"), \
     OPT_FLAG(0, "no-prefix-cache", &(p)->no_prefix_cache, "compute beginnings of prompts again that were computed before"), \

@@ -10,10 +10,8 @@
 /* Checked when the model was opened: layers, heads and head_dim are small. */
 size_t kv_page_bytes(const struct model *m, enum kv_type type)
 {
-    static const size_t bytes[KV_TYPES] = {4, 2, 2, 1};
-
     return (size_t)m->n_layers * (size_t)m->attn.n_kv_heads * 2 * BACKEND_PAGE *
-           (size_t)m->attn.head_dim * bytes[type];
+           (size_t)m->attn.head_dim * kv_value_bytes(type);
 }
 
 int64_t kv_most_pages(int window, int64_t n, int chunk)

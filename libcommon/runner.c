@@ -25,9 +25,6 @@ static int open_backends(struct runner *r, struct err *e)
     }
     if (!r->backend)
         r->backend = r->host;
-    if (r->o.kv_type != KV_AUTO && !(r->backend->ops->kv_types >> r->o.kv_type & 1))
-        return err_set(e, ERR_ARG, "--kv-type: only f32 on this device (%s)",
-                       r->backend->ops->name);
     r->o.fast = r->o.fast && r->backend->ops->fast;
     if (r->o.fast && r->backend->ops->fast(r->backend, e))
         return err_wrap(e, "--fast");
@@ -57,7 +54,7 @@ static int settle(struct runner *r, struct err *e)
 /* What the cache is of. */
 static enum kv_type kv_type_of(const struct runner *r)
 {
-    bool halves = r->backend->ops->kv_types >> KV_F16 & 1 && (r->o.fast || model_halves(r->model));
+    bool halves = r->backend != r->host && (r->o.fast || model_halves(r->model));
 
     return r->o.kv_type != KV_AUTO ? r->o.kv_type : halves ? KV_F16 : KV_F32;
 }
@@ -79,14 +76,12 @@ static int make_plan(struct runner *r, struct err *e)
     return plan_make(&r->plan, r->model, e);
 }
 
-/* Where any device will do, one whose memory does not hold the run is none, unless only that one
- * can do what was asked for. */
+/* Where any device will do, one whose memory does not hold the run is none. */
 static int choose_plan(struct runner *r, struct err *e)
 {
     if (!make_plan(r, e))
         return 0;
-    if (r->o.device.kind != DEVICE_AUTO || r->backend == r->host || e->code != ERR_MEM ||
-        (r->o.kv_type != KV_AUTO && !(r->host->ops->kv_types >> r->o.kv_type & 1)))
+    if (r->o.device.kind != DEVICE_AUTO || r->backend == r->host || e->code != ERR_MEM)
         return -1;
     r->no_gpu = *e;
     *e = (struct err){0};

@@ -52,12 +52,6 @@ gen() {
     [ -z "$stderr" ]
 }
 
-@test "--kv-type that the device cannot hold" {
-    run -2 --separate-stderr gen -d cpu --kv-type f16
-    [[ "$stderr" == "llm-generate: --kv-type: only f32 on this device (cpu)" ]]
-    run -0 gen -d cpu --kv-type f32
-}
-
 @test "a device that is none" {
     for d in gpu cuda: cuda:x cuda:-1 cuda:1x cuda:99999999999 ""; do
         run -2 --separate-stderr gen -d "$d"

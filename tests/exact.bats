@@ -179,6 +179,27 @@ squeeze() {
     vary q8.ref in.jsonl llm-generate -m q8.gguf -n 16 -t 0
 }
 
+@test "exact: every type of cache over batch, chunks, threads, instruction sets, prefix cache and preemption" {
+    cd "$BATS_FILE_TMPDIR"
+    kept() { llm-generate -m "$TINY" -n 24 -t 0.8 --seed 5 --logprobs 1 "$@"; }
+    for t in f32 f16 bf16 fp8; do
+        kept --kv-type $t --batch 1 -j 1 --no-prefix-cache in.jsonl >kept.$t
+        vary kept.$t in.jsonl kept --kv-type $t
+        llm-generate -m "$TINY" -n 140 --ignore-eos --kv-type $t --batch 1 -j 1 --no-prefix-cache long.jsonl >kept.long
+        case $t in f32) bytes=1200K ;; fp8) bytes=300K ;; *) bytes=600K ;; esac
+        squeeze kept.long long.jsonl $bytes llm-generate -m "$TINY" -n 140 --ignore-eos --kv-type $t --batch 16 --ctx 256
+    done
+    kept in.jsonl | cmp kept.f32 - # the CPU's unless said
+    for t in f16 bf16 fp8; do
+        run -1 cmp -s kept.f32 kept.$t
+        # the log-probability of an answer's first token is near
+        paste -d '\n' kept.f32 kept.$t | jq -s '[range(0; length; 2) as $i | .[$i:$i + 2] |
+            select(.[0].logprobs[0].token == .[1].logprobs[0].token) | map(.logprobs[0].logprob) | .[0] - .[1] | fabs] |
+            {n: length, off: max}' >kept.off.$t
+    done
+    jq -s -e 'all(.n > 12) and .[0].off < 0.05 and .[1].off < 0.2 and .[2].off < 1 and .[0].off < .[1].off' kept.off.f16 kept.off.bf16 kept.off.fp8
+}
+
 @test "exact: windows, soft caps and the other families over chunks, batch, threads, caches and instruction sets" {
     cd "$BATS_FILE_TMPDIR"
     # prompts of 20 to 80 tokens, some with common beginnings; windows of 20, 24 and 70

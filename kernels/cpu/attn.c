@@ -25,24 +25,22 @@ struct run {
 static void tails(void *ctx, int64_t begin, int64_t end, int worker)
 {
     const struct run *r = ctx;
-    int heads = r->j.a->n_kv_heads, dim = r->j.a->head_dim;
+    const struct kv_pages *kv = r->j.kv;
+    size_t bytes = kv_value_bytes(kv->type), dim = (size_t)kv->head_dim;
+    int heads = kv->n_kv_heads;
 
     (void)worker;
     for (int64_t i = begin; i < end; i++) {
         int tail = (int)(i / heads), head = (int)(i % heads);
         const int32_t *row = r->j.tree->row + (size_t)tail * BACKEND_PAGE;
-        float *key = cpu_attn_page(&r->j, r->j.kv->n_pages + tail, head, 0);
-        float *value = cpu_attn_page(&r->j, r->j.kv->n_pages + tail, head, 1);
+        uint8_t *key = cpu_attn_page(&r->j, kv->n_pages + tail, head, 0);
+        uint8_t *value = cpu_attn_page(&r->j, kv->n_pages + tail, head, 1);
 
-        for (int k = 0; k < BACKEND_PAGE && row[k] >= 0; k++) {
-            int page = row[k] / BACKEND_PAGE, at = row[k] % BACKEND_PAGE;
-            const float *from = cpu_page(r->j.kv, r->j.layer, page, head, 0) + at;
+        for (int k = 0; k < BACKEND_PAGE && row[k] >= 0; k++, key += bytes, value += dim * bytes) {
+            struct kv_place from = {row[k] / BACKEND_PAGE, row[k] % BACKEND_PAGE};
 
-            for (int d = 0; d < dim; d++)
-                key[d * BACKEND_PAGE + k] = from[d * BACKEND_PAGE];
-            memcpy(value + (size_t)k * (size_t)dim,
-                   cpu_page(r->j.kv, r->j.layer, page, head, 1) + (size_t)at * (size_t)dim,
-                   (size_t)dim * sizeof(*value));
+            cpu_kv_move(kv, key, value, cpu_key(kv, r->j.layer, from, head),
+                        cpu_value(kv, r->j.layer, from, head));
         }
     }
 }
@@ -52,15 +50,15 @@ static bool make_tails(struct run *r)
 {
     struct cpu *c = r->c;
     int64_t items = (int64_t)c->tree.n * r->j.a->n_kv_heads;
-    size_t floats = (size_t)2 * BACKEND_PAGE * (size_t)r->j.a->head_dim;
+    size_t bytes = 2 * cpu_kv_bytes(r->j.kv);
 
     r->j.tree = &c->tree;
     if (!items)
         return true;
-    if (!cpu_buf_grow(c, &c->attn[3], (size_t)items * floats * sizeof(float)))
+    if (!cpu_buf_grow(c, &c->attn[3], (size_t)items * bytes))
         return false;
     r->j.tails = c->attn[3].p;
-    thread_run(c->pool, tails, r, items, cpu_grain((int64_t)floats));
+    thread_run(c->pool, tails, r, items, cpu_grain((int64_t)bytes));
     return true;
 }
 

@@ -15,6 +15,7 @@
 #define ATTN_ISA_H
 
 #include "glu_isa.h"
+#include "kv_isa.h"
 #include "vec.h"
 
 /* Sums at a time: of up to four queries with up to four vectors of keys or of values. */
@@ -37,9 +38,10 @@ struct attn_block {
     float *q; // (n, head_dim), scaled
     float *o; // (n, head_dim)
     float *p; // (ATTN_PASS, PAGE) scores, then their exponentials
+    enum kv_type type;
 };
 
-/* Call f with `n` queries, 1 to ATTN_TILE, as a constant. */
+/* Call f with n, of queries or vectors 1 to ATTN_TILE, as a constant. */
 #define ATTN_OF(n, f, ...) \
     switch (n) {           \
     case 1:                \
@@ -56,7 +58,8 @@ struct attn_block {
     }
 
 /* Scores of n_q queries with 16 * n_v keys; both counts are constants. */
-INLINE void attn_scores(float *p, const float *q, const float *key, int dim, int n_v, int n_q)
+INLINE void attn_scores(float *p, const float *q, const uint8_t *key, int dim, enum kv_type type,
+                        int n_v, int n_q)
 {
     struct v16 s[ATTN_TILE * 4], k[4];
 
@@ -66,7 +69,7 @@ INLINE void attn_scores(float *p, const float *q, const float *key, int dim, int
     for (int d = 0; d < dim; d++) {
         UNROLL
         for (int v = 0; v < n_v; v++)
-            k[v] = v16_load(key + (size_t)d * BACKEND_PAGE + 16 * v);
+            k[v] = kv_get(key, (size_t)d * BACKEND_PAGE + (size_t)(16 * v), type);
         UNROLL
         for (int i = 0; i < n_q; i++) {
             struct v16 x = v16_set(q[(size_t)i * (size_t)dim + (size_t)d]);
@@ -84,42 +87,31 @@ INLINE void attn_scores(float *p, const float *q, const float *key, int dim, int
 }
 
 /* The same of n queries. */
-INLINE void attn_all_scores(float *p, const float *q, const float *key, int dim, int n, int n_v)
+INLINE void attn_all_scores(float *p, const float *q, const uint8_t *key, int dim, int n,
+                            enum kv_type type, int n_v)
 {
     const int most = ATTN_SUMS / n_v < ATTN_TILE ? ATTN_SUMS / n_v : ATTN_TILE;
 
     for (int i = 0, n_q; i < n; i += n_q, p += n_q * BACKEND_PAGE, q += n_q * dim) {
         n_q = n - i < most ? n - i : most;
-        ATTN_OF(n_q, attn_scores, p, q, key, dim, n_v);
+        ATTN_OF(n_q, attn_scores, p, q, key, dim, type, n_v);
     }
 }
 
 /* Scores of n queries with keys [from, to) of a page, whole vectors of them. */
-static void attn_page_scores(float *p, const float *q, const float *key, int dim, int n, int from,
-                             int to)
+INLINE void attn_page_scores(float *p, const float *q, const uint8_t *key, int dim, int n, int from,
+                             int to, enum kv_type type)
 {
-    int first = from / 16, n_v = (to + 15) / 16 - first;
+    int first = from / 16;
 
     p += 16 * first;
-    key += 16 * first;
-    switch (n_v) {
-    case 1:
-        attn_all_scores(p, q, key, dim, n, 1);
-        break;
-    case 2:
-        attn_all_scores(p, q, key, dim, n, 2);
-        break;
-    case 3:
-        attn_all_scores(p, q, key, dim, n, 3);
-        break;
-    default:
-        attn_all_scores(p, q, key, dim, n, 4);
-    }
+    key += (size_t)(16 * first) * kv_value_bytes(type);
+    ATTN_OF((to + 15) / 16 - first, attn_all_scores, p, q, key, dim, n, type);
 }
 
 /* o += p V of n_q queries over the keys [from, to), 16 * n_v values each. */
-INLINE void attn_values(float *o, const float *p, const float *value, int from, int to, int dim,
-                        int n_v, int n_q)
+INLINE void attn_values(float *o, const float *p, const uint8_t *value, int from, int to, int dim,
+                        enum kv_type type, int n_v, int n_q)
 {
     struct v16 s[ATTN_TILE * 4], x[4];
 
@@ -131,7 +123,7 @@ INLINE void attn_values(float *o, const float *p, const float *value, int from, 
     for (int j = from; j < to; j++) {
         UNROLL
         for (int v = 0; v < n_v; v++)
-            x[v] = v16_load(value + (size_t)j * (size_t)dim + 16 * v);
+            x[v] = kv_get(value, (size_t)j * (size_t)dim + (size_t)(16 * v), type);
         UNROLL
         for (int i = 0; i < n_q; i++) {
             struct v16 w = v16_set(p[i * BACKEND_PAGE + j]);
@@ -149,26 +141,28 @@ INLINE void attn_values(float *o, const float *p, const float *value, int from, 
 }
 
 /* The same of all values. */
-INLINE void attn_all_values(float *o, const float *p, const float *value, int from, int to, int dim,
-                            int n_q)
+INLINE void attn_all_values(float *o, const float *p, const uint8_t *value, int from, int to,
+                            int dim, enum kv_type type, int n_q)
 {
+    size_t bytes = kv_value_bytes(type);
     int d = 0;
 
     for (; d + 64 <= dim; d += 64)
-        attn_values(o + d, p, value + d, from, to, dim, 4, n_q);
+        attn_values(o + d, p, value + (size_t)d * bytes, from, to, dim, type, 4, n_q);
     for (; d + 16 <= dim; d += 16)
-        attn_values(o + d, p, value + d, from, to, dim, 1, n_q);
+        attn_values(o + d, p, value + (size_t)d * bytes, from, to, dim, type, 1, n_q);
     for (; d < dim; d++)
         for (int i = 0; i < n_q; i++)
             for (int j = from; j < to; j++)
-                o[i * dim + d] = fmaf(p[i * BACKEND_PAGE + j],
-                                      value[(size_t)j * (size_t)dim + (size_t)d], o[i * dim + d]);
+                o[i * dim + d] =
+                    fmaf(p[i * BACKEND_PAGE + j],
+                         kv_get1(value, (size_t)j * (size_t)dim + (size_t)d, type), o[i * dim + d]);
 }
 
 /* The same of n <= ATTN_TILE queries with keys [from[i], to[i]): together where all of them see
  * one, each by itself before and after that. */
-static void attn_page_values(float *o, const float *p, const float *value, const int *from,
-                             const int *to, int dim, int n)
+INLINE void attn_page_values(float *o, const float *p, const uint8_t *value, const int *from,
+                             const int *to, int dim, int n, enum kv_type type)
 {
     int begin = from[0], end = to[0];
 
@@ -180,13 +174,13 @@ static void attn_page_values(float *o, const float *p, const float *value, const
     for (int i = 0; i < n; i++)
         if (from[i] < begin)
             attn_all_values(o + i * dim, p + i * BACKEND_PAGE, value, from[i],
-                            to[i] < begin ? to[i] : begin, dim, 1);
+                            to[i] < begin ? to[i] : begin, dim, type, 1);
     if (begin < end)
-        ATTN_OF(n, attn_all_values, o, p, value, begin, end, dim);
+        ATTN_OF(n, attn_all_values, o, p, value, begin, end, dim, type);
     for (int i = 0; i < n; i++)
         if (to[i] > end)
             attn_all_values(o + i * dim, p + i * BACKEND_PAGE, value, from[i] > end ? from[i] : end,
-                            to[i], dim, 1);
+                            to[i], dim, type, 1);
 }
 
 static void attn_scale(float *x, float by, int n)
@@ -245,8 +239,8 @@ static inline bool attn_sees(const struct attn_block *b, int i, int start, int *
 }
 
 /* Add the page at position `start` to queries [i0, i0 + n), n <= ATTN_PASS. */
-static void attn_page(struct attn_block *b, const float *key, const float *value, int start, int i0,
-                      int n)
+static void attn_page(struct attn_block *b, const uint8_t *keys, const uint8_t *values, int start,
+                      int i0, int n)
 {
     int dim = b->a->head_dim, from[ATTN_PASS], to[ATTN_PASS], begin = BACKEND_PAGE, end = 0;
     float *p = b->p, *o = b->o + (size_t)i0 * (size_t)dim;
@@ -261,13 +255,14 @@ static void attn_page(struct attn_block *b, const float *key, const float *value
     }
     if (begin >= end)
         return;
-    attn_page_scores(p, b->q + (size_t)i0 * (size_t)dim, key, dim, n, begin, end);
+    KV_OF(b->type, attn_page_scores, p, b->q + (size_t)i0 * (size_t)dim, keys, dim, n, begin, end);
     for (int i = 0; i < n; i++)
         if (from[i] < to[i])
             attn_softmax(b, i0 + i, p + i * BACKEND_PAGE, from[i], to[i]);
     for (int i = 0, most = ATTN_SUMS / 4, k; i < n; i += k) {
         k = n - i < most ? n - i : most;
-        attn_page_values(o + i * dim, p + i * BACKEND_PAGE, value, from + i, to + i, dim, k);
+        KV_OF(b->type, attn_page_values, o + i * dim, p + i * BACKEND_PAGE, values, from + i,
+              to + i, dim, k);
     }
 }
 
@@ -295,12 +290,12 @@ static void attn_range(const struct cpu_attn *j, struct attn_block *b, int kv_he
         int k = start / BACKEND_PAGE;
 
         for (int i = 0, n; i < b->n; i += n) { // neighbours with the same page share a pass
-            int at = attn_at(b, i, k);
+            int page = attn_at(b, i, k);
 
-            for (n = 1; n < ATTN_PASS && i + n < b->n && attn_at(b, i + n, k) == at;)
+            for (n = 1; n < ATTN_PASS && i + n < b->n && attn_at(b, i + n, k) == page;)
                 n++;
-            attn_page(b, cpu_attn_page(j, at, kv_head, 0), cpu_attn_page(j, at, kv_head, 1), start,
-                      i, n);
+            attn_page(b, cpu_attn_page(j, page, kv_head, 0), cpu_attn_page(j, page, kv_head, 1),
+                      start, i, n);
         }
     }
 }
@@ -350,6 +345,7 @@ static void attn_gather(const struct cpu_attn *j, struct attn_block *b, int t0, 
     b->l = b->p + ATTN_PASS * BACKEND_PAGE;
     b->q = b->l + CPU_QUERIES * 16;
     b->o = b->q + room;
+    b->type = j->kv->type;
     for (int t = t0; t < t0 + n; t++)
         for (int h = h0; h < h0 + heads; h++, b->n++) {
             float *q = b->q + (size_t)b->n * dim;

@@ -35,7 +35,7 @@ static void cpu_free(struct backend *b, void *p, size_t bytes)
         munmap(p, bytes ? bytes : 1);
 }
 
-static int cpu_copy(struct backend *b, void *dst, const void *src, size_t bytes, struct err *e)
+static int cpu_load(struct backend *b, void *dst, const void *src, size_t bytes, struct err *e)
 {
     (void)b;
     (void)e;
@@ -46,35 +46,6 @@ static int cpu_copy(struct backend *b, void *dst, const void *src, size_t bytes,
 static void cpu_sync(struct backend *b)
 {
     (void)b; // calls are synchronous here
-}
-
-static void cpu_copy_page(struct backend *b, const struct kv_pages *kv, int dst, int src)
-{
-    size_t bytes = (size_t)kv->n_kv_heads * 2 * BACKEND_PAGE * (size_t)kv->head_dim * sizeof(float);
-
-    (void)b;
-    for (int l = 0; l < kv->n_layers; l++)
-        memcpy(cpu_page(kv, l, dst, 0, 0), cpu_page(kv, l, src, 0, 0), bytes);
-}
-
-static void cpu_move(struct backend *b, const struct kv_pages *kv, const struct kv_place *dst,
-                     const struct kv_place *src, int n)
-{
-    int dim = kv->head_dim;
-
-    (void)b;
-    for (int i = 0; i < n; i++)
-        for (int h = 0; h < kv->n_layers * kv->n_kv_heads; h++) {
-            int l = h / kv->n_kv_heads, head = h % kv->n_kv_heads;
-            float *to = cpu_page(kv, l, dst[i].page, head, 0) + dst[i].at;
-            const float *from = cpu_page(kv, l, src[i].page, head, 0) + src[i].at;
-
-            for (int d = 0; d < dim; d++)
-                to[d * BACKEND_PAGE] = from[d * BACKEND_PAGE];
-            memmove(cpu_page(kv, l, dst[i].page, head, 1) + dst[i].at * dim,
-                    cpu_page(kv, l, src[i].page, head, 1) + src[i].at * dim,
-                    (size_t)dim * sizeof(*to));
-        }
 }
 
 /* Whether linear can work on weights of a type. */
@@ -278,15 +249,14 @@ static void cpu_describe(const struct backend *b, char *out, size_t size)
 
 static const struct backend_ops cpu_ops = {
     .name = "cpu",
-    .kv_types = 1u << KV_F32,
     .alloc = cpu_alloc,
     .free = cpu_free,
-    .upload = cpu_copy,
-    .download = cpu_copy,
+    .upload = cpu_load,
+    .download = cpu_load,
     .weight = cpu_weight,
     .sync = cpu_sync,
     .describe = cpu_describe,
-    .copy = cpu_copy_page,
+    .copy = cpu_copy,
     .move = cpu_move,
     .step_begin = cpu_step_begin,
     .step_end = cpu_step_end,

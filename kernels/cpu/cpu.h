@@ -108,7 +108,7 @@ struct cpu_attn {
     float *part; // (n, n_heads, n_ranges, 2 + head_dim): m, l and o of ranges, or NULL
     int n_ranges;
     const struct tree *tree; // of the step, and its tail pages: (tree->n, n_kv_heads, 2, PAGE *
-    float *tails;            // head_dim), numbered from n_pages on
+    uint8_t *tails;          // head_dim) as in the cache, numbered from n_pages on
 };
 
 /* The first position that a token at `pos` sees. */
@@ -169,6 +169,9 @@ struct cpu_kernels {
     void (*softcap)(float *x, float cap, int n);
     /* Rotate n_heads heads; cs holds cosines, then sines, of the rope_dims / 2 pairs. */
     void (*rope)(float *x, const float *cs, const struct attn_shape *a, int n_heads);
+    /* A key and a value (dim) to where cpu_key and cpu_value say. */
+    void (*append)(uint8_t *key, uint8_t *value, const float *k, const float *v, int dim,
+                   enum kv_type type);
     /* Tokens t0 .. t0 + n - 1 (n <= CPU_QUERIES / heads of a group, or 1) and one
      * KV head: y, or with range >= 0 the part of that range. attn_parts: y of a head from parts. */
     void (*attn)(const struct cpu_attn *j, int t0, int n, int kv_head, int range, void *scratch);
@@ -239,28 +242,53 @@ static inline struct cpu *cpu_of(struct backend *b)
     return (struct cpu *)b;
 }
 
+/* Bytes of one KV head's keys, or values, in a page. */
+static inline size_t cpu_kv_bytes(const struct kv_pages *kv)
+{
+    return BACKEND_PAGE * (size_t)kv->head_dim * kv_value_bytes(kv->type);
+}
+
 /* Address of one KV head's keys (which = 0) (head_dim, BACKEND_PAGE), or values (1)
  * (BACKEND_PAGE, head_dim), in a page. */
-static inline float *cpu_page(const struct kv_pages *kv, int layer, int page, int head, int which)
+static inline uint8_t *cpu_page(const struct kv_pages *kv, int layer, int page, int head, int which)
 {
     size_t at = ((size_t)layer * (size_t)kv->n_pages + (size_t)page) * (size_t)kv->n_kv_heads;
 
-    return (float *)kv->data_d +
-           ((at + (size_t)head) * 2 + (size_t)which) * BACKEND_PAGE * (size_t)kv->head_dim;
+    return (uint8_t *)kv->data_d + ((at + (size_t)head) * 2 + (size_t)which) * cpu_kv_bytes(kv);
 }
 
 /* The same of a page of the cache or, numbered behind those, a tail page. */
-static inline float *cpu_attn_page(const struct cpu_attn *j, int page, int head, int which)
+static inline uint8_t *cpu_attn_page(const struct cpu_attn *j, int page, int head, int which)
 {
     int tail = page - j->kv->n_pages;
     size_t at = ((size_t)tail * (size_t)j->kv->n_kv_heads + (size_t)head) * 2 + (size_t)which;
 
     if (tail < 0)
         return cpu_page(j->kv, j->layer, page, head, which);
-    return j->tails + at * BACKEND_PAGE * (size_t)j->kv->head_dim;
+    return j->tails + at * cpu_kv_bytes(j->kv);
 }
 
+/* Of one place: the first value of its key, the others are BACKEND_PAGE values apart; its value. */
+static inline uint8_t *cpu_key(const struct kv_pages *kv, int layer, struct kv_place at, int head)
+{
+    return cpu_page(kv, layer, at.page, head, 0) + (size_t)at.at * kv_value_bytes(kv->type);
+}
+
+static inline uint8_t *cpu_value(const struct kv_pages *kv, int layer, struct kv_place at, int head)
+{
+    size_t bytes = (size_t)kv->head_dim * kv_value_bytes(kv->type);
+
+    return cpu_page(kv, layer, at.page, head, 1) + (size_t)at.at * bytes;
+}
+
+/* The key and the value of a place to another: bytes as they are. */
+void cpu_kv_move(const struct kv_pages *kv, uint8_t *key, uint8_t *value, const uint8_t *from_key,
+                 const uint8_t *from_value);
+
 /* The ops, a family a file. */
+void cpu_copy(struct backend *b, const struct kv_pages *kv, int dst, int src);
+void cpu_move(struct backend *b, const struct kv_pages *kv, const struct kv_place *dst,
+              const struct kv_place *src, int n);
 void cpu_embed(struct backend *b, float *y, const struct weight *w, const struct weight *positions,
                float scale, const struct step *s);
 void cpu_gather(struct backend *b, float *y, const float *x, const struct step *s, int dim);

@@ -5,6 +5,7 @@
 #include "dots_isa.h"
 #include "float_isa.h"
 #include "glu_isa.h"
+#include "kv_isa.h"
 #include "norm_isa.h"
 #include "probe_isa.h"
 #include "rope_isa.h"
@@ -22,6 +23,7 @@ const struct cpu_kernels cpu_kernels_avxvnni = {
     .glu = glu_row,
     .softcap = glu_softcap,
     .rope = rope_row,
+    .append = kv_append,
     .attn = attn_tokens,
     .attn_parts = attn_parts,
     .row_max = row_max,

@@ -5,8 +5,6 @@
 #include "cpu.h"
 #include "num.h"
 
-#include <string.h>
-
 struct run {
     struct cpu *c;
     float *qkv;
@@ -56,20 +54,15 @@ static void tokens(void *ctx, int64_t begin, int64_t end, int worker)
         float *q = r->qkv + (size_t)t * (size_t)(heads + a->n_kv_heads) * dim;
         const float *k = q + (size_t)a->n_heads * dim, *v = q + (size_t)heads * dim;
         int slot = step_slot(s, (int)t);
-        int page =
-            s->page[(size_t)s->seq[t] * (size_t)s->max_pages + (size_t)(slot / BACKEND_PAGE)];
-        size_t at = (size_t)(slot % BACKEND_PAGE);
+        const int32_t *page = s->page + (size_t)s->seq[t] * (size_t)s->max_pages;
+        struct kv_place at = {page[slot / BACKEND_PAGE], slot % BACKEND_PAGE};
 
         norm_heads(r, q);
         if (a->rope_dims)
             r->c->k->rope(q, (const float *)r->c->rope.p + t * a->rope_dims, a, heads);
-        for (int h = 0; h < a->n_kv_heads; h++, k += dim, v += dim) {
-            float *key = cpu_page(r->kv, r->layer, page, h, 0) + at;
-
-            for (size_t i = 0; i < dim; i++)
-                key[i * BACKEND_PAGE] = k[i];
-            memcpy(cpu_page(r->kv, r->layer, page, h, 1) + at * dim, v, dim * sizeof(*v));
-        }
+        for (int h = 0; h < a->n_kv_heads; h++, k += dim, v += dim)
+            r->c->k->append(cpu_key(r->kv, r->layer, at, h), cpu_value(r->kv, r->layer, at, h), k,
+                            v, a->head_dim, r->kv->type);
     }
 }
 

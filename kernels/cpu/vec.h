@@ -96,9 +96,9 @@ INLINE struct v16 v16_min(struct v16 a, struct v16 b)
     return (struct v16){_mm512_min_ps(a.v, b.v)};
 }
 
-INLINE struct v16 v16_f16(const void *p)
+INLINE struct v16 v16_halves(__m256i h)
 {
-    return (struct v16){_mm512_cvtph_ps(_mm256_loadu_si256(p))};
+    return (struct v16){_mm512_cvtph_ps(h)};
 }
 
 INLINE struct v16 v16_bf16(const void *p)
@@ -199,12 +199,10 @@ INLINE struct v16 v16_min(struct v16 a, struct v16 b)
     return (struct v16){_mm256_min_ps(a.v, b.v), _mm256_min_ps(a.w, b.w)};
 }
 
-INLINE struct v16 v16_f16(const void *p)
+INLINE struct v16 v16_halves(__m256i h)
 {
-    const __m128i *h = p;
-
-    return (struct v16){_mm256_cvtph_ps(_mm_loadu_si128(h)),
-                        _mm256_cvtph_ps(_mm_loadu_si128(h + 1))};
+    return (struct v16){_mm256_cvtph_ps(_mm256_castsi256_si128(h)),
+                        _mm256_cvtph_ps(_mm256_extracti128_si256(h, 1))};
 }
 
 INLINE __m256 v16_bf16_half(const __m128i *h)
@@ -324,14 +322,6 @@ INLINE struct v16 v16_min(struct v16 a, struct v16 b)
     V16_LANES(a.x[i] < b.x[i] ? a.x[i] : b.x[i]);
 }
 
-INLINE struct v16 v16_f16(const void *p)
-{
-    uint16_t h[16];
-
-    memcpy(h, p, sizeof(h));
-    V16_LANES(quant_f16(h[i]));
-}
-
 INLINE struct v16 v16_bf16(const void *p)
 {
     uint16_t h[16];
@@ -373,6 +363,44 @@ INLINE void v16_low_bytes(int8_t *p, struct v16 a)
 }
 
 #endif
+
+INLINE struct v16 v16_f16(const void *p)
+{
+#if defined(__AVX2__)
+    return v16_halves(_mm256_loadu_si256(p));
+#else
+    uint16_t h[16];
+
+    memcpy(h, p, sizeof(h));
+    V16_LANES(quant_f16(h[i]));
+#endif
+}
+
+/* E4M3: the bits of an F16 256 times smaller, moved; 0x7f is NaN. */
+INLINE float v16_fp8_lane(uint8_t b)
+{
+    int h = (b & 0x7f) << 7 | (b & 0x80) << 8 | ((b & 0x7f) == 0x7f ? 0x7c00 : 0);
+
+    return quant_f16((uint16_t)h) * 256.0f;
+}
+
+INLINE struct v16 v16_fp8(const void *p)
+{
+#if defined(__AVX2__)
+    const __m256i top = _mm256_set1_epi16(0x3f80);
+    __m256i b = _mm256_slli_epi16(_mm256_cvtepi8_epi16(_mm_loadu_si128(p)), 7);
+    __m256i h = _mm256_and_si256(b, top);
+    __m256i nan = _mm256_and_si256(_mm256_cmpeq_epi16(h, top), _mm256_set1_epi16(0x7c00));
+
+    h = _mm256_or_si256(_mm256_or_si256(h, nan),
+                        _mm256_and_si256(b, _mm256_set1_epi16((short)0x8000)));
+    return v16_mul(v16_halves(h), v16_set(256.0f));
+#else
+    const uint8_t *b = p;
+
+    V16_LANES(v16_fp8_lane(b[i]));
+#endif
+}
 
 /* Sixteen floats that may stand at any byte. */
 INLINE struct v16 v16_load_bytes(const void *p)

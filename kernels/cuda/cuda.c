@@ -345,7 +345,6 @@ static void cuda_close(struct backend *b)
 
 static const struct backend_ops ops = {
     .name = "cuda",
-    .kv_types = (1u << CUDA_KV_TYPES) - 1,
     .alloc = cuda_alloc,
     .free = cuda_free,
     .upload = cuda_upload,

@@ -2,10 +2,10 @@
  * and moves in it, for each type of its values and each plan of the kernels, against the CPU over a
  * cache of the same values: the same bytes; or, where attention is on tensor cores, values near
  * them, and a token's the same bytes whatever the step. */
+#include "../ops/values.h"
 #include "cuda.h"
 #include "gpu_test.h"
 #include "matrix.h"
-#include "quant.h"
 #include "tensor.h"
 #include "tree.h"
 
@@ -43,63 +43,13 @@ struct both {
 
 static const size_t value_bytes[] = {4, 2, 2, 1};
 
-/* The value of an E4M3; all but its NaN. */
-static float e4m3(int b)
-{
-    int e = b >> 3 & 15;
-    float x = e ? ldexpf(1.0f + (float)(b & 7) / 8.0f, e - 7) : ldexpf((float)(b & 7), -9);
-
-    return b & 128 ? -x : x;
-}
-
-/* The nearest of them, of two the even one; at most 448. */
-static int to_e4m3(float x)
-{
-    float a = fabsf(x) < 448.0f ? fabsf(x) : 448.0f;
-    int e, b;
-
-    frexpf(a, &e);
-    e = a == 0.0f || e - 1 < -6 ? -6 : e - 1;
-    b = (int)rintf(ldexpf(a, 3 - e)) + (e + 6) * 8;
-    return signbit(x) ? b | 128 : b;
-}
-
-static void pack(uint8_t *to, const float *x, size_t n, int type)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h = type == CUDA_KV_F16 ? quant_to_f16(x[i]) : quant_to_bf16(x[i]);
-
-        if (type == CUDA_KV_F32)
-            memcpy(to + 4 * i, x + i, 4);
-        else if (type == CUDA_KV_FP8)
-            to[i] = (uint8_t)to_e4m3(x[i]);
-        else
-            memcpy(to + 2 * i, &h, 2);
-    }
-}
-
-static void unpack(float *x, const uint8_t *from, size_t n, int type)
-{
-    for (size_t i = 0; i < n; i++) {
-        uint16_t h;
-
-        memcpy(&h, from + (type == CUDA_KV_FP8 ? i : 2 * i), type == CUDA_KV_FP8 ? 1 : 2);
-        if (type == CUDA_KV_F32)
-            memcpy(x + i, from + 4 * i, 4);
-        else if (type == CUDA_KV_FP8)
-            x[i] = e4m3(from[i]);
-        else
-            x[i] = type == CUDA_KV_F16 ? quant_f16(h) : quant_bf16(h);
-    }
-}
-
 /* The cache's values as the type has them, in the CPU's memory. */
 static uint8_t *rounded(struct both *t, int type)
 {
     uint8_t *p = mem_new(t->n_kv * 4 + 4);
 
-    pack(p, t->kv.data_d, t->n_kv, type);
-    unpack(t->kv.data_d, p, t->n_kv, type);
+    values_pack(p, t->kv.data_d, t->n_kv, (enum kv_type)type);
+    values_unpack(t->kv.data_d, p, t->n_kv, (enum kv_type)type);
     return p;
 }
 
@@ -282,7 +232,7 @@ static void check_cache(struct both *t, int type)
     float *got = mem_new(t->n_kv * 4);
 
     gpu_get(p, t->ckv.data, t->n_kv * value_bytes[type]);
-    unpack(got, p, t->n_kv, type);
+    values_unpack(got, p, t->n_kv, (enum kv_type)type);
     CHECK(ops_differs(got, t->kv.data_d, t->n_kv) < 0);
     free(got);
     free(p);

@@ -1,8 +1,10 @@
-/* attn_test.c - rope_kv and attn on the CPU: against doubles, and all backends by their bytes.
+/* attn_test.c - rope_kv and attn on the CPU: against doubles, and all backends by their bytes;
+ * caches of fewer bits against those of floats that are rounded.
  *
  * Several sequences over shuffled pages that hold NaN where nothing was written. */
 #include "num.h"
 #include "ops.h"
+#include "values.h"
 
 /* Is y within `slack` of `exact`? */
 static bool near(double exact, float y, double slack)
@@ -31,7 +33,8 @@ struct scene {
     int32_t page[PAGES];
     int max_pages, longest, len[SEQS];
     bool whole, device;
-    int from;                        // positions that the others have from the first sequence
+    enum kv_type round; // what the F32 cache's values are rounded to before attn reads them
+    int from;           // positions that the others have from the first sequence
     float freq[128], head_norm[512]; // of q, then of k
 };
 
@@ -106,6 +109,20 @@ static int chunk_of(const struct scene *c, int q, int done, int chunk)
     return c->device && chunk < 7 && done + MANY + DECODED < c->len[q] ? MANY : chunk;
 }
 
+/* The layer's values as a type has them; what was not written stays NaN. */
+static void round_pages(struct scene *c, int layer)
+{
+    size_t n = c->kv_floats / LAYERS;
+    float *x = (float *)c->kv.data_d + (size_t)layer * n;
+    uint8_t b[4];
+
+    for (size_t i = 0; i < n; i++)
+        if (!isnan(x[i])) {
+            values_pack(b, x + i, 1, c->round);
+            values_unpack(x + i, b, 1, c->round);
+        }
+}
+
 /* Feed tokens in steps of at most `chunk`, sequences mixed; y gets (SEQS, longest, heads * dim). */
 static void scene_run(struct scene *c, struct backend *b, int chunk, int layer, float *y)
 {
@@ -114,8 +131,7 @@ static void scene_run(struct scene *c, struct backend *b, int chunk, int layer, 
     float *qkv = mem_new((size_t)(c->row * SEQS * c->longest) * sizeof(*qkv));
     float *out = mem_new((size_t)(wide * SEQS * c->longest) * sizeof(*out));
 
-    for (size_t i = 0; i < c->kv_floats; i++)
-        ((float *)c->kv.data_d)[i] = NAN; // nobody may read what was not written
+    memset(c->kv.data_d, 0xff, c->kv_floats * sizeof(float)); // NaN: nobody may read it
     while (left) {
         struct step s = {.n_seq = SEQS, .max_pages = c->max_pages, .pos = pos, .seq = seq};
 
@@ -138,6 +154,8 @@ static void scene_run(struct scene *c, struct backend *b, int chunk, int layer, 
         s.last = c->whole ? last : NULL;
         ops_begin(b, &s);
         b->ops->rope_kv(b, qkv, &c->a, &c->kv, layer, &s);
+        if (c->round != KV_F32)
+            round_pages(c, layer);
         b->ops->attn(b, out, qkv, &c->a, &c->kv, layer, &s);
         ops_end(b);
         for (int i = 0; i < s.n; i++)
@@ -230,6 +248,22 @@ static int exact_pages(const struct scene *c, int layer)
     return bad;
 }
 
+/* A cache of fewer bits against one of floats that are rounded. */
+static void check_type(struct ops *o, struct scene *c, enum kv_type type, int chunk, float *y,
+                       float *z)
+{
+    size_t all = (size_t)(c->a.n_heads * c->a.head_dim) * (size_t)(c->longest * SEQS);
+
+    c->round = type;
+    scene_run(c, o->b[0], c->longest, 1, y);
+    c->round = KV_F32;
+    c->kv.type = type;
+    for (int i = o->at % 2; i < o->n; i += 2) { // each instruction set, one or many threads
+        scene_run(c, o->b[i], chunk, i % LAYERS, z);
+        CHECK(ops_differs(y, z, all) < 0);
+    }
+}
+
 /* The oracle against doubles, and every backend in every cut of the tokens against the oracle. */
 static void check(struct ops *o, const struct plan *p, const int *chunks, int n_chunks)
 {
@@ -258,6 +292,8 @@ static void check(struct ops *o, const struct plan *p, const int *chunks, int n_
         scene_run(&c, o->b[i], chunks[(p->dim / 8 + p->group + i) % n_chunks], i % LAYERS, z);
         CHECK(ops_differs(y, z, all) < 0);
     }
+    if (!o->device) // cache_test has those of a device
+        check_type(o, &c, KV_F16 + o->at % 3, chunks[p->group % n_chunks], y, z);
     free(y);
     free(z);
     scene_close(&c);
@@ -341,6 +377,59 @@ static void test_whole(struct ops *o)
         check(o, &plan[i], chunks, 1);
 }
 
+/* A float of any size, often half way between two of fewer bits. */
+static float any_float(struct ops *o)
+{
+    static const uint32_t keep[] = {0xffffffff, 0xfffff000, 0xffff8000, 0xfff80000, 0xffff1000};
+    uint32_t u = (uint32_t)ops_bits(o) & keep[ops_pick(o, 0, 4)];
+
+    if (ops_pick(o, 0, 1)) // where E4M3 and F16 begin and end
+        u = (u & 0x807fffff) | (uint32_t)ops_pick(o, 100, 145) << 23;
+    return num_float(u);
+}
+
+/* What stands in the cache, bit for bit. */
+static void test_values(struct ops *o)
+{
+    enum { DIM = 72, N = 40 };
+    struct attn_shape a = {.n_heads = 1, .n_kv_heads = 1, .head_dim = DIM, .scale = 1};
+    int32_t pos[N], seq[N] = {0}, page = 0;
+    uint8_t want[4], *data = mem_new(2 * BACKEND_PAGE * DIM * 4);
+    float *qkv = mem_new(N * 3 * DIM * sizeof(*qkv));
+
+    TEST("rope_kv: every type's values, of floats of any size");
+    for (int i = 0; i < N; i++)
+        pos[i] = i;
+    for (int round = 0; round < 40 * o->n; round++) {
+        struct kv_pages kv = {data, 1, 1, 1, DIM, KV_F32 + round % KV_TYPES};
+        struct step s = {.n = N, .n_seq = 1, .max_pages = 1, .pos = pos, .seq = seq, .page = &page};
+        struct backend *b = o->b[round / KV_TYPES % o->n];
+        size_t bytes = kv_value_bytes(kv.type);
+        int bad = 0;
+
+        for (int i = 0; i < N * 3 * DIM; i++)
+            qkv[i] = any_float(o);
+        ops_begin(b, &s);
+        b->ops->rope_kv(b, qkv, &a, &kv, 0, &s);
+        ops_end(b);
+        for (int i = 0; i < 2 * N * DIM; i++) {
+            int t = i / DIM % N, d = i % DIM, v = i / (N * DIM);
+            size_t at = v ? (size_t)((BACKEND_PAGE + t) * DIM + d) : (size_t)(d * BACKEND_PAGE + t);
+            float x = qkv[(t * 3 + 1 + v) * DIM + d], got;
+
+            values_pack(want, &x, 1, kv.type);
+            values_unpack(&got, data + at * bytes, 1, kv.type);
+            if (isnan(x) && kv.type == KV_FP8)
+                bad += (data[at] & 0x7f) != 0x7f;
+            else
+                bad += isnan(x) ? !isnan(got) : memcmp(want, data + at * bytes, bytes) != 0;
+        }
+        CHECK(bad == 0);
+    }
+    free(qkv);
+    free(data);
+}
+
 int main(void)
 {
     struct ops o;
@@ -351,6 +440,8 @@ int main(void)
     test_several(&o);
     test_shared(&o);
     test_whole(&o);
+    if (!o.device) // cache_test has those of a device
+        test_values(&o);
     ops_close(&o);
     return test_end();
 }
