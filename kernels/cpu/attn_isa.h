@@ -57,9 +57,30 @@ struct attn_block {
         f(__VA_ARGS__, 4); \
     }
 
+/* What is read next, keys or values of a page, is asked for while sums are computed. It has as many
+ * lines as there are steps of the sums times `bytes`; the groups of queries that take these steps
+ * one after the other share them, `lines` a step each: at once they would be too many. */
+struct attn_ahead {
+    const uint8_t *p;
+    int bytes, lines;
+};
+
+INLINE struct attn_ahead attn_share(struct attn_ahead a, int group, int groups)
+{
+    int lines = (a.bytes + groups - 1) / groups, first = group * lines;
+
+    return (struct attn_ahead){a.p + 64 * first, a.bytes, first < a.bytes ? lines : 0};
+}
+
+INLINE void attn_ask(struct attn_ahead a, int step)
+{
+    for (int i = 0; i < a.lines; i++)
+        __builtin_prefetch(a.p + (step * a.bytes + i) * 64, 0, 2);
+}
+
 /* Scores of n_q queries with 16 * n_v keys; both counts are constants. */
-INLINE void attn_scores(float *p, const float *q, const uint8_t *key, int dim, enum kv_type type,
-                        int n_v, int n_q)
+INLINE void attn_scores(float *p, const float *q, const uint8_t *key, int dim,
+                        struct attn_ahead next, enum kv_type type, int n_v, int n_q)
 {
     struct v16 s[ATTN_TILE * 4], k[4];
 
@@ -67,6 +88,7 @@ INLINE void attn_scores(float *p, const float *q, const uint8_t *key, int dim, e
     for (int i = 0; i < n_q * n_v; i++)
         s[i] = v16_set(0.0f);
     for (int d = 0; d < dim; d++) {
+        attn_ask(next, d);
         UNROLL
         for (int v = 0; v < n_v; v++)
             k[v] = kv_get(key, (size_t)d * BACKEND_PAGE + (size_t)(16 * v), type);
@@ -88,30 +110,31 @@ INLINE void attn_scores(float *p, const float *q, const uint8_t *key, int dim, e
 
 /* The same of n queries. */
 INLINE void attn_all_scores(float *p, const float *q, const uint8_t *key, int dim, int n,
-                            enum kv_type type, int n_v)
+                            struct attn_ahead next, enum kv_type type, int n_v)
 {
     const int most = ATTN_SUMS / n_v < ATTN_TILE ? ATTN_SUMS / n_v : ATTN_TILE;
 
     for (int i = 0, n_q; i < n; i += n_q, p += n_q * BACKEND_PAGE, q += n_q * dim) {
         n_q = n - i < most ? n - i : most;
-        ATTN_OF(n_q, attn_scores, p, q, key, dim, type, n_v);
+        ATTN_OF(n_q, attn_scores, p, q, key, dim, attn_share(next, i / most, (n + most - 1) / most),
+                type, n_v);
     }
 }
 
 /* Scores of n queries with keys [from, to) of a page, whole vectors of them. */
 INLINE void attn_page_scores(float *p, const float *q, const uint8_t *key, int dim, int n, int from,
-                             int to, enum kv_type type)
+                             int to, struct attn_ahead next, enum kv_type type)
 {
     int first = from / 16;
 
     p += 16 * first;
     key += (size_t)(16 * first) * kv_value_bytes(type);
-    ATTN_OF((to + 15) / 16 - first, attn_all_scores, p, q, key, dim, n, type);
+    ATTN_OF((to + 15) / 16 - first, attn_all_scores, p, q, key, dim, n, next, type);
 }
 
 /* o += p V of n_q queries over the keys [from, to), 16 * n_v values each. */
 INLINE void attn_values(float *o, const float *p, const uint8_t *value, int from, int to, int dim,
-                        enum kv_type type, int n_v, int n_q)
+                        struct attn_ahead next, enum kv_type type, int n_v, int n_q)
 {
     struct v16 s[ATTN_TILE * 4], x[4];
 
@@ -121,6 +144,8 @@ INLINE void attn_values(float *o, const float *p, const uint8_t *value, int from
     for (int v = 0; v < n_v; v++)
         s[i * n_v + v] = v16_load(o + (size_t)i * (size_t)dim + 16 * v);
     for (int j = from; j < to; j++) {
+        if (n_v == 4)
+            attn_ask(next, j);
         UNROLL
         for (int v = 0; v < n_v; v++)
             x[v] = kv_get(value, (size_t)j * (size_t)dim + (size_t)(16 * v), type);
@@ -142,15 +167,15 @@ INLINE void attn_values(float *o, const float *p, const uint8_t *value, int from
 
 /* The same of all values. */
 INLINE void attn_all_values(float *o, const float *p, const uint8_t *value, int from, int to,
-                            int dim, enum kv_type type, int n_q)
+                            int dim, struct attn_ahead next, enum kv_type type, int n_q)
 {
     size_t bytes = kv_value_bytes(type);
     int d = 0;
 
-    for (; d + 64 <= dim; d += 64)
-        attn_values(o + d, p, value + (size_t)d * bytes, from, to, dim, type, 4, n_q);
+    for (; d + 64 <= dim; d += 64, next.p += 64 * BACKEND_PAGE * next.bytes)
+        attn_values(o + d, p, value + (size_t)d * bytes, from, to, dim, next, type, 4, n_q);
     for (; d + 16 <= dim; d += 16)
-        attn_values(o + d, p, value + (size_t)d * bytes, from, to, dim, type, 1, n_q);
+        attn_values(o + d, p, value + (size_t)d * bytes, from, to, dim, next, type, 1, n_q);
     for (; d < dim; d++)
         for (int i = 0; i < n_q; i++)
             for (int j = from; j < to; j++)
@@ -162,8 +187,10 @@ INLINE void attn_all_values(float *o, const float *p, const uint8_t *value, int 
 /* The same of n <= ATTN_TILE queries with keys [from[i], to[i]): together where all of them see
  * one, each by itself before and after that. */
 INLINE void attn_page_values(float *o, const float *p, const uint8_t *value, const int *from,
-                             const int *to, int dim, int n, enum kv_type type)
+                             const int *to, int dim, int n, struct attn_ahead next,
+                             enum kv_type type)
 {
+    const struct attn_ahead nothing = {0};
     int begin = from[0], end = to[0];
 
     for (int i = 1; i < n; i++) {
@@ -174,13 +201,13 @@ INLINE void attn_page_values(float *o, const float *p, const uint8_t *value, con
     for (int i = 0; i < n; i++)
         if (from[i] < begin)
             attn_all_values(o + i * dim, p + i * BACKEND_PAGE, value, from[i],
-                            to[i] < begin ? to[i] : begin, dim, type, 1);
+                            to[i] < begin ? to[i] : begin, dim, nothing, type, 1);
     if (begin < end)
-        ATTN_OF(n, attn_all_values, o, p, value, begin, end, dim, type);
+        ATTN_OF(n, attn_all_values, o, p, value, begin, end, dim, next, type);
     for (int i = 0; i < n; i++)
         if (to[i] > end)
             attn_all_values(o + i * dim, p + i * BACKEND_PAGE, value, from[i] > end ? from[i] : end,
-                            to[i], dim, type, 1);
+                            to[i], dim, nothing, type, 1);
 }
 
 static void attn_scale(float *x, float by, int n)
@@ -238,10 +265,17 @@ static inline bool attn_sees(const struct attn_block *b, int i, int start, int *
     return *from < *to;
 }
 
+/* A page's keys and values, and what is read behind it or NULL. Of a page that is the first and the
+ * last one nothing is asked for: beside its own keys, which nobody asked for, that only slows. */
+struct attn_place {
+    const uint8_t *keys, *values, *then;
+    bool alone;
+};
+
 /* Add the page at position `start` to queries [i0, i0 + n), n <= ATTN_PASS. */
-static void attn_page(struct attn_block *b, const uint8_t *keys, const uint8_t *values, int start,
-                      int i0, int n)
+static void attn_page(struct attn_block *b, const struct attn_place *at, int start, int i0, int n)
 {
+    struct attn_ahead next = {at->values, at->alone ? 0 : (int)kv_value_bytes(b->type), 0};
     int dim = b->a->head_dim, from[ATTN_PASS], to[ATTN_PASS], begin = BACKEND_PAGE, end = 0;
     float *p = b->p, *o = b->o + (size_t)i0 * (size_t)dim;
 
@@ -255,14 +289,16 @@ static void attn_page(struct attn_block *b, const uint8_t *keys, const uint8_t *
     }
     if (begin >= end)
         return;
-    KV_OF(b->type, attn_page_scores, p, b->q + (size_t)i0 * (size_t)dim, keys, dim, n, begin, end);
+    KV_OF(b->type, attn_page_scores, p, b->q + (size_t)i0 * (size_t)dim, at->keys, dim, n, begin,
+          end, next);
     for (int i = 0; i < n; i++)
         if (from[i] < to[i])
             attn_softmax(b, i0 + i, p + i * BACKEND_PAGE, from[i], to[i]);
+    next = (struct attn_ahead){at->then, at->then ? next.bytes : 0, 0};
     for (int i = 0, most = ATTN_SUMS / 4, k; i < n; i += k) {
         k = n - i < most ? n - i : most;
-        KV_OF(b->type, attn_page_values, o + i * dim, p + i * BACKEND_PAGE, values, from + i,
-              to + i, dim, k);
+        KV_OF(b->type, attn_page_values, o + i * dim, p + i * BACKEND_PAGE, at->values, from + i,
+              to + i, dim, k, attn_share(next, i / most, (n + most - 1) / most));
     }
 }
 
@@ -291,11 +327,15 @@ static void attn_range(const struct cpu_attn *j, struct attn_block *b, int kv_he
 
         for (int i = 0, n; i < b->n; i += n) { // neighbours with the same page share a pass
             int page = attn_at(b, i, k);
+            struct attn_place at = {cpu_attn_page(j, page, kv_head, 0),
+                                    cpu_attn_page(j, page, kv_head, 1), NULL, false};
 
+            at.alone = start == begin && start + BACKEND_PAGE > b->pos[i];
+            if (start + BACKEND_PAGE <= b->pos[i])
+                at.then = cpu_attn_page(j, attn_at(b, i, k + 1), kv_head, 0);
             for (n = 1; n < ATTN_PASS && i + n < b->n && attn_at(b, i + n, k) == page;)
                 n++;
-            attn_page(b, cpu_attn_page(j, page, kv_head, 0), cpu_attn_page(j, page, kv_head, 1),
-                      start, i, n);
+            attn_page(b, &at, start, i, n);
         }
     }
 }
