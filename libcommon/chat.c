@@ -117,8 +117,9 @@ static const struct style styles[CHAT_NKINDS] = {
     [CHAT_PHI3_OPEN] = {BAR_TURNS("<|end|>\n")},
     [CHAT_PHI35] = {BAR_TURNS("<|end|>\n"), .end = EOS},
     [CHAT_ALPACA] = {.system = {"", "\n\n"},
-                     .user = {"### Instruction:\n", "\n\n### Response:\n"},
-                     .assistant = {"", EOS "\n\n"}},
+                     .user = {"### Instruction:\n", "\n\n"},
+                     .assistant = {"### Response:\n", EOS "\n\n"},
+                     .ask = "### Response:\n"},
     [CHAT_VICUNA] = {.system = {"", " "},
                      .user = {"USER: ", " "},
                      .assistant = {"ASSISTANT: ", EOS},
@@ -146,6 +147,10 @@ static void add(struct chat_text *t, const char *s, size_t n, bool own)
     if (!n)
         return;
     buf_add(&t->text, s, n);
+    if (own && t->n && t->piece[t->n - 1].own) {
+        t->piece[t->n - 1].end = t->text.n;
+        return;
+    }
     mem_grow(&t->piece, &t->cap, t->n + 1, sizeof(*t->piece));
     t->piece[t->n++] = (struct chat_piece){t->text.n, own};
 }

@@ -153,6 +153,7 @@ static void inputs(void)
     struct chat_message s[2] = {say(CHAT_SYSTEM, "S"), say(CHAT_USER, "U")};
     struct chat_message answered[3] = {say(CHAT_SYSTEM, "S"), say(CHAT_ASSISTANT, "A"),
                                        say(CHAT_USER, "U")};
+    struct chat_message asked[2] = {say(CHAT_USER, "U"), say(CHAT_USER, "V")};
     struct chat_message late[2] = {say(CHAT_USER, "U"), say(CHAT_SYSTEM, "S")};
     static const enum chat_kind first[] = {CHAT_NEMOTRON, CHAT_DEEPSEEK, CHAT_DEEPSEEK_R1,
                                            CHAT_VICUNA, CHAT_YI};
@@ -168,6 +169,10 @@ static void inputs(void)
                   "### Instruction:\nAdd.\n\n### Input:\n2 2\n\n### Response:\n4</s>\n\n"
                   "### Instruction:\nBye\n\n### Response:\nx"));
     CHECK(renders(CHAT_ALPACA, s, 2, "", "S\n\n### Instruction:\nU\n\n### Response:\n"));
+    CHECK(renders(CHAT_ALPACA, answered, 3, "",
+                  "S\n\n### Response:\nA</s>\n\n### Instruction:\nU\n\n### Response:\n"));
+    CHECK(renders(CHAT_ALPACA, asked, 2, "",
+                  "### Instruction:\nU\n\n### Instruction:\nV\n\n### Response:\n"));
     CHECK(renders(CHAT_CHATML, m, 1, "9.",
                   "<|im_start|>user\nAdd.\n\n2 2<|im_end|>\n<|im_start|>assistant\n9."));
     CHECK(renders(CHAT_LLAMA2, s + 1, 1, "9.", "[INST] U [/INST] 9."));
