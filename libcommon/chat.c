@@ -15,8 +15,9 @@
  * the first or one that ends the conversation: before an answer there it is left out. */
 enum system { TURN, FIRST_TURN, FIRST_USER, LAST_MESSAGE };
 
-/* Which thoughts in answers are shown: all, none, or those behind the last question. */
-enum thoughts { THOUGHTS, NO_THOUGHTS, LAST_THOUGHTS };
+/* Which thoughts in answers are shown: all, none, or those behind the last question, the last
+ * answer having one in any case or only a given one. */
+enum thoughts { THOUGHTS, NO_THOUGHTS, LAST_THOUGHTS, GIVEN_THOUGHTS };
 
 /* What a row does not name is "", or the first of the enum above. */
 struct style {
@@ -29,7 +30,8 @@ struct style {
     bool trim;   // white space around texts is dropped
     bool begins; // the template begins with BOS
     enum thoughts thoughts;
-    const char *end; // behind an answer that ends the conversation
+    const char *between; // behind an answer that does not end the conversation
+    const char *end;     // behind one that does
 };
 
 #define IM(role) "<|im_start|>" role "\n"
@@ -39,6 +41,9 @@ struct style {
     }
 #define IM_TURNS \
     .system = IM_TURN("system"), .user = IM_TURN("user"), .assistant = IM_TURN("assistant")
+#define YI_TURNS                                                                             \
+    .user = {IM("user"), "<|im_end|>\n" IM("assistant")}, .assistant = {"", "<|im_end|>\n"}, \
+    .where = FIRST_TURN
 #define HEADER(role) "<|start_header_id|>" role "<|end_header_id|>\n\n"
 #define HEADER_TURNS(before)                                                                   \
     .system = {HEADER("system") before, "<|eot_id|>"}, .user = {HEADER("user"), "<|eot_id|>"}, \
@@ -52,7 +57,7 @@ struct style {
     .assistant = {BAR("assistant"), end}, .ask = BAR("assistant")
 #define DEEPSEEK(think)                                                                \
     .user = {"<｜User｜>"}, .assistant = {"<｜Assistant｜>", "<｜end▁of▁sentence｜>"}, \
-    .ask = "<｜Assistant｜>" think, .where = FIRST_TURN, .begins = true, .thoughts = NO_THOUGHTS
+    .ask = "<｜Assistant｜>" think, .where = FIRST_TURN, .begins = true
 #define VICUNA_TURNS(end) \
     .user = {"USER: ", end}, .assistant = {"ASSISTANT: ", EOS end}, .ask = "ASSISTANT:", .lead = " "
 
@@ -63,9 +68,9 @@ static const struct style styles[CHAT_NKINDS] = {
     [CHAT_QWEN3] = {IM_TURNS, .ask = IM("assistant"), .thoughts = LAST_THOUGHTS},
     [CHAT_QWEN3_THINKING] = {IM_TURNS, .ask = IM("assistant") "<think>\n",
                              .thoughts = LAST_THOUGHTS},
-    [CHAT_YI] = {.user = {IM("user"), "<|im_end|>\n" IM("assistant")},
-                 .assistant = {"", "<|im_end|>\n"},
-                 .where = FIRST_TURN},
+    [CHAT_QWEN3_INSTRUCT] = {IM_TURNS, .ask = IM("assistant"), .thoughts = GIVEN_THOUGHTS},
+    [CHAT_YI] = {YI_TURNS},
+    [CHAT_YI_TURNS] = {YI_TURNS, .system = IM_TURN("system")},
     [CHAT_LLAMA2] = {.system = {"<<SYS>>\n", "\n<</SYS>>\n\n"},
                      .user = {BOS "[INST] ", " [/INST]"},
                      .assistant = {" ", " " EOS},
@@ -106,6 +111,11 @@ static const struct style styles[CHAT_NKINDS] = {
                                 .assistant = {"", EOS},
                                 .begins = true},
     [CHAT_ZEPHYR] = {BAR_TURNS(EOS "\n")},
+    [CHAT_TULU3] = {.system = {BAR("system"), "\n"},
+                    .user = {BAR("user"), "\n"},
+                    .assistant = {BAR("assistant"), EOS},
+                    .ask = BAR("assistant"),
+                    .between = "\n"},
     [CHAT_GEMMA] = {.system = {"", "\n\n"},
                     .user = {"<start_of_turn>user\n", "<end_of_turn>\n"},
                     .assistant = {"<start_of_turn>model\n", "<end_of_turn>\n"},
@@ -128,8 +138,9 @@ static const struct style styles[CHAT_NKINDS] = {
                      .where = FIRST_TURN},
     [CHAT_VICUNA_LINES] = {.system = {"", "\n\n"}, VICUNA_TURNS("\n")},
     [CHAT_VICUNA_ORCA] = {.system = {"SYSTEM: ", "\n"}, VICUNA_TURNS("\n")},
-    [CHAT_DEEPSEEK] = {DEEPSEEK("")},
-    [CHAT_DEEPSEEK_R1] = {DEEPSEEK("<think>\n")},
+    [CHAT_DEEPSEEK] = {DEEPSEEK(""), .thoughts = NO_THOUGHTS},
+    [CHAT_DEEPSEEK_R1] = {DEEPSEEK("<think>\n"), .thoughts = NO_THOUGHTS},
+    [CHAT_DEEPSEEK_V3] = {DEEPSEEK("")},
     [CHAT_NEMOTRON] = {.system = {"<extra_id_0>System\n", "\n\n"},
                        .user = {"<extra_id_1>User\n", "\n"},
                        .assistant = {"<extra_id_1>Assistant\n", "\n"},
@@ -280,14 +291,15 @@ static void assistant_turn(struct chat_text *t, enum chat_kind kind, const struc
     size_t n_text = m[i].n;
 
     add_own(t, s->assistant[0]);
-    if (s->thoughts == LAST_THOUGHTS && i > last_question(m, n))
-        cut = add_thought(t, text, n_text, i == n - 1);
+    if (s->thoughts >= LAST_THOUGHTS && i > last_question(m, n))
+        cut = add_thought(t, text, n_text, s->thoughts == LAST_THOUGHTS && i == n - 1);
     if (s->thoughts != THOUGHTS)
         cut |= skip_past(&text, &n_text, "</think>");
-    if (cut && s->thoughts == LAST_THOUGHTS)
+    if (cut && s->thoughts >= LAST_THOUGHTS)
         strip_lines(&text, &n_text, false);
     add_user(t, text, n_text, trim, trim);
     add_own(t, s->assistant[1]);
+    add_own(t, i < n - 1 ? s->between : "");
 }
 
 static void system_turn(struct chat_text *t, enum chat_kind kind, const char *text, size_t n)

@@ -34,6 +34,10 @@ const char *const chatkind_names[] = {"none",
                                       "mistral-v0.1",
                                       "phi3-open",
                                       "phi3.5",
+                                      "yi-turns",
+                                      "qwen3-instruct",
+                                      "deepseek-v3",
+                                      "tulu3",
                                       NULL};
 
 static bool has(const char *tmpl, const char *what)
@@ -89,6 +93,19 @@ static enum chat_kind mistral(const char *t)
     return has(t, "'[INST]'") || has(t, "\"[INST]\"") ? CHAT_MISTRAL_TEKKEN : CHAT_NONE;
 }
 
+static bool is_line_end(const char *p)
+{
+    return *p == '\n' || !strncmp(p, "\\n", 2);
+}
+
+/* Qwen 3's: which begins an answer, and whether it puts an empty thought into the last one. */
+static enum chat_kind qwen3(const char *t, bool asks)
+{
+    if (asks)
+        return CHAT_QWEN3_THINKING;
+    return has(t, "loop.last or (not loop.last") ? CHAT_QWEN3 : CHAT_QWEN3_INSTRUCT;
+}
+
 static enum chat_kind chatml(const char *t)
 {
     bool asks = has(t, "assistant\\n<think>") || has(t, "assistant\n<think>");
@@ -96,14 +113,22 @@ static enum chat_kind chatml(const char *t)
     if (has(t, "<|im_sep|>") || has(t, "strftime_now")) // Phi 4; SmolLM3
         return CHAT_NONE;
     if (has(t, "reasoning_content") && has(t, "last_query_index"))
-        return asks ? CHAT_QWEN3_THINKING : CHAT_QWEN3;
+        return qwen3(t, asks);
     /* Others that cut thoughts out of answers: each does it in its own way. */
     if (asks || has(t, "'</think>'") || has(t, "\"</think>\""))
         return CHAT_NONE;
-    if (has(t, "{{ system_message }}") &&
-        near(t, "content + '<|im_end|>", "<|im_start|>assistant", 2))
-        return CHAT_YI;
+    if (near(t, "content + '<|im_end|>", "<|im_start|>assistant", 2))
+        return has(t, "{{ system_message }}") ? CHAT_YI : CHAT_YI_TURNS;
     return trims(t) ? CHAT_CHATML_TRIM : CHAT_CHATML;
+}
+
+static enum chat_kind deepseek(const char *t)
+{
+    if (has(t, "thinking")) // V3.1 and later: another format
+        return CHAT_NONE;
+    if (has(t, "<｜Assistant｜><think>"))
+        return CHAT_DEEPSEEK_R1;
+    return has(t, "</think>") ? CHAT_DEEPSEEK : CHAT_DEEPSEEK_V3;
 }
 
 static enum chat_kind phi3(const char *t)
@@ -126,17 +151,16 @@ static enum chat_kind kind_of(const char *t)
         return has(t, "Cutting Knowledge Date") ? CHAT_LLAMA31 : CHAT_LLAMA3;
     if (has(t, "<start_of_turn>") && has(t, "<end_of_turn>"))
         return CHAT_GEMMA;
-    if (has(t, "<｜User｜>") && has(t, "<｜Assistant｜>")) {
-        if (has(t, "thinking")) // V3.1 and later: another format
-            return CHAT_NONE;
-        return has(t, "<｜Assistant｜><think>") ? CHAT_DEEPSEEK_R1 : CHAT_DEEPSEEK;
-    }
+    if (has(t, "<｜User｜>") && has(t, "<｜Assistant｜>"))
+        return deepseek(t);
     if (has(t, "[INST]"))
         return mistral(t);
     if (has(t, "<extra_id_0>System") && has(t, "<extra_id_1>User"))
         return CHAT_NEMOTRON;
     if (has(t, "<|assistant|>") && lines && has(t, "<|end|>"))
         return phi3(t);
+    if (lines && has(t, "{% if not loop.last %}{{ '<|assistant|>") && !has(t, "loop.first"))
+        return CHAT_TULU3;
     if (has(t, "<|assistant|>") && lines && near(t, "<|user|>", "eos_token", 50) &&
         !has(t, "[gMASK]"))
         return CHAT_ZEPHYR;
@@ -148,6 +172,26 @@ static enum chat_kind kind_of(const char *t)
         return has(t, "SYSTEM:") ? CHAT_VICUNA_ORCA : CHAT_VICUNA_LINES;
     }
     return CHAT_NONE;
+}
+
+/* The text that a template gives a variable where a conversation has no system message: from
+ * *end back to what is returned. NULL: none, or one that is put together. */
+static const char *set_text(const char *t, const char **end)
+{
+    static const char name[] = "system_message = ";
+
+    if (has(t, "false == true")) // where Llama's default is switched off
+        return NULL;
+    for (const char *p = t; (p = strstr(p, name));) {
+        p += strlen(name);
+        if (*p != '\'' && *p != '"')
+            continue;
+        for (*end = p + 1; **end && **end != *p; ++*end)
+            *end += **end == '\\' && (*end)[1];
+        if (**end && *end > p + 1 && !strncmp(*end + 1 + strspn(*end + 1, " -"), "%}", 2))
+            return p + 1;
+    }
+    return NULL;
 }
 
 /* Does the template drop white space where its kind does, and not elsewhere? */
@@ -164,6 +208,7 @@ static bool is_so(enum chat_kind kind, const char *t)
         return trims(t) || !has(t, "content");
     case CHAT_QWEN3: // the tools' part may
     case CHAT_QWEN3_THINKING:
+    case CHAT_QWEN3_INSTRUCT:
         return true;
     default:
         return !trims(t);
@@ -186,31 +231,37 @@ int chatkind_recognize(const char *tmpl, enum chat_kind *out, struct err *e)
     return -1;
 }
 
+/* A string of a template, as it reads. */
+static char *unquote(const char *p, const char *end)
+{
+    struct buf b = {0};
+
+    for (; p < end; p++) {
+        if (*p == '\\' && p + 1 < end) {
+            p++;
+            buf_char(&b, *p == 'n' ? '\n' : *p == 't' ? '\t' : *p);
+        } else {
+            buf_char(&b, *p);
+        }
+    }
+    return b.p;
+}
+
 char *chatkind_system(const char *tmpl)
 {
     static const char head[] = "<|im_start|>system", tail[] = "<|im_end|>";
+    const char *text, *end;
 
     for (const char *p = tmpl; (p = strstr(p, head));) {
-        const char *end;
-        struct buf b = {0};
-
         p += sizeof(head) - 1;
-        if (*p != '\n' && strncmp(p, "\\n", 2) != 0) // a line's end, or its name in a string
+        if (!is_line_end(p))
             continue;
         p += *p == '\n' ? 1 : 2;
         end = strstr(p, tail);
-        if (!end || *p == '\'' || *p == '"' || memchr(p, '{', (size_t)(end - p)) ||
-            memchr(p, '+', (size_t)(end - p)))
-            continue; // a message's text stands here
-        for (; p < end; p++) {
-            if (*p == '\\' && p + 1 < end) {
-                p++;
-                buf_char(&b, *p == 'n' ? '\n' : *p == 't' ? '\t' : *p);
-            } else {
-                buf_char(&b, *p);
-            }
-        }
-        return b.p;
+        if (end && *p != '\'' && *p != '"' && !memchr(p, '{', (size_t)(end - p)) &&
+            !memchr(p, '+', (size_t)(end - p))) // else a message's text stands here
+            return unquote(p, end);
     }
-    return NULL;
+    text = set_text(tmpl, &end);
+    return text ? unquote(text, end) : NULL;
 }

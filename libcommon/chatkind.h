@@ -38,6 +38,10 @@ enum chat_kind {
     CHAT_MISTRAL_V01,       // "[INST] x [/INST]y</s> "
     CHAT_PHI3_OPEN,         // a conversation does not end with the end token
     CHAT_PHI35,             // an empty system text has no turn
+    CHAT_YI_TURNS,          // Yi's with the system text in a turn
+    CHAT_QWEN3_INSTRUCT,    // Qwen 3's, no empty thought in the last answer
+    CHAT_DEEPSEEK_V3,       // thoughts in answers stay
+    CHAT_TULU3,             // Tulu 3, OLMo 2, Falcon 3: only answers have an end token
     CHAT_NKINDS
 };
 
@@ -48,8 +52,8 @@ extern const char
  * chatml, ..." */
 int chatkind_recognize(const char *tmpl, enum chat_kind *out, struct err *e);
 
-/* What a ChatML template says for a conversation without a system message
- * (Qwen's "You are a helpful assistant."); caller frees. NULL when nothing. */
+/* What a template says for a conversation without a system message (Qwen's "You are a helpful
+ * assistant."); caller frees. NULL when nothing. */
 char *chatkind_system(const char *tmpl);
 
 #endif

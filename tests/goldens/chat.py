@@ -82,10 +82,13 @@ QWEN3 = """{%- if messages[0].role == 'system' %}
         {{- '<think>\\n\\n</think>\\n\\n' }}
     {%- endif %}
 {%- endif %}"""
+QWEN3_INSTRUCT = QWEN3.replace("loop.last or (not loop.last and reasoning_content)", "reasoning_content")
 QWEN3_THINKING = QWEN3[:QWEN3.index("{%- if add_generation_prompt")] + """{%- if add_generation_prompt %}
     {{- '<|im_start|>assistant\\n<think>\\n' }}
 {%- endif %}"""
 YI = "{% if messages[0]['role'] == 'system' %}{% set system_message = messages[0]['content'] %}{% endif %}{% if system_message is defined %}{{ system_message }}{% endif %}{% for message in messages %}{% set content = message['content'] %}{% if message['role'] == 'user' %}{{ '<|im_start|>user\\n' + content + '<|im_end|>\\n<|im_start|>assistant\\n' }}{% elif message['role'] == 'assistant' %}{{ content + '<|im_end|>' + '\\n' }}{% endif %}{% endfor %}"
+YI_TURNS = "{% if messages[0]['role'] == 'system' %}{% set system_message = messages[0]['content'] %}{% endif %}{% if system_message is defined %}{{ '<|im_start|>system\\n' + system_message + '<|im_end|>\\n' }}{% endif %}" + YI[YI.index("{% for"):]
+YI_DEFAULT = "{% set system_message = 'You\\'re \\\"helpful\\\".' %}" + YI_TURNS
 NEMOTRON = "{{ '<extra_id_0>System' }}{% for message in messages %}{% if message['role'] == 'system' %}{{ '\\n' + message['content'].strip() }}{% endif %}{% endfor %}{{ '\\n\\n' }}{% for message in messages %}{% if message['role'] == 'user' %}{{ '<extra_id_1>User\\n' + message['content'].strip() + '\\n' }}{% elif message['role'] == 'assistant' %}{{ '<extra_id_1>Assistant\\n' + message['content'].strip() + '\\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<extra_id_1>Assistant\\n' }}{% endif %}"
 LLAMA2 = "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}{% for message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}{% if loop.index0 == 0 and system_message != false %}{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}{% else %}{% set content = message['content'] %}{% endif %}{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}{% elif message['role'] == 'assistant' %}{{ ' '  + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}"
 LLAMA3 = "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n'+ message['content'] | trim + '<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\\n\\n' }}{% endif %}"
@@ -189,6 +192,7 @@ GEMMA3 = """{{ bos_token }}
 '}}
 {%- endif -%}
 """
+MISTRAL_V7_DEFAULT = "{%- set default_system_message = 'Be brief.\\nBe kind.' %}{{ bos_token }}{% if messages[0]['role'] == 'system' %}{% set system_message = messages[0]['content'] %}{% set loop_messages = messages[1:] %}{% else %}{% set system_message = default_system_message %}{% set loop_messages = messages %}{% endif %}{{ '[SYSTEM_PROMPT]' + system_message + '[/SYSTEM_PROMPT]' }}" + MISTRAL_V7_TEKKEN[len("{{ bos_token }}"):].replace("in messages", "in loop_messages")
 PHI3 = "{% for message in messages %}{% if message['role'] == 'system' %}{{'<|system|>\\n' + message['content'] + '<|end|>\\n'}}{% elif message['role'] == 'user' %}{{'<|user|>\\n' + message['content'] + '<|end|>\\n'}}{% elif message['role'] == 'assistant' %}{{'<|assistant|>\\n' + message['content'] + '<|end|>\\n'}}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>\\n' }}{% else %}{{ eos_token }}{% endif %}"
 PHI3_OPEN = PHI3.replace("{% else %}{{ eos_token }}", "")
 PHI35 = PHI3.replace("== 'system' %}", "== 'system' and message['content'] %}")
@@ -198,6 +202,9 @@ VICUNA_LINES = "{%- for message in messages %}{%- if message['role'] == 'system'
 VICUNA_ORCA = VICUNA_LINES.replace("'' + message['content'] + '\\n\\n'", "'SYSTEM: ' + message['content'] + '\\n'")
 DEEPSEEK = "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}{% set ns = namespace(system_prompt='') %}{%- for message in messages %}{%- if message['role'] == 'system' %}{% set ns.system_prompt = message['content'] %}{%- endif %}{%- endfor %}{{bos_token}}{{ns.system_prompt}}{%- for message in messages %}{%- if message['role'] == 'user' %}{{'<｜User｜>' + message['content']}}{%- endif %}{%- if message['role'] == 'assistant' %}{% set content = message['content'] %}{% if '</think>' in content %}{% set content = content.split('</think>')[-1] %}{% endif %}{{'<｜Assistant｜>' + content + '<｜end▁of▁sentence｜>'}}{%- endif %}{%- endfor -%}{% if add_generation_prompt %}{{'<｜Assistant｜>'}}{% endif %}"
 DEEPSEEK_R1 = DEEPSEEK.replace("{% if add_generation_prompt %}{{'<｜Assistant｜>'}}", "{% if add_generation_prompt %}{{'<｜Assistant｜><think>\\n'}}")
+DEEPSEEK_V3 = DEEPSEEK.replace("{% if '</think>' in content %}{% set content = content.split('</think>')[-1] %}{% endif %}", "")
+TULU3 = "{% for message in messages %}{% if message['role'] == 'system' %}{{ '<|system|>\\n' + message['content'] + '\\n' }}{% elif message['role'] == 'user' %}{{ '<|user|>\\n' + message['content'] + '\\n' }}{% elif message['role'] == 'assistant' %}{% if not loop.last %}{{ '<|assistant|>\\n'  + message['content'] + eos_token + '\\n' }}{% else %}{{ '<|assistant|>\\n'  + message['content'] + eos_token }}{% endif %}{% endif %}{% if loop.last and add_generation_prompt %}{{ '<|assistant|>\\n' }}{% endif %}{% endfor %}"
+LLAMA2_OFF = LLAMA2.replace("{% else %}{% set loop_messages = messages %}", "{% elif false == true and not '<<SYS>>' in messages[0]['content'] %}{% set loop_messages = messages %}{% set system_message = 'You are helpful.' %}{% else %}{% set loop_messages = messages %}", 1)
 
 # name, kind, template, bos, eos; whether it knows a system role
 TEMPLATES = [
@@ -207,11 +214,15 @@ TEMPLATES = [
     ("qwen2.5", "chatml", QWEN25, "<|endoftext|>", "<|im_end|>", True),
     ("qwen3", "qwen3", QWEN3, "<|endoftext|>", "<|im_end|>", True),
     ("qwen3-thinking", "qwen3-thinking", QWEN3_THINKING, "<|endoftext|>", "<|im_end|>", True),
+    ("qwen3-instruct", "qwen3-instruct", QWEN3_INSTRUCT, "<|endoftext|>", "<|im_end|>", True),
     ("chatml-trim", "chatml-trim", CHATML_TRIM, "<|endoftext|>", "<|im_end|>", True),
     ("chatml-strip", "chatml-trim", CHATML_STRIP, "<|endoftext|>", "<|im_end|>", True),
     ("yi", "yi", YI, "<|startoftext|>", "<|im_end|>", True),
+    ("yi-turns", "yi-turns", YI_TURNS, "<|startoftext|>", "<|im_end|>", True),
+    ("yi-default", "yi-turns", YI_DEFAULT, "<|startoftext|>", "<|im_end|>", True),
     ("nemotron", "nemotron", NEMOTRON, "<s>", "</s>", True),
     ("llama2", "llama2", LLAMA2, "<s>", "</s>", True),
+    ("llama2-off", "llama2", LLAMA2_OFF, "<s>", "</s>", True),
     ("llama3", "llama3", LLAMA3, "<|begin_of_text|>", "<|eot_id|>", True),
     ("llama3.1", "llama3.1", LLAMA31, "<|begin_of_text|>", "<|eot_id|>", True),
     ("mistral", "mistral", MISTRAL, "<s>", "</s>", False),
@@ -221,6 +232,7 @@ TEMPLATES = [
     ("mistral-tekken", "mistral-tekken", MISTRAL_TEKKEN, "<s>", "</s>", True),
     ("mistral-v7", "mistral-v7", MISTRAL_V7, "<s>", "</s>", True),
     ("mistral-v7-tekken", "mistral-v7-tekken", MISTRAL_V7_TEKKEN, "<s>", "</s>", True),
+    ("mistral-v7-default", "mistral-v7-tekken", MISTRAL_V7_DEFAULT, "<s>", "</s>", True),
     ("zephyr", "zephyr", ZEPHYR, "<s>", "</s>", True),
     ("stablelm-zephyr", "zephyr", ZEPHYR, "<|endoftext|>", "<|endoftext|>", True),
     ("gemma", "gemma", GEMMA, "<bos>", "<eos>", False),
@@ -234,6 +246,8 @@ TEMPLATES = [
     ("vicuna-orca", "vicuna-orca", VICUNA_ORCA, "<s>", "</s>", True),
     ("deepseek", "deepseek", DEEPSEEK, "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", True),
     ("deepseek-r1", "deepseek-r1", DEEPSEEK_R1, "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", True),
+    ("deepseek-v3", "deepseek-v3", DEEPSEEK_V3, "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", True),
+    ("tulu3", "tulu3", TULU3, "<|begin_of_text|>", "<|end_of_text|>", True),
 ]
 
 U, A, S = "user", "assistant", "system"
@@ -253,6 +267,11 @@ CLOSED = [
     [(S, ""), (U, "one"), (A, "two")],
     [(S, "System"), (U, " "), (A, "")],
 ]
+# For those that let them be: two questions in a row, an answer that comes first.
+LOOSE = [
+    [(U, "one"), (U, "two")],
+    [(A, "zero"), (U, "one"), (U, "two"), (A, "three"), (A, "four"), (U, "five")],
+]
 THOUGHTS = [
     [(U, "one"), (A, "<think>\nhm\n</think>\n\ntwo</think>\n\nthree"), (U, "four")],
     [(S, ""), (U, "one"), (A, "\n\ntwo"), (A, "<think>\n\nhm\n\n</think>\nthree"), (A, "\nfour")],
@@ -265,7 +284,9 @@ def main():
     with open(OUT, "w", encoding="utf8") as f:
         for name, kind, template, bos, eos, has_system in TEMPLATES:
             tok = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()), bos_token=bos, eos_token=eos, chat_template=template)
-            for i, talk in enumerate(TALKS + CLOSED + (THOUGHTS if "</think>" in template else [])):
+            thinks = "</think>" in template or name == "deepseek-v3"
+            loose = "raise_exception" not in template
+            for i, talk in enumerate(TALKS + CLOSED + (LOOSE if loose else []) + (THOUGHTS if thinks else [])):
                 messages = [{"role": r, "content": c} for r, c in talk]
                 if messages[0]["role"] == "system" and not has_system:
                     continue
