@@ -98,11 +98,30 @@ static bool is_line_end(const char *p)
     return *p == '\n' || !strncmp(p, "\\n", 2);
 }
 
+/* Does a line end stand behind every message? */
+static bool closes_lines(const char *t)
+{
+    static const char end[] = "<|im_end|>";
+
+    for (const char *p = t; (p = strstr(p, end)); p++) {
+        const char *from = p, *to = p + strlen(end);
+
+        while (from > t && strchr("'\"+{} ]", from[-1]))
+            from--;
+        to += strspn(to, "'\"+ ");
+        if (from - t >= 7 && !memcmp(from - 7, "content", 7) && !is_line_end(to))
+            return false;
+    }
+    return !has(t, "or not loop.last %}"); // none where an answer ends the conversation
+}
+
 /* Qwen 3's: which begins an answer, and whether it puts an empty thought into the last one. */
 static enum chat_kind qwen3(const char *t, bool asks)
 {
     if (asks)
         return CHAT_QWEN3_THINKING;
+    if (has(t, "'<think>\\n' }}") || has(t, "'<think>\\n\\n' }}")) // Qwen 3.5, unless told not to
+        return CHAT_NONE;
     return has(t, "loop.last or (not loop.last") ? CHAT_QWEN3 : CHAT_QWEN3_INSTRUCT;
 }
 
@@ -110,7 +129,10 @@ static enum chat_kind chatml(const char *t)
 {
     bool asks = has(t, "assistant\\n<think>") || has(t, "assistant\n<think>");
 
-    if (has(t, "<|im_sep|>") || has(t, "strftime_now")) // Phi 4; SmolLM3
+    /* Phi 4; SmolLM3; Hermes with tools. */
+    if (has(t, "<|im_sep|>") || has(t, "strftime_now") || has(t, "json_to_python_type"))
+        return CHAT_NONE;
+    if (!closes_lines(t))
         return CHAT_NONE;
     if (has(t, "reasoning_content") && has(t, "last_query_index"))
         return qwen3(t, asks);
@@ -125,6 +147,11 @@ static enum chat_kind chatml(const char *t)
 static enum chat_kind deepseek(const char *t)
 {
     if (has(t, "thinking")) // V3.1 and later: another format
+        return CHAT_NONE;
+    /* An end token behind questions; an empty line behind a system text. */
+    if (has(t, "<｜User｜>' + message['content'] +") ||
+        near(t, "message['content'] + '", "\\n\\n", 0) ||
+        near(t, "message['content'] + '", "\n\n", 0))
         return CHAT_NONE;
     if (has(t, "<｜Assistant｜><think>"))
         return CHAT_DEEPSEEK_R1;
@@ -164,7 +191,8 @@ static enum chat_kind kind_of(const char *t)
     if (has(t, "<|assistant|>") && lines && near(t, "<|user|>", "eos_token", 50) &&
         !has(t, "[gMASK]"))
         return CHAT_ZEPHYR;
-    if (has(t, "### Instruction:") && has(t, "### Response:") && !has(t, "<|EOT|>"))
+    if (has(t, "### Instruction:") && has(t, "### Response:") && !has(t, "<|EOT|>") &&
+        !has(t, "Below ") && !has(t, "not loop.last"))
         return CHAT_ALPACA;
     if (has(t, "USER:") && has(t, "ASSISTANT:")) {
         if (!near(t, "USER:", "\\n", 40) && !near(t, "USER:", "\n", 40))
@@ -194,18 +222,35 @@ static const char *set_text(const char *t, const char **end)
     return NULL;
 }
 
+/* Does a template that has its system text in a question put it there otherwise than the others:
+ * trimmed, in its own words, or where there is none? */
+static bool odd_system(const char *t)
+{
+    static const char first[] = "messages[0]['content']";
+    const char *end;
+
+    return near(t, first, ".strip()", 0) || near(t, first, " | trim", 0) ||
+           has(t, "messages[1]['content']") || set_text(t, &end);
+}
+
 /* Does the template drop white space where its kind does, and not elsewhere? */
 static bool is_so(enum chat_kind kind, const char *t)
 {
     switch (kind) {
     case CHAT_CHATML_TRIM:
-    case CHAT_LLAMA2:
     case CHAT_LLAMA3:
     case CHAT_LLAMA31:
-    case CHAT_GEMMA:
     case CHAT_NEMOTRON:
-    case CHAT_MISTRAL_V3: // in answers
         return trims(t) || !has(t, "content");
+    case CHAT_LLAMA2:
+    case CHAT_GEMMA:
+    case CHAT_MISTRAL_V3: // in answers
+        return (trims(t) || !has(t, "content")) && !odd_system(t);
+    case CHAT_MISTRAL:
+    case CHAT_MISTRAL_V01:
+    case CHAT_MISTRAL_V1:
+    case CHAT_MISTRAL_TEKKEN:
+        return !trims(t) && !odd_system(t);
     case CHAT_QWEN3: // the tools' part may
     case CHAT_QWEN3_THINKING:
     case CHAT_QWEN3_INSTRUCT:
