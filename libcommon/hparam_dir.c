@@ -236,6 +236,17 @@ static int config_window(struct hparam *h, const struct config *c, struct err *e
 
 /* ---- the rest ---- */
 
+/* Is a field the function that a family computes? Some have two names in transformers' ACT2FN. */
+static bool same_act(const struct json *j, int node, const char *act)
+{
+    static const char *const names[][2] = {{"gelu_new", "gelu_pytorch_tanh"}, {"silu", "swish"}};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (!strcmp(act, names[i][0]) || !strcmp(act, names[i][1]))
+            return json_str_is(j, node, names[i][0]) || json_str_is(j, node, names[i][1]);
+    return json_str_is(j, node, act);
+}
+
 /* Known model_type, and nothing that would change the computation and is not done here. */
 static int config_type(struct config *c, struct err *e)
 {
@@ -255,10 +266,7 @@ static int config_type(struct config *c, struct err *e)
                        n > 40 ? 40 : (int)n, raw);
     }
     act = json_get(&c->j, 0, c->type->act_name);
-    // the one function has two names
-    if (!absent(c, act) && !json_str_is(&c->j, act, c->type->act) &&
-        !(c->type->act[0] == 'g' && c->type->act[4] &&
-          (json_str_is(&c->j, act, "gelu_new") || json_str_is(&c->j, act, "gelu_pytorch_tanh"))))
+    if (!absent(c, act) && !same_act(&c->j, act, c->type->act))
         return err_set(e, ERR_DATA, "%s is not \"%s\"", c->type->act_name, c->type->act);
     for (int i = 0; i < 2; i++) // the second is what compressed-tensors wrote first
         if (json_is(&c->j, json_get(&c->j, 0, quantized[i]), JSON_OBJECT))

@@ -42,6 +42,8 @@ static void test_config(void)
     CHECK(h.n_heads == 4 && h.n_kv_heads == 4 && h.head_dim == 16 && h.rope_dims == 16);
     CHECK(h.ctx == 2048 && h.eps == 1e-6f && h.rope_base == 10000.0f && !h.tied);
     CHECK(h.scaling == HPARAM_PLAIN && h.rope_pairs_apart);
+    CHECK(!read_config("{" GOOD ",\"hidden_act\":\"silu\"}", &h, &e));
+    CHECK(!read_config("{" GOOD ",\"hidden_act\":\"swish\"}", &h, &e));
     CHECK(!read_config("{" GOOD ",\"num_key_value_heads\":2,\"head_dim\":32,\"rope_theta\":5e5,"
                        "\"max_position_embeddings\":131072,\"tie_word_embeddings\":true,"
                        "\"rms_norm_eps\":1e-05,\"auto_map\":{\"x\":\"y.Z\"},"
@@ -191,6 +193,7 @@ static const struct {
     {TYPE("gemma2") ",\"query_pre_attn_scalar\":0}", "query_pre_attn_scalar: 0"},
     {TYPE("gemma2") ",\"query_pre_attn_scalar\":-3}", "query_pre_attn_scalar: -3"},
     {TYPE("gemma2") ",\"hidden_activation\":\"gelu\"}", "hidden_activation is not"},
+    {TYPE("gemma2") ",\"hidden_activation\":\"swish\"}", "hidden_activation is not"},
     {TYPE("gemma2") ",\"use_bidirectional_attention\":true}", "use_bidirectional_attention"},
     {TYPE("nemotron") ",\"partial_rotary_factor\":0.01}", "of 16 dimensions is none"},
     {TYPE("nemotron") ",\"partial_rotary_factor\":2}", "partial_rotary_factor 2"},
