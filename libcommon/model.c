@@ -130,6 +130,19 @@ static int place_norm(struct load *l, const struct source_part *p, float *at, st
     return b->ops->upload(b, at, host, n * sizeof(*host), e);
 }
 
+/* A matrix of doubles, for which no backend has kernels, as floats. */
+static void narrow(struct load *l, struct tensor *t)
+{
+    int64_t n = tensor_rows(t) * tensor_cols(t);
+    float *w = arena_new(&l->f->mem, (size_t)n * sizeof(*w));
+
+    quant_read(t->type, t->data, w, n);
+    t->type = T_F32;
+    t->data = (void *)w;
+    t->bytes = (size_t)n * sizeof(*w);
+    l->m->copy_bytes += t->bytes;
+}
+
 /* The bytes of an (in, out) matrix as (out, in). */
 static void *transposed(struct load *l, const struct tensor *t)
 {
@@ -152,18 +165,21 @@ static int bind_matrix(struct load *l, const struct source_part *p, struct err *
     struct weight *w = weight_of(l->m, p->what->slot, p->layer);
     bool swap = p->what->how == ARCH_TRANSPOSED && l->f->s.kind == SOURCE_HF;
     struct weight_part *part = &w->part[w->n_parts];
+    struct tensor t = *p->t;
 
     if (p->what->bias) {
         part[-1].bias = floats(l, p, e);
         return part[-1].bias ? 0 : -1;
     }
-    *part = (struct weight_part){.type = p->t->type,
-                                 .rows = (int)p->t->shape[swap],
-                                 .host = swap ? transposed(l, p->t) : p->t->data,
-                                 .mapped = !swap};
+    if (t.type == T_F64)
+        narrow(l, &t);
+    *part = (struct weight_part){.type = t.type,
+                                 .rows = (int)t.shape[swap],
+                                 .host = swap ? transposed(l, &t) : t.data,
+                                 .mapped = !swap && t.data == p->t->data};
     w->n_parts++;
     w->rows += part->rows;
-    w->cols = (int)p->t->shape[!swap];
+    w->cols = (int)t.shape[!swap];
     return 0;
 }
 

@@ -1,11 +1,14 @@
 /* logits_test.c - forward against Hugging Face transformers, on the checkpoints
  * that tests/goldens/logits.py made: as HF directories, as GGUF files in other
  * converters' way, as the GGUF files that llm-convert makes, and as the directories
- * that it makes of those; whole and token by token, to the same bytes. */
+ * that it makes of those, as directories of doubles; whole and token by token, to the same bytes.
+ */
 #include "arena.h"
 #include "file.h"
 #include "forward.h"
 #include "json.h"
+#include "quant.h"
+#include "st.h"
 #include "step.h"
 #include "test.h"
 
@@ -192,6 +195,43 @@ static void check_converted(const char *dir, const char *name, struct backend *b
     CHECK(system(command) == 0);
 }
 
+/* The same weights as doubles: what they round to is what they are. */
+static void check_wide(const char *dir, const char *name, struct backend *b, const struct golden *g)
+{
+    const char *tmp = getenv("TMPDIR");
+    char wide[512], command[1200], path[600];
+    struct st s;
+    struct st_writer w;
+    struct err e;
+
+    snprintf(wide, sizeof(wide), "%s/wide_%s_%d", tmp ? tmp : "/tmp", name, (int)getpid());
+    snprintf(command, sizeof(command), "mkdir '%s' && cp %s/*.json '%s'", wide, dir, wide);
+    CHECK(system(command) == 0);
+    snprintf(path, sizeof(path), "%s/model.safetensors", wide);
+    CHECK(!st_open(&s, dir, &e) && !st_create(&w, path, 0, &e));
+    for (int i = 0; i < s.n_tensors; i++)
+        CHECK(
+            !st_put_tensor(&w, s.tensor[i].name, T_F64, s.tensor[i].n_dims, s.tensor[i].shape, &e));
+    CHECK(!st_start_data(&w, &e));
+    for (int i = 0; i < s.n_tensors; i++) {
+        size_t n = (size_t)(tensor_rows(&s.tensor[i]) * tensor_cols(&s.tensor[i]));
+        float *x = mem_new(n * sizeof(*x));
+        double *y = mem_new(n * sizeof(*y));
+
+        CHECK(quant_read(s.tensor[i].type, s.tensor[i].data, x, (int64_t)n));
+        for (size_t k = 0; k < n; k++)
+            y[k] = (double)x[k];
+        CHECK(!st_data(&w, y, n * sizeof(*y), &e));
+        free(x);
+        free(y);
+    }
+    CHECK(!st_finish(&w, &e));
+    st_close(&s);
+    check_model(wide, b, g);
+    snprintf(command, sizeof(command), "rm -r '%s'", wide);
+    CHECK(system(command) == 0);
+}
+
 int main(void)
 {
     struct err e;
@@ -209,6 +249,7 @@ int main(void)
             char *peer = file_join(dir, "peer.gguf");
 
             check_model(dir, b, &g);
+            check_wide(dir, models[i].name, b, &g);
             if (models[i].peer)
                 check_model(peer, b, &g);
             check_converted(dir, models[i].name, b, &g);
