@@ -132,7 +132,8 @@ static enum chat_kind chatml(const char *t)
     /* Phi 4; SmolLM3; Hermes with tools. */
     if (has(t, "<|im_sep|>") || has(t, "strftime_now") || has(t, "json_to_python_type"))
         return CHAT_NONE;
-    if (!closes_lines(t))
+    if (!closes_lines(t) ||
+        near(t, "message.role != 'system' %}", "<|im_start|>' + message", 6)) // Falcon H1
         return CHAT_NONE;
     if (has(t, "reasoning_content") && has(t, "last_query_index"))
         return qwen3(t, asks);

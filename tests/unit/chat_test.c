@@ -115,6 +115,7 @@ static void unknown(void)
         "'<|im_start|>' + message['role'] + '\\n' + message['content']}}{% if (loop.last and "
         "add_generation_prompt) or not loop.last %}{{ '<|im_end|>' + '\\n'}}",
         "<|im_start|>system macro json_to_python_type",
+        "{%- if message.role != 'system' %}{{'<|im_start|>' + message['role'] + '\\n'",
         "<|im_start|> reasoning_content last_query_index {{- '<think>\\n' }}",
         "<|im_start|> reasoning_content last_query_index {{- '<think>\\n\\n' }}",
         "<start_of_turn><end_of_turn> messages[0]['content'] | trim + ' ' + messages[1]['content']",
