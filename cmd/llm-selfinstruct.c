@@ -108,6 +108,7 @@ int main(int argc, char **argv)
     struct err e;
 
     g.io.no_attempt = true;
+    g.io.whole = true; // a seed that is written already belongs to the pool all the same
     g.io.figures = figures;
     g.io.with = &g;
     g.b.cli = &cli;

@@ -97,6 +97,7 @@ void bootstrap_close(struct bootstrap *g)
     recipe_close(&g->recipe);
     pool_free(&g->pool);
     tally_free(&g->past);
+    tally_free(&g->seeds);
     tally_free(&g->items);
     tasks_free(&g->task);
     tasks_off_free(&g->off);
@@ -159,12 +160,13 @@ static int take_seed(struct bootstrap *g, struct record *r, struct err *e)
     struct err why;
     size_t n;
 
+    past_note(&g->seeds, r);
     tasks_lift(r);
     field = tasks_load(&g->task, r, &why);
     if (field)
-        return stream_reject(g->s, r, field, NULL, NULL, why.msg, e);
+        return r->done ? 0 : stream_reject(g->s, r, field, NULL, NULL, why.msg, e);
     add_seed(g, r);
-    if (g->o.no_seeds)
+    if (g->o.no_seeds || r->done)
         return 0;
     if (!record_meta(r, "source", &n))
         record_set_meta_str(r, "source", "seed");
@@ -192,16 +194,23 @@ static int read_seeds(struct bootstrap *g, struct err *e)
 
 /* ---- taking up an interrupted run ---- */
 
-/* First look: the seeds, and the round that was begun last. */
+/* Where a record of the output was made; round 0: it is a seed, which another run may have made of
+ * the same --seed. */
+static struct origin made_at(const struct bootstrap *g, struct record *r)
+{
+    return past_has(&g->seeds, r) ? (struct origin){0}
+                                  : origin_of(r, bootstrap_stage, bootstrap_source, g->io->seed);
+}
+
+/* First look: the round that was begun last. */
 static int see_last(void *with, struct record *r, struct err *e)
 {
     struct bootstrap *g = with;
-    int round = origin_of(r, bootstrap_stage, bootstrap_source, g->io->seed).round;
+    int round = made_at(g, r).round;
 
+    (void)e;
     if (round > g->past_round)
         g->past_round = round;
-    if (!round && !record_has(r, "reject") && !tasks_load(&g->task, r, e))
-        add_seed(g, r);
     return 0;
 }
 
@@ -209,7 +218,7 @@ static int see_last(void *with, struct record *r, struct err *e)
 static int see_made(void *with, struct record *r, struct err *e)
 {
     struct bootstrap *g = with;
-    struct origin p = origin_of(r, bootstrap_stage, bootstrap_source, g->io->seed);
+    struct origin p = made_at(g, r);
     struct hash128 item;
     bool is_new;
 
@@ -250,7 +259,7 @@ static int look(struct bootstrap *g, int (*see)(void *, struct record *, struct 
 
 int bootstrap_fill(struct bootstrap *g, struct err *e)
 {
-    if (look(g, see_last, e) || read_seeds(g, e) || look(g, see_made, e))
+    if (read_seeds(g, e) || look(g, see_last, e) || look(g, see_made, e))
         return -1;
     return kept_open(&g->kept, g->io->resume ? stream_output_path(g->s) : NULL, e);
 }

@@ -46,6 +46,7 @@ struct bootstrap {
     int asked;                // new tasks in a completion
     struct tasks_task task;   // in hand
     struct tally past, items; // ids of the round that was begun; items of rounds before it
+    struct tally seeds;       // ids of the seeds
     int past_round, rounds;
     int made_before; // of the records, by earlier runs in rounds that are over
     int64_t completions;

@@ -131,6 +131,20 @@ teardown() {
     done
 }
 
+@test "llm-selfinstruct: seeds that a run with the same --seed has made are seeds when it is resumed" {
+    head -40 "$REF" >in
+    again=("${CMD[@]}" -q --count 9)
+    "${again[@]}" -o ref --rejects ref.rej in
+    for k in 3 20 39 40 41 44 48 49; do
+        head -n $k ref >part
+        cp ref.meta part.meta
+        rm -f part.rej
+        "${again[@]}" -o part --rejects part.rej --resume in
+        cmp part ref
+        cmp part.rej ref.rej
+    done
+}
+
 @test "llm-selfinstruct: limits are options" {
     run -0 --separate-stderr make_new --max-rounds 1 --rouge 0.3 --rejects r "$SEEDS"
     jq -s -e 'all(.[]; (.meta.nn_rouge // 0) <= 0.3 and (.meta.round // 0) <= 1)' <<<"$output"
