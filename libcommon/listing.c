@@ -63,16 +63,20 @@ size_t listing_label(const char *s, size_t n, const char *label)
 }
 
 /* The line that ends the item at p, or end: of a numbered list the next number's, of Alpaca's
- * "###". *next: where the next item begins. */
-static const char *item_end(enum listing_form form, const char *p, const char *end, int *expect,
-                            const char **next)
+ * "###". *next: where the next item begins. own: the number that the list is to begin with, while
+ * it may still come; behind the one below it, it is a number inside the item. */
+static const char *item_end(enum listing_form form, const char *p, const char *end, int own,
+                            int *expect, const char **next)
 {
+    int before = 0;
+
     *next = end;
     if (form == LISTING_ONE)
         return end;
     for (const char *nl = p; (nl = memchr(nl, '\n', (size_t)(end - nl))); nl++) {
         size_t left = (size_t)(end - nl - 1), m;
         int number;
+        bool begins;
 
         if (form == LISTING_ALPACA) {
             if (left >= 3 && !memcmp(nl + 1, "###", 3)) {
@@ -82,7 +86,11 @@ static const char *item_end(enum listing_form form, const char *p, const char *e
             continue;
         }
         m = mark(nl + 1, left, &number);
-        if (!m || number < *expect || number > *expect + SKIP)
+        if (!m)
+            continue;
+        begins = number == own && before != own - 1;
+        before = number;
+        if (!begins && (number < *expect || number > *expect + SKIP))
             continue;
         *next = nl + 1 + m;
         *expect = number + 1;
@@ -91,21 +99,65 @@ static const char *item_end(enum listing_form form, const char *p, const char *e
     return end;
 }
 
+/* Behind the mark of an item that a text begins with, where the model began the list itself: with
+ * the number it was given or near it, or anew with 1. *expect: the number that comes next. */
+static const char *skip_mark(enum listing_form form, const char *s, const char *end, int first,
+                             int *expect)
+{
+    size_t n = (size_t)(end - s), m;
+    int number;
+
+    tasks_strip(&s, &n);
+    if (form == LISTING_ALPACA)
+        return n >= 3 && !memcmp(s, "###", 3) ? s + 3 : s;
+    m = form == LISTING_NUMBERED ? mark(s, n, &number) : 0;
+    if (!m || (number != 1 && (number < first || number > first + SKIP)))
+        return s;
+    *expect = number + 1;
+    return s + m;
+}
+
 int listing_split(enum listing_form form, const char *text, size_t n, int first, bool cut,
                   struct listing_item *out)
 {
-    const char *p = text, *end = text + n;
-    int count = 0, expect = first + 1;
+    const char *end = text + n;
+    int count = 0, expect = 0, own;
+    const char *p = skip_mark(form, text, end, first, &expect);
 
+    own = form == LISTING_NUMBERED && !expect ? first : 0;
+    expect = expect ? expect : first + 1;
     while (p < end && count < LISTING_MAX) {
-        const char *s = p, *stop = item_end(form, p, end, &expect, &p);
+        const char *s = p, *stop = item_end(form, p, end, own, &expect, &p);
         size_t len = (size_t)(stop - s);
 
         tasks_strip(&s, &len);
-        if (len)
+        if (len && !(own && stop < end && expect == own + 1)) // else a heading of the list
             out[count++] = (struct listing_item){s, len, cut && stop == end};
+        own = 0;
     }
     return count;
+}
+
+/* An item of a numbered list, whose lines may be set in below its number: "Input:" begins a line
+ * all the same. */
+static void take_numbered(const struct listing_item *item, struct tasks_task *t)
+{
+    static const char label[] = "Input:";
+    struct buf b = {0};
+
+    for (size_t i = 0; i < item->n; i++) {
+        size_t k = i + 1;
+
+        buf_char(&b, item->text[i]);
+        while (item->text[i] == '\n' && k < item->n &&
+               (item->text[k] == ' ' || item->text[k] == '\t'))
+            k++;
+        if (k > i + 1 && item->n - k >= sizeof(label) - 1 &&
+            !memcmp(item->text + k, label, sizeof(label) - 1))
+            i = k - 1;
+    }
+    tasks_take(t, buf_cstr(&b), b.n);
+    buf_free(&b);
 }
 
 /* The part of Alpaca's item that a line begins, and the label's length: 0 instruction, 1 input,
@@ -127,7 +179,11 @@ void listing_take(enum listing_form form, const struct listing_item *item, struc
     size_t left, n[3];
     int now = 0;
 
-    if (form != LISTING_ALPACA) {
+    if (form == LISTING_NUMBERED) {
+        take_numbered(item, t);
+        return;
+    }
+    if (form == LISTING_ONE) {
         tasks_take(t, item->text, item->n);
         return;
     }

@@ -29,12 +29,15 @@ struct listing_item {
 
 /* Split a completion that begins with item number `first` ("9." or "9. Instruction:" was given).
  * Numbered: at lines "10. ", "11) " ...; a number below the one expected, or far above it, is text
- * of the item, so that lists inside a task stay whole. cut: the completion ended at its length
- * limit. Returns the number of items in out[LISTING_MAX]; empty ones are left out. */
+ * of the item, so that lists inside a task stay whole. A model may not go on but begin anew: with
+ * number `first`, before which there is no task then, or with a list from 1. cut: the completion
+ * ended at its length limit. Returns the number of items in out[LISTING_MAX]; empty ones are left
+ * out. */
 int listing_split(enum listing_form form, const char *text, size_t n, int first, bool cut,
                   struct listing_item *out);
 
-/* Take an item apart into a task; its old content goes. */
+/* Take an item apart into a task; its old content goes. In a numbered list "Input:" may be set in.
+ */
 void listing_take(enum listing_form form, const struct listing_item *item, struct tasks_task *t);
 
 /* Bytes of a label such as "Input:" at the beginning of a line, a number before it ("9. ") and the

@@ -64,6 +64,9 @@ static void alpaca(void)
     CHECK(task(2, "Cut", "", "") && item[2].truncated && !item[1].truncated);
     CHECK(split("\n###\n\n###\n", 4, false) == 0);
     CHECK(split("no label", 4, false) == 1 && task(0, "no label", "", ""));
+    CHECK(split("###\n1. Instruction: Add.\n1. Output: 3\n###\n2. Instruction: Cut", 4, false) ==
+          2);
+    CHECK(task(0, "Add.", "", "3") && task(1, "Cut", "", ""));
 }
 
 int main(void)
@@ -83,8 +86,23 @@ int main(void)
     CHECK(is(0, "One\n10.5 is a number") && is(1, "Two\n11. still two\n99. also"));
     CHECK(split(" a\n10. b\n10. c", 9, false) == 2 && is(1, "b\n10. c"));
 
+    TEST("a model that begins the list itself");
+    CHECK(split("9. One\n10. Two", 9, false) == 2 && is(0, "One") && is(1, "Two"));
+    CHECK(split("\n9) One\n 1. a\n9. b", 9, false) == 1 && is(0, "One\n 1. a\n9. b"));
+    CHECK(split("1. One\n2. Two\n3) Three", 9, false) == 3 && is(0, "One") && is(2, "Three"));
+    CHECK(split("Here are more:\n\n9. One\n10. Two", 9, false) == 2 && is(0, "One") &&
+          is(1, "Two"));
+    CHECK(split("Here are more:\n\n9. One", 9, true) == 1 && is(0, "One") && item[0].truncated);
+    CHECK(split("Rank:\n1. a\n2. b\n3. Next", 2, false) == 2 && is(0, "Rank:\n1. a\n2. b"));
+    CHECK(split("1. One\n2. Two", 2, false) == 2 && is(0, "One") && is(1, "Two"));
+    CHECK(split("1984. A novel\n10. Two", 9, false) == 2 && is(0, "1984. A novel"));
+    CHECK(split("One\n9.", 9, false) == 0 && split("9.", 9, false) == 0);
+
     CHECK(shows("Add them.\nInput: 1 2", "3", "1. Add them.\nInput: 1 2\n2. Say it."));
     CHECK(split(" a\n10. b\nInput: c", 9, false) == 2 && task(1, "b", "c", ""));
+    CHECK(split(" a\n  x\n\t Input: c\n   d", 9, false) == 1 && task(0, "a\n  x", "c\n   d", ""));
+    CHECK(split(" a\r\n  Input: c\n  Inputs: d", 9, false) == 1 &&
+          task(0, "a", "c\n  Inputs: d", ""));
     alpaca();
 
     form = LISTING_ONE;
