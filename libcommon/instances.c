@@ -15,6 +15,8 @@ const char *const instances_rule_names[] = {"instance-truncated",
                                             "instance-same",
                                             NULL};
 
+enum { CONFLICT = 4 }; // its number among them
+
 static void strip(struct buf *b)
 {
     size_t from = 0;
@@ -157,11 +159,13 @@ static bool ends_with_colon(const struct buf *b)
     return b->n && b->p[b->n - 1] == ':';
 }
 
+/* Among those that no rule has dropped. */
 static bool conflict(const struct instances *x)
 {
     for (int k = 0; k < x->n; k++)
         for (int m = 0; m < k; m++)
-            if (x->item[k].input.n && same(&x->item[k].input, &x->item[m].input) &&
+            if (!x->item[k].rule && !x->item[m].rule && x->item[k].input.n &&
+                same(&x->item[k].input, &x->item[m].input) &&
                 !same(&x->item[k].output, &x->item[m].output))
                 return true;
     return false;
@@ -181,34 +185,41 @@ static bool breaks(const struct instances *x, int i, int rule)
         return same(&a->input, &a->output);
     case 3:
         return ends_with_colon(&a->input) || ends_with_colon(&a->output);
-    case 4:
-        return conflict(x);
+    case CONFLICT:
+        return false; // a rule of them all
     default:
         for (int k = 0; k < i; k++)
-            if (same(&a->input, &x->item[k].input) && same(&a->output, &x->item[k].output))
+            if (!x->item[k].rule && same(&a->input, &x->item[k].input) &&
+                same(&a->output, &x->item[k].output))
                 return true;
         return false;
     }
 }
 
+static bool is_off(const char *name, const char *const *off, int n_off)
+{
+    for (int k = 0; k < n_off; k++)
+        if (!strcmp(name, off[k]))
+            return true;
+    return false;
+}
+
 int instances_check(struct instances *x, const char *const *off, int n_off)
 {
-    int left = 0;
+    int left = x->n;
 
-    for (int i = 0; i < x->n; i++) {
-        const char *found = NULL;
+    for (int rule = 0; instances_rule_names[rule]; rule++) {
+        const char *name = instances_rule_names[rule];
+        bool all = rule == CONFLICT && conflict(x);
 
-        for (int rule = 0; instances_rule_names[rule] && !found; rule++) {
-            const char *name = instances_rule_names[rule];
-            bool is_off = false;
-
-            for (int k = 0; k < n_off; k++)
-                is_off = is_off || !strcmp(name, off[k]);
-            if (!is_off && breaks(x, i, rule))
-                found = name;
+        if (is_off(name, off, n_off))
+            continue;
+        for (int i = 0; i < x->n; i++) {
+            if (x->item[i].rule || !(all || breaks(x, i, rule)))
+                continue;
+            x->item[i].rule = name;
+            left--;
         }
-        x->item[i].rule = found;
-        left += !found;
     }
     return left;
 }

@@ -31,9 +31,9 @@ void instances_read(struct instances *x, const char *text, size_t n, const struc
 
 /* Name the rule that each instance breaks: instance-truncated (the last one of a text that was
  * cut), instance-empty (no output), instance-echo (output equals input), instance-colon (either
- * ends with one), instance-conflict (the same input with another output: then all of them),
- * instance-same (said before). off: (n_off) names of rules that do not hold. Returns how many
- * are left. */
+ * ends with one), instance-conflict (of those left, the same input with another output: then all of
+ * them), instance-same (said before). off: (n_off) names of rules that do not hold. Returns how
+ * many are left. */
 int instances_check(struct instances *x, const char *const *off, int n_off);
 extern const char *const instances_rule_names[]; // NULL-terminated
 

@@ -95,6 +95,11 @@ int main(void)
     CHECK(broken("Input: a:\nOutput: b\nInput: c\nOutput: d:", false, NULL, 0, "colon colon "));
     CHECK(broken("Input: a\nOutput: b\nInput: c\nOutput: d\nInput: a\nOutput: x", false, NULL, 0,
                  "conflict conflict conflict "));
+    // what is dropped by itself is in nobody's way
+    CHECK(broken("Input: a\nOutput: b c\nInput: a\nOutput: b", true, NULL, 0, "- truncated "));
+    CHECK(broken("Input: a\nOutput:\nInput: a\nOutput: b", false, NULL, 0, "empty - "));
+    CHECK(broken("Input: a\nOutput: b:\nInput: a\nOutput: b\nInput: a\nOutput: b", false, NULL, 0,
+                 "colon - same "));
     CHECK(broken("Output: b\nOutput: c", false, NULL, 0, "- - ")); // without an input there is none
     CHECK(broken("Input: a\nOutput: b\nInput: a\nOutput: b", false, NULL, 0, "- same "));
     CHECK(broken("Input: a:\nOutput: b\nInput: a:\nOutput: x", false, off, 2, "- - "));
