@@ -409,17 +409,13 @@ static int open_all(struct diversify *g, int n, char **file, struct err *e)
 {
     struct stream_conf conf = {
         .stage = g->cli->name, .fields = fields, .group = 1, .quiet = g->notes.quiet};
-    struct cli_sample own = cli_sample_default;
     struct buf print = {0}, more = {0}, note = {0}, ours = {0};
     struct hash128 model = {0};
     bool done = false;
     int rc = 0;
 
-    own.max_tokens = 24;
-    own.temp = 0;
     if (g->label == LABEL_MODEL) {
-        if (recipe_open(&g->recipe, g->prompts, "label", (const char *const[]){NULL}, &g->sample,
-                        &own, e) ||
+        if (label_open(&g->recipe, g->prompts, &g->sample, e) ||
             session_open(&g->ses, g->cli, &g->model, true, e) ||
             session_takes(&g->ses, &g->recipe.sample, e))
             return -1;

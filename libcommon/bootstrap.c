@@ -58,6 +58,7 @@ int bootstrap_open(struct bootstrap *g, struct err *e)
     static const char *const keys[] = {"blacklist", "starts",      "examples",     "generated",
                                        "asked",     "before",      "after",        "classify",
                                        "yes",       "input_first", "output_first", NULL};
+    static const char *const names[] = {"tasks", "next", "end", "persona", "classification", NULL};
     struct cli_sample own = cli_sample_default;
 
     own.temp = 0.7f;
@@ -68,7 +69,8 @@ int bootstrap_open(struct bootstrap *g, struct err *e)
     if (check(g, e) || tasks_off(&g->off, g->o.off, instances_rule_names, e) ||
         recipe_open(&g->recipe, g->o.prompts, bootstrap_styles[g->o.style], keys, &g->given, &own,
                     e) ||
-        set_shown(g, e) || recipe_list(&g->rules.blacklist, &g->recipe, "blacklist", e) ||
+        recipe_names(&g->recipe, names, e) || set_shown(g, e) ||
+        recipe_list(&g->rules.blacklist, &g->recipe, "blacklist", e) ||
         recipe_list(&g->rules.starts, &g->recipe, "starts", e) ||
         (g->o.instances && questions_open(&g->questions, &g->recipe, g->o.instances, e)) ||
         (g->o.personas && (personas_open(&g->personas, g->o.personas, e) ||

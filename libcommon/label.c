@@ -7,7 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_BYTES = 240 };
+enum { TEXT_BYTES = 240, TOKENS = 24 };
+
+int label_open(struct recipe *r, const char *set, const struct cli_sample *given, struct err *e)
+{
+    static const char *const none[] = {NULL}, *const names[] = {"tasks", NULL};
+    struct cli_sample own = cli_sample_default;
+
+    own.max_tokens = TOKENS;
+    own.temp = 0;
+    return recipe_open(r, set, "label", none, given, &own, e) || recipe_names(r, names, e) ? -1 : 0;
+}
 
 /* The rows nearest to the centroid of each topic, the nearest first. */
 static int64_t (*central(const struct kmeans *s, int64_t n))[LABEL_RECORDS]

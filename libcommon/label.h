@@ -9,6 +9,9 @@
 
 enum { LABEL_RECORDS = 5, LABEL_BYTES = 80 };
 
+/* Open prompts/SET/label.yaml or a file, as recipe_open does. */
+int label_open(struct recipe *r, const char *set, const struct cli_sample *given, struct err *e);
+
 /* Ask for every topic: the prompt's variable `tasks` lists the texts of the LABEL_RECORDS records
  * nearest to its centroid, a line each. label (k) gets the answers' first lines (caller frees),
  * NULL where nothing usable came: counted in *failed. `tick`, unless NULL, is called

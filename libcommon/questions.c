@@ -11,6 +11,7 @@ enum { CLASSIFY_TOKENS = 8, INSTANCE_TOKENS = 350 };
 
 int questions_open(struct questions *q, const struct recipe *r, int most, struct err *e)
 {
+    static const char *const names[] = {"instruction", "input", "number", NULL};
     struct cli_sample own = cli_sample_default;
     int first, output, classify;
 
@@ -21,7 +22,9 @@ int questions_open(struct questions *q, const struct recipe *r, int most, struct
     output = first < 0 ? -1 : recipe_part(&q->output_first, r, "output_first", NULL, &own, e);
     own.max_tokens = CLASSIFY_TOKENS;
     classify = output < 0 ? -1 : recipe_part(&q->classify, r, "classify", NULL, &own, e);
-    if (classify < 0 || recipe_list(&q->yes, r, "yes", e))
+    if (classify < 0 || recipe_names(&q->input_first, names, e) ||
+        recipe_names(&q->output_first, names, e) || recipe_names(&q->classify, names, e) ||
+        recipe_list(&q->yes, r, "yes", e))
         return -1;
     q->has_classify = classify;
     q->has_output_first = output;

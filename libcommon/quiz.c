@@ -113,11 +113,20 @@ int quiz_open(struct quiz *q, const struct quiz_form *f, const char *set, const 
               bool turned, struct err *e)
 {
     static const char *const keys[] = {"choices", NULL};
+    const char *names[QUIZ_VARS + QUIZ_PLACES + 1] = {NULL};
+    int n = 0;
 
     *q = (struct quiz){.form = f};
     if (recipe_open(&q->recipe, set, name, keys, &cli_sample_unset, &cli_sample_default, e))
         return -1;
-    return find_choices(q, e) || (turned && turn(q, e)) || find_places(q, e) ? -1 : 0;
+    for (int i = 0; i < f->n_given; i++)
+        names[n++] = f->given[i];
+    for (int i = 0; i < f->n_places; i++)
+        names[n++] = f->place[i];
+    return recipe_names(&q->recipe, names, e) || find_choices(q, e) || (turned && turn(q, e)) ||
+                   find_places(q, e)
+               ? -1
+               : 0;
 }
 
 void quiz_close(struct quiz *q)

@@ -48,8 +48,12 @@ static int find_file(struct recipe *r, const char *set, const char *name, struct
 
 static int check_keys(const struct recipe *r, const char *const *keys, struct err *e)
 {
+    const struct conf *stop = conf_get(r->prompt.conf, "stop");
     const char *all[64];
     int n = 0;
+
+    if (stop && stop->value && *stop->value)
+        return err_set(e, ERR_DATA, "%s:%d: 'stop' is not a list", stop->file, stop->line);
 
     for (int i = 0; common[i]; i++)
         all[n++] = common[i];
@@ -144,6 +148,44 @@ void recipe_part_close(struct recipe *part)
 int recipe_int(const struct recipe *r, const char *key, int lo, int hi, int *x, struct err *e)
 {
     return conf_int(r->prompt.conf, key, lo, hi, x, e) < 0 ? -1 : 0;
+}
+
+/* A text, or those of a list: filled, each with something, so that optional parts are too. */
+static int check_text(const struct conf *c, const struct prompt_var *v, int n, struct err *e)
+{
+    struct buf b = {0};
+    int rc = c->value ? prompt_fill(c->value, v, n, &b, e) : 0;
+
+    buf_free(&b);
+    if (rc)
+        return err_wrap(e, "%s:%d", c->file, c->line);
+    for (const struct conf *x = c->child; x; x = x->next)
+        if (check_text(x, v, n, e))
+            return -1;
+    return 0;
+}
+
+int recipe_names_of(const struct conf *c, const char *const *names, struct err *e)
+{
+    static const char *const key[] = {"system", "user",  "assistant", "stop",
+                                      "before", "after", NULL};
+    struct prompt_var v[32];
+    int n = 0;
+
+    for (; names[n]; n++)
+        v[n] = (struct prompt_var){names[n], "x", 1};
+    for (int i = 0; key[i]; i++) {
+        const struct conf *text = conf_get(c, key[i]);
+
+        if (text && check_text(text, v, n, e))
+            return -1;
+    }
+    return 0;
+}
+
+int recipe_names(const struct recipe *r, const char *const *names, struct err *e)
+{
+    return r->prompt.conf ? recipe_names_of(r->prompt.conf, names, e) : 0;
 }
 
 int recipe_shows(const struct recipe *r, const char *name, const char *option, struct err *e)

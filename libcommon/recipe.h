@@ -34,6 +34,12 @@ int recipe_part(struct recipe *part, const struct recipe *whole, const char *key
                 const struct cli_sample *given, const struct cli_sample *otherwise, struct err *e);
 void recipe_part_close(struct recipe *part); // zeroed is closed
 
+/* All {{name}} in the texts are among `names` (NULL-terminated, 32 at most): told when the file is
+ * opened, not when the first record comes to a text, which may be after hours. A part that is not
+ * there has none. recipe_names_of: the texts under c. */
+int recipe_names(const struct recipe *r, const char *const *names, struct err *e);
+int recipe_names_of(const struct conf *c, const char *const *names, struct err *e);
+
 /* A whole number of the file, or otherwise. */
 int recipe_int(const struct recipe *r, const char *key, int lo, int hi, int *x, struct err *e);
 

@@ -19,6 +19,12 @@ const char *const ways_rule_names[WAYS_RULES] = {"truncated", "empty", "unchange
                                                  "refusal",   "short", "long",      "equal",
                                                  "context",   "sorry", "stopwords"};
 
+/* What stands in texts that rewrite, that compare, and that are answered. */
+static const char *const names_task[] = {"task",  "operator", "method", "instruction",
+                                         "input", "output",   NULL};
+static const char *const names_equal[] = {"first", "second", NULL};
+static const char *const names_answer[] = {"instruction", "input", NULL};
+
 static int load_of(struct ways *w, struct way *x, const struct recipe *r, const struct conf *c,
                    struct err *e)
 {
@@ -50,7 +56,8 @@ static int load(struct ways *w, const struct recipe *r, const struct conf *c, st
     if (c->value)
         return 0;
     x->method = conf_str(c, "method", "");
-    return load_of(w, x, r, c, e) || recipe_list_of(&x->leaks, c, "leaks", e) ||
+    return load_of(w, x, r, c, e) || recipe_names_of(c, names_task, e) ||
+                   recipe_list_of(&x->leaks, c, "leaks", e) ||
                    conf_num(c, "weight", 0, 1e6, &x->weight, e) < 0
                ? -1
                : 0;
@@ -116,7 +123,8 @@ static int load_parts(struct ways *w, const struct recipe *r, const struct cli_s
     own.temp = 0;
     own.max_tokens = EQUAL_TOKENS;
     equal = answer < 0 ? -1 : recipe_part(&w->equal, r, "equal", NULL, &own, e);
-    if (equal < 0)
+    if (equal < 0 || recipe_names(r, names_task, e) || recipe_names(&w->response, names_task, e) ||
+        recipe_names(&w->answer, names_answer, e) || recipe_names(&w->equal, names_equal, e))
         return -1;
     if (!response) // operators that all have a `user` of their own
         w->response.sample = r->sample;

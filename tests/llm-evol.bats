@@ -300,3 +300,22 @@ EOT
     llm-evol -m "$URL" --prompts own.yaml --rejects r in | cmp in -
     jq -e '.reject.rule == "unchanged"' r
 }
+
+@test "llm-evol: a name that a text of the prompt file cannot have is refused before the first record" {
+    whole='user: "{{task}} {{operator}}"
+operators: {a: x, b: {weight: 0.001, user: "[[input: {{output}}]]{{method}}"}}
+equal: {user: "{{first}} {{second}}"}
+answer: {user: "{{instruction}}[[input: {{input}}]]", stop: ["\n"]}'
+    printf '%s\n' "$whole" >own.yaml
+    llm-evol -q -m "$TINY" --answer -n 4 --prompts ./own.yaml "$SEEDS" >/dev/null
+    for bad in 's/{{method}}/{{methd}}/' 's/{{output}}/{{methd}}/' 's/{{second}}/{{methd}}/' \
+        's/{{input}}/{{methd}}/' 's/\\n/{{methd}}/'; do
+        sed "$bad" own.yaml >bad.yaml
+        run -2 --separate-stderr llm-evol -m "$TINY" --answer -n 4 --prompts ./bad.yaml "$SEEDS"
+        [ -z "$output" ]
+        [[ "$stderr" =~ ^"llm-evol: ./bad.yaml:"[2-4]": unknown name '{{methd}}'"$ ]]
+    done
+    sed 's/stop: .*/stop: "x"}/' own.yaml >bad.yaml
+    run -2 llm-evol -m "$TINY" --prompts ./bad.yaml "$SEEDS"
+    [ "$output" = "llm-evol: ./bad.yaml:4: 'stop' is not a list" ]
+}

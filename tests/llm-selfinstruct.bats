@@ -446,3 +446,12 @@ EOT
     "${new[@]}" --style magpie --prompts turn.yaml --rejects r >out
     jq -e '.instruction == "Write it:\n\n  now"' out
 }
+
+@test "llm-selfinstruct: a name that a text of the prompt file cannot have is refused at once" {
+    printf 'user: "{{tasks}}[[persona: {{person}}]]"\nassistant: "{{next}}."\n' >own.yaml
+    run -2 llm-selfinstruct -m "$TINY" --prompts ./own.yaml "$SEEDS"
+    [ "$output" = "llm-selfinstruct: ./own.yaml:1: unknown name '{{person}}'" ]
+    printf 'user: "{{tasks}}"\ninput_first: {user: "{{instruction}}"}\noutput_first:\n  user: "{{task}}"\n' >own.yaml
+    run -2 llm-selfinstruct -m "$TINY" --prompts ./own.yaml --instances 1 "$SEEDS"
+    [ "$output" = "llm-selfinstruct: ./own.yaml:4: unknown name '{{task}}'" ]
+}
