@@ -21,6 +21,7 @@ void chain_close(struct chain *c)
         record_reset(&c->refused[i].r);
         buf_free(&c->refused[i].value);
         buf_free(&c->refused[i].limit);
+        free(c->refused[i].why);
     }
     free(c->rec);
     free(c->refused);
@@ -206,15 +207,48 @@ static int attempt(struct chains *g, struct chain *c, bool again, struct err *e)
 
 /* ---- results ---- */
 
-/* The version in c->next is refused: the one before it stays. */
-static int refuse(struct chains *g, struct chain *c, enum ways_rule rule, struct buf *value,
-                  struct buf *limit, struct err *e)
+/* Put the version in c->next among those that the output will not have. */
+static struct chain_refused *set_aside(const struct chains *g, struct chain *c)
 {
     struct chain_refused *x;
 
     c->refused = mem_resize(c->refused, (size_t)c->n_refused + 1, sizeof(*c->refused));
     x = &c->refused[c->n_refused++];
-    *x = (struct chain_refused){.rule = rule};
+    *x = (struct chain_refused){0};
+    fill_record(g, c, &x->r);
+    return x;
+}
+
+/* No answer came: the record fails, or, when something was made of it, the version in hand. */
+static void lose(const struct chains *g, struct chain *c, const struct session_result *d)
+{
+    const struct tasks_task *t = &c->now;
+    struct chain_refused *x;
+
+    if (c->n_rec == 1 && !c->torn) {
+        fail(c, d->rule, d->why);
+        return;
+    }
+    if (c->step == CHAIN_REWRITE) { // there is no text: the one that was to be rewritten
+        tasks_put(&c->next, buf_cstr(&t->inst), t->inst.n, t->input.n ? t->input.p : NULL,
+                  t->input.n);
+        buf_add(&c->next.output, buf_cstr(&t->output), t->output.n);
+    }
+    x = set_aside(g, c);
+    x->lost = d->rule;
+    x->why = mem_dup(d->why, strlen(d->why));
+    x->r.file = c->rec[0].file;
+    x->r.line_no = c->rec[0].line_no;
+    c->done = true;
+}
+
+/* The version in c->next is refused: the one before it stays. */
+static int refuse(struct chains *g, struct chain *c, enum ways_rule rule, struct buf *value,
+                  struct buf *limit, struct err *e)
+{
+    struct chain_refused *x = set_aside(g, c);
+
+    x->rule = rule;
     if (value) {
         x->value = *value;
         *value = (struct buf){0};
@@ -223,7 +257,6 @@ static int refuse(struct chains *g, struct chain *c, enum ways_rule rule, struct
         x->limit = *limit;
         *limit = (struct buf){0};
     }
-    fill_record(g, c, &x->r);
     g->ways->way[c->op].refused[rule]++;
     return attempt(g, c, true, e);
 }
@@ -286,7 +319,7 @@ int chain_take(struct chains *g, struct chain *c, const struct session_result *d
     int rc;
 
     if (d->rule) {
-        fail(c, d->rule, d->why);
+        lose(g, c, d);
         return 0;
     }
     if (c->step == CHAIN_REWRITE) {
@@ -339,7 +372,11 @@ int chain_write(struct chain *c, struct stream *s, const struct tally *past, str
     for (int i = 0; i < c->n_refused && !rc; i++) {
         struct chain_refused *x = &c->refused[i];
 
-        if (!past_has(past, &x->r))
+        if (past_has(past, &x->r))
+            continue;
+        if (x->lost)
+            rc = stream_reject(s, &x->r, x->lost, NULL, NULL, x->why, e);
+        else
             rc = stream_drop(s, &x->r, ways_rule_names[x->rule], x->value.n ? x->value.p : NULL,
                              x->limit.n ? x->limit.p : NULL, e);
     }

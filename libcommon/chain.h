@@ -32,6 +32,8 @@ struct chain {
         struct record r;
         enum ways_rule rule;
         struct buf value, limit;
+        const char *lost; // a rule of the session's: not refused, but no answer came
+        char *why;
     } * refused; // (n_refused)
     int n_rec, n_refused;
     int round, in_round, tries, attempts; // in_round, tries: on the newest version; attempts: all

@@ -319,3 +319,19 @@ answer: {user: "{{instruction}}[[input: {{input}}]]", stop: ["\n"]}'
     run -2 llm-evol -m "$TINY" --prompts ./bad.yaml "$SEEDS"
     [ "$output" = "llm-evol: ./bad.yaml:4: 'stop' is not a list" ]
 }
+
+@test "llm-evol: what a record has become stays when a server fails in a later round" {
+    server ok,ok,400
+    printf 'user: "{{task}} {{operator}}"\noperators: {a: x}\n' >own.yaml
+    head -n 1 "$SEEDS" >in
+    run -1 --separate-stderr llm-evol -m "$URL" --batch 1 --rounds 5 --prompts ./own.yaml --rejects r -o out in
+    [[ "$stderr" == "llm-evol: in:1: "*400* ]]
+    jq -s -e 'length == 3 and .[2].meta.round == 2 and .[2].meta.parent == .[1].id' out
+    jq -s -e --slurpfile o out 'length == 1 and .[0].reject.rule == "status" and .[0].meta.round == 3 and
+        .[0].meta.parent == $o[2].id and .[0].instruction == $o[2].instruction' r
+    # nothing came of it: the record is the reject
+    server 400
+    run -1 llm-evol -q -m "$URL" --batch 1 --prompts ./own.yaml --rejects r1 -o out1 in
+    jq -s -e --slurpfile in in 'length == 1 and .[0].instruction == $in[0].instruction and (.[0].meta.op | not)' r1
+    [ ! -s out1 ]
+}
