@@ -199,7 +199,8 @@ const char *tasks_broken(const struct tasks_rules *rules, const struct tasks_tas
                          bool truncated, struct buf *value, struct buf *limit)
 {
     const char *s = buf_cstr(&t->inst), *rule;
-    char kind = words_class(s, t->inst.n);
+    // ASCII's symbols are punctuation too, as in the published rule: $ + < = > ^ ` | ~
+    bool mark = words_class(s, t->inst.n) == 'P' || (*s && strchr("$+<=>^`|~", *s));
 
     buf_reset(value);
     buf_reset(limit);
@@ -220,7 +221,7 @@ const char *tasks_broken(const struct tasks_rules *rules, const struct tasks_tas
     json_put_str(value, s,
                  (size_t)(1 + ((unsigned char)*s >= 0xC0) + ((unsigned char)*s >= 0xE0) +
                           ((unsigned char)*s >= 0xF0)));
-    if (kind == 'P' && !off(rules, "punctuation"))
+    if (mark && !off(rules, "punctuation"))
         return "punctuation";
     if (rules->ascii && (unsigned char)*s >= 0x80)
         return "language";

@@ -75,6 +75,8 @@ int main(void)
     CHECK(!strcmp(rule(&r, "write a program that sorts", false, NULL), "start"));
     CHECK(!strcmp(rule(&r, "Do not write a program", false, ""), ""));
     CHECK(!strcmp(rule(&r, "- name four red things", false, "\"-\""), "punctuation"));
+    CHECK(!strcmp(rule(&r, "```python is shown here", false, "\"`\""), "punctuation"));
+    CHECK(!strcmp(rule(&r, "| a | b | c |", false, "\"|\""), "punctuation"));
     CHECK(!strcmp(rule(&r, "「四個字列出」", false, "\"「\""), "punctuation"));
     TEST("languages pass unless ASCII is asked for");
     CHECK(!strcmp(rule(&r, "列出四個字。", false, ""), ""));
