@@ -93,62 +93,102 @@ void openai_put(const struct openai_ask *a, const char *model, const struct engi
     buf_char(out, '}');
 }
 
-/* "token":...,"logprob":... of a token. */
-static int put_token(const struct json *j, struct arena *mem, int token, int logprob, struct buf *b)
+/* A token as a server lists it. */
+struct listed {
+    int token; // node
+    double x;  // log-probability
+};
+
+/* The likeliest of a token's place, as many as were asked for. */
+struct tops {
+    struct listed v[OPENAI_LOGPROBS];
+    int n, most;
+};
+
+/* "token":...,"logprob":... */
+static int put_token(const struct json *j, struct arena *mem, const struct listed *l, struct buf *b)
 {
     size_t n;
-    const char *s = json_str(j, token, mem, &n);
-    double x;
+    const char *s = json_str(j, l->token, mem, &n);
 
-    if (!s || json_num(j, logprob, &x))
+    if (!s)
         return -1;
     buf_str(b, "{\"token\":");
     json_put_str(b, s, n);
     json_put_key(b, "logprob");
-    json_put_float(b, (float)x);
+    json_put_float(b, (float)l->x);
     return 0;
 }
 
-/* The list `content` of a chat completion's log-probabilities. */
-static int chat_logprobs(const struct json *j, struct arena *mem, int list, struct buf *b)
+/* Servers have the token that was drawn first, and beside the others when it is none of them. */
+static int add_top(struct tops *t, const struct json *j, struct listed l, int logprob)
 {
-    for (uint32_t k = (uint32_t)list + 1; k < j->node[list].next; k = j->node[k].next) {
-        int at = (int)k, top = json_get(j, at, "top_logprobs");
-        uint32_t first = (uint32_t)top + 1;
+    int at;
 
-        buf_str(b, k > (uint32_t)list + 1 ? "," : "");
-        if (put_token(j, mem, json_get(j, at, "token"), json_get(j, at, "logprob"), b))
-            return -1;
-        buf_str(b, ",\"top\":[");
-        if (json_is(j, top, JSON_ARRAY))
-            for (uint32_t t = first; t < j->node[top].next; t = j->node[t].next) {
-                buf_str(b, t > first ? "," : "");
-                if (put_token(j, mem, json_get(j, (int)t, "token"), json_get(j, (int)t, "logprob"),
-                              b))
-                    return -1;
-                buf_char(b, '}');
-            }
-        buf_str(b, "]}");
-    }
+    if (!json_is(j, l.token, JSON_STRING) || json_num(j, logprob, &l.x))
+        return -1;
+    for (at = t->n; at && t->v[at - 1].x < l.x; at--)
+        if (at < t->most)
+            t->v[at] = t->v[at - 1];
+    if (at < t->most)
+        t->v[at] = l;
+    t->n += t->n < t->most;
     return 0;
 }
 
-/* The members of an object {token: logprob}, likeliest first as the servers have them. */
-static int raw_top(const struct json *j, struct arena *mem, int top, struct buf *b)
+/* ,"top":[...]} behind a token. */
+static int put_tops(const struct tops *t, const struct json *j, struct arena *mem, struct buf *b)
 {
-    if (!json_is(j, top, JSON_OBJECT))
-        return 0;
-    for (uint32_t t = (uint32_t)top + 1; t < j->node[top].next; t = j->node[t + 1].next) {
-        buf_str(b, t > (uint32_t)top + 1 ? "," : "");
-        if (put_token(j, mem, (int)t, (int)t + 1, b))
+    buf_str(b, ",\"top\":[");
+    for (int i = 0; i < t->n; i++) {
+        buf_str(b, i ? "," : "");
+        if (put_token(j, mem, &t->v[i], b))
             return -1;
         buf_char(b, '}');
     }
+    buf_str(b, "]}");
+    return 0;
+}
+
+static struct listed listed_at(const struct json *j, int node)
+{
+    return (struct listed){.token = json_get(j, node, "token")};
+}
+
+/* The list `content` of a chat completion's log-probabilities. */
+static int chat_logprobs(const struct json *j, struct arena *mem, int list, int most, struct buf *b)
+{
+    for (uint32_t k = (uint32_t)list + 1; k < j->node[list].next; k = j->node[k].next) {
+        struct listed l = listed_at(j, (int)k);
+        struct tops t = {.most = most};
+        int top = json_get(j, (int)k, "top_logprobs");
+
+        buf_str(b, k > (uint32_t)list + 1 ? "," : "");
+        if (json_num(j, json_get(j, (int)k, "logprob"), &l.x) || put_token(j, mem, &l, b))
+            return -1;
+        if (json_is(j, top, JSON_ARRAY))
+            for (uint32_t i = (uint32_t)top + 1; i < j->node[top].next; i = j->node[i].next)
+                if (add_top(&t, j, listed_at(j, (int)i), json_get(j, (int)i, "logprob")))
+                    return -1;
+        if (put_tops(&t, j, mem, b))
+            return -1;
+    }
+    return 0;
+}
+
+/* The members of an object {token: logprob}. */
+static int raw_tops(struct tops *t, const struct json *j, int top)
+{
+    if (!json_is(j, top, JSON_OBJECT))
+        return 0;
+    for (uint32_t i = (uint32_t)top + 1; i < j->node[top].next; i = j->node[i + 1].next)
+        if (add_top(t, j, (struct listed){.token = (int)i}, (int)i + 1))
+            return -1;
     return 0;
 }
 
 /* Three lists of equal length: tokens, token_logprobs, top_logprobs. */
-static int raw_logprobs(const struct json *j, struct arena *mem, int node, struct buf *b)
+static int raw_logprobs(const struct json *j, struct arena *mem, int node, int most, struct buf *b)
 {
     int token = json_get(j, node, "tokens"), x = json_get(j, node, "token_logprobs"),
         top = json_get(j, node, "top_logprobs"), k = token + 1, kx = x + 1, kt = top + 1;
@@ -158,13 +198,13 @@ static int raw_logprobs(const struct json *j, struct arena *mem, int node, struc
         j->node[token].size != j->node[x].size || (tops && j->node[top].size != j->node[x].size))
         return -1;
     for (uint32_t i = 0; i < j->node[token].size; i++) {
+        struct listed l = {.token = k};
+        struct tops t = {.most = most};
+
         buf_str(b, i ? "," : "");
-        if (put_token(j, mem, k, kx, b))
+        if (json_num(j, kx, &l.x) || put_token(j, mem, &l, b) || (tops && raw_tops(&t, j, kt)) ||
+            put_tops(&t, j, mem, b))
             return -1;
-        buf_str(b, ",\"top\":[");
-        if (tops && raw_top(j, mem, kt, b))
-            return -1;
-        buf_str(b, "]}");
         k = (int)j->node[k].next;
         kx = (int)j->node[kx].next;
         kt = tops ? (int)j->node[kt].next : 0;
@@ -173,7 +213,7 @@ static int raw_logprobs(const struct json *j, struct arena *mem, int node, struc
 }
 
 static int read_logprobs(struct openai_answer *a, const struct json *j, struct arena *mem,
-                         int choice, bool raw, struct err *e)
+                         int choice, bool raw, int most, struct err *e)
 {
     int node = json_get(j, choice, "logprobs"), list = json_get(j, node, "content"), rc;
     bool listed = json_is(j, list, JSON_ARRAY); // llama.cpp has it in completions as well
@@ -181,8 +221,8 @@ static int read_logprobs(struct openai_answer *a, const struct json *j, struct a
     if (!json_is(j, node, JSON_OBJECT) || (!raw && !listed))
         return 0;
     buf_char(&a->logprobs, '[');
-    rc = listed ? chat_logprobs(j, mem, list, &a->logprobs)
-                : raw_logprobs(j, mem, node, &a->logprobs);
+    rc = listed ? chat_logprobs(j, mem, list, most, &a->logprobs)
+                : raw_logprobs(j, mem, node, most, &a->logprobs);
     buf_char(&a->logprobs, ']');
     return rc ? err_set(e, ERR_DATA, "the server's log-probabilities cannot be read") : 0;
 }
@@ -213,7 +253,7 @@ static int read_finish(struct openai_answer *a, const struct json *j, struct are
 }
 
 static int read_choice(struct openai_answer *a, const struct json *j, struct arena *mem, bool raw,
-                       struct err *e)
+                       int most, struct err *e)
 {
     int choices = json_get(j, 0, "choices"), choice, message, text;
     size_t n;
@@ -234,10 +274,11 @@ static int read_choice(struct openai_answer *a, const struct json *j, struct are
         return err_set(e, ERR_ARG, "the server's answer is empty (finish_reason %s)",
                        a->finish == ENGINE_STOP ? "stop" : "length");
     buf_add(&a->text, s, n);
-    return read_logprobs(a, j, mem, choice, raw, e);
+    return read_logprobs(a, j, mem, choice, raw, most, e);
 }
 
-int openai_read(struct openai_answer *a, const char *body, size_t n, bool raw, struct err *e)
+int openai_read(struct openai_answer *a, const char *body, size_t n, bool raw, int n_logprobs,
+                struct err *e)
 {
     struct arena mem = {0};
     struct json j;
@@ -247,7 +288,7 @@ int openai_read(struct openai_answer *a, const char *body, size_t n, bool raw, s
     if (rc) {
         err_wrap(e, "the server's answer is not JSON");
     } else {
-        rc = read_choice(a, &j, &mem, raw, e);
+        rc = read_choice(a, &j, &mem, raw, n_logprobs, e);
         usage = json_get(&j, 0, "usage");
         a->n_prompt = count_of(&j, usage, "prompt_tokens");
         a->n_tokens = count_of(&j, usage, "completion_tokens");

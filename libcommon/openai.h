@@ -11,6 +11,8 @@
 #include "engine.h"
 #include "err.h"
 
+enum { OPENAI_LOGPROBS = 20 }; // of a token: the interface's limit
+
 /* What a server is asked; all borrowed. */
 struct openai_ask {
     const char *prompt; // (n_prompt) JSON: a list of messages, or with raw a string
@@ -40,8 +42,10 @@ struct openai_answer {
     int n_vector;
 };
 
-/* Read one. ERR_DATA: it is no completion; ERR_ARG: it is one, of which nothing can be used. */
-int openai_read(struct openai_answer *a, const char *body, size_t n, bool raw, struct err *e);
+/* Read one; of each place the likeliest n_logprobs tokens. ERR_DATA: it is no completion; ERR_ARG:
+ * it is one, of which nothing can be used. */
+int openai_read(struct openai_answer *a, const char *body, size_t n, bool raw, int n_logprobs,
+                struct err *e);
 /* The same of a vector, whose values are all finite. */
 int openai_read_vector(struct openai_answer *a, const char *body, size_t n, struct err *e);
 void openai_free(struct openai_answer *a);

@@ -24,8 +24,8 @@ struct call {
     struct call *next;
     enum state state;
     void *user;
-    int sample_index, n_tries;
-    bool raw, logprobs, vector, trim;
+    int sample_index, n_tries, n_logprobs;
+    bool raw, vector, trim;
     bool refused; // with the beginning of an answer
     struct buf body, begun;
     struct buf bare;  // the body without the answer's beginning, for a server that refuses it
@@ -285,7 +285,7 @@ void remote_submit(struct remote *r, const struct openai_ask *a, const struct en
     c->raw = a->raw;
     c->vector = a->vector;
     c->trim = q->trim;
-    c->logprobs = q->n_logprobs > 0;
+    c->n_logprobs = q->n_logprobs;
     c->answered = -1;
     openai_put(a, r->model, q, a->n_begun && r->bare && !a->forced, &c->body);
     if (a->n_begun && !r->bare && !a->forced)
@@ -335,12 +335,12 @@ static const char *read_answer(struct remote *r, struct call *c, const struct ht
         buf_fmt(&c->why, "the server's answer is of type '%.80s'", a->type);
         *again = true;
     } else if (c->vector ? openai_read_vector(&c->answer, a->body, a->n, &e)
-                         : openai_read(&c->answer, a->body, a->n, c->raw, &e)) {
+                         : openai_read(&c->answer, a->body, a->n, c->raw, c->n_logprobs, &e)) {
         buf_str(&c->why, e.msg);
         hide_key(r, &c->why);
         *again = e.code == ERR_DATA;
         return *again ? "answer" : "empty";
-    } else if (c->logprobs && !c->answer.logprobs.n) {
+    } else if (c->n_logprobs && !c->answer.logprobs.n) {
         buf_str(&c->why, "the server gives no log-probabilities");
     } else {
         cut_begun(c);

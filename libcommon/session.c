@@ -12,8 +12,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { REMOTE_LOGPROBS = 20 }; // OpenAI's limit
-
 /* Bytes that no prompt which fits the context can exceed: every token at its longest,
  * and four times that for what normalizers drop. */
 static size_t most_bytes(const struct tok *t, int ctx)
@@ -272,9 +270,9 @@ int session_takes(const struct session *s, const struct cli_sample *o, struct er
     for (size_t i = 0; s->remote && i < sizeof(ours) / sizeof(*ours); i++)
         if (ours[i].given)
             return err_set(e, ERR_ARG, "--%s: servers have no common form for it", ours[i].name);
-    if (s->remote && o->logprobs > REMOTE_LOGPROBS)
+    if (s->remote && o->logprobs > OPENAI_LOGPROBS)
         return err_set(e, ERR_ARG, "--logprobs %d: a server gives at most %d", o->logprobs,
-                       REMOTE_LOGPROBS);
+                       OPENAI_LOGPROBS);
     return 0;
 }
 

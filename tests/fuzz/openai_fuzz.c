@@ -15,7 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
     struct err e;
 
     for (int raw = 0; raw < 2; raw++) {
-        if (!openai_read(&a, s, n, raw, &e)) {
+        if (!openai_read(&a, s, n, raw, OPENAI_LOGPROBS, &e)) {
             assert(a.text.n);
             assert(!a.logprobs.n || !json_parse(&j, &mem, a.logprobs.p, a.logprobs.n, &e));
         } else {

@@ -13,7 +13,7 @@ static int code(const char *body, bool raw)
 {
     struct openai_answer a;
     struct err e;
-    int rc = openai_read(&a, body, strlen(body), raw, &e) ? (int)e.code : 0;
+    int rc = openai_read(&a, body, strlen(body), raw, 2, &e) ? (int)e.code : 0;
 
     openai_free(&a);
     return rc;
@@ -64,15 +64,23 @@ static void answers(void)
     static const char listed[] =
         "{\"choices\":[{\"text\":\" b\",\"finish_reason\":\"length\",\"logprobs\":{\"content\":[{\"id\":"
         "7,\"token\":\" b\",\"logprob\":-0.5,\"top_logprobs\":[{\"token\":\" b\",\"logprob\":-0.5}]}]}}]}";
+    static const char
+        drawn[] = // vLLM: a token that was drawn stands first, besides those asked for
+        "{\"choices\":[{\"text\":\"z\",\"finish_reason\":\"stop\",\"logprobs\":{\"tokens\":[\"z\"],"
+        "\"token_logprobs\":[-5],\"top_logprobs\":[{\"z\":-5,\"a\":-1,\"b\":-2}]}}]}";
+    static const char chosen[] =
+        "{\"choices\":[{\"message\":{\"content\":\"b\"},\"finish_reason\":\"stop\",\"logprobs\":"
+        "{\"content\":[{\"token\":\"b\",\"logprob\":-2,\"top_logprobs\":[{\"token\":\"b\",\"logprob\":"
+        "-2},{\"token\":\"a\",\"logprob\":-1}]}]}}]}";
     struct openai_answer a;
     struct err e;
 
     TEST("openai: an answer is read whole; counts that cannot be are not there");
-    CHECK(!openai_read(&a, good, strlen(good), false, &e));
+    CHECK(!openai_read(&a, good, strlen(good), false, 2, &e));
     CHECK(a.text.n == 6 && !memcmp(a.text.p, "a\0\xF0\x9F\x98\x80", 6) && a.finish == ENGINE_STOP);
     CHECK(a.n_prompt == 3 && a.n_tokens == -1 && !a.logprobs.n);
     openai_free(&a);
-    CHECK(!openai_read(&a, tokens, strlen(tokens), true, &e));
+    CHECK(!openai_read(&a, tokens, strlen(tokens), true, 2, &e));
     CHECK(a.finish == ENGINE_LENGTH && a.n_prompt == -1);
     CHECK(!strcmp(a.logprobs.p,
                   "[{\"token\":\"a\",\"logprob\":-1,\"top\":[{\"token\":\"a\",\"logprob\":"
@@ -80,9 +88,18 @@ static void answers(void)
                   "\"top\":[]}]"));
     openai_free(&a);
     TEST("openai: a list of log-probabilities in a completion, as llama.cpp has it");
-    CHECK(!openai_read(&a, listed, strlen(listed), true, &e));
+    CHECK(!openai_read(&a, listed, strlen(listed), true, 2, &e));
     CHECK(!strcmp(a.logprobs.p, "[{\"token\":\" b\",\"logprob\":-0.5,\"top\":[{\"token\":"
                                 "\" b\",\"logprob\":-0.5}]}]"));
+    openai_free(&a);
+    TEST("openai: the likeliest tokens are those, in their order, and no more than asked for");
+    CHECK(!openai_read(&a, drawn, strlen(drawn), true, 2, &e));
+    CHECK(strstr(a.logprobs.p, "\"top\":[{\"token\":\"a\",\"logprob\":-1},{\"token\":\"b\","
+                               "\"logprob\":-2}]}]"));
+    openai_free(&a);
+    CHECK(!openai_read(&a, chosen, strlen(chosen), false, 2, &e));
+    CHECK(strstr(a.logprobs.p, "\"top\":[{\"token\":\"a\",\"logprob\":-1},{\"token\":\"b\","
+                               "\"logprob\":-2}]}]"));
     openai_free(&a);
     TEST("openai: what is no completion, and what is one without use");
     CHECK(code("", false) == ERR_DATA && code("[]", false) == ERR_DATA);
