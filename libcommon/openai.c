@@ -95,8 +95,8 @@ void openai_put(const struct openai_ask *a, const char *model, const struct engi
 
 /* A token as a server lists it. */
 struct listed {
-    int token; // node
-    double x;  // log-probability
+    int token, bytes; // nodes
+    double x;         // log-probability
 };
 
 /* The likeliest of a token's place, as many as were asked for. */
@@ -104,6 +104,23 @@ struct tops {
     struct listed v[OPENAI_LOGPROBS];
     int n, most;
 };
+
+/* Has a token a list of bytes that are no text? Servers write what they like then as its text. */
+static bool is_part(const struct json *j, int bytes)
+{
+    struct buf b = {0};
+    bool list = json_is(j, bytes, JSON_ARRAY), part;
+
+    for (uint32_t k = (uint32_t)bytes + 1; list && k < j->node[bytes].next; k = j->node[k].next) {
+        int64_t x;
+
+        list = !json_int(j, (int)k, &x) && x >= 0 && x < 256;
+        buf_char(&b, list ? (char)x : 0);
+    }
+    part = list && utf8_check(buf_cstr(&b), b.n) != b.n;
+    buf_free(&b);
+    return part;
+}
 
 /* "token":...,"logprob":... */
 static int put_token(const struct json *j, struct arena *mem, const struct listed *l, struct buf *b)
@@ -114,7 +131,10 @@ static int put_token(const struct json *j, struct arena *mem, const struct liste
     if (!s)
         return -1;
     buf_str(b, "{\"token\":");
-    json_put_str(b, s, n);
+    if (is_part(j, l->bytes))
+        buf_str(b, "null");
+    else
+        json_put_str(b, s, n);
     json_put_key(b, "logprob");
     json_put_float(b, (float)l->x);
     return 0;
@@ -152,7 +172,8 @@ static int put_tops(const struct tops *t, const struct json *j, struct arena *me
 
 static struct listed listed_at(const struct json *j, int node)
 {
-    return (struct listed){.token = json_get(j, node, "token")};
+    return (struct listed){.token = json_get(j, node, "token"),
+                           .bytes = json_get(j, node, "bytes")};
 }
 
 /* The list `content` of a chat completion's log-probabilities. */
@@ -182,7 +203,7 @@ static int raw_tops(struct tops *t, const struct json *j, int top)
     if (!json_is(j, top, JSON_OBJECT))
         return 0;
     for (uint32_t i = (uint32_t)top + 1; i < j->node[top].next; i = j->node[i + 1].next)
-        if (add_top(t, j, (struct listed){.token = (int)i}, (int)i + 1))
+        if (add_top(t, j, (struct listed){.token = (int)i, .bytes = -1}, (int)i + 1))
             return -1;
     return 0;
 }
@@ -198,7 +219,7 @@ static int raw_logprobs(const struct json *j, struct arena *mem, int node, int m
         j->node[token].size != j->node[x].size || (tops && j->node[top].size != j->node[x].size))
         return -1;
     for (uint32_t i = 0; i < j->node[token].size; i++) {
-        struct listed l = {.token = k};
+        struct listed l = {.token = k, .bytes = -1};
         struct tops t = {.most = most};
 
         buf_str(b, i ? "," : "");

@@ -72,6 +72,11 @@ static void answers(void)
         "{\"choices\":[{\"message\":{\"content\":\"b\"},\"finish_reason\":\"stop\",\"logprobs\":"
         "{\"content\":[{\"token\":\"b\",\"logprob\":-2,\"top_logprobs\":[{\"token\":\"b\",\"logprob\":"
         "-2},{\"token\":\"a\",\"logprob\":-1}]}]}}]}";
+    static const char part[] =
+        "{\"choices\":[{\"message\":{\"content\":\"b\"},\"finish_reason\":\"stop\",\"logprobs\":"
+        "{\"content\":[{\"token\":\"\\\\xf0\\\\x9f\",\"logprob\":-2,\"bytes\":[240,159],"
+        "\"top_logprobs\":[{\"token\":\"\",\"logprob\":-1,\"bytes\":[237]},{\"token\":\"\xC3\xA9\","
+        "\"logprob\":-2,\"bytes\":[195,169]}]}]}}]}";
     struct openai_answer a;
     struct err e;
 
@@ -100,6 +105,11 @@ static void answers(void)
     CHECK(!openai_read(&a, chosen, strlen(chosen), false, 2, &e));
     CHECK(strstr(a.logprobs.p, "\"top\":[{\"token\":\"a\",\"logprob\":-1},{\"token\":\"b\","
                                "\"logprob\":-2}]}]"));
+    openai_free(&a);
+    TEST("openai: a token that is a part of a character has no text");
+    CHECK(!openai_read(&a, part, strlen(part), false, 2, &e));
+    CHECK(!strcmp(a.logprobs.p, "[{\"token\":null,\"logprob\":-2,\"top\":[{\"token\":null,"
+                                "\"logprob\":-1},{\"token\":\"\xC3\xA9\",\"logprob\":-2}]}]"));
     openai_free(&a);
     TEST("openai: what is no completion, and what is one without use");
     CHECK(code("", false) == ERR_DATA && code("[]", false) == ERR_DATA);
