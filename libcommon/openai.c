@@ -258,16 +258,22 @@ static int count_of(const struct json *j, int node, const char *key)
 static int read_finish(struct openai_answer *a, const struct json *j, struct arena *mem, int choice,
                        struct err *e)
 {
+    static const struct {
+        const char *name;
+        enum engine_finish finish;
+    } ends[] = {{"stop", ENGINE_STOP},
+                {"length", ENGINE_LENGTH},
+                {"eos_token", ENGINE_STOP}, // TGI
+                {"stop_sequence", ENGINE_STOP},
+                {"model_length", ENGINE_LENGTH}}; // Mistral
     int node = json_get(j, choice, "finish_reason");
     const char *s;
 
-    if (json_str_is(j, node, "length")) {
-        a->finish = ENGINE_LENGTH;
-        return 0;
-    }
-    a->finish = ENGINE_STOP;
-    if (json_str_is(j, node, "stop"))
-        return 0;
+    for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+        if (json_str_is(j, node, ends[i].name)) {
+            a->finish = ends[i].finish;
+            return 0;
+        }
     s = json_str(j, node, mem, NULL);
     return err_set(e, ERR_ARG, "the server ended the answer with finish_reason '%s'",
                    s ? s : "null");

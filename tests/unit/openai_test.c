@@ -19,6 +19,21 @@ static int code(const char *body, bool raw)
     return rc;
 }
 
+/* How an answer ended that a server ends so. */
+static int finish_of(const char *reason)
+{
+    struct openai_answer a;
+    struct buf b = {0};
+    struct err e;
+    int finish;
+
+    buf_fmt(&b, "{\"choices\":[{\"text\":\"x\",\"finish_reason\":\"%s\"}]}", reason);
+    finish = openai_read(&a, b.p, b.n, true, 0, &e) ? -1 : (int)a.finish;
+    openai_free(&a);
+    buf_free(&b);
+    return finish;
+}
+
 static int model_code(const char *body, struct buf *name)
 {
     struct err e;
@@ -111,6 +126,11 @@ static void answers(void)
     CHECK(!strcmp(a.logprobs.p, "[{\"token\":null,\"logprob\":-2,\"top\":[{\"token\":null,"
                                 "\"logprob\":-1},{\"token\":\"\xC3\xA9\",\"logprob\":-2}]}]"));
     openai_free(&a);
+    TEST("openai: how an answer ended, in the words of several servers");
+    CHECK(finish_of("stop") == ENGINE_STOP && finish_of("length") == ENGINE_LENGTH);
+    CHECK(finish_of("eos_token") == ENGINE_STOP && finish_of("stop_sequence") == ENGINE_STOP);
+    CHECK(finish_of("model_length") == ENGINE_LENGTH);
+    CHECK(finish_of("content_filter") < 0 && finish_of("abort") < 0 && finish_of("error") < 0);
     TEST("openai: what is no completion, and what is one without use");
     CHECK(code("", false) == ERR_DATA && code("[]", false) == ERR_DATA);
     CHECK(code("{\"choices\":[]}", false) == ERR_DATA);
