@@ -26,8 +26,8 @@ struct call {
     void *user;
     int sample_index, n_tries, n_logprobs;
     bool raw, vector, trim;
-    bool refused; // with the beginning of an answer
-    struct buf body, begun;
+    bool refused;                 // with the beginning of an answer
+    struct buf body, begun, stop; // stop: texts, each with its NUL
     struct buf bare;  // the body without the answer's beginning, for a server that refuses it
     double at;        // when the next try may be
     int64_t answered; // of remote, at the first try
@@ -63,6 +63,7 @@ static void call_free(struct call *c)
         return;
     buf_free(&c->body);
     buf_free(&c->begun);
+    buf_free(&c->stop);
     buf_free(&c->bare);
     buf_free(&c->why);
     openai_free(&c->answer);
@@ -291,6 +292,8 @@ void remote_submit(struct remote *r, const struct openai_ask *a, const struct en
     if (a->n_begun && !r->bare && !a->forced)
         openai_put(a, r->model, q, true, &c->bare);
     buf_add(&c->begun, a->begun, a->n_begun);
+    for (int i = 0; i < q->n_stop; i++)
+        buf_add(&c->stop, q->stop[i], strlen(q->stop[i]) + 1);
     *r->last = c;
     r->last = &c->next;
     r->n_calls++;
@@ -323,6 +326,22 @@ static void cut_begun(struct call *c)
         cut(t, 1);
 }
 
+/* TGI leaves the text in the answer that has ended it; other servers take some texts only. */
+static void cut_stop(struct call *c)
+{
+    struct buf *t = &c->answer.text;
+
+    for (size_t i = 0, n; i < c->stop.n; i += n + 1) {
+        const char *at = memmem(buf_cstr(t), t->n, c->stop.p + i, n = strlen(c->stop.p + i));
+
+        if (!at)
+            continue;
+        t->n = (size_t)(at - t->p);
+        t->p[t->n] = 0;
+        c->answer.finish = ENGINE_STOP;
+    }
+}
+
 /* A whole answer of status 200. *again: another try may help. NULL, or the rule that refuses it */
 static const char *read_answer(struct remote *r, struct call *c, const struct http_answer *a,
                                bool *again)
@@ -344,6 +363,7 @@ static const char *read_answer(struct remote *r, struct call *c, const struct ht
         buf_str(&c->why, "the server gives no log-probabilities");
     } else {
         cut_begun(c);
+        cut_stop(c);
         r->n.prompt += c->answer.n_prompt > 0 ? c->answer.n_prompt : 0;
         r->n.generated += c->answer.n_tokens > 0 ? c->answer.n_tokens : 0;
         return NULL;

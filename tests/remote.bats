@@ -48,6 +48,13 @@ EOT
     run ! cmp a c
 }
 
+@test "remote: an answer ends before the first stop text, also of a server that leaves it there" {
+    server
+    run -0 gen --stop 'END' --stop '"' --stop ND <<<'{"id":1,"instruction":"say{one\n END two END}"}
+{"id":2,"prompt":"say{a \u0000 N ENN}"}'
+    jq -e -s 'map([.id, .output]) == [[1, "one\n "], [2, "a \u0000 N ENN"]]' <<<"$output"
+}
+
 @test "remote: many requests are under way at once, no more than --batch, and the order is kept" {
     server
     records 60 | gen --batch 8 --unordered >u
