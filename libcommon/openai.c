@@ -384,7 +384,8 @@ void openai_error(const char *body, size_t n, struct buf *out)
         s = json_str(&j, json_get(&j, error, "message"), &mem, &n_s);
         for (int i = 0; !s && i < 3; i++)
             s = json_str(&j, json_get(&j, 0, keys[i]), &mem, &n_s);
-    } else if (utf8_check(body, n) == n) {
+    }
+    if (!s && utf8_check(body, n) == n) { // a list of what is wrong, such as FastAPI's; plain text
         s = body;
         n_s = n;
     }

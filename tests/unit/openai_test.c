@@ -199,7 +199,10 @@ static void errors(void)
         CHECK(!strcmp(buf_cstr(&b), "why"));
     }
     buf_reset(&b);
-    openai_error("{\"x\":[1]}", 9, &b);
+    openai_error("{\"detail\":[1]}", 14, &b);
+    CHECK(!strcmp(buf_cstr(&b), "{\"detail\":[1]}"));
+    buf_reset(&b);
+    openai_error("\xFF", 1, &b);
     CHECK(b.n == 0);
     TEST("openai: the only model");
     CHECK(!model_code("{\"data\":[{\"id\":\"a/b\"}]}", &b) && !strcmp(b.p, "a/b"));
