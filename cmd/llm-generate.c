@@ -209,6 +209,8 @@ static void put_result(const struct generate *g, const struct session_result *s,
     buf_fmt(&b, "{\"prompt_tokens\":%d,\"completion_tokens\":%d}", d->n_prompt, d->n_tokens);
     if (d->n_prompt >= 0 && d->n_tokens >= 0) // not every server says
         record_set(r, "usage", b.p, b.n);
+    else if (record_has(r, "usage"))
+        record_set(r, "usage", "null", 4); // that of an output which is gone
     buf_free(&b);
     if (s->n_logprobs)
         record_set(r, "logprobs", s->logprobs, s->n_logprobs);

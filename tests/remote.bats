@@ -55,6 +55,14 @@ EOT
     jq -e -s 'map([.id, .output]) == [[1, "one\n "], [2, "a \u0000 N ENN"]]' <<<"$output"
 }
 
+@test "remote: a server that counts no tokens leaves no counts of an older output" {
+    server korean
+    run -0 gen <<<'{"id":1,"instruction":"x","output":"y","usage":{"prompt_tokens":9,"completion_tokens":9},"n":1}
+{"id":2,"instruction":"x"}'
+    jq -e -s '.[0].usage == null and (map(keys_unsorted) == [["id","instruction","output","usage","n","finish_reason"],
+        ["id","instruction","output","finish_reason"]])' <<<"$output"
+}
+
 @test "remote: many requests are under way at once, no more than --batch, and the order is kept" {
     server
     records 60 | gen --batch 8 --unordered >u
