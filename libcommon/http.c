@@ -292,21 +292,15 @@ static enum http_fail failure(const struct http *h, const struct call *c, CURLco
 {
     curl_off_t connected = 0;
 
-    switch (rc) {
-    case CURLE_OK:
+    if (rc == CURLE_OK)
         return HTTP_ANSWERED;
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
+    if (c->large)
+        return HTTP_LARGE;
+    // whatever did not connect: an address, a proxy, TLS, certificates that are missing here
+    h->curl.easy_getinfo(c->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
+    if (!connected)
         return HTTP_REFUSED;
-    case CURLE_OPERATION_TIMEDOUT:
-        h->curl.easy_getinfo(c->easy, CURLINFO_PRETRANSFER_TIME_T, &connected);
-        return connected ? HTTP_SLOW : HTTP_REFUSED;
-    default:
-        return c->large ? HTTP_LARGE : HTTP_CUT;
-    }
+    return rc == CURLE_OPERATION_TIMEDOUT ? HTTP_SLOW : HTTP_CUT;
 }
 
 int http_take(struct http *h, struct http_answer *a)

@@ -178,6 +178,14 @@ EOT
     [[ "$stderr" == *model* ]]
 }
 
+@test "remote: a proxy that does not connect is no connection: status 75, nothing rejected" {
+    server
+    https_proxy="${URL%/v1}" run -75 --separate-stderr llm-generate -m https://nowhere.invalid/v1 --model-name x --retries 0 \
+        --rejects bad <<<'{"instruction":"x"}'
+    [[ "$stderr" == *"; 1 tries, and no other request was answered"* ]]
+    [ ! -s bad ]
+}
+
 @test "remote: a key goes along and is never shown; a wrong one ends the run before any record" {
     server
     echo "sk-secret" >key
