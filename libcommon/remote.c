@@ -96,7 +96,7 @@ static void hide_key(const struct remote *r, struct buf *b)
     char *at = b->p;
 
     while (r->key && at && (at = strstr(at, r->key)))
-        memset(at, '*', strlen(r->key));
+        at = (char *)memset(at, '*', strlen(r->key)) + strlen(r->key);
 }
 
 static bool is_page(const struct http_answer *a)

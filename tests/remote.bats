@@ -195,6 +195,8 @@ EOT
     run -2 --separate-stderr gen -v --api-key-file key --rejects bad <<<'{"instruction":"x"}'
     [[ "$stderr" == *"status is 401: bad key: *********"* ]]
     [[ "$stderr$(cat bad)" != *secret* ]]
+    printf '***' >key # of a file that shows where a key is to stand
+    run -2 timeout -s KILL 60 llm-generate -m "$URL" --api-key-file key <<<'{"instruction":"x"}'
     printf 'two words' >key
     run -2 gen --api-key-file key <<<'{"instruction":"x"}'
 }
