@@ -104,13 +104,22 @@ static int put_out(struct evol *g, struct err *e)
 
 /* ---- taking up an interrupted run ---- */
 
+/* Is it a version of the group in hand? Else another pass with this seed made it, for the input. */
+static bool of_group(const struct evol *g, struct record *r)
+{
+    size_t n;
+    const char *parent = record_meta_str(r, "parent", &n);
+
+    return parent && past_has_id(&g->past, parent, n) && chain_made(&g->chains, r);
+}
+
 /* Output lines: the last group, which may not be whole. */
 static int see_output(void *with, struct record *r, struct err *e)
 {
     struct evol *g = with;
 
     (void)e;
-    if (!chain_made(&g->chains, r)) {
+    if (!of_group(g, r)) {
         tally_free(&g->past);
         g->past = (struct tally){0};
         record_reset(g->torn);

@@ -164,9 +164,19 @@ void past_note(struct tally *t, const struct record *r)
     tally_at(t, r->key)->done++;
 }
 
-bool past_has(const struct tally *t, const struct record *r)
+static bool has(const struct tally *t, struct hash128 key)
 {
-    const struct tally_entry *x = tally_find(t, r->key);
+    const struct tally_entry *x = tally_find(t, key);
 
     return x && x->done;
+}
+
+bool past_has(const struct tally *t, const struct record *r)
+{
+    return has(t, r->key);
+}
+
+bool past_has_id(const struct tally *t, const char *id, size_t n)
+{
+    return has(t, hash_bytes(id, n));
 }

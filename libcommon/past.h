@@ -41,5 +41,6 @@ int past_many(struct stream *s, const char *path, uint64_t bytes, const struct p
 /* Ids of a run's records. */
 void past_note(struct tally *t, const struct record *r);
 bool past_has(const struct tally *t, const struct record *r);
+bool past_has_id(const struct tally *t, const char *id, size_t n);
 
 #endif

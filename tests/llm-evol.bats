@@ -94,6 +94,21 @@ teardown() {
     done
 }
 
+@test "llm-evol: a second pass over what the same seed has made is resumed from every beginning too" {
+    jq -c 'select(.meta.source == "evol" and .meta.round == 1)' "$REF" >made
+    [ "$(wc -l <made)" -gt 3 ]
+    evol -o whole --rejects whole.rej made
+    [ "$(wc -l <whole)" -gt "$(wc -l <made)" ]
+    for part in 1 13 37 50 61 77 90 99; do
+        cp whole.meta out.meta
+        head -c $(($(wc -c <whole) * part / 100)) whole >out
+        cp whole.rej rej
+        evol -q -o out --rejects rej --resume made 2>/dev/null
+        cmp whole out
+        cmp whole.rej rej
+    done
+}
+
 @test "llm-evol: operators are chosen and weighted" {
     evol --operators reasoning "$SEEDS" | jq -s -e 'map(select(.meta.source == "evol").meta.op) | unique == ["reasoning"]'
     evol --operators breadth:1,reasoning:0 --rejects r "$SEEDS" >out
