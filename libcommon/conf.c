@@ -210,8 +210,11 @@ struct conf *conf_open(const char *path, struct err *e)
     if (p && !yaml_parser_initialize(&b.parser)) {
         err_set(e, ERR_MEM, "%s: out of memory", path);
     } else if (p) {
-        yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
-        yaml_parser_set_input_string(&b.parser, (const unsigned char *)p, n);
+        size_t bom =
+            n >= 3 && !memcmp(p, "\xEF\xBB\xBF", 3) ? 3 : 0; // which libyaml would look for
+
+        yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING); // instead of UTF-16
+        yaml_parser_set_input_string(&b.parser, (const unsigned char *)p + bom, n - bom);
         rc = read_events(&b);
         yaml_parser_delete(&b.parser);
         hash_free(&b.keys);

@@ -35,6 +35,18 @@ static int refused(const char *text, size_t n, const char *what)
 }
 #define REFUSED(t, what) CHECK(refused(t, sizeof(t) - 1, what))
 
+static void test_mark(void)
+{
+    static const char text[] = "\xEF\xBB\xBFname: x\n", half[] = "\xEF\xBBname: x\n";
+    struct err e;
+    struct conf *c = parse(text, sizeof(text) - 1, &e);
+
+    TEST("conf: a byte order mark may begin the file");
+    CHECK(c && !strcmp(conf_str(c, "name", "?"), "x"));
+    conf_close(c);
+    REFUSED(half, "");
+}
+
 static void test_values(void)
 {
     static const char text[] = "# a prompt file\n"
@@ -220,6 +232,7 @@ int main(void)
 {
     close(mkstemp(path));
     test_values();
+    test_mark();
     test_refused();
     test_numbers();
     test_only();
