@@ -201,8 +201,8 @@ setup() {
 EOT
     chmod +x peer
     export PEER_BENCH="slow=$PWD/peer -x" LIMIT=1000 RETRIES=0
-    run -0 --separate-stderr "$bench/peer.sh" -n 1 -j 1 -t pp4,tg3,start "$TINY"
-    [[ "${lines[*]}" == *"tiny   pp4 "*"slow 0.5 (0.5-0.5)"*"tiny   start s "*"tiny   start MB "*"tiny   tg3 "*"slow 0.5 (0.5-0.5)"* ]]
+    run -0 --separate-stderr "$bench/peer.sh" -n 1 -j 1 -t pp4,tg3,tg3@20,start "$TINY"
+    [[ "${lines[*]}" == *"tiny   pp4 "*"slow 0.5 (0.5-0.5)"*"tiny   start s "*"tiny   start MB "*"tiny   tg3 "*"slow 0.5 (0.5-0.5)"*"tiny   tg3@20 "*"slow 0.5 (0.5-0.5)"* ]]
     run -2 "$bench/peer.sh"
     [[ "$output" == *PEER_BENCH=*"LLM_BENCH is ours (default: llm-bench of the PATH)." ]]
     run -2 "$bench/table.sh" nofile

@@ -5,8 +5,9 @@
 #         [-o samples.jsonl] [-t tests] model.gguf ...
 #
 # Tests (-t, separated by commas) are pp256 (tokens a second of a prompt of 256), tg64 (of
-# generation), pg128x8 (generation of 8 sequences after prompts of 128), and start (seconds from
-# the start of the program to the end of a prompt of 8 tokens, and peak memory).
+# generation), tg64@2048 (of generation behind 2,048 tokens), pg128x8 (generation of 8 sequences
+# after prompts of 128), and start (seconds from the start of the program to the end of a prompt of
+# 8 tokens, and peak memory).
 #
 # In each round every side measures once, after a warm-up of its own; the order of the sides is
 # turned around from round to round (ABBA). The table has medians, the least and the greatest
@@ -15,7 +16,8 @@
 #
 # PEER_BENCH may have several lines, each "name=command with options"; PEER_BATCHED likewise
 # names their llama-batched-bench, which the tests pg need. ROUND is a command in front of each
-# round, such as "flock /tmp/lock". LLM_BENCH is ours (default: llm-bench of the PATH).
+# round, such as "flock /tmp/lock". LLM_OPTIONS are of our side, such as "--kv-type f16".
+# LLM_BENCH is ours (default: llm-bench of the PATH).
 set -euo pipefail
 export LC_ALL=C
 
@@ -35,7 +37,7 @@ while getopts j:n:o:t: o; do
 done
 shift $((OPTIND - 1))
 [ $# -gt 0 ] && [ -n "${PEER_BENCH-}" ] || usage
-: "${LLM_BENCH:=llm-bench}" "${PEER_BATCHED=}" "${LIMIT:=3}" "${RETRIES:=3}"
+: "${LLM_BENCH:=llm-bench}" "${LLM_OPTIONS=}" "${PEER_BATCHED=}" "${LIMIT:=3}" "${RETRIES:=3}"
 [ -n "$out" ] || out=$(mktemp)
 
 die() {
@@ -52,22 +54,32 @@ side_command() { # variable, name
 
 # One measurement of one side: prints the record's own members.
 ours() { # model test
-	local run="$LLM_BENCH latency -m $1 -j $threads --repeat 1" p=${2#pg}
+	local run="$LLM_BENCH latency -m $1 -j $threads --repeat 1 $LLM_OPTIONS" p=${2#pg}
+	local n=${2#tg} depth=1
 
 	case $2 in
 	# the second time weights are used they are laid out anew: that is part of the warm-up
 	pp*) $run --input "${2#pp}" --output 1 --warmup 2 | jq -c '{tok_s: .prefill_tok_s, read_gb_s, int8_gop_s, float_gop_s, peak: .prefill_peak, percent: .prefill_peak_percent}' ;;
-	tg*) $run --input 1 --output $((${2#tg} + 1)) | jq -c '{tok_s: .decode_tok_s, read_gb_s, int8_gop_s, peak: "read_gb_s", percent: .decode_read_percent}' ;;
+	tg*)
+		[ "$n" = "${n#*@}" ] || depth=${n#*@}
+		$run --input "$depth" --output $((${n%@*} + 1)) | jq -c '{tok_s: .decode_tok_s, read_gb_s, int8_gop_s, peak: "read_gb_s", percent: .decode_read_percent}'
+		;;
 	pg*) $run --input "${p%x*}" --batch "${2#*x}" --output 33 | jq -c '{tok_s: .decode_tok_s, read_gb_s, int8_gop_s, peak: "read_gb_s", percent: .decode_read_percent}' ;;
 	start) timed $run --input 8 --output 1 --warmup 0 --no-probe ;;
 	esac
 }
 peer() { # model test name
-	local b p=${2#pg}
+	local b p=${2#pg} n=${2#tg}
 
 	b="$(side_command "$PEER_BENCH" "$3") -m $1 -t $threads -o json"
 	case $2 in
 	pp*) $b -r 1 -p "${2#pp}" -n 0 2>/dev/null | jq -c '{tok_s: .[0].avg_ts}' ;;
+	tg*@*)
+		case $(${b%% *} --help 2>&1 || :) in
+		*-gp\ *) $b -r 1 -p 0 -n 0 -gp "${n#*@},${n%@*}" 2>/dev/null ;;
+		*) $b -r 1 -p 0 -n "${n%@*}" -d "${n#*@}" 2>/dev/null ;;
+		esac | jq -c '{tok_s: .[0].avg_ts}'
+		;;
 	tg*) $b -r 1 -p 0 -n "${2#tg}" 2>/dev/null | jq -c '{tok_s: .[0].avg_ts}' ;;
 	pg*)
 		b="$(side_command "$PEER_BATCHED" "$3") -m $1 -t $threads -c 4096 -npp ${p%x*} -ntg 32 -npl ${2#*x}"
@@ -123,10 +135,10 @@ round() { # model test number
 	rm -f "$own"
 }
 export -f ours peer timed busy_ticks round side_names side_command
-export PEER_BENCH PEER_BATCHED LLM_BENCH threads
+export PEER_BENCH PEER_BATCHED LLM_BENCH LLM_OPTIONS threads
 
 for test in ${tests//,/ }; do
-	[[ $test =~ ^(pp[1-9][0-9]*|tg[1-9][0-9]*|pg[1-9][0-9]*x[1-9][0-9]*|start)$ ]] || die "'$test': no such test"
+	[[ $test =~ ^(pp[1-9][0-9]*|tg[1-9][0-9]*(@[1-9][0-9]*)?|pg[1-9][0-9]*x[1-9][0-9]*|start)$ ]] || die "'$test': no such test"
 	[ "${test#pg}" = "$test" ] || [ -n "$PEER_BATCHED" ] || die "'$test' needs PEER_BATCHED"
 done
 for model in "$@"; do
