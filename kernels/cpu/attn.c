@@ -154,7 +154,7 @@ void cpu_attn(struct backend *b, float *y, const float *qkv, const struct attn_s
     size_t bytes;
     int last = 0;
 
-    r.scratch = cpu_attn_bytes(a->head_dim);
+    r.scratch = cpu_attn_bytes(kv);
     if (c->failed.code != ERR_NONE || s->n < 1 ||
         !cpu_buf_grow(c, &c->attn[0], r.scratch * (size_t)c->n_threads) ||
         !cpu_buf_grow(c, &c->attn[1], (size_t)s->n * sizeof(*r.block)) || !make_tails(&r))

@@ -21,8 +21,10 @@
 /* Sums at a time: of up to four queries with up to four vectors of keys or of values. */
 #if defined(__AVX512F__)
 enum { ATTN_SUMS = 16 }; // with 4 vectors and 1 query in 32 registers
+enum { ATTN_APART = 8 }; // queries of a pass that make floats of what they read, each for itself
 #else
 enum { ATTN_SUMS = 4 }; // 8 registers, with a query in 16; what it meets are operands
+enum { ATTN_APART = 4 };
 #endif
 enum { ATTN_TILE = 4 };  // queries, and vectors, that share sums at most
 enum { ATTN_PASS = 16 }; // queries of a pass over a page: their scores fit the nearest cache
@@ -39,6 +41,9 @@ struct attn_block {
     float *o; // (n, head_dim)
     float *p; // (ATTN_PASS, PAGE) scores, then their exponentials
     enum kv_type type;
+    float *keys, *values; // of a page, (head_dim, PAGE) and (PAGE, head_dim); not of type F32
+    const uint8_t *held;  // the page; of its keys and values [held_from, held_to) are there
+    int held_from, held_to;
 };
 
 /* Call f with n, of queries or vectors 1 to ATTN_TILE, as a constant. */
@@ -272,12 +277,51 @@ struct attn_place {
     bool alone;
 };
 
+/* Many queries of a pass make floats of what they share of a page once; E4M3 costs twice as much.
+ */
+static inline bool attn_many(const struct attn_block *b, int n)
+{
+    return b->type != KV_F32 && n > (b->type == KV_FP8 ? ATTN_APART / 2 : ATTN_APART);
+}
+
+/* Whether that is yet to be done. */
+static bool attn_hold(struct attn_block *b, const uint8_t *page, int from, int to)
+{
+    if (b->held == page && b->held_from <= from && b->held_to >= to)
+        return false;
+    b->held = page;
+    b->held_from = from;
+    b->held_to = to;
+    return true;
+}
+
+static void attn_hold_keys(struct attn_block *b, const uint8_t *key, int from, int to)
+{
+    int first = from / 16 * 16, n = (to + 15) / 16 * 16 - first, dim = b->a->head_dim;
+
+    if (n == BACKEND_PAGE)
+        KV_OF(b->type, kv_floats, b->keys, key, 0, dim * n);
+    for (int d = 0; n < BACKEND_PAGE && d < dim; d++)
+        KV_OF(b->type, kv_floats, b->keys, key, d * BACKEND_PAGE + first, n);
+}
+
+static void attn_hold_values(struct attn_block *b, const uint8_t *value, int from, int to)
+{
+    int dim = b->a->head_dim, first = from * dim / 16 * 16;
+
+    KV_OF(b->type, kv_floats, b->values, value, first, (to * dim + 15) / 16 * 16 - first);
+}
+
 /* Add the page at position `start` to queries [i0, i0 + n), n <= ATTN_PASS. */
 static void attn_page(struct attn_block *b, const struct attn_place *at, int start, int i0, int n)
 {
     struct attn_ahead next = {at->values, at->alone ? 0 : (int)kv_value_bytes(b->type), 0};
     int dim = b->a->head_dim, from[ATTN_PASS], to[ATTN_PASS], begin = BACKEND_PAGE, end = 0;
     float *p = b->p, *o = b->o + (size_t)i0 * (size_t)dim;
+    const uint8_t *key = at->keys, *value = at->values;
+    const int most = ATTN_SUMS / 4;
+    enum kv_type type = b->type;
+    bool fresh = false;
 
     for (int i = 0; i < n; i++) {
         if (!attn_sees(b, i0 + i, start, &from[i], &to[i])) {
@@ -289,16 +333,26 @@ static void attn_page(struct attn_block *b, const struct attn_place *at, int sta
     }
     if (begin >= end)
         return;
-    KV_OF(b->type, attn_page_scores, p, b->q + (size_t)i0 * (size_t)dim, at->keys, dim, n, begin,
-          end, next);
+    if (attn_many(b, n)) {
+        type = KV_F32;
+        key = (const uint8_t *)b->keys;
+        value = (const uint8_t *)b->values;
+        fresh = attn_hold(b, at->keys, begin, end);
+        if (fresh)
+            attn_hold_keys(b, at->keys, begin, end);
+    }
+    KV_OF(type, attn_page_scores, p, b->q + (size_t)i0 * (size_t)dim, key, dim, n, begin, end,
+          next);
     for (int i = 0; i < n; i++)
         if (from[i] < to[i])
             attn_softmax(b, i0 + i, p + i * BACKEND_PAGE, from[i], to[i]);
+    if (fresh)
+        attn_hold_values(b, at->values, begin, end);
     next = (struct attn_ahead){at->then, at->then ? next.bytes : 0, 0};
-    for (int i = 0, most = ATTN_SUMS / 4, k; i < n; i += k) {
+    for (int i = 0, k; i < n; i += k) {
         k = n - i < most ? n - i : most;
-        KV_OF(b->type, attn_page_values, o + i * dim, p + i * BACKEND_PAGE, at->values, from + i,
-              to + i, dim, k, attn_share(next, i / most, (n + most - 1) / most));
+        KV_OF(type, attn_page_values, o + i * dim, p + i * BACKEND_PAGE, value, from + i, to + i,
+              dim, k, attn_share(next, i / most, (n + most - 1) / most));
     }
 }
 
@@ -386,6 +440,9 @@ static void attn_gather(const struct cpu_attn *j, struct attn_block *b, int t0, 
     b->q = b->l + CPU_QUERIES * 16;
     b->o = b->q + room;
     b->type = j->kv->type;
+    b->keys = b->o + room;
+    b->values = b->keys + BACKEND_PAGE * dim;
+    b->held = NULL;
     for (int t = t0; t < t0 + n; t++)
         for (int h = h0; h < h0 + heads; h++, b->n++) {
             float *q = b->q + (size_t)b->n * dim;

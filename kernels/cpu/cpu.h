@@ -136,10 +136,13 @@ static inline float *cpu_attn_part(const struct cpu_attn *j, int t, int head, in
     return j->part + (i * (size_t)j->n_ranges + (size_t)range) * (size_t)(j->a->head_dim + 2);
 }
 
-/* Bytes of scratch that a worker of attn needs: scores, sums, queries and outputs. */
-static inline size_t cpu_attn_bytes(int head_dim)
+/* Bytes of scratch that a worker of attn needs: scores, sums, queries and outputs, and the keys and
+ * values of a page as floats where the cache has them otherwise. */
+static inline size_t cpu_attn_bytes(const struct kv_pages *kv)
 {
-    return (16 * BACKEND_PAGE + CPU_QUERIES * (16 + 2 * (size_t)head_dim)) * sizeof(float);
+    size_t dim = (size_t)kv->head_dim, page = kv->type == KV_F32 ? 0 : 2 * BACKEND_PAGE * dim;
+
+    return (16 * BACKEND_PAGE + CPU_QUERIES * (16 + 2 * dim) + page) * sizeof(float);
 }
 
 /* Loops at the machine's limits; their values are there to be needed. */

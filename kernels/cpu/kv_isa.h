@@ -128,4 +128,11 @@ static void kv_append(uint8_t *key, uint8_t *value, const float *k, const float 
     KV_OF(type, kv_append_of, key, value, k, v, dim);
 }
 
+/* x[at .. at + n) = the values of the same numbers, whole vectors of them. */
+INLINE void kv_floats(float *x, const uint8_t *p, int at, int n, enum kv_type type)
+{
+    for (int i = at; i < at + n; i += 16)
+        v16_store(x + i, kv_get(p, (size_t)i, type));
+}
+
 #endif
