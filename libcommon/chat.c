@@ -343,7 +343,7 @@ int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const 
 
     if (!alternates(kind, m, n, e))
         return -1;
-    out->begins = s->begins;
+    out->begins = out->begins || s->begins;
     if (n && m[0].role == CHAT_SYSTEM && s->where > FIRST_TURN)
         system = m;
     else if (!n || m[0].role != CHAT_SYSTEM)
@@ -381,7 +381,7 @@ void chat_turn(enum chat_kind kind, const char *system, const char *user, struct
     const struct style *s = &styles[kind];
     struct chat_text end = {.eos = out->eos, .bos = out->bos};
 
-    out->begins = s->begins;
+    out->begins = out->begins || s->begins;
     if (!*system)
         default_system(out, kind);
     else if (s->where <= FIRST_TURN)

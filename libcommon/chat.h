@@ -47,7 +47,8 @@ struct chat_text {
     } * piece;
     size_t n, cap;
     bool closed; // set before: the last message ends the text, no header of an answer follows
-    bool begins; // the template begins with BOS
+    bool begins; // the template begins with BOS: set before where a model's own does, else by its
+                 // kind
 };
 int chat_render(enum chat_kind kind, const struct chat_message *m, int n, const char *prefix,
                 struct chat_text *out, struct err *e);

@@ -311,3 +311,14 @@ char *chatkind_system(const char *tmpl)
     text = set_text(tmpl, &end);
     return text ? unquote(text, end) : NULL;
 }
+
+bool chatkind_begins(const char *tmpl)
+{
+    static const char bos[] = "bos_token";
+    const char *p = tmpl + strspn(tmpl, " \t\r\n");
+
+    if (strncmp(p, "{{", 2))
+        return false;
+    p += 2 + strspn(p + 2, "- ");
+    return !strncmp(p, bos, sizeof(bos) - 1) && strchr(" -+}", p[sizeof(bos) - 1]);
+}

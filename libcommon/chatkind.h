@@ -8,6 +8,8 @@
 
 #include "err.h"
 
+#include <stdbool.h>
+
 enum chat_kind {
     CHAT_NONE,
     CHAT_CHATML,
@@ -55,5 +57,8 @@ int chatkind_recognize(const char *tmpl, enum chat_kind *out, struct err *e);
 /* What a template says for a conversation without a system message (Qwen's "You are a helpful
  * assistant."); caller frees. NULL when nothing. */
 char *chatkind_system(const char *tmpl);
+
+/* Whether a template begins with BOS, which kinds of few words (ChatML) say nothing of. */
+bool chatkind_begins(const char *tmpl);
 
 #endif

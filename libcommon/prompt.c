@@ -32,6 +32,7 @@ static int named_template(struct prompt_model *pm, const char *opt, struct err *
     rc = chatkind_recognize(text, &pm->kind, e);
     pm->known = !rc;
     pm->system = rc ? NULL : chatkind_system(text);
+    pm->begins = !rc && chatkind_begins(text);
     free(text);
     return rc ? err_wrap(e, "'%s'", opt) : 0;
 }
@@ -49,10 +50,12 @@ int prompt_model_init(struct prompt_model *pm, const struct model *m, const char
         err_set(&why, ERR_ARG, "the model has no chat template; name one with --chat-template");
     else if (!chatkind_recognize(own, &pm->kind, &why))
         pm->known = true;
-    if (pm->known)
+    if (pm->known) {
         pm->system = chatkind_system(own);
-    if (!pm->known)
+        pm->begins = chatkind_begins(own);
+    } else {
         pm->problem = mem_dup(why.msg, strlen(why.msg));
+    }
     return 0;
 }
 
@@ -253,6 +256,7 @@ static int encode(const struct into *to, const struct chat_message *m, int n, co
     if (pm->tok)
         chat_text_use(&t, pm->tok);
     t.system = pm->system;
+    t.begins = pm->begins;
     rc = render(to, m, n, prefix, &t, e);
     if (!rc)
         rc = fits(pm, t.text.n, e);
@@ -374,6 +378,7 @@ int prompt_turn(const struct prompt *p, const struct prompt_model *pm, const str
     if (!rc) {
         chat_text_use(&t, pm->tok);
         t.system = pm->system;
+        t.begins = pm->begins;
         chat_turn(pm->kind, buf_cstr(&system), buf_cstr(&user), &t, &after);
         rc = fits(pm, t.text.n, e);
     }

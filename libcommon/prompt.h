@@ -23,6 +23,7 @@ struct prompt_model {
     const struct tok *tok; // NULL: a server's, where only its template is known
     enum chat_kind kind;
     char *system;  // what the template says without a system message (chatkind_system), or NULL
+    bool begins;   // the template begins with BOS (chatkind_begins)
     bool known;    // kind is set
     char *problem; // why it is not: reported when a template is first needed
 };

@@ -144,6 +144,22 @@ static void unknown(void)
     }
 }
 
+static void begins(void)
+{
+    struct chat_text t = {.begins = true};
+    struct err e;
+
+    TEST("chat: templates that begin with BOS, by their text");
+    CHECK(chatkind_begins("{{ bos_token }}{% for m in messages %}<|user|>"));
+    CHECK(chatkind_begins("\n{{- bos_token -}}") && chatkind_begins("{{bos_token + 'x'}}"));
+    CHECK(!chatkind_begins("{% for m in messages %}{{ bos_token }}"));
+    CHECK(!chatkind_begins("{{ bos_tokens }}") && !chatkind_begins("") && !chatkind_begins("{{"));
+    CHECK(!chat_render(CHAT_TULU3, NULL, 0, "", &t, &e) && t.begins);
+    chat_text_free(&t);
+    CHECK(!chat_render(CHAT_TULU3, NULL, 0, "", &t, &e) && !t.begins);
+    chat_text_free(&t);
+}
+
 static bool renders(enum chat_kind kind, const struct chat_message *m, int n, const char *prefix,
                     const char *want)
 {
@@ -334,6 +350,7 @@ int main(void)
     turns();
     goldens();
     unknown();
+    begins();
     inputs();
     ends();
     pieces();
