@@ -27,6 +27,7 @@ struct call {
     int sample_index, n_tries, n_logprobs;
     bool raw, vector, trim;
     bool refused;                 // with the beginning of an answer
+    bool renamed;                 // the limit of tokens
     struct buf body, begun, stop; // stop: texts, each with its NUL
     struct buf bare;  // the body without the answer's beginning, for a server that refuses it
     double at;        // when the next try may be
@@ -44,6 +45,7 @@ struct remote {
     struct call *taken;         // in the caller's hands
     int n_calls, n_sent;
     bool bare;      // the server does not take the beginning of an answer
+    bool renamed;   // it knows the limit of tokens by its newer name only
     double gate;    // no try before this: the server asked for a pause
     double stop_at; // the end of those under way, 0: not asked to stop
     struct remote_counts n;
@@ -277,6 +279,24 @@ bool remote_busy(const struct remote *r)
     return r->first != NULL;
 }
 
+/* Give the limit of tokens the name that OpenAI's newer models know alone; false when it has no
+ * other. The first place is ours: before it stand only texts, whose quotation marks are escaped. */
+static bool rename_limit(struct buf *body)
+{
+    static const char old[] = ",\"max_tokens\":", new[] = ",\"max_completion_tokens\":";
+    const char *at = body->n ? strstr(body->p, old) : NULL;
+    struct buf b = {0};
+
+    if (!at)
+        return false;
+    buf_add(&b, body->p, (size_t)(at - body->p));
+    buf_str(&b, new);
+    buf_str(&b, at + sizeof(old) - 1);
+    buf_free(body);
+    *body = b;
+    return true;
+}
+
 void remote_submit(struct remote *r, const struct openai_ask *a, const struct engine_request *q)
 {
     struct call *c = mem_zero(1, sizeof(*c));
@@ -291,6 +311,10 @@ void remote_submit(struct remote *r, const struct openai_ask *a, const struct en
     openai_put(a, r->model, q, a->n_begun && r->bare && !a->forced, &c->body);
     if (a->n_begun && !r->bare && !a->forced)
         openai_put(a, r->model, q, true, &c->bare);
+    if (r->renamed && !c->raw) {
+        rename_limit(&c->body);
+        rename_limit(&c->bare);
+    }
     buf_add(&c->begun, a->begun, a->n_begun);
     for (int i = 0; i < q->n_stop; i++)
         buf_add(&c->stop, q->stop[i], strlen(q->stop[i]) + 1);
@@ -410,6 +434,21 @@ static bool use_bare(struct call *c, const struct http_answer *a)
     return true;
 }
 
+/* A request was refused for the name of its limit: ask with the other. */
+static bool use_new_limit(struct call *c, const struct http_answer *a)
+{
+    static const char name[] = "max_completion_tokens";
+
+    if (a->fail != HTTP_ANSWERED || a->status != 400 || c->raw || c->vector ||
+        !memmem(a->body, a->n, name, sizeof(name) - 1) || !rename_limit(&c->body))
+        return false;
+    rename_limit(&c->bare);
+    c->renamed = true;
+    c->n_tries--;
+    c->state = WAITS;
+    return true;
+}
+
 /* What came of a try. */
 static int take(struct remote *r, const struct http_answer *a, struct err *e)
 {
@@ -421,10 +460,11 @@ static int take(struct remote *r, const struct http_answer *a, struct err *e)
     r->n_sent--;
     if (!bad) {
         r->bare = r->bare || c->refused;
+        r->renamed = r->renamed || c->renamed;
         done(r, c, NULL);
         return 0;
     }
-    if (use_bare(c, a))
+    if (use_new_limit(c, a) || use_bare(c, a))
         return 0;
     if (a->fail == HTTP_ANSWERED && a->status == 404)
         say_hint(r, false, &c->why);

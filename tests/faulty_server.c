@@ -487,6 +487,11 @@ static void post(const struct server *s, const char *head, const char *body, siz
     fault_of(s, body, s->shared->posts++, fault, sizeof(fault));
     if (!strcmp(fault, "strict") && strstr(body, "continue_final_message")) {
         reply_json(s, "422 Unprocessable Entity", "{\"detail\":\"Unexpected fields\"}");
+    } else if (!strcmp(fault, "newer") && strstr(body, "\"max_tokens\":")) {
+        reply_json(s, "400 Bad Request",
+                   "{\"error\":{\"message\":\"Unsupported parameter: 'max_tokens' is not supported "
+                   "with this model. Use 'max_completion_tokens' instead.\",\"type\":"
+                   "\"invalid_request_error\",\"param\":\"max_tokens\"}}");
     } else if (!misbehave(s, fault, key)) {
         if (chat || !strncmp(head, "POST /v1/completions ", 21))
             answer(s, body, n, chat);

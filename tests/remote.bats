@@ -286,6 +286,16 @@ U
     [ "$(wc -l <bad2)" = 3 ]
 }
 
+@test "remote: a server that knows the limit of tokens by its newer name only" {
+    server
+    llm-generate -m "$URL" -n 7 --batch 1 "$SEEDS" >plain
+    server newer
+    llm-generate -m "$URL" -n 7 --batch 1 "$SEEDS" >newer
+    cmp plain newer
+    cut -f2 port.log | jq -e -s 'map(has("max_tokens"))[:3] == [true,false,false]
+        and all(.[1:][]; .max_completion_tokens == 7 and (has("max_tokens") | not))'
+}
+
 @test "remote: llm-selfinstruct over a server: the answer's beginning goes along; a failed prompt is a reject once" {
     server
     run -0 llm-selfinstruct -m "$URL" --count 12 --per-round 4 --no-seeds --rouge 0.99 "$SEEDS"
