@@ -195,7 +195,7 @@ INLINE void attn_page_values(float *o, const float *p, const uint8_t *value, con
                              const int *to, int dim, int n, struct attn_ahead next,
                              enum kv_type type)
 {
-    const struct attn_ahead nothing = {0};
+    const struct attn_ahead nothing = {value, 0, 0};
     int begin = from[0], end = to[0];
 
     for (int i = 1; i < n; i++) {
@@ -348,7 +348,7 @@ static void attn_page(struct attn_block *b, const struct attn_place *at, int sta
             attn_softmax(b, i0 + i, p + i * BACKEND_PAGE, from[i], to[i]);
     if (fresh)
         attn_hold_values(b, at->values, begin, end);
-    next = (struct attn_ahead){at->then, at->then ? next.bytes : 0, 0};
+    next = (struct attn_ahead){at->then ? at->then : at->keys, at->then ? next.bytes : 0, 0};
     for (int i = 0, k; i < n; i += k) {
         k = n - i < most ? n - i : most;
         KV_OF(type, attn_page_values, o + i * dim, p + i * BACKEND_PAGE, value, from + i, to + i,
